@@ -1,0 +1,47 @@
+"""Serve message-style ASGI consumers, synchronous and asynchronous, with one Gunicorn command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.bridge.consumer import streams_body
+from uvicorn.errors import (
+    BodyTooLarge,
+    ChannelClosed,
+    ChannelFull,
+    ReadTimeout,
+    ReplyError,
+    ServerStopping,
+    UvicornError,
+)
+from uvicorn.messages import Message
+from uvicorn.routing import Router, route
+
+if TYPE_CHECKING:
+    from uvicorn.worker import ASGIWorker
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ASGIWorker",
+    "BodyTooLarge",
+    "ChannelClosed",
+    "ChannelFull",
+    "Message",
+    "ReadTimeout",
+    "ReplyError",
+    "Router",
+    "ServerStopping",
+    "UvicornError",
+    "route",
+    "streams_body",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the worker when Gunicorn asks for it: applications import this package without it."""
+    if name == "ASGIWorker":
+        from uvicorn.worker import ASGIWorker
+
+        return ASGIWorker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

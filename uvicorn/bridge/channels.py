@@ -1,0 +1,259 @@
+"""The reply channel: one object, two faces, told apart by the thread that calls it.
+
+Theory of operation
+-------------------
+A `ReplyChannel` belongs to the consumer: whoever holds it may reply, from any thread or task.
+The exchange (loop thread only) does the writing, and does not know the channel: when the last
+reference to the channel goes, `__del__` tells the exchange, which answers 500 if the reply is
+not complete.
+
+*On the loop* a reply is checked and written at once; what `send` returns can be awaited
+until the client has caught up.
+
+*In a thread* a reply is checked there, under the channel's own lock, so that the order of checks
+is the order in the outbox, and put into the outbox. A reply that has more to follow goes through the
+stream's `Window`, which blocks the thread while more than `write_buffer` bytes are on their way.
+
+*Both at once.* A channel that a thread has used is marked; a reply on the loop then
+drains the outbox first, so it cannot overtake what a thread sent before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from itertools import count
+from threading import get_ident
+from typing import Any, Final, Protocol
+
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
+from uvicorn.protocols.reply import DONE, Reply, ReplySequence
+
+__all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
+
+_numbers = count(1)
+
+
+class Sink(Protocol):
+    """What a channel needs of an exchange. All methods run on: the loop."""
+
+    # Read by any thread, written by the loop:
+    is_closed: bool  # takes no reply any more
+    is_lost: bool  # closed before the response was complete
+    is_stopping: bool  # lost because the worker stops
+    is_answered: bool  # a thread has sent the whole reply; written by that thread
+    is_head: bool
+    write_buffer: int  # bytes that may wait for the client before a sender has to
+
+    def reply(self, reply: Reply) -> None:
+        """Write one checked reply; do nothing if the exchange is closed."""
+
+    def dropped(self, _: object = None) -> None:
+        """Learn that nobody can reply any more."""
+
+    def is_writable(self) -> bool:
+        """Whether the client has caught up."""
+
+    def is_flooded(self) -> bool:
+        """Whether so much waits for the client that a reply must be refused."""
+
+    def on_writable(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the client has caught up or the exchange is lost."""
+
+    def set_waiting(self, is_waiting: bool) -> None:
+        """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
+
+
+class ReplyChannel(ReplySequence):
+    """Take the replies to one message (ASGI draft, "Channels and Messages", reply channels).
+
+    Safe to use from any thread or task.
+    """
+
+    __slots__ = ("_exchange", "_is_shared", "_lock", "_name", "_outbox", "_window")
+
+    def __init__(self, exchange: Sink, outbox: Outbox) -> None:
+        self._state = 0
+        self._is_head = exchange.is_head
+        self._remaining = None
+        self._exchange = exchange
+        self._outbox = outbox
+        self._lock = threading.Lock()
+        self._is_shared = False  # a thread has sent through it
+        self._window: Window | None = None
+        self._name: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<ReplyChannel {self.name}{' closed' if self.closed else ''}>"
+
+    def __del__(self) -> None:
+        if self._state != DONE:
+            # Through the outbox even on the loop: replies of threads must come first.
+            self._outbox.put(self._exchange.dropped)
+
+    @property
+    def name(self) -> str:
+        """A name that no other reply channel of this process has."""
+        if self._name is None:
+            self._name = f"http.response!{next(_numbers)}"
+        return self._name
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client has left, or the exchange is over. Runs on: any thread."""
+        return self._exchange.is_closed or self._state == DONE
+
+    def send(self, reply: Mapping[str, Any]) -> Awaitable[None]:
+        """Send one reply: a whole response, or the first, the next or the last part of one.
+
+        Args:
+            reply: `status` (int, 200 to 599), `headers` (pairs of bytes, or str in latin-1),
+                `content` (bytes-like), `more_content` (bool, default False). The first reply
+                must have a status, later ones must not, nor headers.
+
+        Returns: an awaitable that is done when the client has caught up. Awaiting it is right for a
+            stream, and needless for one reply. In a thread it is done already.
+        Raises: ReplyError for a reply that is not allowed; ChannelClosed when the client has left;
+            ServerStopping when the worker cannot wait any longer; ChannelFull on the loop, when
+            a client is far behind a consumer that does not await.
+        Runs on: any thread.
+        Blocks: in a thread, for a reply with `more_content`, while the client is more than
+            `write_buffer` bytes behind; until it catches up, leaves, or the worker stops.
+        Cancellation: cancelling the wait on the loop does not take back what was sent.
+        Spec: ASGI draft (django/channels cd34f65), "Response" and "Response Chunk".
+        """
+        if get_ident() != self._outbox.loop_thread:
+            self._send_from_thread(reply)
+            return _DRAINED
+        if self._is_shared:
+            self._outbox.drain_now()
+        exchange = self._exchange
+        if exchange.is_closed and self._state != DONE:
+            raise closed_error(exchange)
+        if self._state and exchange.is_flooded():
+            raise ChannelFull("the client is far behind: await what send() returns")
+        exchange.reply(self.admit(reply))
+        if exchange.is_writable():
+            return _DRAINED
+        return Drained(exchange)
+
+    def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
+        exchange = self._exchange
+        window = None
+        with self._lock:
+            if exchange.is_closed and self._state != DONE:
+                raise closed_error(exchange)
+            self._is_shared = True
+            admitted = self.admit(reply)
+            if admitted[3]:
+                window = self._window = self._window or Window(exchange)
+                window.take(len(admitted[2]))
+                self._outbox.put(window.deliver, admitted)
+            else:
+                exchange.is_answered = True
+                self._outbox.put(exchange.reply, admitted)
+        if window is not None:
+            window.wait()
+
+
+class Window:
+    """Bound what the threads of one stream have on its way to the client.
+
+    `_sent` counts what threads put, under the channel's lock; `_settled`, written by the loop alone,
+    what the client's buffers took. A thread waits while the difference is above the mark: it clears the
+    event first and then looks at the counters again, and the loop writes the counter first and
+    then sets the event, so no wake-up can be lost.
+    """
+
+    __slots__ = ("_event", "_exchange", "_is_watching", "_pending", "_sent", "_settled")
+
+    def __init__(self, exchange: Sink) -> None:
+        self._exchange = exchange
+        self._event = threading.Event()
+        self._sent = 0
+        self._settled = 0
+        self._pending = 0  # delivered, but still in the client's buffers; loop only
+        self._is_watching = False
+
+    def take(self, size: int) -> None:
+        """Count what is about to be put. Runs on: a worker thread, under the channel's lock."""
+        self._sent += size
+
+    def wait(self) -> None:
+        """Block while the client is more than the mark behind. Runs on: a worker thread.
+
+        Raises: ChannelClosed, ServerStopping.
+        """
+        exchange = self._exchange
+        if self._is_open():
+            return
+        exchange.set_waiting(True)
+        try:
+            while not self._is_open() and not exchange.is_lost:
+                self._event.clear()
+                if not self._is_open() and not exchange.is_lost:
+                    self._event.wait()
+        finally:
+            exchange.set_waiting(False)
+        if exchange.is_lost:
+            raise closed_error(exchange)
+
+    def deliver(self, reply: Reply) -> None:
+        """Write one reply; settle it when the client has caught up. Runs on: the loop."""
+        exchange = self._exchange
+        exchange.reply(reply)
+        self._pending += len(reply[2])
+        if exchange.is_lost or exchange.is_writable():
+            self._settle()
+        elif not self._is_watching:
+            self._is_watching = True
+            exchange.on_writable(self._settle)
+
+    def _settle(self) -> None:
+        self._is_watching = False
+        self._settled += self._pending
+        self._pending = 0
+        self._event.set()
+
+    def _is_open(self) -> bool:
+        return self._sent - self._settled <= self._exchange.write_buffer
+
+
+class Drained:
+    """Wait until a client has caught up. Runs on: the loop."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Sink | None) -> None:
+        self._exchange = exchange
+
+    def __await__(self) -> Generator[Any, None, None]:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.is_lost:
+            raise closed_error(exchange)
+        if exchange.is_writable():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def wake() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        exchange.on_writable(wake)
+        yield from future
+        if exchange.is_lost:
+            raise closed_error(exchange)
+
+
+_DRAINED: Final = Drained(None)
+
+
+def closed_error(exchange: Sink) -> ChannelClosed:
+    """Return the exception that says why an exchange takes nothing any more."""
+    if exchange.is_stopping:
+        return ServerStopping("the worker is stopping")
+    return ChannelClosed("the client has left, or the exchange is over")

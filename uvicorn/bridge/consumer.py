@@ -1,0 +1,112 @@
+"""What a consumer is: looked at once, when it is loaded or routed."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from uvicorn.errors import ConsumerError
+
+__all__ = ["Consumer", "is_async_callable", "name_of", "streams_body"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_MARK: Final = "_uvicorn_streams_body"
+
+
+class Consumer:
+    """A callable that takes one message, and what we found out about it.
+
+    Args:
+        call: the callable.
+        body: "stream" to get a large body as it comes, "collect" to have it collected first, or None for
+            what `streams_body` says; an asynchronous consumer always gets it as it comes.
+
+    Raises: ConsumerError if it is not a callable that takes one positional argument.
+
+    Attributes:
+        is_async: runs as a task on the loop; otherwise in a thread of the pool.
+        streams_body: gets a large body as it comes.
+        name: how logs call it: module and qualified name.
+    """
+
+    __slots__ = ("call", "is_async", "name", "streams_body")
+
+    def __init__(self, call: Callable[[Any], Any], body: str | None = None) -> None:
+        self.name = name_of(call)
+        if not callable(call):
+            raise ConsumerError(f"{self.name} is not callable; a consumer is a callable that takes one message")
+        if body not in (None, "stream", "collect"):
+            raise ConsumerError(f"{self.name}: body must be 'stream' or 'collect', not {body!r}")
+        _check_signature(call, self.name)
+        self.call = call
+        self.is_async = is_async_callable(call)
+        self.streams_body = self.is_async or (_is_marked(call) if body is None else body == "stream")
+
+    def __repr__(self) -> str:
+        return f"<Consumer {self.name} {'on the loop' if self.is_async else 'in the pool'}>"
+
+
+def streams_body(consumer: _F) -> _F:
+    """Have a synchronous consumer get a large body as it comes, instead of collected first.
+
+    A thread is then taken before the body is complete: use it where the chunks are worth that.
+    """
+    setattr(consumer, _MARK, True)
+    return consumer
+
+
+def is_async_callable(call: object) -> bool:
+    """Whether calling this gives a coroutine.
+
+    True for coroutine functions, `functools.partial` of them, bound methods, instances with `async def
+    __call__`, and what `inspect.markcoroutinefunction` (or asyncio's older mark) has marked. A plain
+    wrapper around a coroutine function is not asynchronous: it runs in a thread.
+    """
+    while isinstance(call, functools.partial):
+        call = call.func
+    if inspect.iscoroutinefunction(call) or _has_old_mark(call):
+        return True
+    if inspect.isclass(call) or inspect.isroutine(call):
+        return False
+    method = getattr(type(call), "__call__", None)
+    return inspect.iscoroutinefunction(method) or _has_old_mark(method)
+
+
+def name_of(call: object) -> str:
+    """Return module and qualified name of a callable, for logs and errors."""
+    while isinstance(call, functools.partial):
+        call = call.func
+    name = getattr(call, "__qualname__", None)
+    if name is None:  # an instance
+        call, name = type(call), f"{type(call).__qualname__}()"
+    return f"{getattr(call, '__module__', None) or 'builtins'}.{name}"
+
+
+def _has_old_mark(call: object) -> bool:
+    """Look for the mark that asyncio.iscoroutinefunction knows; asgiref sets it before Python 3.12."""
+    mark = getattr(inspect.getattr_static(call, "__func__", call), "_is_coroutine", None)
+    return mark is not None and mark is getattr(_asyncio_coroutines, "_is_coroutine", object())
+
+
+def _is_marked(call: object) -> bool:
+    while isinstance(call, functools.partial):
+        call = call.func
+    return bool(getattr(call, _MARK, False))
+
+
+def _check_signature(call: Callable[..., Any], name: str) -> None:
+    try:
+        signature = inspect.signature(call)
+    except (ValueError, TypeError):
+        return  # some builtins have none: the first call will tell
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ConsumerError(
+            f"{name}{signature} cannot be called with one argument; a consumer takes one message: def consumer(message)"
+        ) from None
+
+
+import asyncio.coroutines as _asyncio_coroutines  # noqa: E402  (only for the mark above)

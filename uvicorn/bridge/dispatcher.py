@@ -1,0 +1,257 @@
+"""Where a message goes: a task on the loop, or a job in the pool.
+
+Theory of operation
+-------------------
+What kind a consumer is was found out when it was loaded (`consumer.py`); here that is one
+attribute. All methods run on the loop. The dispatcher makes the reply channel, hands the message
+over and forgets it: after that only the consumer holds the message, so the reply channel ends when the
+consumer, and whoever it gave the channel to, lets it go (`channels.py`).
+
+A consumer that raises is reported to the exchange through the same way as its replies, so the
+report cannot overtake them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from uvicorn.bridge.channels import ReplyChannel, Sink
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.outbox import Log, Outbox
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.errors import ConsumerError
+from uvicorn.messages import Message
+
+__all__ = ["ConsumerJob", "Dispatcher", "Hooks", "Served"]
+
+_PATIENCE_SECONDS: Final = 5.0  # arbitrary: how long a thread waits to run post_request itself
+
+
+class Served(Sink, Protocol):
+    """What the dispatcher needs of an exchange, beyond what a channel does."""
+
+    is_answered: bool  # a complete reply is on its way; written by the thread that sent it
+    job: ConsumerJob | None
+    task: asyncio.Task[None] | None
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called. Runs on: any thread."""
+
+    def failed(self, error: BaseException) -> None:
+        """Learn that the consumer raised. Runs on: the loop."""
+
+    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+        """Answer instead of the consumer. Runs on: the loop."""
+
+
+class Hooks(Protocol):
+    """Gunicorn's `pre_request` and `post_request`, if they are set."""
+
+    def before(self, exchange: Any) -> None:
+        """Call `pre_request`; what it raises is the consumer's failure."""
+
+    def after(self, exchange: Any) -> None:
+        """Call `post_request`. Must not raise."""
+
+
+class Dispatcher:
+    """Run consumers.
+
+    Args:
+        queue_timeout: seconds that a job may wait for a thread.
+        hooks: what to call before and after each consumer, or None.
+    """
+
+    def __init__(
+        self,
+        pool: ConsumerPool,
+        outbox: Outbox,
+        log: Log,
+        queue_timeout: float,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.pool: Final = pool
+        self.hooks: Final = hooks
+        self.outbox: Final = outbox
+        self._loop = outbox.loop
+        self._log = log
+        self._queue_timeout = queue_timeout
+        self.context: Final = contextvars.copy_context()  # what each job's context is a copy of
+        self._tasks: dict[Served, asyncio.Task[None]] = {}
+        self._abandoned: list[tuple[float, Served]] = []
+        self._rejected = 0
+
+    def dispatch(self, consumer: Consumer, message: Message, exchange: Served) -> None:
+        """Start a consumer, or answer 503 if the pool and its queue are full."""
+        message["reply_channel"] = ReplyChannel(exchange, self.outbox)
+        if consumer.is_async:
+            exchange.task = self._tasks[exchange] = self._loop.create_task(self._run(consumer, message, exchange))
+            return
+        job = exchange.job = ConsumerJob(self, consumer, message, exchange)
+        if not self.pool.submit(job):
+            self._rejected += 1
+            job.forget()
+            exchange.refuse(503, "the pool and its queue are full", retry_after=1)
+
+    def cancel(self, exchange: Served, grace: float) -> None:
+        """Learn that the client has left.
+
+        A job that is still queued never takes a thread; a task is cancelled after `grace` seconds; a running
+        job notices at its next `send` or `receive`.
+        """
+        job = exchange.job
+        if job is not None:
+            if self.pool.cancel(job):
+                job.forget()
+        elif exchange in self._tasks:
+            self._abandoned.append((self._loop.time() + grace, exchange))
+
+    def tick(self) -> None:
+        """Do once a second what depends on time."""
+        now = self._loop.time()
+        for job in self.pool.expire(monotonic() - self._queue_timeout):
+            assert isinstance(job, ConsumerJob)
+            self._rejected += 1
+            job.forget()
+            job.exchange.refuse(503, "no thread became free in time", retry_after=1)
+        if self._rejected:
+            self._log.warning(
+                "Rejected %d requests: %d threads busy of %d, %d queued; see threads, queue_size and queue_timeout",
+                self._rejected, self.pool.busy, self.pool.threads, self.pool.queued,
+            )
+            self._rejected = 0
+        abandoned, self._abandoned = self._abandoned, []
+        for due, exchange in abandoned:
+            task = self._tasks.get(exchange)
+            if task is None:
+                continue
+            if due <= now:
+                task.cancel("the client has left")
+            else:
+                self._abandoned.append((due, exchange))
+
+    def running(self) -> Iterator[tuple[Served, asyncio.Task[None] | int]]:
+        """Yield each exchange whose consumer runs, with its task or its thread's identifier."""
+        yield from tuple(self._tasks.items())
+        for thread_id, job in self.pool.running():
+            if isinstance(job, ConsumerJob):
+                yield job.exchange, thread_id
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no consumer runs and none waits."""
+        return not self._tasks and not self.pool.queued and not self.pool.busy
+
+    def cancel_tasks(self) -> None:
+        """Cancel every task, because the worker stops."""
+        for task in tuple(self._tasks.values()):
+            task.cancel("the worker is stopping")
+
+    def ended(self, exchange: Served) -> None:
+        """Learn that a response is over: run `post_request`, on the side where the consumer ran."""
+        if self.hooks is None:
+            return
+        if exchange.job is not None:
+            exchange.job.response_ended()
+        elif exchange.task is not None:
+            self.hooks.after(exchange)
+
+    async def _run(self, consumer: Consumer, message: Message, exchange: Served) -> None:
+        try:
+            if self.hooks is not None:
+                self.hooks.before(exchange)
+            await consumer.call(message)
+        except BaseException as error:
+            exchange.failed(error)
+        finally:
+            del self._tasks[exchange]
+
+
+class ConsumerJob:
+    """One call of a synchronous consumer, and of the hooks around it."""
+
+    __slots__ = (
+        "_consumer", "_context", "_dispatcher", "_ended", "_has_left", "_message", "_posts",
+        "exchange", "is_waiting", "started_at", "submitted_at",
+    )  # fmt: skip
+
+    def __init__(self, dispatcher: Dispatcher, consumer: Consumer, message: Message, exchange: Served) -> None:
+        self.submitted_at = monotonic()
+        self.started_at = 0.0  # 0 while queued
+        self.is_waiting = False
+        self.exchange = exchange
+        self._dispatcher = dispatcher
+        self._consumer = consumer
+        self._message: Message | None = message
+        self._context = dispatcher.context.copy()
+        has_hooks = dispatcher.hooks is not None
+        self._ended = threading.Event() if has_hooks else None
+        self._posts = [True] if has_hooks else []  # who pops it runs post_request: once, whoever comes first
+        self._has_left = False  # the thread will not run post_request any more
+
+    def forget(self) -> None:
+        """Let the message go: the consumer will not be called, nor any hook. Runs on: the loop."""
+        self._message = None
+        self._posts.clear()
+
+    def run(self) -> None:
+        """Call the consumer, or what is left to call after it. Runs on: a worker thread."""
+        message, self._message = self._message, None
+        exchange = self.exchange
+        if message is None:
+            self._context.run(self._post)
+            return
+        if not exchange.wants_call:  # the client left between the loop's last look and ours
+            self._posts.clear()
+            return
+        self.started_at = monotonic()
+        try:
+            self._context.run(self._call, message)
+        except BaseException as error:
+            self._dispatcher.outbox.put(exchange.failed, error)
+        if self._ended is None:
+            return
+        del message  # before the wait: the reply channel must be able to end
+        self._ended.wait(_PATIENCE_SECONDS if exchange.is_answered else 0)
+        self._has_left = True
+        if self._ended.is_set():
+            self._context.run(self._post)
+
+    def response_ended(self) -> None:
+        """Learn that the response is over: run `post_request` if the thread has not waited for it.
+
+        Runs on: the loop. The loop sets the event and then looks at `_has_left`; the thread sets `_has_left`
+        and then looks at the event: one of them sees the other, and `_posts` lets only one of them pass.
+        """
+        if self._ended is not None and self._posts:
+            self._ended.set()
+            if self._has_left:
+                self._dispatcher.pool.submit_beyond(self)
+
+    def _call(self, message: Message) -> None:
+        hooks = self._dispatcher.hooks
+        if hooks is not None:
+            hooks.before(self.exchange)
+        result = self._consumer.call(message)
+        if result is not None and inspect.iscoroutine(result):
+            result.close()
+            raise ConsumerError(
+                f"{self._consumer.name} is a plain function but returned a coroutine: "
+                "write it as 'async def', or do not return the coroutine"
+            )
+
+    def _post(self) -> None:
+        try:
+            self._posts.pop()
+        except IndexError:
+            return
+        hooks = self._dispatcher.hooks
+        if hooks is not None:
+            hooks.after(self.exchange)

@@ -1,0 +1,323 @@
+"""The rest of a request body on its way to a consumer: one class for each kind of reader.
+
+Theory of operation
+-------------------
+The loop feeds; the consumer reads. Both sides of an inbox have the same names (`feed`, `end`, `fail`
+on the loop; `receive`, iteration and `read` for the consumer), and both are bounded by bytes: above
+`high_water` the source stops reading from the client, below half of it reading goes on.
+
+`BodyChannel` serves a coroutine: everything happens on the loop. `ThreadBodyChannel` serves a
+thread: the chunks cross in a janus queue, made for this one stream, whose blocking `get` needs no
+wake-up of the loop. What the thread has read goes back through the outbox, one item for each half
+of the mark. `CollectedBodyChannel` reads what was collected before the consumer was called.
+
+A source that wants to know when the body is first asked for (`Expect: 100-continue`) learns it
+from the first `receive`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from typing import IO, Any, Final, Protocol
+
+import janus
+
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.errors import BodyTooLarge, ChannelClosed
+
+__all__ = ["BodyChannel", "BodySource", "CollectedBodyChannel", "ThreadBodyChannel"]
+
+_PIECE: Final = 65536  # bytes that one `receive` reads from a file
+
+
+class BodySource(Protocol):
+    """The connection's side of a streamed body. All methods run on: the loop."""
+
+    def want(self, _: object = None) -> None:
+        """Learn that the consumer asks for the body: say 100 Continue if it is awaited."""
+
+    def hold(self) -> None:
+        """Stop reading from the client."""
+
+    def release(self) -> None:
+        """Read on."""
+
+
+class BodyChannel:
+    """Read the rest of a body, from a coroutine.
+
+    Yields: `async for` gives the chunks, as bytes.
+    Spec: ASGI draft (django/channels cd34f65), "Request Body Chunk".
+    """
+
+    def __init__(self, source: BodySource, high_water: int) -> None:
+        self._source = source
+        self._high_water = high_water
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._is_ended = False
+        self._error: Exception | None = None
+        self._is_over = False  # the last chunk, or the loss, was told
+        self._is_wanted = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be received any more."""
+        return self._is_over
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next chunk of the body, waiting for it if needed.
+
+        Returns: {"content": bytes, "more_content": bool}; or {"closed": True}, once, if the client left.
+        Raises: ChannelClosed on any later call; ReadTimeout after `body_timeout` seconds without data;
+            ServerStopping.
+        Runs on: the loop. Cancellation: loses nothing.
+        """
+        if self._is_over:
+            raise ChannelClosed("the body has been received")
+        if not self._is_wanted:
+            self._is_wanted = True
+            self._source.want()
+        while not self._chunks and not self._is_ended and self._error is None:
+            if self._waiter is not None:
+                raise RuntimeError("another task is receiving from this body channel already")
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if not self._chunks and self._error is not None:
+            self._is_over = True
+            return _loss(self._error)
+        content = self._chunks.popleft() if self._chunks else b""
+        self._size -= len(content)
+        if self._size <= self._high_water // 2:
+            self._source.release()
+        self._is_over = self._is_ended and not self._chunks
+        return {"content": content, "more_content": not self._is_over}
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while not self._is_over:
+            yield _content(await self.receive())
+
+    async def read(self, limit: int) -> bytes:
+        """Gather the rest of the body.
+
+        Args:
+            limit: the most bytes to gather.
+
+        Raises: BodyTooLarge past the limit; else as `receive`, and ChannelClosed if the client left.
+        """
+        return _joined([chunk async for chunk in _limited(self, limit)])
+
+    # ---- fed by the connection ----
+
+    def feed(self, data: bytes) -> None:
+        """Add what the client sent."""
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > self._high_water:
+            self._source.hold()
+        self._wake()
+
+    def end(self) -> None:
+        """Mark the end of the body."""
+        self._is_ended = True
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """Break off: ChannelClosed if the client left, else what `receive` is to raise."""
+        if not self._is_ended and self._error is None:
+            self._error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class ThreadBodyChannel:
+    """Read the rest of a body as it comes, from a thread.
+
+    Yields: iteration gives the chunks, as bytes.
+    Spec: ASGI draft (django/channels cd34f65), "Request Body Chunk".
+    """
+
+    def __init__(self, source: BodySource, high_water: int, outbox: Outbox) -> None:
+        self._source = source
+        self._high_water = high_water
+        self._outbox = outbox
+        self._queue: janus.Queue[bytes | Exception | None] = janus.Queue()  # bounded by bytes, by the source
+        self._reading = threading.Lock()
+        self._size = 0  # loop only: fed, and not yet known to be read
+        self._unreported = 0  # reader only: read, and not yet told to the loop
+        self._is_over = False
+        self._is_wanted = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be received any more."""
+        return self._is_over
+
+    def receive(self) -> dict[str, Any]:
+        """Return the next chunk of the body, waiting for it if needed.
+
+        Returns: {"content": bytes, "more_content": bool}; or {"closed": True}, once, if the client left.
+        Raises: ChannelClosed on any later call; ReadTimeout after `body_timeout` seconds without data;
+            ServerStopping.
+        Runs on: the consumer's thread. Blocks: until data, end, loss, timeout or stop.
+        """
+        with self._reading:
+            if self._is_over:
+                raise ChannelClosed("the body has been received")
+            if not self._is_wanted:
+                self._is_wanted = True
+                self._outbox.put(self._source.want)
+            item = self._queue.sync_q.get()
+            if isinstance(item, bytes):
+                self._report(len(item))
+                return {"content": item, "more_content": True}
+            self._is_over = True
+            return _loss(item) if item is not None else {"content": b"", "more_content": False}
+
+    def __iter__(self) -> Iterator[bytes]:
+        while not self._is_over:
+            content = _content(self.receive())
+            if content:
+                yield content
+
+    def read(self, limit: int) -> bytes:
+        """Gather the rest of the body.
+
+        Args:
+            limit: the most bytes to gather.
+
+        Raises: BodyTooLarge past the limit; else as `receive`, and ChannelClosed if the client left.
+        """
+        return _read_all(self, limit)
+
+    def _report(self, size: int) -> None:
+        self._unreported += size
+        if self._unreported > self._high_water // 2:
+            self._outbox.put(self._settle, self._unreported)
+            self._unreported = 0
+
+    # ---- fed by the connection, on the loop ----
+
+    def feed(self, data: bytes) -> None:
+        """Add what the client sent."""
+        self._size += len(data)
+        if self._size > self._high_water:
+            self._source.hold()
+        self._queue.async_q.put_nowait(data)
+
+    def end(self) -> None:
+        """Mark the end of the body."""
+        self._queue.async_q.put_nowait(None)
+
+    def fail(self, error: Exception) -> None:
+        """Break off: ChannelClosed if the client left, else what `receive` is to raise."""
+        self._queue.async_q.put_nowait(error)
+
+    def _settle(self, size: int) -> None:
+        self._size -= size
+        if self._size <= self._high_water // 2:
+            self._source.release()
+
+
+class CollectedBodyChannel:
+    """Read the rest of a body that was collected before the consumer was called.
+
+    Args:
+        memory: the part that was kept in memory.
+        file: the part that was written to a temporary file, or None; closed when it has been read.
+
+    Yields: iteration gives the chunks, as bytes.
+    Runs on: the consumer's thread. Blocks: on the disk only.
+    """
+
+    def __init__(self, memory: bytes, file: IO[bytes] | None) -> None:
+        self._memory = memory
+        self._file = file
+        self._is_over = False
+        if file is not None:
+            file.seek(0)
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be received any more."""
+        return self._is_over
+
+    def receive(self) -> dict[str, Any]:
+        """Return the next chunk: {"content": bytes, "more_content": bool}.
+
+        Raises: ChannelClosed after the last chunk; OSError if the disk fails.
+        """
+        if self._is_over:
+            raise ChannelClosed("the body has been received")
+        content, self._memory = self._memory, b""
+        if not content and self._file is not None:
+            content = self._file.read(_PIECE)
+        self._is_over = self._file is None or not content
+        if self._is_over and self._file is not None:
+            self._file.close()
+        return {"content": content, "more_content": not self._is_over}
+
+    def __iter__(self) -> Iterator[bytes]:
+        while not self._is_over:
+            content = _content(self.receive())
+            if content:
+                yield content
+
+    def read(self, limit: int) -> bytes:
+        """Gather the rest of the body; raise BodyTooLarge past `limit` bytes."""
+        return _read_all(self, limit)
+
+
+def _loss(error: Exception) -> dict[str, Any]:
+    if type(error) is ChannelClosed:
+        return {"closed": True}
+    raise error
+
+
+def _content(chunk: dict[str, Any]) -> bytes:
+    if "closed" in chunk:
+        raise ChannelClosed("the client left before its body was complete")
+    content: bytes = chunk["content"]
+    return content
+
+
+def _read_all(channel: ThreadBodyChannel | CollectedBodyChannel, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    left = limit
+    for chunk in channel:
+        left -= len(chunk)
+        if left < 0:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return _joined(chunks)
+
+
+async def _limited(channel: BodyChannel, limit: int) -> AsyncIterator[bytes]:
+    left = limit
+    async for chunk in channel:
+        left -= len(chunk)
+        if left < 0:
+            raise _too_large(limit)
+        yield chunk
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is larger than the limit of {limit} bytes given to read()")
+
+
+def _joined(chunks: list[bytes]) -> bytes:
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

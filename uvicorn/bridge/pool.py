@@ -1,0 +1,224 @@
+"""A bounded pool of threads behind a bounded queue: where synchronous consumers run.
+
+Theory of operation
+-------------------
+The loop submits, cancels, expires and counts; threads only take jobs. The threads belong to
+a `ThreadPoolExecutor`; each runs one long *drain*, which takes jobs from the queue until
+it is empty, and then parks.
+
+*Waking.* `submit` appends the job and asks for one wake-up at the end of the loop's turn,
+however many jobs the turn brings. `_wake_one` pops the drain that parked last (its caches are
+warm), or starts a new one while there are fewer than `threads`. A drain that takes a
+job and leaves others behind wakes one more before it runs its own. So as long as consumers do
+not block, one thread does all the work without a switch; when one blocks, the next is on
+its way already: threads grow exactly as fast as consumers block. Waking a thread for
+every request (`executor.submit`) makes threads that fight for the interpreter.
+
+*No wake-up is lost.* A drain that finds the queue empty puts itself on the list of parked drains
+and then looks at the queue again; a submitter appends first and then looks at the list. One of the
+two sees the other.
+
+*Who owns a job.* `deque.popleft` and `deque.remove` are atomic: a job is either taken by a thread or
+removed by the loop (client gone, waited too long), never both.
+
+*Counting.* Nothing is counted up and down by two threads. What runs is what the slots say: each
+drain has a slot, and writes the job that it runs there, one assignment at its beginning and one at
+its end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+__all__ = ["ConsumerPool", "Job", "Slot"]
+
+
+class Job(Protocol):
+    """One call of a synchronous consumer."""
+
+    submitted_at: float  # time.monotonic()
+    is_waiting: bool  # blocked in one of our channels; written by the job's thread
+
+    def run(self) -> None:
+        """Do the work. Must not raise. Runs on: a worker thread."""
+
+
+class Slot:
+    """One drain: the thread that runs it, and the job that it runs just now."""
+
+    __slots__ = ("job", "lock", "thread_id")
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.thread_id = 0
+        self.lock = threading.Lock()  # held while the drain works; released to unpark it
+        self.lock.acquire()
+
+
+class ConsumerPool:
+    """Run jobs in at most `threads` threads, with at most `queue_size` waiting.
+
+    Args:
+        threads: the most threads; they are started as they are needed, and kept.
+        queue_size: the most jobs that wait while all threads are busy; 0 for none.
+        call_soon: calls a function at the end of the loop's turn.
+        name: the threads are called `<name>-1` and so on.
+
+    All methods run on: the loop, unless they say otherwise.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        queue_size: int,
+        call_soon: Callable[[Callable[[], None]], object],
+        name: str = "uvicorn-consumer",
+    ) -> None:
+        self.threads: Final = threads
+        self.queue_size: Final = queue_size
+        self.rejected = 0
+        self._call_soon = call_soon
+        self._name = name
+        self._queue: deque[Job] = deque()
+        self._parked: list[Slot] = []
+        self._slots: list[Slot] = []
+        self._growing = threading.Lock()  # held while a thread is added; never while a job runs
+        self._executor = ThreadPoolExecutor(threads, initializer=self._name_thread)
+        self._is_wake_due = False
+        self._is_stopping = False
+
+    def __repr__(self) -> str:
+        waiting = sum(job.is_waiting for _, job in self.running())
+        busy = self.busy
+        return (
+            f"<ConsumerPool {busy - waiting} running, {waiting} waiting, "
+            f"{len(self._queue)} queued / {self.threads}>"
+        )
+
+    @property
+    def busy(self) -> int:
+        """How many threads run a job."""
+        return sum(slot.job is not None for slot in tuple(self._slots))
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait for a thread."""
+        return len(self._queue)
+
+    def running(self) -> Iterator[tuple[int, Job]]:
+        """Yield (thread identifier, job) for each job that runs. Runs on: any thread."""
+        for slot in tuple(self._slots):
+            job = slot.job
+            if job is not None:
+                yield slot.thread_id, job
+
+    def submit(self, job: Job) -> bool:
+        """Queue a job; return False, and do nothing, if all threads are busy and the queue is full."""
+        queued = len(self._queue)
+        if queued >= self.queue_size and queued + self.busy >= self.threads + self.queue_size:
+            self.rejected += 1
+            return False
+        self.submit_beyond(job)
+        return True
+
+    def submit_beyond(self, job: Job) -> None:
+        """Queue a job whatever the queue's size: what is left to do for one that was admitted before."""
+        self._queue.append(job)
+        if not self._is_wake_due:
+            self._is_wake_due = True
+            self._call_soon(self._end_turn)
+
+    def cancel(self, job: Job) -> bool:
+        """Take a job back; return False if a thread has it already."""
+        try:
+            self._queue.remove(job)
+        except ValueError:
+            return False
+        return True
+
+    def expire(self, before: float) -> list[Job]:
+        """Take back the jobs that were submitted before this time (time.monotonic())."""
+        expired: list[Job] = []
+        while self._queue:
+            try:
+                job = self._queue.popleft()
+            except IndexError:  # a thread took the last one
+                break
+            if job.submitted_at > before:
+                self._queue.appendleft(job)
+                if not self._is_wake_due:  # a drain may have parked while we held the job
+                    self._is_wake_due = True
+                    self._call_soon(self._end_turn)
+                break
+            expired.append(job)
+        return expired
+
+    def stop(self) -> None:
+        """Let every thread end that has nothing to do; do not wait for those that have."""
+        self._is_stopping = True
+        self._queue.clear()
+        for slot in tuple(self._slots):
+            self._unpark(slot)
+        self._executor.shutdown(wait=False)
+
+    def _end_turn(self) -> None:
+        self._is_wake_due = False
+        if self._queue:
+            self._wake_one()
+
+    def _wake_one(self) -> None:
+        """Unpark a drain, or start one. Runs on: any thread."""
+        try:
+            slot = self._parked.pop()
+        except IndexError:
+            if len(self._slots) < self.threads:
+                self._start_one()
+        else:
+            slot.lock.release()
+
+    def _start_one(self) -> None:
+        with self._growing:
+            if len(self._slots) >= self.threads or self._is_stopping:
+                return
+            slot = Slot()
+            self._slots.append(slot)
+            self._executor.submit(self._drain, slot)
+
+    def _unpark(self, slot: Slot) -> None:
+        try:
+            self._parked.remove(slot)
+        except ValueError:
+            return  # it works, or somebody else unparks it
+        slot.lock.release()
+
+    # ---- worker threads only ----
+
+    def _name_thread(self) -> None:
+        thread = threading.current_thread()
+        thread.name = f"{self._name}-{thread.name.rpartition('_')[2]}"
+
+    def _drain(self, slot: Slot) -> None:
+        slot.thread_id = threading.get_ident()
+        queue = self._queue
+        while not self._is_stopping:
+            try:
+                job = queue.popleft()
+            except IndexError:
+                self._park(slot)
+                continue
+            slot.job = job
+            if queue:
+                self._wake_one()
+            job.run()
+            slot.job = None
+            del job  # or the parked drain would keep the last message alive
+
+    def _park(self, slot: Slot) -> None:
+        self._parked.append(slot)
+        if self._queue or self._is_stopping:
+            self._unpark(slot)
+        slot.lock.acquire()

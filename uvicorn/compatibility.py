@@ -1,0 +1,47 @@
+"""Gunicorn's settings that we refuse, or that have no effect here: said at start, each by its name."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+__all__ = ["check"]
+
+# name -> why it has no effect; warned about when it is not at its default
+_NO_EFFECT: Final = {
+    "suppress_ragged_eofs": "the event loop does the TLS",
+    "do_handshake_on_connect": "the event loop does the TLS handshake",
+    "http_parser": "httptools parses the requests",
+    "permit_obsolete_folding": "httptools is always strict here",
+    "strip_header_spaces": "httptools is always strict here",
+    "permit_unconventional_http_method": "httptools knows the registered methods only",
+    "permit_unconventional_http_version": "HTTP/1.0 and HTTP/1.1 are served",
+    "casefold_http_method": "methods are case-sensitive",
+    "asgi_lifespan": "consumers have no lifespan",
+    "websocket_max_message_size": "WebSocket is not served yet",
+    "http2_max_concurrent_streams": "HTTP/2 is not served",
+    "http2_initial_window_size": "HTTP/2 is not served",
+    "http2_max_frame_size": "HTTP/2 is not served",
+    "http2_max_header_list_size": "HTTP/2 is not served",
+    "ssl_version": "the ssl_context hook sets TLS versions",
+    "spew": "it traces the main thread only",
+}
+
+
+def check(cfg: Any) -> list[str]:
+    """Return a line for each setting that was changed and has no effect.
+
+    Raises: RuntimeError for a setting that asks for what cannot be served.
+    """
+    if cfg.protocol != "http":
+        raise RuntimeError(f"protocol = {cfg.protocol!r} cannot be served by uvicorn.ASGIWorker: use 'http'")
+    others = [name for name in cfg.http_protocols if name != "h1"]
+    if others:
+        raise RuntimeError(f"http_protocols with {', '.join(others)} cannot be served by uvicorn.ASGIWorker: use 'h1'")
+    if cfg.http2_cleartext != "off":
+        raise RuntimeError("http2_cleartext cannot be served by uvicorn.ASGIWorker: leave it off")
+    lines = []
+    for name, reason in _NO_EFFECT.items():
+        setting = cfg.settings.get(name)
+        if setting is not None and setting.get() != type(setting)().get():
+            lines.append(f"Setting {name} has no effect with uvicorn.ASGIWorker: {reason}")
+    return lines

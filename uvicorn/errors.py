@@ -1,0 +1,83 @@
+"""The exceptions of this package, split by whose fault they are.
+
+    UvicornError
+    ├── ReplyError (ValueError)           the consumer sent a reply that is not allowed
+    │   └── ReplyTypeError (TypeError)    ... of a wrong type
+    ├── ConsumerError                     the consumer itself is not what it must be
+    ├── ClientError                       the client's request is malformed, too large or too slow
+    ├── ChannelClosed (ConnectionError)   the client has left, or the exchange is over
+    │   └── ServerStopping                the worker leaves before the exchange could end
+    ├── ChannelFull                       the other side is too far behind to take more
+    ├── ReadTimeout (TimeoutError)        the client stopped sending its body
+    └── BodyTooLarge                      `BodyChannel.read(limit)` would pass its limit
+
+A consumer may let `ChannelClosed` escape: that is a normal end, logged without a traceback.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BodyTooLarge",
+    "ChannelClosed",
+    "ChannelFull",
+    "ClientError",
+    "ConsumerError",
+    "ReadTimeout",
+    "ReplyError",
+    "ReplyTypeError",
+    "ServerStopping",
+    "UvicornError",
+]
+
+
+class UvicornError(Exception):
+    """Be the root of every error that this package raises on purpose."""
+
+
+class ReplyError(UvicornError, ValueError):
+    """Say that a consumer sent a reply that is not allowed, and what is.
+
+    Raised by `send()` in the consumer, on its own line, before anything is written.
+    """
+
+
+class ReplyTypeError(ReplyError, TypeError):
+    """Say that a part of a reply has a wrong type."""
+
+
+class ConsumerError(UvicornError):
+    """Say that a callable cannot be served as a consumer, or broke the rules of one."""
+
+
+class ClientError(UvicornError):
+    """Describe a request that is answered by the server itself.
+
+    Args:
+        status: the status code of the answer, 400 to 599.
+        reason: one line for the log; it is not shown to the client.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class ChannelClosed(UvicornError, ConnectionError):
+    """Say that nobody listens at the other end of a channel any more."""
+
+
+class ServerStopping(ChannelClosed):
+    """Say that the worker stops and cannot wait for this exchange any longer."""
+
+
+class ChannelFull(UvicornError):
+    """Say that an asynchronous consumer sent far more than its client took, without awaiting."""
+
+
+class ReadTimeout(UvicornError, TimeoutError):
+    """Say that the client sent nothing of its body for `body_timeout` seconds."""
+
+
+class BodyTooLarge(UvicornError):
+    """Say that a body is larger than the limit given to `BodyChannel.read`."""

@@ -1,0 +1,132 @@
+"""Accept connections, as many as the worker may have open.
+
+Theory of operation
+-------------------
+Sibling workers share the listening sockets. A worker that has `worker_connections` open stops watching them,
+so that the next connection goes to a sibling or waits in the backlog, and watches them again when one
+closes. asyncio's servers cannot stop and go on, hence an accept loop of our own. Loop thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.bridge.outbox import Log
+
+__all__ = ["Acceptor"]
+
+_MOST_PER_TURN: Final = 8  # arbitrary: few, so that siblings get their share of a burst
+_OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Acceptor:
+    """Watch listening sockets, and hand over what they accept.
+
+    Args:
+        sockets: listening, non-blocking.
+        make_protocol: called with the client's and our address, [str, int] or None; returns the protocol.
+        limit: the most connections open at a time.
+        handshake_timeout: seconds that a TLS handshake may take.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sockets: list[socket.socket],
+        make_protocol: Callable[[list[Any] | None, list[Any] | None], asyncio.Protocol],
+        limit: int,
+        log: Log,
+        ssl_context: ssl.SSLContext | None = None,
+        handshake_timeout: float = 10.0,
+    ) -> None:
+        self.open = 0
+        self._loop = loop
+        self._sockets = [(sock, address_of(sock.getsockname())) for sock in sockets]
+        self._make_protocol = make_protocol
+        self._limit = limit
+        self._log = log
+        self._ssl = ssl_context
+        self._handshake_timeout = handshake_timeout
+        self._is_watching = False
+        self._is_closed = False
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    def resume(self) -> None:
+        """Accept, if there is room."""
+        if not self._is_watching and not self._is_closed and self.open < self._limit:
+            self._is_watching = True
+            for sock, address in self._sockets:
+                self._loop.add_reader(sock.fileno(), self._accept, sock, address)
+
+    def pause(self) -> None:
+        """Accept nothing for now."""
+        if self._is_watching:
+            self._is_watching = False
+            for sock, _ in self._sockets:
+                self._loop.remove_reader(sock.fileno())
+
+    def close(self) -> None:
+        """Take what clients have been told is connected, and then accept nothing more."""
+        was_watching = self._is_watching
+        self.pause()
+        if was_watching:
+            for sock, address in self._sockets:
+                while self.open < self._limit and self._accept_one(sock, address):
+                    pass
+        self._is_closed = True
+
+    def released(self) -> None:
+        """Learn that a connection is closed."""
+        self.open -= 1
+        if not self._is_watching:
+            self.resume()
+
+    def _accept(self, sock: socket.socket, address: list[Any] | None) -> None:
+        for _ in range(_MOST_PER_TURN):
+            if self.open >= self._limit:
+                self.pause()
+                return
+            if not self._accept_one(sock, address):
+                return
+
+    def _accept_one(self, sock: socket.socket, address: list[Any] | None) -> bool:
+        """Accept one connection; return False if there is none."""
+        try:
+            accepted, peer = sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                self.pause()  # the next tick tries again
+                self._log.error("Cannot accept: %s; %d connections are open", error, self.open)
+            else:
+                self._log.error("Cannot accept: %s", error)
+            return False
+        accepted.setblocking(False)
+        if accepted.family != socket.AF_UNIX:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.open += 1
+        task = self._loop.create_task(self._connect(accepted, address_of(peer), address))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+        return True
+
+    async def _connect(self, accepted: socket.socket, client: list[Any] | None, server: list[Any] | None) -> None:
+        protocol = self._make_protocol(client, server)
+        timeout = {"ssl_handshake_timeout": self._handshake_timeout} if self._ssl is not None else {}
+        try:
+            await self._loop.connect_accepted_socket(lambda: protocol, accepted, ssl=self._ssl, **timeout)
+        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
+            self._log.info("No connection with %s: %s", client[0] if client else "unix socket", error)
+            accepted.close()
+            self.released()
+
+
+def address_of(address: Any) -> list[Any] | None:
+    """Return [host, port] of a socket address, or None for a unix socket."""
+    return [address[0], address[1]] if isinstance(address, tuple) else None

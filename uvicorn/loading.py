@@ -1,0 +1,92 @@
+"""Import an application by name, with one clear sentence for each thing that can be wrong.
+
+A mistake in the name is an `AppImportError`, which Gunicorn prints without a traceback. An exception
+inside the application's own code is left as it is: its traceback is what helps.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+from gunicorn import util
+from gunicorn.errors import AppImportError
+
+from uvicorn.errors import ConsumerError
+from uvicorn.routing import Router, SingleConsumer, as_application
+
+__all__ = ["load_application", "make_application"]
+
+_DEFAULT_NAME: Final = "application"  # as Gunicorn
+
+
+def load_application(uri: str) -> Any:
+    """Import what `module:name` names.
+
+    Args:
+        uri: "module", "module:name", or "module:factory('with', literal=arguments)".
+
+    Raises: AppImportError for a name that is wrong; anything that the application's own import raises.
+    """
+    module_name, _, name = uri.partition(":")
+    name = name or _DEFAULT_NAME
+    module = _import_module(module_name, name)
+    if "(" in name:
+        return util.import_app(uri)
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        names = [other for other, value in vars(module).items() if _is_servable(value)]
+        raise AppImportError(f"There is no {name!r} in {module_name!r}{_nearest(name, names)}") from None
+
+
+def make_application(loaded: Any, uri: str) -> Router | SingleConsumer:
+    """Make what was loaded an application that can be served.
+
+    Raises: AppImportError if it is neither a consumer nor a list of routes.
+    """
+    try:
+        return as_application(loaded)
+    except ConsumerError as error:
+        raise AppImportError(f"Cannot serve {uri!r}: {error}") from None
+
+
+def _import_module(module_name: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing != module_name and not module_name.startswith(missing + "."):
+            raise  # the application's own import failed
+        if module_name.endswith(".py") and os.path.exists(module_name):
+            hint = f"; did you mean '{module_name[:-3].replace('/', '.')}:{name}'?"
+        else:
+            hint = _nearest(module_name, _module_names(module_name))
+        raise AppImportError(f"There is no module {missing!r}{hint}") from None
+    except (ValueError, TypeError):
+        raise AppImportError(f"{module_name!r} is not the name of a module; write module:name") from None
+
+
+def _module_names(module_name: str) -> list[str]:
+    """Return the modules that stand beside the one that was asked for."""
+    parent, _, _ = module_name.rpartition(".")
+    if not parent:
+        paths: Iterable[str] = [path or "." for path in sys.path[:2]]
+    else:
+        paths = getattr(sys.modules.get(parent), "__path__", [])
+    prefix = f"{parent}." if parent else ""
+    return [prefix + info.name for info in pkgutil.iter_modules(list(paths))]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _is_servable(value: object) -> bool:
+    return (callable(value) and not isinstance(value, type)) or isinstance(value, (list, tuple))

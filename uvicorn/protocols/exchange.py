@@ -1,0 +1,305 @@
+"""One request and its response: the only owner of their state. Loop thread only.
+
+Life of an exchange: made when the head of a request is complete; its reply is written as it comes
+while the exchange is the first of its connection, and kept back (bounded) while an earlier one is not
+complete; *closed* when it takes no reply any more, because the response is complete or because it is
+*lost* (the client left, the consumer failed after the head, the worker stops).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from uvicorn.errors import ChannelClosed
+from uvicorn.messages import Headers
+from uvicorn.protocols.encoder import LAST_CHUNK, chunk, error_page
+from uvicorn.protocols.flow import WriteGate
+from uvicorn.protocols.reply import BODILESS, NO_FIELDS, Fields, Reply
+
+if TYPE_CHECKING:
+    from uvicorn.bridge.consumer import Consumer
+    from uvicorn.bridge.dispatcher import ConsumerJob
+    from uvicorn.protocols.service import Service
+
+__all__ = ["Exchange", "Line", "Notice"]
+
+_FLOOD_FACTOR: Final = 256  # x write_buffer; arbitrary: 16 MiB, where an unawaited stream is refused
+_JOIN_BYTES: Final = 16384  # arbitrary: a body above this is written by itself instead of copied
+
+
+class Line(Protocol):
+    """What an exchange needs of its connection."""
+
+    service: Service
+    gate: WriteGate
+    is_lost: bool
+
+    def is_first(self, exchange: Exchange) -> bool: ...
+    def may_persist(self, exchange: Exchange) -> bool: ...
+    def write(self, data: bytes) -> None: ...
+    def buffered_bytes(self) -> int: ...
+    def addresses(self) -> tuple[list[str | int] | None, list[str | int] | None]: ...
+    def response_ended(self, exchange: Exchange) -> None: ...
+
+
+class Exchange:
+    """Hold one request's facts and write its response.
+
+    Args:
+        line: the connection.
+        persists: the client wants the connection kept (RFC 9112 section 9.3).
+        is_http10: the request came with HTTP/1.0.
+    """
+
+    __slots__ = (
+        "_held", "_held_bytes", "_is_chunked", "active_at", "consumer", "fields", "headers",
+        "http_version", "is_answered", "is_closed", "is_head", "is_http10", "is_lost", "is_request_complete",
+        "is_stopping", "job", "line", "method", "path", "persists", "sent_bytes", "started_at", "status", "target",
+        "task", "write_buffer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        line: Line,
+        method: str,
+        target: bytes,
+        path: str,
+        headers: Headers,
+        http_version: str,
+        persists: bool,
+        now: float,
+    ) -> None:
+        self.line = line
+        self.method = method
+        self.target = target  # as received
+        self.path = path  # decoded
+        self.headers = headers
+        self.http_version = http_version
+        self.persists = persists
+        self.is_head = method == "HEAD"
+        self.is_http10 = http_version == "1.0"
+        self.consumer: Consumer | None = None  # set when it is called, or queued
+        self.started_at = now  # loop time, seconds
+        self.active_at = now  # when the consumer was called, or last sent something
+        self.write_buffer = line.service.limits.write_buffer
+        self.status = 0  # 0 until the response has begun
+        self.fields = NO_FIELDS
+        self.sent_bytes = 0  # of content, without framing
+        self.is_request_complete = False
+        self.is_answered = False
+        self.is_closed = False
+        self.is_lost = False
+        self.is_stopping = False
+        self.task: asyncio.Task[None] | None = None
+        self.job: ConsumerJob | None = None
+        self._is_chunked = False
+        self._held: list[bytes] | None = None  # written when the exchange is first
+        self._held_bytes = 0
+
+    def __repr__(self) -> str:
+        state = "lost" if self.is_lost else "closed" if self.is_closed else self.status or "waiting"
+        return f"<Exchange {self.method} {self.shown_target} {self.consumer_name} {state}>"
+
+    @property
+    def consumer_name(self) -> str:
+        """How logs call the consumer."""
+        return self.consumer.name if self.consumer is not None else "no consumer"
+
+    @property
+    def shown_target(self) -> str:
+        """The request target, safe to log."""
+        return self.target.decode("ascii", "backslashreplace")
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called. Runs on: any thread."""
+        return not self.is_closed
+
+    # ---- replies ----
+
+    def reply(self, reply: Reply) -> None:
+        """Write one checked reply; do nothing if the exchange is closed.
+
+        The sequence was checked in the sender's thread. Two threads that reply to one
+        message at the same time through two channels of theirs cannot exist: there is one channel.
+        """
+        if self.is_closed:
+            return
+        status, fields, content, more = reply
+        if status:
+            self._begin(status, fields, content, more)
+        elif self.status in BODILESS or self.is_head:
+            pass
+        elif self._is_chunked:
+            if content:
+                self._write(*chunk(content))
+            if not more:
+                self._write(LAST_CHUNK)
+            self.sent_bytes += len(content)
+        elif content:
+            self._write(content)
+            self.sent_bytes += len(content)
+        if more:
+            self.active_at = self.line.service.now
+        else:
+            self._end()
+
+    def _begin(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
+        line = self.line
+        self.status = status
+        self.fields = fields
+        has_body = not self.is_head and status not in BODILESS
+        length: int | None = None
+        if not more:
+            if status not in BODILESS:
+                length = len(content)
+        elif fields.content_length is None and has_body:
+            if self.is_http10:
+                self.persists = False  # the end of the connection is the end of the body
+            else:
+                self._is_chunked = True
+                length = -1
+        if fields.closes or not line.may_persist(self) or not (self.is_request_complete or more):
+            self.persists = False
+        if not self.persists:
+            connection = b"connection: close\r\n"
+        elif self.is_http10:
+            connection = b"connection: keep-alive\r\n"
+        else:
+            connection = b""
+        head = line.service.encoder.head(status, fields, length, connection)
+        if not has_body or not content:
+            self._write(head)
+            return
+        self.sent_bytes = len(content)
+        if self._is_chunked:
+            self._write(head, *chunk(content))
+        else:
+            self._write(head, content)
+
+    def _write(self, *parts: bytes) -> None:
+        line = self.line
+        if line.is_first(self):
+            if len(parts) == 1:
+                line.write(parts[0])
+            elif sum(map(len, parts)) <= _JOIN_BYTES:
+                line.write(b"".join(parts))
+            else:
+                for part in parts:
+                    line.write(part)
+        else:
+            if self._held is None:
+                self._held = []
+            self._held += parts
+            self._held_bytes += sum(map(len, parts))
+
+    def become_first(self) -> None:
+        """Write what was kept back while an earlier exchange was not complete."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._held_bytes = 0
+            self.line.write(b"".join(held))
+
+    def _end(self) -> None:
+        self.is_closed = True
+        self.line.response_ended(self)
+
+    # ---- what else can happen ----
+
+    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+        """Answer instead of the consumer, and close the connection; `reason` is for the debug log."""
+        self.line.service.log.debug("%d to %s %s: %s", status, self.method, self.shown_target, reason)
+        self.answer(status, retry_after=retry_after)
+
+    def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
+        """Make a response of the server's own; close the connection if one has begun already."""
+        if self.is_closed:
+            return
+        if self.status:
+            self.lose()
+            return
+        fields, content = error_page(status, detail)
+        if retry_after:
+            fields = Fields(fields.block + b"retry-after: %d\r\n" % retry_after)
+        if not persists:
+            self.persists = False
+        self.reply((status, fields, content, False))
+
+    def failed(self, error: BaseException) -> None:
+        """Learn that the consumer raised: log it once, and answer 500 or close the connection."""
+        service = self.line.service
+        if isinstance(error, ChannelClosed) and (self.is_lost or self.line.is_lost):
+            service.log.debug("%s ended: %s %s: %s", self.consumer_name, self.method, self.shown_target, error)
+            return
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
+            return
+        service.log.error(
+            "Error in %s: %s %s", self.consumer_name, self.method, self.shown_target,
+            exc_info=(type(error), error, error.__traceback__),
+        )  # fmt: skip
+        self.answer(500, service.shown_error(error), persists=True)
+
+    def dropped(self, _: object = None) -> None:
+        """Learn that nobody holds the reply channel any more: answer 500, or close the connection."""
+        if self.is_closed:
+            return
+        self.line.service.log.error(
+            "%s let go of its reply channel %s: %s %s", self.consumer_name,
+            "in the middle of a reply" if self.status else "without a reply", self.method, self.shown_target,
+        )  # fmt: skip
+        self.answer(500, persists=True)
+
+    def lose(self, is_stopping: bool = False) -> None:
+        """Close without a complete response; the connection is closed with it."""
+        if self.is_closed:
+            return
+        self.is_closed = self.is_lost = True
+        self.is_stopping = is_stopping
+        self._held = None
+        self.line.response_ended(self)
+
+    # ---- flow ----
+
+    def is_writable(self) -> bool:
+        """Whether the client has caught up with what was written."""
+        if self._held is not None:
+            return self._held_bytes <= self.write_buffer
+        return self.line.gate.is_open
+
+    def is_flooded(self) -> bool:
+        """Whether so much waits for the client that a reply must be refused."""
+        if self._held is None and self.line.gate.is_open:
+            return False
+        return self._held_bytes + self.line.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
+
+    def on_writable(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the client has caught up or the exchange is lost."""
+        self.line.gate.wait(callback)
+
+    def set_waiting(self, is_waiting: bool) -> None:
+        """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
+        if self.job is not None:
+            self.job.is_waiting = is_waiting
+
+
+class Notice(Exchange):
+    """Stand in for a client that has left, where a consumer of `http.disconnect` replies.
+
+    Nothing is written: sending raises ChannelClosed.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, lost: Exchange, consumer: Consumer) -> None:
+        super().__init__(
+            lost.line, lost.method, lost.target, lost.path, lost.headers, lost.http_version, False, lost.started_at
+        )
+        self.consumer = consumer
+        self.is_closed = self.is_lost = True
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called."""
+        return True

@@ -1,0 +1,202 @@
+"""What a server must check in the head of a request before anybody sees it. Pure functions.
+
+httptools (llhttp, no lenient mode on) checks the grammar; it has no limits, and lets some things
+pass that RFC 9110 and 9112 forbid. Here is the rest: sizes, the request line, Host,
+Transfer-Encoding, Expect, and the header policies of Gunicorn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import httptools
+
+from uvicorn.errors import ClientError
+from uvicorn.messages import Headers, split_absolute_target
+from uvicorn.settings import Limits
+
+__all__ = ["SPECIAL", "HeaderPolicy", "Special", "check_sizes", "parser_error", "target_of", "version_of"]
+
+#: Header names whose fields are looked at one by one; all others go to the consumer as they are.
+SPECIAL: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+
+_VERSIONS: Final = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
+_TOKEN_BYTES: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_CRLF: Final = b"\r\n"
+
+
+class Special(NamedTuple):
+    """What the special header fields of a request say.
+
+    Attributes:
+        content_length: bytes of the body; 0 for none; -1 for the chunked transfer coding.
+        expects_continue: the client waits for 100 before it sends the body.
+        wants_upgrade: there is an Upgrade field; we serve the request as if there were none.
+        scheme, root_path: what a trusted proxy says instead of our own, or None.
+    """
+
+    content_length: int = 0
+    expects_continue: bool = False
+    wants_upgrade: bool = False
+    scheme: str | None = None
+    root_path: str | None = None
+
+
+_PLAIN: Final = Special()
+
+
+class HeaderPolicy:
+    """Apply Gunicorn's header settings, and the rules of the RFCs, to the fields of one request.
+
+    Args:
+        secure_scheme_headers: lower-case name -> value that means https; used from trusted peers only.
+        forwarder_headers: lower-case names with "_" that trusted peers may send.
+        header_map: "drop", "refuse" or "dangerous", for other names with "_".
+    """
+
+    def __init__(
+        self,
+        secure_scheme_headers: Mapping[bytes, bytes],
+        forwarder_headers: frozenset[bytes],
+        header_map: str,
+        is_trusted: bool,
+    ) -> None:
+        self._secure = dict(secure_scheme_headers) if is_trusted else {}
+        self._forwarder = forwarder_headers if is_trusted else frozenset()
+        self._header_map = header_map
+        self._takes_root_path = is_trusted and b"script_name" in forwarder_headers
+        #: names to give to `apply`
+        self.special: Final = SPECIAL | self._secure.keys()
+
+    @classmethod
+    def from_config(cls, cfg: Any, is_trusted: bool) -> HeaderPolicy:
+        """Read `secure_scheme_headers`, `forwarder_headers` and `header_map` of Gunicorn."""
+        secure = {
+            name.lower().encode("latin-1"): value.encode("latin-1") for name, value in cfg.secure_scheme_headers.items()
+        }
+        forwarder = frozenset(name.lower().encode("latin-1") for name in cfg.forwarder_headers)
+        return cls(secure, forwarder, cfg.header_map, is_trusted)
+
+    def apply(self, fields: Headers, http_version: str) -> Special:
+        """Read the special fields, given in their order.
+
+        Raises: ClientError, 400 for what breaks the message's framing or is ambiguous, 417, 501.
+        Spec: RFC 9112 sections 3.2, 6.1 and 6.3; RFC 9110 section 10.1.1.
+        """
+        if len(fields) == 1 and fields[0][0] == b"host":
+            return _PLAIN
+        hosts = length = 0
+        expects = upgrade = False
+        scheme: str | None = None
+        for name, value in fields:
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                length = _content_length(value)
+            elif name == b"transfer-encoding":
+                length = _check_coding(value, http_version)
+            elif name == b"expect":
+                if value.lower() != b"100-continue":
+                    raise ClientError(417, f"unknown expectation {value[:40]!r}")
+                expects = http_version == "1.1"
+            elif name == b"upgrade":
+                upgrade = True
+            else:
+                scheme = self._scheme(name, value, scheme)
+        if hosts > 1 or (not hosts and http_version == "1.1"):
+            raise ClientError(400, "more than one Host header" if hosts else "no Host header")
+        return Special(length, expects, upgrade, scheme)
+
+    def map_names(self, headers: Headers, special: Special) -> tuple[Headers, Special]:
+        """Apply `header_map` and `forwarder_headers` to names with "_"; call it if there may be any.
+
+        Raises: ClientError 400 for such a name if `header_map` is "refuse".
+        """
+        kept: Headers = []
+        for field in headers:
+            name = field[0]
+            if b"_" in name and name not in self._forwarder and b"*" not in self._forwarder:
+                if self._header_map == "drop":
+                    continue
+                if self._header_map != "dangerous":
+                    raise ClientError(400, f"header name {name[:40]!r} has an underscore")
+            elif name == b"script_name" and self._takes_root_path:
+                special = special._replace(root_path=field[1].decode("latin-1"))
+            kept.append(field)
+        return kept, special
+
+    def _scheme(self, name: bytes, value: bytes, before: str | None) -> str:
+        scheme = "https" if value == self._secure[name] else "http"
+        if before is not None and before != scheme:
+            raise ClientError(400, "contradictory scheme headers")
+        return scheme
+
+
+def version_of(head: bytes, end: int) -> str:
+    """Return the HTTP version of the request line that ends at `end`: "1.1" or "1.0".
+
+    Raises: ClientError, 400 if it is not a request line, 505 for another version.
+    Spec: RFC 9112 section 3; RFC 9110 section 15.6.6.
+    """
+    version = _VERSIONS.get(head[end - 9 : end])
+    if version is not None and head.count(b" ", 0, end) == 2:
+        return version
+    line = head[:end]
+    tail = line.rpartition(b" ")[2]
+    if tail.startswith(b"HTTP/") and version is None and len(tail) == 8:
+        raise ClientError(505, f"unsupported version {tail!r}")
+    raise ClientError(400, f"invalid request line {line[:64]!r}")
+
+
+def check_sizes(head: bytes, limits: Limits) -> None:
+    """Refuse a complete head with a line that is too long; needed only if the head is long enough.
+
+    Raises: ClientError, 414 or 431.
+    """
+    lines = head.split(_CRLF)
+    if limits.request_line and len(lines[0]) > limits.request_line:
+        raise ClientError(414, f"request line of {len(lines[0])} bytes")
+    if limits.request_field_size and max(map(len, lines[1:])) + 2 > limits.request_field_size:
+        raise ClientError(431, "header field too large")
+
+
+def target_of(target: bytes, method: str, headers: Headers) -> bytes:
+    """Bring a request target that is not in origin-form into it; put its authority into Host.
+
+    Raises: ClientError 400.
+    Spec: RFC 9112 sections 3.2.2 (absolute-form) and 3.2.4 (asterisk-form).
+    """
+    if target == b"*" and method == "OPTIONS":
+        return target
+    try:
+        authority, origin = split_absolute_target(target)
+    except ValueError:
+        raise ClientError(400, f"invalid request target {target[:64]!r}") from None
+    for field in headers:
+        if field[0] == b"host":
+            field[1] = authority
+    return origin
+
+
+def parser_error(error: httptools.HttpParserError, head: bytes) -> ClientError:
+    """Say what httptools found: 400, 501 for an unknown method, 505 for an unknown version."""
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        method = head.partition(b" ")[0]
+        if method and _TOKEN_BYTES.issuperset(method):
+            return ClientError(501, f"unknown method {method[:40]!r}")
+    return ClientError(400, str(error) or type(error).__name__)
+
+
+def _content_length(value: bytes) -> int:
+    if not value.isdigit():  # llhttp has checked already; this guards int()
+        raise ClientError(400, "invalid content-length")
+    return int(value)
+
+
+def _check_coding(value: bytes, http_version: str) -> int:
+    if http_version == "1.0":
+        raise ClientError(400, "transfer-encoding with HTTP/1.0")
+    if value.strip().lower() != b"chunked":
+        raise ClientError(501, f"unsupported transfer-encoding {value[:40]!r}")
+    return -1

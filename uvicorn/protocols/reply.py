@@ -1,0 +1,263 @@
+"""Which replies are legal, in which order: a table, and one check per reply. Sans-IO.
+
+A reply is one of four kinds, told apart by two of its keys:
+
+    whole   has `status`, no more content follows     a complete response in one message
+    first   has `status`, more content follows        the head of a streamed response
+    chunk   no `status`, more content follows
+    last    no `status`, no more content follows
+
+and a reply channel is in one of three states. `_NEXT` says what may happen:
+
+                 whole      first      chunk      last
+    START        DONE       STREAM     -          -
+    STREAM       -          -          STREAM     DONE
+    DONE         -          -          -          -
+
+The check runs in the thread that called `send()`, so that a mistake raises on the
+consumer's own line, before anything is written. What it returns is all that the
+encoder needs: nobody looks at the consumer's dict again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from uvicorn.errors import ReplyError, ReplyTypeError
+
+__all__ = ["BODILESS", "DONE", "NO_FIELDS", "START", "STREAM", "Fields", "Reply", "ReplySequence"]
+
+START: Final = 0
+STREAM: Final = 1
+DONE: Final = 2
+
+BODILESS: Final = frozenset({204, 304})  # RFC 9110 sections 15.3.5 and 15.4.5
+
+_NEXT: Final[dict[tuple[int, str], int]] = {
+    (START, "whole"): DONE,
+    (START, "first"): STREAM,
+    (STREAM, "chunk"): STREAM,
+    (STREAM, "last"): DONE,
+}
+_KEYS: Final = frozenset({"status", "headers", "content", "more_content"})
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"server"})
+# Set by the server alone, or without meaning on a connection that is not a tunnel.
+_DROPPED: Final = frozenset({b"connection", b"transfer-encoding", b"keep-alive"})
+_MOST_CACHED_NAMES: Final = 1024  # arbitrary; an application that makes names up cannot fill memory
+
+
+class Fields(NamedTuple):
+    """The header fields of one reply, checked and encoded.
+
+    Attributes:
+        block: the lines as they go on the wire, each with its CRLF.
+        content_length: what the consumer promised, in bytes, or None.
+        closes: the consumer asked for `connection: close`.
+        has_date, has_server: the consumer sent its own.
+    """
+
+    block: bytes
+    content_length: int | None = None
+    closes: bool = False
+    has_date: bool = False
+    has_server: bool = False
+
+
+NO_FIELDS: Final = Fields(b"")
+
+#: (status, or 0 if the response has begun; fields; content; whether more follows)
+Reply: TypeAlias = "tuple[int, Fields, bytes, bool]"
+
+
+class ReplySequence:
+    """Follow one reply channel through the table, and check each reply on the way.
+
+    Not thread-safe by itself: the channel calls `admit` on the loop, or under a lock.
+    """
+
+    __slots__ = ("_is_head", "_remaining", "_state")
+
+    def __init__(self, is_head: bool) -> None:
+        self._state = START
+        self._is_head = is_head  # the request's method is HEAD
+        self._remaining: int | None = None  # bytes that a promised content-length still wants
+
+    def admit(self, reply: Mapping[str, Any]) -> Reply:
+        """Check one reply, take the sequence a step further, and return what to encode.
+
+        Raises: ReplyError, ReplyTypeError; the sequence is then where it was.
+        Spec: ASGI draft, "Response" and "Response Chunk".
+        """
+        if not isinstance(reply, Mapping):
+            raise ReplyTypeError(f"a reply must be a dict, not {_shown(reply)}")
+        if not _KEYS.issuperset(reply):
+            raise _unknown_keys(reply)
+        status = reply.get("status")
+        content = reply.get("content", b"")
+        more = reply.get("more_content", False)
+        if type(content) is not bytes:
+            content = _bytes_of(content)
+        if type(more) is not bool:
+            raise ReplyTypeError(f"more_content must be True or False, not {_shown(more)}")
+        if status is None:
+            return self._admit_chunk(reply, content, more)
+        if self._state != START:
+            raise self._out_of_order("first" if more else "whole")
+        if type(status) is not int:
+            raise ReplyTypeError(f"status must be an int, not {_shown(status)}")
+        if not 200 <= status <= 599:
+            raise ReplyError(f"status must be 200 to 599, not {status}")
+        headers = reply.get("headers")
+        fields = encode_fields(headers) if headers else NO_FIELDS
+        promised = fields.content_length
+        if promised is not None:
+            self._admit_length(promised, status, content, more)
+        self._state = STREAM if more else DONE
+        return status, fields, content, more
+
+    def _admit_chunk(self, reply: Mapping[str, Any], content: bytes, more: bool) -> Reply:
+        state = _NEXT.get((self._state, "chunk" if more else "last"))
+        if state is None:
+            raise self._out_of_order("chunk" if more else "last")
+        if reply.get("headers"):
+            raise ReplyError("headers are allowed in the first reply only, beside status")
+        if self._remaining is not None:
+            self._take_promised(content, more)
+        self._state = state
+        return 0, NO_FIELDS, content, more
+
+    def _admit_length(self, promised: int, status: int, content: bytes, more: bool) -> None:
+        if status in BODILESS or self._is_head:
+            return  # says what a GET would have had: RFC 9110 section 8.6
+        self._remaining = promised
+        try:
+            self._take_promised(content, more)
+        except ReplyError:
+            self._remaining = None
+            raise
+
+    def _take_promised(self, content: bytes, more: bool) -> None:
+        assert self._remaining is not None
+        remaining = self._remaining - len(content)
+        if remaining < 0 or (remaining and not more):
+            raise ReplyError(
+                f"content-length promised {'no' if not self._remaining else self._remaining} more bytes, "
+                f"and this {'is the last reply with' if not more else 'reply has'} {len(content)}"
+            )
+        self._remaining = remaining
+
+    def _out_of_order(self, kind: str) -> ReplyError:
+        if self._state == DONE:
+            return ReplyError("the reply is complete: nothing may be sent after it (was more_content=True forgotten?)")
+        if self._state == START:
+            return ReplyError("the first reply must have a status")
+        assert kind in ("first", "whole")
+        return ReplyError("status is allowed in the first reply only: this response has begun")
+
+
+def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
+    """Check header fields and encode them, one line each.
+
+    Args:
+        headers: pairs of name and value; bytes, or str that is latin-1.
+
+    Raises: ReplyError for a name that is not a token, CR, LF or NUL in a value, a wrong or
+        repeated content-length, a transfer-encoding other than chunked, or one beside a
+        content-length; ReplyTypeError for what is not a pair of bytes.
+    Spec: RFC 9110 sections 5.1, 5.5 and 8.6; RFC 9112 section 6.1.
+    """
+    lines: list[bytes] = []
+    length: int | None = None
+    closes = chunked = has_date = has_server = False
+    for pair in headers:
+        try:
+            name, value = pair
+        except (TypeError, ValueError):
+            raise ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(pair)}") from None
+        if type(name) is not bytes:
+            name = _latin1(name, "name")
+        if type(value) is not bytes:
+            value = _latin1(value, "value")
+        lowered = _NAMES.get(name) or _learn_name(name)
+        if lowered in _FRAMING or lowered in _DROPPED:
+            if lowered == b"content-length":
+                length = _length_of(value, length)
+            elif lowered == b"connection":
+                closes = closes or b"close" in value.lower()
+            elif lowered == b"transfer-encoding":
+                chunked = _check_coding(value)
+            elif lowered == b"date":
+                has_date = True
+            elif lowered == b"server":
+                has_server = True
+            if lowered in _DROPPED:
+                continue
+        lines += (name, b": ", value, b"\r\n")
+    block = b"".join(lines)
+    if not block.count(b"\n") == block.count(b"\r") == len(lines) // 4 or b"\0" in block:
+        raise _bad_value(lines)
+    if chunked and length is not None:
+        raise ReplyError("transfer-encoding and content-length exclude each other: send one of them, or none")
+    return Fields(block, length, closes, has_date, has_server)
+
+
+_NAMES: dict[bytes, bytes] = {}  # names known to be tokens -> lower-cased
+
+
+def _learn_name(name: bytes) -> bytes:
+    if not _TOKEN.fullmatch(name):
+        raise ReplyError(f"{_shown(name)} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
+    lowered = name.lower()
+    if len(_NAMES) < _MOST_CACHED_NAMES and len(name) < 64:
+        _NAMES[name] = lowered
+    return lowered
+
+
+def _latin1(text: object, what: str) -> bytes:
+    if not isinstance(text, str):
+        raise ReplyTypeError(f"a header {what} must be bytes, or str in latin-1, not {_shown(text)}")
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ReplyError(f"the header {what} {_shown(text)} is not latin-1: encode it first") from None
+
+
+def _length_of(value: bytes, before: int | None) -> int:
+    if before is not None:
+        raise ReplyError("content-length is given twice")
+    if not value.isdigit() or len(value) > 19:
+        raise ReplyError(f"content-length must be a number of bytes, not {_shown(value)}")
+    return int(value)
+
+
+def _check_coding(value: bytes) -> bool:
+    if value.strip().lower() != b"chunked":
+        raise ReplyError(f"transfer-encoding must be chunked, not {_shown(value)}")
+    return True
+
+
+def _bad_value(lines: list[bytes]) -> ReplyError:
+    for name, value in zip(lines[0::4], lines[2::4], strict=True):
+        if any(byte in value for byte in (b"\r", b"\n", b"\0")):
+            return ReplyError(f"the value of header {_shown(name)} has CR, LF or NUL in it: {_shown(value)}")
+    raise AssertionError("a header name passed that is not a token")
+
+
+def _bytes_of(content: object) -> bytes:
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return bytes(content)  # a copy: the caller may write into its buffer again after send()
+    hint = ": encode it first, for example with .encode('utf-8')" if isinstance(content, str) else ""
+    raise ReplyTypeError(f"content must be bytes, bytearray or memoryview, not {_shown(content)}{hint}")
+
+
+def _unknown_keys(reply: Mapping[str, Any]) -> ReplyError:
+    unknown = ", ".join(sorted(repr(key) for key in reply if key not in _KEYS))
+    return ReplyError(f"a reply over HTTP cannot have {unknown}; allowed are {', '.join(sorted(_KEYS))}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

@@ -1,0 +1,107 @@
+"""What all connections of one worker share."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.outbox import Log, Outbox
+from uvicorn.bridge.spool import SpoolWriter
+from uvicorn.protocols.encoder import Encoder
+from uvicorn.protocols.head import HeaderPolicy
+from uvicorn.settings import Limits
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.exchange import Exchange
+    from uvicorn.protocols.http import HTTPConnection
+
+__all__ = ["Application", "Peers", "Service"]
+
+
+class Application(Protocol):
+    """What is served: it finds the consumer for a message, or None."""
+
+    only: Consumer | None  # serves every request, if it is set
+
+    def find(self, channel: str, path: str) -> Consumer | None:
+        """Return the consumer for a message of this channel and path."""
+
+
+class Peers(Protocol):
+    """Which peers are trusted, by Gunicorn's settings. `address` is None for a unix socket."""
+
+    proxy_mode: str  # "off", "v1", "v2" or "auto"
+
+    def header_policy(self, address: str | None) -> HeaderPolicy:
+        """Return what to do with the header fields of this peer."""
+
+    def may_send_proxy_header(self, address: str | None) -> bool:
+        """Whether a PROXY header of this peer is believed."""
+
+
+class Service:
+    """Hold what is the same for all connections, and the few numbers they change together.
+
+    Args:
+        count_request: called for each request.
+        report: called at the end of each exchange, for the access log; None if nobody wants it.
+        shows_errors: put tracebacks into 500 responses (`--reload`).
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        application: Application,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        encoder: Encoder,
+        spools: SpoolWriter,
+        peers: Peers,
+        log: Log,
+        *,
+        scheme: str = "http",
+        root_path: str = "",
+        count_request: Callable[[], None] = lambda: None,
+        report: Callable[[Exchange], None] | None = None,
+        shows_errors: bool = False,
+    ) -> None:
+        self.loop: Final = loop
+        self.limits: Final = limits
+        self.application: Final = application
+        self.dispatcher: Final = dispatcher
+        self.outbox: Final = outbox
+        self.encoder: Final = encoder
+        self.spools: Final = spools
+        self.peers: Final = peers
+        self.log: Final = log
+        self.scheme: Final = scheme
+        self.root_path: Final = root_path
+        self.count_request: Final = count_request
+        self.report: Final = report
+        self.shows_errors: Final = shows_errors
+        self.connections: Final[set[HTTPConnection]] = set()
+        self.on_connection_lost: Callable[[], None] = lambda: None
+        self.is_stopping = False
+        self.now = loop.time()  # set by each tick: exact to a second
+
+    def shown_error(self, error: BaseException) -> str:
+        """Return what a 500 response shows of an error: nothing, but in development."""
+        if not self.shows_errors:
+            return ""
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+    def base_message(self, client: list[Any] | None, server: list[Any] | None) -> dict[str, Any]:
+        """Return the keys that all requests of one connection have in common."""
+        return {
+            "channel": "http.request",
+            "reply_channel": None,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "client": client,
+            "server": server,
+        }

@@ -1,0 +1,158 @@
+"""What a connection does once a second: deadlines, slow clients, clients that may have left.
+
+One tick of the server serves all connections; no connection has a timer of its own. Loop thread only.
+
+*Has a half-closed client left?* A client that has sent FIN may wait for its answer (`shutdown`), or be gone
+(`close`): TCP does not say which until something is sent. If the answer is not ready soon, or waits for a
+thread, an HTTP/1.1 client is sent `100 Continue`, which RFC 9110 section 15.2 lets a server send at any time before
+the response. A client that is there ignores it; one that is gone resets the connection, and a look at
+the socket tells.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.errors import ClientError
+from uvicorn.protocols.encoder import CONTINUE
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.exchange import Exchange
+    from uvicorn.protocols.http import HTTPConnection
+
+__all__ = ["ConnectionWatch"]
+
+_LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
+_PROBE_SECONDS: Final = 0.05  # arbitrary: a round trip to most clients
+
+
+class ConnectionWatch:
+    """Keep the times of one connection, and act on them."""
+
+    __slots__ = ("_connection", "_is_probed", "_linger_until", "_stalled_bytes", "_stalled_since",
+                 "body_at", "head_since", "idle_since", "is_new")  # fmt: skip
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self._connection = connection
+        self.idle_since = connection.service.loop.time()
+        self.is_new = True  # no request yet
+        self.head_since = 0.0  # when the first byte of an unfinished head came; 0 if there is none
+        self.body_at = 0.0  # when the client last sent something of a body
+        self._linger_until = 0.0
+        self._stalled_bytes = 0
+        self._stalled_since = 0.0
+        self._is_probed = False
+
+    def head_began(self) -> None:
+        """Learn that a head came in part."""
+        if not self.head_since:
+            self.head_since = self._connection.service.loop.time()
+
+    def linger(self) -> None:
+        """Read on for a while, then close."""
+        self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
+
+    def tick(self, now: float) -> None:
+        """Look at all deadlines."""
+        connection = self._connection
+        limits = connection.service.limits
+        if self._is_stalled(now, limits.write_timeout) or (self._linger_until and now > self._linger_until):
+            connection.abort()
+            return
+        if connection.body is not None:
+            self._check_body(now, limits.body_timeout)
+        elif self.head_since:
+            if limits.header_timeout and now - self.head_since > limits.header_timeout:
+                self.head_since = 0.0
+                connection.refuse(ClientError(408, "the head of the request took too long"))
+        elif not connection.pipeline and not self._linger_until:
+            self._check_idle(now)
+        if connection.pipeline:
+            self._check_replies(now, limits.reply_timeout)
+            if connection.is_half_closed:
+                self._check_peer()
+
+    def half_closed(self) -> bool:
+        """Learn of a FIN while answers are due; return whether to keep the connection."""
+        if self._is_peer_gone():
+            return False
+        if any(exchange.job is not None and not exchange.job.started_at for exchange in self._connection.pipeline):
+            self._probe()
+        return True
+
+    def _check_body(self, now: float, timeout: float) -> None:
+        connection = self._connection
+        body = connection.body
+        assert body is not None
+        if connection.read_gate.reasons or not body.is_wanted:
+            self.body_at = now
+        elif timeout and now - self.body_at > timeout:
+            connection.refuse(ClientError(408, "the body of the request took too long"))
+
+    def _check_idle(self, now: float) -> None:
+        connection = self._connection
+        service = connection.service
+        timeout = service.limits.header_timeout if self.is_new else service.limits.keepalive
+        if service.is_stopping:
+            timeout = min(timeout, _LINGER_SECONDS)
+        if timeout and now - self.idle_since > timeout:
+            connection.transport.close()
+
+    def _check_replies(self, now: float, timeout: float) -> None:
+        if not timeout:
+            return
+        connection = self._connection
+        for exchange in tuple(connection.pipeline):
+            if not exchange.is_writable() or _is_queued(exchange) or exchange.consumer is None:
+                exchange.active_at = now
+            elif not exchange.is_closed and now - exchange.active_at > timeout:
+                connection.service.log.warning(
+                    "%s was silent for %g seconds (reply_timeout): %s %s",
+                    exchange.consumer_name, timeout, exchange.method, exchange.shown_target,
+                )  # fmt: skip
+                if exchange.task is not None:
+                    exchange.task.cancel("reply_timeout")
+                exchange.answer(504)
+
+    def _is_stalled(self, now: float, timeout: float) -> bool:
+        size = self._connection.transport.get_write_buffer_size()
+        if not size or size != self._stalled_bytes:
+            self._stalled_bytes = size
+            self._stalled_since = now
+            return False
+        return 0 < timeout < now - self._stalled_since
+
+    # ---- half-closed clients ----
+
+    def _check_peer(self) -> None:
+        if self._is_peer_gone():
+            self._connection.abort()
+        elif not self._is_probed:
+            self._probe()
+
+    def _probe(self) -> None:
+        connection = self._connection
+        first = connection.pipeline[0]
+        if first.status or first.is_http10:
+            return
+        self._is_probed = True
+        connection.write(CONTINUE)
+        connection.service.loop.call_later(_PROBE_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        if self._is_peer_gone():
+            self._connection.abort()
+
+    def _is_peer_gone(self) -> bool:
+        connection = self._connection
+        if connection.is_lost or connection.transport.is_closing():
+            return False
+        socket = connection.transport.get_extra_info("socket")
+        poll = select.poll()
+        poll.register(socket.fileno(), 0)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+def _is_queued(exchange: Exchange) -> bool:
+    return exchange.job is not None and not exchange.job.started_at

@@ -1,0 +1,111 @@
+"""All connections of a worker: accept, tick once a second, stop in stages. Loop thread only.
+
+Stopping, in this order (`drain`):
+
+1. accept nothing more, after what is in the backlog;
+2. answer what is there with `Connection: close`; idle connections are kept for two seconds at most,
+   for a request that may be on its way;
+3. at the deadline, name what is left with its stack, wake every thread that waits in a channel
+   (`ServerStopping`), cancel every task, and close all connections;
+4. leave; a thread that is stuck in its consumer is not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from uvicorn.bridge.stacks import describe
+from uvicorn.errors import ServerStopping
+from uvicorn.listener import Acceptor
+from uvicorn.protocols.service import Service
+
+__all__ = ["Server"]
+
+_POLL_SECONDS: Final = 0.05  # while draining
+_LAST_WORDS_SECONDS: Final = 0.25  # for woken threads and cancelled tasks to end
+
+
+class Server:
+    """Run what a worker's connections share.
+
+    Args:
+        service: what the connections use.
+        acceptor: where they come from.
+    """
+
+    def __init__(self, service: Service, acceptor: Acceptor) -> None:
+        self.service: Final = service
+        self._acceptor = acceptor
+        self._is_hurried = False
+        service.on_connection_lost = acceptor.released
+
+    def start(self) -> None:
+        """Accept connections."""
+        self.tick()
+        self._acceptor.resume()
+
+    def tick(self) -> None:
+        """Do what is due once a second."""
+        service = self.service
+        now = service.now = service.loop.time()
+        service.encoder.set_time(time.time())
+        service.dispatcher.tick()
+        self._watch_connections(now)
+        self._acceptor.resume()
+
+    async def drain(self, seconds: float) -> None:
+        """Stop, in stages; at most about this many seconds."""
+        service = self.service
+        deadline = service.loop.time() + seconds
+        service.is_stopping = True
+        self._acceptor.close()
+        while self._is_busy() and service.loop.time() < deadline and not self._is_hurried:
+            await asyncio.sleep(_POLL_SECONDS)
+            self._watch_connections(service.loop.time())
+        if self._is_busy():
+            self._report_left()
+            self.abort()
+            await asyncio.sleep(0)
+            last = service.loop.time() + (0.0 if self._is_hurried else _LAST_WORDS_SECONDS)
+            while not service.dispatcher.is_idle and service.loop.time() < last:
+                await asyncio.sleep(_POLL_SECONDS / 10)
+        service.dispatcher.pool.stop()
+        service.spools.stop()
+
+    def hurry(self) -> None:
+        """Have `drain` go to its end at once."""
+        self._is_hurried = True
+
+    def abort(self) -> None:
+        """Close every connection, wake every thread that waits in a channel, cancel every task."""
+        service = self.service
+        service.is_stopping = True
+        for connection in tuple(service.connections):
+            if connection.body is not None:
+                connection.body.fail(ServerStopping("the worker is stopping"))
+            for exchange in tuple(connection.pipeline):
+                exchange.lose(is_stopping=True)
+            connection.gate.open()
+            connection.abort()
+        service.dispatcher.cancel_tasks()
+
+    def _is_busy(self) -> bool:
+        return bool(self.service.connections) or not self.service.dispatcher.is_idle
+
+    def _watch_connections(self, now: float) -> None:
+        for connection in tuple(self.service.connections):
+            connection.watch.tick(now)
+
+    def _report_left(self) -> None:
+        service = self.service
+        for exchange, runner in service.dispatcher.running():
+            service.log.warning(
+                "Still running after graceful_timeout: %s %s in %s for %.1f s\n%s",
+                exchange.method, exchange.shown_target, exchange.consumer_name,
+                service.loop.time() - exchange.started_at, describe(runner),
+            )  # fmt: skip
+        unanswered = sum(len(connection.pipeline) for connection in service.connections)
+        if unanswered:
+            service.log.warning("Closing connections with %d requests unanswered", unanswered)

@@ -1,0 +1,356 @@
+"""Our additions to Gunicorn's settings, one class each; and `Limits`, what a connection reads.
+
+A value is taken from the first of these that gives one: the command line, the Gunicorn config
+file, an environment variable given with Gunicorn's `raw_env`, the environment, the default.
+Under plain `gunicorn` these classes are not known when its command line is read; the config file and
+the environment work there all the same.
+
+Importing this module registers the settings with Gunicorn.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from gunicorn.config import Config, Setting
+from gunicorn.errors import ConfigError
+
+__all__ = ["Limits", "Settings", "apply_environment"]
+
+_SECTION = "Consumers"
+_MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
+_LONGEST_HEAD = 1048576  # bytes; arbitrary: where even "unlimited" lines end
+
+
+def seconds(name: str) -> Callable[[Any], float]:
+    """Return a validator for a number of seconds, 0 or more."""
+
+    def check(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = -1.0
+        if isinstance(value, bool) or not 0 <= number < 1e9:
+            raise ValueError(f"{name} must be a number of seconds, 0 or more, not {value!r}")
+        return number
+
+    return check
+
+
+def whole(name: str, unit: str, least: int = 0) -> Callable[[Any], int]:
+    """Return a validator for a whole number."""
+
+    def check(value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, (int, str)) else -1
+        except ValueError:
+            number = -1
+        if isinstance(value, bool) or number < least:
+            raise ValueError(f"{name} must be a number of {unit}, {least} or more, not {value!r}")
+        return number
+
+    return check
+
+
+def header_value(name: str) -> Callable[[Any], str]:
+    """Return a validator for the value of a header field."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not value.isprintable() or not value.isascii():
+            raise ValueError(f"{name} must be printable ASCII text, not {value!r}")
+        return value
+
+    return check
+
+
+class _OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
+    """A setting that knows whether somebody gave it a value, and its environment variable."""
+
+    name = "_uvicorn"
+    section = _SECTION
+    validator = staticmethod(str)
+    desc = "Base of our settings."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_given = False
+
+    def set(self, val: Any) -> None:
+        super().set(val)
+        self.is_given = True
+
+
+# Gunicorn's metaclass has registered the base as if it were a setting.
+def _unregister_base() -> None:
+    from gunicorn import config
+
+    config.KNOWN_SETTINGS.remove(_OurSetting)
+
+
+_unregister_base()
+
+
+class QueueSize(_OurSetting):
+    name = "queue_size"
+    cli: ClassVar = ["--queue-size"]
+    meta = "INT"
+    type = int
+    validator = whole("queue_size", "requests", -1)
+    default = -1
+    desc = """\
+        Requests for synchronous consumers that may wait for a thread, per worker.
+
+        -1, the default, means eight times the number of threads; 0 means that none may wait. A
+        request that finds all threads busy and the queue full is answered with 503 and ``Retry-After``.
+        """
+
+
+class QueueTimeout(_OurSetting):
+    name = "queue_timeout"
+    cli: ClassVar = ["--queue-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("queue_timeout")
+    default = 30.0
+    desc = """\
+        Seconds that a request may wait for a thread; then it is answered with 503.
+        """
+
+
+class ReplyTimeout(_OurSetting):
+    name = "reply_timeout"
+    cli: ClassVar = ["--reply-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("reply_timeout")
+    default = 300.0
+    desc = """\
+        Seconds that a consumer may be silent before its reply is cut; 0 for no limit.
+
+        Counted from the call of the consumer, or from the last part that it sent. A response that
+        has not begun becomes 504, one that has begun is broken off. Time in which the client does not
+        take what was sent is not counted: see ``write_timeout``.
+        """
+
+
+class HeaderTimeout(_OurSetting):
+    name = "header_timeout"
+    cli: ClassVar = ["--header-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("header_timeout")
+    default = 10.0
+    desc = """\
+        Seconds that a client may take to send the head of a request; 0 for no limit.
+
+        Past it the client gets 408, or, if it has sent nothing at all, the connection is closed.
+        """
+
+
+class BodyTimeout(_OurSetting):
+    name = "body_timeout"
+    cli: ClassVar = ["--body-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("body_timeout")
+    default = 30.0
+    desc = """\
+        Longest pause, in seconds, in a client's request body; 0 for no limit.
+
+        Past it the client gets 408. Time in which the consumer does not take the body is not counted.
+        """
+
+
+class WriteTimeout(_OurSetting):
+    name = "write_timeout"
+    cli: ClassVar = ["--write-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("write_timeout")
+    default = 60.0
+    desc = """\
+        Seconds in which a client that is behind must take at least one byte; 0 for no limit.
+
+        Past it the connection is closed.
+        """
+
+
+class BodyBuffer(_OurSetting):
+    name = "body_buffer"
+    cli: ClassVar = ["--body-buffer"]
+    meta = "BYTES"
+    type = int
+    validator = whole("body_buffer", "bytes", 1)
+    default = 65536
+    desc = """\
+        Bytes up to which a request body always arrives whole in ``message["body"]``.
+
+        It is also how far a client may be ahead of a consumer that reads a larger body as it comes.
+        """
+
+
+class WriteBuffer(_OurSetting):
+    name = "write_buffer"
+    cli: ClassVar = ["--write-buffer"]
+    meta = "BYTES"
+    type = int
+    validator = whole("write_buffer", "bytes", 1)
+    default = 65536
+    desc = """\
+        Bytes of a response that may wait for a slow client before ``send()`` blocks or waits.
+        """
+
+
+class LimitRequestBody(_OurSetting):
+    name = "limit_request_body"
+    cli: ClassVar = ["--limit-request-body"]
+    meta = "BYTES"
+    type = int
+    validator = whole("limit_request_body", "bytes")
+    default = 0
+    desc = """\
+        Largest request body, in bytes; 0, the default, for no limit. A larger one gets 413.
+        """
+
+
+class ServerHeader(_OurSetting):
+    name = "server_header"
+    cli: ClassVar = ["--server-header"]
+    meta = "TEXT"
+    validator = header_value("server_header")
+    default = "uvicorn"
+    desc = """\
+        Value of the ``server`` header of each response; empty for no such header.
+        """
+
+
+OURS = (
+    QueueSize, QueueTimeout, ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout,
+    BodyBuffer, WriteBuffer, LimitRequestBody, ServerHeader,
+)  # fmt: skip
+
+
+def environment_name(name: str) -> str:
+    """Return the environment variable of a setting: `UVICORN_` and its name in capitals."""
+    return f"UVICORN_{name.upper()}"
+
+
+def read(cfg: Config) -> dict[str, Any]:
+    """Return the values of our settings: name -> value.
+
+    Raises: ConfigError that names the setting, where its value came from, and what is allowed.
+    """
+    raw_env: Mapping[str, str] = cfg.env
+    conf_file = _config_file_names(cfg)
+    values: dict[str, Any] = {}
+    for setting in OURS:
+        name, variable = setting.name, environment_name(setting.name)
+        known = cfg.settings.get(name)
+        if known is not None and known.is_given:
+            values[name] = known.get()
+        elif known is None and name in conf_file:
+            values[name] = _checked(setting, conf_file[name], "the config file")
+        elif variable in raw_env:
+            values[name] = _checked(setting, raw_env[variable], f"{variable} in raw_env")
+        elif variable in os.environ:
+            values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
+        else:
+            values[name] = setting.validator(setting.default)
+    return values
+
+
+def apply_environment(cfg: Config) -> None:
+    """Put what the environment says into a configuration that knows our settings.
+
+    Raises: ConfigError for a value that is not allowed.
+    """
+    for name, value in read(cfg).items():
+        if not cfg.settings[name].is_given and value != cfg.settings[name].get():
+            cfg.set(name, value)
+
+
+def _checked(setting: type[_OurSetting], value: Any, source: str) -> Any:
+    try:
+        return setting.validator(value)
+    except ValueError as error:
+        raise ConfigError(f"{error} (from {source})") from None
+
+
+def _config_file_names(cfg: Config) -> Mapping[str, Any]:
+    """Return the names in the config file that Gunicorn read, for when it did not know our settings."""
+    location = str(cfg.settings["config"].get() or "")
+    module = sys.modules.get(location.removeprefix("python:") if location.startswith("python:") else "__config__")
+    return vars(module) if module is not None else {}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The numbers that a connection reads. Bytes and seconds; 0 is no limit, unless it says otherwise."""
+
+    request_line: int = 4094
+    request_fields: int = 100
+    request_field_size: int = 8190
+    request_body: int = 0
+    body_buffer: int = 65536
+    write_buffer: int = 65536
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    write_timeout: float = 60.0
+    reply_timeout: float = 300.0
+    keepalive: float = 2.0  # 0: connections are not kept
+    disconnect_grace: float = 3.0  # before a task whose client left is cancelled
+
+    @property
+    def shortest_refused(self) -> int:
+        """A head up to this size cannot have a line that is too long."""
+        limits = [limit for limit in (self.request_line, self.request_field_size) if limit]
+        return min(limits, default=sys.maxsize)
+
+    @property
+    def longest_head(self) -> int:
+        """The most bytes that the head of a request may have, whatever single limits say."""
+        if not (self.request_line and self.request_field_size):
+            return _LONGEST_HEAD
+        return self.request_line + self.request_fields * self.request_field_size + 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All values of ours that a worker needs."""
+
+    limits: Limits
+    queue_size: int
+    queue_timeout: float
+    server_header: str
+
+    @classmethod
+    def from_config(cls, cfg: Config) -> Settings:
+        """Read ours and Gunicorn's settings.
+
+        Raises: ConfigError.
+        """
+        ours = read(cfg)
+        queue_size = ours["queue_size"]
+        return cls(
+            limits=Limits(
+                request_line=max(cfg.limit_request_line, 0),
+                request_fields=min(cfg.limit_request_fields or _MOST_FIELDS, _MOST_FIELDS),
+                request_field_size=max(cfg.limit_request_field_size, 0),
+                request_body=ours["limit_request_body"],
+                body_buffer=ours["body_buffer"],
+                write_buffer=ours["write_buffer"],
+                header_timeout=ours["header_timeout"],
+                body_timeout=ours["body_timeout"],
+                write_timeout=ours["write_timeout"],
+                reply_timeout=ours["reply_timeout"],
+                keepalive=cfg.keepalive,
+                disconnect_grace=cfg.asgi_disconnect_grace_period,
+            ),
+            queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
+            queue_timeout=ours["queue_timeout"],
+            server_header=ours["server_header"],
+        )

@@ -1,0 +1,298 @@
+"""ASGIWorker: Gunicorn on one side, the loop on the other. No protocol knowledge.
+
+Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the
+child. `run` is the whole life of the worker: serve until something says stop, drain, leave.
+
+What stops it - TERM (also sent on HUP and TTOU), `max_requests`, the reloader, a master that has gone - sets
+`alive` to False, and all go through `Server.drain`. INT and QUIT do so without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from typing import Any, Final
+
+import uvloop
+from gunicorn import sock as gunicorn_sock
+from gunicorn.app.wsgiapp import WSGIApplication
+from gunicorn.errors import ConfigError
+from gunicorn.workers.base import Worker
+
+from uvicorn import compatibility
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.spool import SpoolWriter
+from uvicorn.bridge.stacks import describe_all_threads
+from uvicorn.listener import Acceptor
+from uvicorn.loading import load_application, make_application
+from uvicorn.peers import GunicornPeers
+from uvicorn.protocols.encoder import Encoder
+from uvicorn.protocols.http import HTTPConnection
+from uvicorn.protocols.service import Service
+from uvicorn.reporting import Reporter, RequestHooks
+from uvicorn.routing import Router, SingleConsumer, as_application
+from uvicorn.server import Server
+from uvicorn.settings import Settings
+
+__all__ = ["ASGIWorker"]
+
+_TICK_SECONDS: Final = 1.0
+_EARLY: Final = 0.9  # of graceful_timeout: so that our report is written before the master's SIGKILL
+
+
+class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
+    """Serve message consumers: `gunicorn -k uvicorn.ASGIWorker app:consumer`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.server: Server | None = None
+        self.application: Router | SingleConsumer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._is_quick = False
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse settings that we cannot serve, and name those that have no effect. Runs in the master.
+
+        Raises: RuntimeError, which Gunicorn prints as one line.
+        """
+        try:
+            Settings.from_config(cfg)
+        except ConfigError as error:
+            raise RuntimeError(str(error)) from None
+        for message in compatibility.check(cfg):
+            log.warning(message)
+
+    # ---- start, in the child ----
+
+    def init_process(self) -> None:
+        """Make the loop; then do what every worker does."""
+        self._loop = asyncio.new_event_loop() if self.cfg.asgi_loop == "asyncio" else uvloop.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        super().init_process()
+
+    def init_signals(self) -> None:
+        """Set handlers that are good until the loop runs; the loop has a wake-up descriptor of its own."""
+        super().init_signals()
+        signal.set_wakeup_fd(-1)
+
+    def load_wsgi(self) -> None:
+        """Load the application, and all that can fail before the worker has booted.
+
+        Raises: AppImportError with one sentence, or what the application's own import raises.
+        """
+        try:
+            self.application = self._load()
+        except SyntaxError as error:
+            if not self.cfg.reload:
+                raise
+            self.log.exception(error)
+            if self.reloader is not None and error.filename is not None:
+                self.reloader.add_extra_file(error.filename)
+            self.application = _failing_application(error)
+        self.settings = Settings.from_config(self.cfg)
+        self.ssl_context = gunicorn_sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
+            self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
+
+    def _load(self) -> Router | SingleConsumer:
+        app = self.app
+        uri = getattr(app, "app_uri", None) or "the application"
+        # Gunicorn's own loader would refuse a list of routes, and shows a traceback for a wrong name.
+        if type(app) is WSGIApplication and app.callable is None and self.cfg.paste is None:
+            return make_application(load_application(uri), uri)
+        return make_application(app.wsgi(), uri)
+
+    # ---- life ----
+
+    def run(self) -> None:
+        """Serve until told to stop. Called by Gunicorn."""
+        assert self._loop is not None
+        loop = self._loop
+        try:
+            loop.run_until_complete(self._serve())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+            self._leave_stuck_threads()
+
+    async def _serve(self) -> None:
+        assert self._loop is not None
+        loop = self._loop
+        self._stop = asyncio.Event()
+        for number, handler in (
+            (signal.SIGTERM, self._on_term),
+            (signal.SIGINT, self._on_quit),
+            (signal.SIGQUIT, self._on_quit),
+            (signal.SIGUSR1, self.log.reopen_files),
+            (signal.SIGWINCH, _nothing),
+        ):
+            loop.add_signal_handler(number, handler)
+        loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
+        self.server = self._make_server(loop)
+        self.server.start()
+        self._tick()
+        await self._stop.wait()
+        if self._is_quick:
+            self.server.hurry()
+        else:
+            self.log.info("Worker stopping (pid: %s)", self.pid)
+        await self.server.drain(self.cfg.graceful_timeout * _EARLY)
+        for listener in self.sockets:
+            listener.close()
+
+    def _make_server(self, loop: asyncio.AbstractEventLoop) -> Server:
+        cfg, log, settings = self.cfg, self.log, self.settings
+        assert self.application is not None
+        outbox = Outbox(loop, log)
+        pool = ConsumerPool(cfg.threads, settings.queue_size, loop.call_soon)
+        hooks = RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None
+        service = Service(
+            loop,
+            settings.limits,
+            self.application,
+            Dispatcher(pool, outbox, log, settings.queue_timeout, hooks),
+            outbox,
+            Encoder(settings.server_header),
+            SpoolWriter(outbox, cfg.tmp_upload_dir),
+            GunicornPeers(cfg),
+            log,
+            scheme="https" if self.ssl_context is not None else "http",
+            root_path=cfg.root_path,
+            count_request=self._count_request,
+            report=Reporter(log) if Reporter.wanted(log) else None,
+            shows_errors=cfg.reload,
+        )
+        acceptor = Acceptor(
+            loop,
+            [listener.sock for listener in self.sockets],
+            lambda client, server: HTTPConnection(service, client, server),
+            max(1, cfg.worker_connections),
+            log,
+            self.ssl_context,
+            settings.limits.header_timeout or 60.0,
+        )
+        return Server(service, acceptor)
+
+    def _tick(self) -> None:
+        assert self._loop is not None and self.server is not None
+        self.notify()
+        period = min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
+        self._loop.call_later(period, self._tick)
+        self.server.tick()
+        if self.ppid != os.getppid():
+            self.log.info("Parent changed, shutting down: %s", self)
+            self.alive = False
+        if not self.alive:
+            self._stop_soon()
+
+    def _count_request(self) -> None:
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self._stop_soon()
+
+    # ---- signals; on the loop, but for handle_abort ----
+
+    def _stop_soon(self) -> None:
+        self.alive = False
+        if self.server is not None:
+            self.server.service.is_stopping = True
+        if self._stop is not None:
+            self._stop.set()
+
+    def _on_term(self) -> None:
+        self._stop_soon()
+
+    def _on_quit(self) -> None:
+        self._is_quick = True
+        if self.server is not None:
+            self.server.hurry()
+        self._stop_soon()
+        self.cfg.worker_int(self)
+
+    def _on_pipe(self) -> None:
+        try:
+            os.read(self.PIPE[0], 512)
+        except BlockingIOError:
+            return
+        if not self.alive:
+            self._stop_soon()
+
+    def handle_abort(self, sig: int, frame: Any) -> None:
+        """Tell where everything stands, and leave: the master has found the loop silent.
+
+        A plain signal handler: one of the loop's would not run while the loop is blocked. It has one
+        second before SIGKILL.
+        """
+        self.alive = False
+        try:
+            self.log.critical("Worker aborted (pid: %s)\n%s\n%s", self.pid, self._requests_in_flight(),
+                              describe_all_threads())  # fmt: skip
+        except Exception:
+            traceback.print_exc()
+        self._leave_stuck_threads(exit_code=1)
+        self.cfg.worker_abort(self)
+        sys.exit(1)
+
+    def _requests_in_flight(self) -> str:
+        assert self._loop is not None
+        if self.server is None:
+            return "The worker was starting."
+        lines = []
+        for connection in tuple(self.server.service.connections):
+            for exchange in tuple(connection.pipeline):
+                side = "loop" if exchange.job is None else "pool"
+                age = self._loop.time() - exchange.started_at
+                lines.append(
+                    f"  {exchange.method} {exchange.shown_target} in {exchange.consumer_name} ({side}) for {age:.1f} s"
+                )
+        return "\n".join([f"Requests in flight: {len(lines)}", *lines])
+
+    def _leave_stuck_threads(self, exit_code: int = 0) -> None:
+        """Have the process end after Gunicorn's `worker_exit` hook, if a thread would hold it.
+
+        Python joins the threads of executors when it exits; a consumer that never returns would keep the
+        worker for ever. The hook is the last thing that Gunicorn does.
+        """
+        if self.server is None or not (self.server.service.dispatcher.pool.busy or exit_code):
+            return
+        hook = self.cfg.worker_exit
+
+        def exit_now(server: Any, worker: Any) -> None:
+            try:
+                hook(server, worker)
+            except Exception:
+                self.log.exception("Exception in worker_exit hook")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exit_code)
+
+        self.cfg.set("worker_exit", exit_now)
+
+
+def _failing_application(error: SyntaxError) -> SingleConsumer:
+    """Return an application that shows why the real one cannot be loaded; for `--reload`."""
+    text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
+
+    async def show_error(message: Any) -> None:
+        message["reply_channel"].send(
+            {"status": 500, "headers": [(b"content-type", b"text/plain; charset=utf-8")], "content": text}
+        )
+
+    application = as_application(show_error)
+    assert isinstance(application, SingleConsumer)
+    return application
+
+
+def _nothing() -> None:
+    """Ignore WINCH: it is for the master."""
+
+
