@@ -13,7 +13,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from uvicorn.protocols.reply import BODILESS, Fields
+from uvicorn.protocols.reply import Fields
 
 __all__ = ["CONTINUE", "LAST_CHUNK", "Encoder", "chunk", "error_page"]
 
@@ -53,7 +53,6 @@ class Encoder:
         status: int,
         fields: Fields,
         length: int | None,
-        *,
         connection: bytes = b"",
     ) -> bytes:
         """Return the head of a response, its empty line included.
@@ -82,15 +81,6 @@ class Encoder:
 def content_length(length: int) -> bytes:
     """Return a `content-length` line."""
     return _LENGTHS[length] if length < 4096 else b"content-length: %d\r\n" % length
-
-
-def body_length(status: int, is_head: bool, content: bytes) -> int | None:
-    """Return the content-length that a complete reply has: none for 204 and 304.
-
-    Spec: RFC 9110 section 8.6.
-    """
-    del is_head  # a HEAD response says what a GET would have had
-    return None if status in BODILESS else len(content)
 
 
 def chunk(content: bytes) -> tuple[bytes, bytes, bytes]:
