@@ -84,18 +84,16 @@ def http_request(
     """Build an `http.request` from what one connection has in common and one request's head.
 
     Args:
-        base: `channel`, `scheme`, `root_path`, `client` and `server` of the connection.
+        base: a message of the connection, with `body` empty and no `body_channel`.
         target: path, raw path and query string, as `split_target` returns them.
 
-    Returns: the message, still without its reply channel; `body` is empty.
+    Returns: the message, still without its reply channel.
     """
     message = Message(base)
     message["http_version"] = http_version
     message["method"] = method
     message["path"], message["raw_path"], message["query_string"] = target
     message["headers"] = headers
-    message["body"] = b""
-    message["body_channel"] = None
     message["channel_session"] = {}
     return message
 

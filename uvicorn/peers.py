@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.protocols.head import HeaderPolicy
 
@@ -19,7 +19,7 @@ class GunicornPeers:
     """
 
     def __init__(self, cfg: Any) -> None:
-        self.proxy_mode: Final[str] = cfg.proxy_protocol
+        self.proxy_mode: str = cfg.proxy_protocol
         self._trusted = HeaderPolicy.from_config(cfg, is_trusted=True)
         self._untrusted = HeaderPolicy.from_config(cfg, is_trusted=False)
         self._forwarded = (cfg.forwarded_allow_ips, cfg.forwarded_allow_networks())

@@ -61,7 +61,7 @@ def route(channel: str, consumer: Callable[[Any], Any], path: str | None = None,
     try:
         pattern = re.compile(path) if path is not None else None
     except (re.error, TypeError) as error:
-        raise ConsumerError(f"path {path!r} of the route to {consumer!r} is not a regular expression: {error}") from None
+        raise ConsumerError(f"path {path!r} of a route is not a regular expression: {error}") from None
     return Route(channel, Consumer(consumer, body), pattern)
 
 
@@ -71,7 +71,7 @@ class Router:
     Raises: ConsumerError for an entry that is not a route, or if there is none.
     """
 
-    only: Final = None
+    only: Consumer | None = None
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
@@ -104,15 +104,16 @@ class SingleConsumer:
     """Send every request to one consumer."""
 
     def __init__(self, consumer: Consumer) -> None:
-        self.only: Final = consumer
+        self.only: Consumer | None = consumer
+        self._consumer = consumer
 
     def find(self, channel: str, path: str) -> Consumer | None:
         """Return the consumer, for a request."""
-        return self.only if channel == "http.request" else None
+        return self._consumer if channel == "http.request" else None
 
     def consumers(self) -> list[Consumer]:
         """Return the one consumer."""
-        return [self.only]
+        return [self._consumer]
 
 
 def as_application(loaded: Any) -> Router | SingleConsumer:

@@ -69,7 +69,7 @@ class Server:
             self.abort()
             await asyncio.sleep(0)
             last = service.loop.time() + (0.0 if self._is_hurried else _LAST_WORDS_SECONDS)
-            while not service.dispatcher.is_idle and service.loop.time() < last:
+            while not service.dispatcher.is_idle and service.loop.time() < last:  # noqa: ASYNC110 (threads end there)
                 await asyncio.sleep(_POLL_SECONDS / 10)
         service.dispatcher.pool.stop()
         service.spools.stop()

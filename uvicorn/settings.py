@@ -72,7 +72,7 @@ class _OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
 
     name = "_uvicorn"
     section = _SECTION
-    validator = staticmethod(str)
+    validator: Any = staticmethod(str)
     desc = "Base of our settings."
 
     def __init__(self) -> None:

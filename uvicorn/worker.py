@@ -182,7 +182,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         return Server(service, acceptor)
 
     def _tick(self) -> None:
-        assert self._loop is not None and self.server is not None
+        assert self._loop is not None
+        assert self.server is not None
         self.notify()
         period = min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
         self._loop.call_later(period, self._tick)

@@ -34,6 +34,7 @@ from uvicorn.protocols.reply import DONE, Reply, ReplySequence
 __all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
 
 _numbers = count(1)
+_making_locks = threading.Lock()
 
 
 class Sink(Protocol):
@@ -72,18 +73,15 @@ class ReplyChannel(ReplySequence):
     Safe to use from any thread or task.
     """
 
-    __slots__ = ("_exchange", "_is_shared", "_lock", "_name", "_outbox", "_window")
+    _is_shared = False  # a thread has sent through it
+    _lock: threading.Lock | None = None  # made when a thread first sends
+    _window: Window | None = None
+    _name: str | None = None
 
     def __init__(self, exchange: Sink, outbox: Outbox) -> None:
-        self._state = 0
-        self._is_head = exchange.is_head
-        self._remaining = None
+        super().__init__(exchange.is_head)
         self._exchange = exchange
         self._outbox = outbox
-        self._lock = threading.Lock()
-        self._is_shared = False  # a thread has sent through it
-        self._window: Window | None = None
-        self._name: str | None = None
 
     def __repr__(self) -> str:
         return f"<ReplyChannel {self.name}{' closed' if self.closed else ''}>"
@@ -142,7 +140,7 @@ class ReplyChannel(ReplySequence):
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         exchange = self._exchange
         window = None
-        with self._lock:
+        with self._lock or self._make_lock():
             if exchange.is_closed and self._state != DONE:
                 raise closed_error(exchange)
             self._is_shared = True
@@ -156,6 +154,12 @@ class ReplyChannel(ReplySequence):
                 self._outbox.put(exchange.reply, admitted)
         if window is not None:
             window.wait()
+
+    def _make_lock(self) -> threading.Lock:
+        with _making_locks:
+            if self._lock is None:
+                self._lock = threading.Lock()
+            return self._lock
 
 
 class Window:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -66,12 +68,11 @@ def is_async_callable(call: object) -> bool:
     """
     while isinstance(call, functools.partial):
         call = call.func
-    if inspect.iscoroutinefunction(call) or _has_old_mark(call):
+    if _is_coroutine_function(call):
         return True
     if inspect.isclass(call) or inspect.isroutine(call):
         return False
-    method = getattr(type(call), "__call__", None)
-    return inspect.iscoroutinefunction(method) or _has_old_mark(method)
+    return callable(call) and _is_coroutine_function(type(call).__call__)
 
 
 def name_of(call: object) -> str:
@@ -84,10 +85,10 @@ def name_of(call: object) -> str:
     return f"{getattr(call, '__module__', None) or 'builtins'}.{name}"
 
 
-def _has_old_mark(call: object) -> bool:
-    """Look for the mark that asyncio.iscoroutinefunction knows; asgiref sets it before Python 3.12."""
-    mark = getattr(inspect.getattr_static(call, "__func__", call), "_is_coroutine", None)
-    return mark is not None and mark is getattr(_asyncio_coroutines, "_is_coroutine", object())
+def _is_coroutine_function(call: object) -> bool:
+    if sys.version_info < (3, 12) and asyncio.iscoroutinefunction(call):
+        return True  # knows the mark that asgiref sets where inspect has none to offer
+    return inspect.iscoroutinefunction(call)
 
 
 def _is_marked(call: object) -> bool:
@@ -107,6 +108,3 @@ def _check_signature(call: Callable[..., Any], name: str) -> None:
         raise ConsumerError(
             f"{name}{signature} cannot be called with one argument; a consumer takes one message: def consumer(message)"
         ) from None
-
-
-import asyncio.coroutines as _asyncio_coroutines  # noqa: E402  (only for the mark above)

@@ -36,6 +36,8 @@ _PATIENCE_SECONDS: Final = 5.0  # arbitrary: how long a thread waits to run post
 class Served(Sink, Protocol):
     """What the dispatcher needs of an exchange, beyond what a channel does."""
 
+    method: str
+    started_at: float  # loop time, seconds
     is_answered: bool  # a complete reply is on its way; written by the thread that sent it
     job: ConsumerJob | None
     task: asyncio.Task[None] | None
@@ -43,6 +45,14 @@ class Served(Sink, Protocol):
     @property
     def wants_call(self) -> bool:
         """Whether the consumer is still to be called. Runs on: any thread."""
+
+    @property
+    def consumer_name(self) -> str:
+        """How logs call the consumer."""
+
+    @property
+    def shown_target(self) -> str:
+        """The request target, safe to log."""
 
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised. Runs on: the loop."""

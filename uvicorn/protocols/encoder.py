@@ -20,7 +20,8 @@ __all__ = ["CONTINUE", "LAST_CHUNK", "Encoder", "chunk", "error_page"]
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_LENGTHS: Final = [b"content-length: %d\r\n" % length for length in range(4096)]
+_FEW: Final = 4096
+_LENGTHS: Final = [b"content-length: %d\r\n" % length for length in range(_FEW)]
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -47,6 +48,17 @@ class Encoder:
         """Return the status line with `server` and `date`, made now if need be."""
         prefix = self.prefixes[status] = _status_line(status) + self._server + self._date
         return prefix
+
+    def whole(self, status: int, block: bytes, content: bytes) -> bytes:
+        """Return a complete response on a connection that is kept: by far the most frequent one."""
+        length = len(content)
+        return b"".join((
+            self.prefixes.get(status) or self.prefix(status),
+            block,
+            _LENGTHS[length] if length < _FEW else content_length(length),
+            b"\r\n",
+            content,
+        ))  # fmt: skip
 
     def head(
         self,
@@ -80,7 +92,7 @@ class Encoder:
 
 def content_length(length: int) -> bytes:
     """Return a `content-length` line."""
-    return _LENGTHS[length] if length < 4096 else b"content-length: %d\r\n" % length
+    return _LENGTHS[length] if length < _FEW else b"content-length: %d\r\n" % length
 
 
 def chunk(content: bytes) -> tuple[bytes, bytes, bytes]:

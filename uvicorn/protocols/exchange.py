@@ -54,12 +54,20 @@ class Exchange:
         is_http10: the request came with HTTP/1.0.
     """
 
-    __slots__ = (
-        "_held", "_held_bytes", "_is_chunked", "active_at", "consumer", "fields", "headers",
-        "http_version", "is_answered", "is_closed", "is_head", "is_http10", "is_lost", "is_request_complete",
-        "is_stopping", "job", "line", "method", "path", "persists", "sent_bytes", "started_at", "status", "target",
-        "task", "write_buffer",
-    )  # fmt: skip
+    # What most exchanges leave as it is: set in the class, so that making one sets only the rest.
+    consumer: Consumer | None = None  # set when it is called, or queued
+    task: asyncio.Task[None] | None = None
+    job: ConsumerJob | None = None
+    status = 0  # 0 until the response has begun
+    fields = NO_FIELDS
+    sent_bytes = 0  # of content, without framing
+    is_answered = False
+    is_closed = False
+    is_lost = False
+    is_stopping = False
+    _is_chunked = False
+    _held: list[bytes] | None = None  # written when the exchange is first
+    _held_bytes = 0
 
     def __init__(
         self,
@@ -81,23 +89,10 @@ class Exchange:
         self.persists = persists
         self.is_head = method == "HEAD"
         self.is_http10 = http_version == "1.0"
-        self.consumer: Consumer | None = None  # set when it is called, or queued
         self.started_at = now  # loop time, seconds
         self.active_at = now  # when the consumer was called, or last sent something
         self.write_buffer = line.service.limits.write_buffer
-        self.status = 0  # 0 until the response has begun
-        self.fields = NO_FIELDS
-        self.sent_bytes = 0  # of content, without framing
         self.is_request_complete = False
-        self.is_answered = False
-        self.is_closed = False
-        self.is_lost = False
-        self.is_stopping = False
-        self.task: asyncio.Task[None] | None = None
-        self.job: ConsumerJob | None = None
-        self._is_chunked = False
-        self._held: list[bytes] | None = None  # written when the exchange is first
-        self._held_bytes = 0
 
     def __repr__(self) -> str:
         state = "lost" if self.is_lost else "closed" if self.is_closed else self.status or "waiting"
@@ -158,6 +153,10 @@ class Exchange:
         line = self.line
         self.status = status
         self.fields = fields
+        if not more and fields.is_plain and len(content) <= _JOIN_BYTES and self._is_usual(status):
+            self.sent_bytes = len(content)
+            self._write(line.service.encoder.whole(status, fields.block, content))
+            return
         has_body = not self.is_head and status not in BODILESS
         length: int | None = None
         if not more:
@@ -186,6 +185,17 @@ class Exchange:
             self._write(head, *chunk(content))
         else:
             self._write(head, content)
+
+    def _is_usual(self, status: int) -> bool:
+        """Whether a complete response can take the shortest way: it has a body and the connection is kept."""
+        return (
+            self.persists
+            and self.is_request_complete
+            and not self.is_head
+            and not self.is_http10
+            and status not in BODILESS
+            and self.line.may_persist(self)
+        )
 
     def _write(self, *parts: bytes) -> None:
         line = self.line
@@ -297,8 +307,6 @@ class Notice(Exchange):
 
     Nothing is written: sending raises ChannelClosed.
     """
-
-    __slots__ = ()
 
     def __init__(self, lost: Exchange, consumer: Consumer) -> None:
         super().__init__(

@@ -16,7 +16,7 @@ from uvicorn.errors import ClientError
 from uvicorn.messages import Headers, split_absolute_target
 from uvicorn.settings import Limits
 
-__all__ = ["SPECIAL", "HeaderPolicy", "Special", "check_sizes", "parser_error", "target_of", "version_of"]
+__all__ = ["PLAIN", "SPECIAL", "HeaderPolicy", "Special", "check_sizes", "parser_error", "target_of", "version_of"]
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
 SPECIAL: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
@@ -43,7 +43,8 @@ class Special(NamedTuple):
     root_path: str | None = None
 
 
-_PLAIN: Final = Special()
+#: What they say in a request that has Host alone.
+PLAIN: Final = Special()
 
 
 class HeaderPolicy:
@@ -84,8 +85,6 @@ class HeaderPolicy:
         Raises: ClientError, 400 for what breaks the message's framing or is ambiguous, 417, 501.
         Spec: RFC 9112 sections 3.2, 6.1 and 6.3; RFC 9110 section 10.1.1.
         """
-        if len(fields) == 1 and fields[0][0] == b"host":
-            return _PLAIN
         hosts = length = 0
         expects = upgrade = False
         scheme: str | None = None

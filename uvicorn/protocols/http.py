@@ -31,8 +31,8 @@ from uvicorn.protocols.body import RequestBody
 from uvicorn.protocols.encoder import CONTINUE
 from uvicorn.protocols.exchange import Exchange, Notice
 from uvicorn.protocols.flow import BODY, PIPELINE, ReadGate, WriteGate
-from uvicorn.protocols.head import Special, check_sizes, parser_error, target_of, version_of
-from uvicorn.protocols.intake import ChunkedCutter, HeadBuffer, check_first_byte
+from uvicorn.protocols.head import PLAIN, Special, check_sizes, parser_error, target_of, version_of
+from uvicorn.protocols.intake import ChunkedCutter, HeadBuffer
 from uvicorn.protocols.proxy import read_proxy_header
 from uvicorn.protocols.service import Service
 from uvicorn.protocols.watch import ConnectionWatch
@@ -212,7 +212,6 @@ class HTTPConnection(asyncio.Protocol):
         """
         service = self.service
         self.watch.head_since = 0.0
-        check_first_byte(head)
         version = version_of(head, head.find(b"\r\n"))
         if len(head) > self._longest_unchecked:
             check_sizes(head, service.limits)
@@ -229,7 +228,7 @@ class HTTPConnection(asyncio.Protocol):
             raise parser_error(error, head) from None
         if len(headers) > service.limits.request_fields:
             raise ClientError(431, f"{len(headers)} header fields")
-        special = self._policy.apply(specials, version)
+        special = PLAIN if len(specials) == 1 and specials[0][0] == b"host" else self._policy.apply(specials, version)
         if b"_" in head:
             headers, special = self._policy.map_names(headers, special)
         name = parser.get_method()
@@ -402,8 +401,9 @@ class HTTPConnection(asyncio.Protocol):
             service.report(exchange)
         if exchange.is_lost:
             self._let_go(exchange)
-        service.dispatcher.ended(exchange)
-        if self.is_first(exchange):
+        if service.has_hooks:
+            service.dispatcher.ended(exchange)
+        if self.pipeline and self.pipeline[0] is exchange:
             self._advance()
 
     def _advance(self) -> None:
@@ -424,10 +424,12 @@ class HTTPConnection(asyncio.Protocol):
             if self.is_half_closed or (self.service.is_stopping and self.expects == NOTHING):
                 self.close()
                 return
-        self.read_gate.release(BODY)
         if self.gate.is_open:
             self.gate.open()  # tell those who waited for their turn
-        if self.read_gate.reasons & PIPELINE and len(self.pipeline) < _PIPELINE_DEPTH:
+        if not self.read_gate.reasons:
+            return
+        self.read_gate.release(BODY)
+        if len(self.pipeline) < _PIPELINE_DEPTH and self.read_gate.reasons:
             self.read_gate.release(PIPELINE)
             if self._rest and not self._is_cutting:
                 self.service.loop.call_soon(self.data_received, b"")

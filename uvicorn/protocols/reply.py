@@ -43,10 +43,12 @@ _NEXT: Final[dict[tuple[int, str], int]] = {
 }
 _KEYS: Final = frozenset({"status", "headers", "content", "more_content"})
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"date", b"server"})
-# Set by the server alone, or without meaning on a connection that is not a tunnel.
+# Header names that are looked at; the rest goes on the wire as it is.
+_SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date", b"server"})
+# Of these, the ones that the server alone sets.
 _DROPPED: Final = frozenset({b"connection", b"transfer-encoding", b"keep-alive"})
-_MOST_CACHED_NAMES: Final = 1024  # arbitrary; an application that makes names up cannot fill memory
+_MOST_CACHED_LINES: Final = 1024  # arbitrary; emptied when full: unique values cannot fill memory
+_LONGEST_CACHED_LINE: Final = 256  # bytes; arbitrary
 
 
 class Fields(NamedTuple):
@@ -57,6 +59,7 @@ class Fields(NamedTuple):
         content_length: what the consumer promised, in bytes, or None.
         closes: the consumer asked for `connection: close`.
         has_date, has_server: the consumer sent its own.
+        is_plain: none of the above.
     """
 
     block: bytes
@@ -64,6 +67,7 @@ class Fields(NamedTuple):
     closes: bool = False
     has_date: bool = False
     has_server: bool = False
+    is_plain: bool = True
 
 
 NO_FIELDS: Final = Fields(b"")
@@ -78,12 +82,11 @@ class ReplySequence:
     Not thread-safe by itself: the channel calls `admit` on the loop, or under a lock.
     """
 
-    __slots__ = ("_is_head", "_remaining", "_state")
+    _state = START
+    _remaining: int | None = None  # bytes that a promised content-length still wants
 
     def __init__(self, is_head: bool) -> None:
-        self._state = START
         self._is_head = is_head  # the request's method is HEAD
-        self._remaining: int | None = None  # bytes that a promised content-length still wants
 
     def admit(self, reply: Mapping[str, Any]) -> Reply:
         """Check one reply, take the sequence a step further, and return what to encode.
@@ -91,7 +94,7 @@ class ReplySequence:
         Raises: ReplyError, ReplyTypeError; the sequence is then where it was.
         Spec: ASGI draft, "Response" and "Response Chunk".
         """
-        if not isinstance(reply, Mapping):
+        if type(reply) is not dict and not isinstance(reply, Mapping):
             raise ReplyTypeError(f"a reply must be a dict, not {_shown(reply)}")
         if not _KEYS.issuperset(reply):
             raise _unknown_keys(reply)
@@ -170,50 +173,64 @@ def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
     Spec: RFC 9110 sections 5.1, 5.5 and 8.6; RFC 9112 section 6.1.
     """
     lines: list[bytes] = []
-    length: int | None = None
-    closes = chunked = has_date = has_server = False
+    special: list[tuple[bytes, bytes]] = []
     for pair in headers:
-        try:
-            name, value = pair
-        except (TypeError, ValueError):
-            raise ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(pair)}") from None
-        if type(name) is not bytes:
-            name = _latin1(name, "name")
-        if type(value) is not bytes:
-            value = _latin1(value, "value")
-        lowered = _NAMES.get(name) or _learn_name(name)
-        if lowered in _FRAMING or lowered in _DROPPED:
-            if lowered == b"content-length":
-                length = _length_of(value, length)
-            elif lowered == b"connection":
-                closes = closes or b"close" in value.lower()
-            elif lowered == b"transfer-encoding":
-                chunked = _check_coding(value)
-            elif lowered == b"date":
-                has_date = True
-            elif lowered == b"server":
-                has_server = True
-            if lowered in _DROPPED:
-                continue
-        lines += (name, b": ", value, b"\r\n")
+        line = _LINES.get(pair) if type(pair) is tuple else None
+        if line is None:
+            line = _encode_field(pair, special)
+        lines.append(line)
     block = b"".join(lines)
-    if not block.count(b"\n") == block.count(b"\r") == len(lines) // 4 or b"\0" in block:
-        raise _bad_value(lines)
-    if chunked and length is not None:
-        raise ReplyError("transfer-encoding and content-length exclude each other: send one of them, or none")
-    return Fields(block, length, closes, has_date, has_server)
+    return _framed(block, special) if special else Fields(block)
 
 
-_NAMES: dict[bytes, bytes] = {}  # names known to be tokens -> lower-cased
+_LINES: dict[object, bytes] = {}  # (name, value), both as the consumer gave them -> line
 
 
-def _learn_name(name: bytes) -> bytes:
+def _encode_field(pair: object, special: list[tuple[bytes, bytes]]) -> bytes:
+    """Check one field and return its line; add it to `special` if the server must know of it."""
+    name: Any
+    value: Any
+    try:
+        name, value = pair  # type: ignore[misc]  # whatever the consumer sent
+    except (TypeError, ValueError):
+        raise ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(pair)}") from None
+    if type(name) is not bytes:
+        name = _latin1(name, "name")
+    if type(value) is not bytes:
+        value = _latin1(value, "value")
     if not _TOKEN.fullmatch(name):
         raise ReplyError(f"{_shown(name)} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
+    if b"\r" in value or b"\n" in value or b"\0" in value:
+        raise ReplyError(f"the value of header {_shown(name)} has CR, LF or NUL in it: {_shown(value)}")
+    line: bytes = name + b": " + value + b"\r\n"
     lowered = name.lower()
-    if len(_NAMES) < _MOST_CACHED_NAMES and len(name) < 64:
-        _NAMES[name] = lowered
-    return lowered
+    if lowered in _SPECIAL:
+        special.append((lowered, value))
+        return b"" if lowered in _DROPPED else line
+    if type(pair) is tuple and len(line) <= _LONGEST_CACHED_LINE:
+        if len(_LINES) >= _MOST_CACHED_LINES:
+            _LINES.clear()
+        _LINES[pair] = line
+    return line
+
+
+def _framed(block: bytes, special: list[tuple[bytes, bytes]]) -> Fields:
+    length: int | None = None
+    closes = chunked = has_date = has_server = False
+    for name, value in special:
+        if name == b"content-length":
+            length = _length_of(value, length)
+        elif name == b"connection":
+            closes = closes or b"close" in value.lower()
+        elif name == b"transfer-encoding":
+            chunked = _check_coding(value)
+        elif name == b"date":
+            has_date = True
+        elif name == b"server":
+            has_server = True
+    if chunked and length is not None:
+        raise ReplyError("transfer-encoding and content-length exclude each other: send one of them, or none")
+    return Fields(block, length, closes, has_date, has_server, is_plain=False)
 
 
 def _latin1(text: object, what: str) -> bytes:
@@ -237,13 +254,6 @@ def _check_coding(value: bytes) -> bool:
     if value.strip().lower() != b"chunked":
         raise ReplyError(f"transfer-encoding must be chunked, not {_shown(value)}")
     return True
-
-
-def _bad_value(lines: list[bytes]) -> ReplyError:
-    for name, value in zip(lines[0::4], lines[2::4], strict=True):
-        if any(byte in value for byte in (b"\r", b"\n", b"\0")):
-            return ReplyError(f"the value of header {_shown(name)} has CR, LF or NUL in it: {_shown(value)}")
-    raise AssertionError("a header name passed that is not a token")
 
 
 def _bytes_of(content: object) -> bytes:

@@ -86,6 +86,7 @@ class Service:
         self.shows_errors: Final = shows_errors
         self.connections: Final[set[HTTPConnection]] = set()
         self.on_connection_lost: Callable[[], None] = lambda: None
+        self.has_hooks: Final = dispatcher.hooks is not None
         self.is_stopping = False
         self.now = loop.time()  # set by each tick: exact to a second
 
@@ -96,12 +97,24 @@ class Service:
         return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
     def base_message(self, client: list[Any] | None, server: list[Any] | None) -> dict[str, Any]:
-        """Return the keys that all requests of one connection have in common."""
+        """Return a message with what all requests of one connection have in common.
+
+        The other keys are there already: copying a dict is cheaper than letting it grow.
+        """
         return {
             "channel": "http.request",
             "reply_channel": None,
+            "http_version": "1.1",
+            "method": "",
             "scheme": self.scheme,
+            "path": "",
+            "raw_path": b"",
+            "query_string": b"",
             "root_path": self.root_path,
+            "headers": [],
+            "body": b"",
+            "body_channel": None,
             "client": client,
             "server": server,
+            "channel_session": {},
         }
