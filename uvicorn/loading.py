@@ -57,6 +57,8 @@ def make_application(loaded: Any, uri: str) -> Router | SingleConsumer:
 
 
 def _import_module(module_name: str, name: str) -> Any:
+    if not all(module_name.split(".")):
+        raise AppImportError(f"{module_name!r} is not the name of a module; write module:name")
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -68,8 +70,6 @@ def _import_module(module_name: str, name: str) -> Any:
         else:
             hint = _nearest(module_name, _module_names(module_name))
         raise AppImportError(f"There is no module {missing!r}{hint}") from None
-    except (ValueError, TypeError):
-        raise AppImportError(f"{module_name!r} is not the name of a module; write module:name") from None
 
 
 def _module_names(module_name: str) -> list[str]:

@@ -102,7 +102,7 @@ class Server:
         service = self.service
         for exchange, runner in service.dispatcher.running():
             service.log.warning(
-                "Still running after graceful_timeout: %s %s in %s for %.1f s\n%s",
+                "Still running: %s %s in %s for %.1f s\n%s",
                 exchange.method, exchange.shown_target, exchange.consumer_name,
                 service.loop.time() - exchange.started_at, describe(runner),
             )  # fmt: skip

@@ -46,9 +46,9 @@ def whole(name: str, unit: str, least: int = 0) -> Callable[[Any], int]:
 
     def check(value: Any) -> int:
         try:
-            number = int(value) if isinstance(value, (int, str)) else -1
+            number = int(value) if isinstance(value, (int, str)) else least - 1
         except ValueError:
-            number = -1
+            number = least - 1
         if isinstance(value, bool) or number < least:
             raise ValueError(f"{name} must be a number of {unit}, {least} or more, not {value!r}")
         return number

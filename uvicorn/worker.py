@@ -152,7 +152,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         cfg, log, settings = self.cfg, self.log, self.settings
         assert self.application is not None
         outbox = Outbox(loop, log)
-        pool = ConsumerPool(cfg.threads, settings.queue_size, loop.call_soon)
+        pool = ConsumerPool(cfg.threads, settings.queue_size, loop.call_soon, log)
         hooks = RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None
         service = Service(
             loop,

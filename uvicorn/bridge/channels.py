@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from itertools import count
 from threading import get_ident
@@ -34,7 +35,6 @@ from uvicorn.protocols.reply import DONE, Reply, ReplySequence
 __all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
 
 _numbers = count(1)
-_making_locks = threading.Lock()
 
 
 class Sink(Protocol):
@@ -73,15 +73,16 @@ class ReplyChannel(ReplySequence):
     Safe to use from any thread or task.
     """
 
-    _is_shared = False  # a thread has sent through it
-    _lock: threading.Lock | None = None  # made when a thread first sends
-    _window: Window | None = None
-    _name: str | None = None
+    __slots__ = ("_exchange", "_is_shared", "_lock", "_name", "_outbox", "_window")
 
     def __init__(self, exchange: Sink, outbox: Outbox) -> None:
         super().__init__(exchange.is_head)
         self._exchange = exchange
         self._outbox = outbox
+        self._is_shared = False  # a thread has sent through it
+        self._lock = threading.Lock()  # held for a check and a put, never while somebody waits
+        self._window: Window | None = None
+        self._name: str | None = None
 
     def __repr__(self) -> str:
         return f"<ReplyChannel {self.name}{' closed' if self.closed else ''}>"
@@ -125,14 +126,15 @@ class ReplyChannel(ReplySequence):
         if get_ident() != self._outbox.loop_thread:
             self._send_from_thread(reply)
             return _DRAINED
-        if self._is_shared:
-            self._outbox.drain_now()
         exchange = self._exchange
-        if exchange.is_closed and self._state != DONE:
-            raise closed_error(exchange)
-        if self._state and exchange.is_flooded():
-            raise ChannelFull("the client is far behind: await what send() returns")
-        exchange.reply(self.admit(reply))
+        with self._lock:
+            if self._is_shared:
+                self._outbox.drain_now()
+            if exchange.is_closed and self._state != DONE:
+                raise closed_error(exchange)
+            if self._state and exchange.is_flooded():
+                raise ChannelFull("the client is far behind: await what send() returns")
+            exchange.reply(self.admit(reply))
         if exchange.is_writable():
             return _DRAINED
         return Drained(exchange)
@@ -140,7 +142,7 @@ class ReplyChannel(ReplySequence):
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         exchange = self._exchange
         window = None
-        with self._lock or self._make_lock():
+        with self._lock:
             if exchange.is_closed and self._state != DONE:
                 raise closed_error(exchange)
             self._is_shared = True
@@ -155,27 +157,21 @@ class ReplyChannel(ReplySequence):
         if window is not None:
             window.wait()
 
-    def _make_lock(self) -> threading.Lock:
-        with _making_locks:
-            if self._lock is None:
-                self._lock = threading.Lock()
-            return self._lock
-
 
 class Window:
     """Bound what the threads of one stream have on its way to the client.
 
     `_sent` counts what threads put, under the channel's lock; `_settled`, written by the loop alone,
-    what the client's buffers took. A thread waits while the difference is above the mark: it clears the
-    event first and then looks at the counters again, and the loop writes the counter first and
-    then sets the event, so no wake-up can be lost.
+    what the client's buffers took. A thread waits while the difference is above the mark: it adds an event of
+    its own first and then looks at the counters again, and the loop writes the counter first and then sets all
+    events, so no wake-up can be lost, however many threads share the stream.
     """
 
-    __slots__ = ("_event", "_exchange", "_is_watching", "_pending", "_sent", "_settled")
+    __slots__ = ("_exchange", "_is_watching", "_pending", "_sent", "_settled", "_waiters")
 
     def __init__(self, exchange: Sink) -> None:
         self._exchange = exchange
-        self._event = threading.Event()
+        self._waiters: deque[threading.Event] = deque()
         self._sent = 0
         self._settled = 0
         self._pending = 0  # delivered, but still in the client's buffers; loop only
@@ -196,9 +192,10 @@ class Window:
         exchange.set_waiting(True)
         try:
             while not self._is_open() and not exchange.is_lost:
-                self._event.clear()
+                event = threading.Event()
+                self._waiters.append(event)
                 if not self._is_open() and not exchange.is_lost:
-                    self._event.wait()
+                    event.wait()
         finally:
             exchange.set_waiting(False)
         if exchange.is_lost:
@@ -219,7 +216,8 @@ class Window:
         self._is_watching = False
         self._settled += self._pending
         self._pending = 0
-        self._event.set()
+        while self._waiters:
+            self._waiters.popleft().set()
 
     def _is_open(self) -> bool:
         return self._sent - self._settled <= self._exchange.write_buffer

@@ -93,8 +93,10 @@ def _is_coroutine_function(call: object) -> bool:
 
 def _is_marked(call: object) -> bool:
     while isinstance(call, functools.partial):
+        if getattr(call, _MARK, False):
+            return True
         call = call.func
-    return bool(getattr(call, _MARK, False))
+    return bool(getattr(call, _MARK, False) or getattr(getattr(type(call), "__call__", None), _MARK, False))  # noqa: B004
 
 
 def _check_signature(call: Callable[..., Any], name: str) -> None:

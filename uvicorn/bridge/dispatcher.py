@@ -19,7 +19,7 @@ import inspect
 import threading
 from collections.abc import Iterator
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from uvicorn.bridge.channels import ReplyChannel, Sink
 from uvicorn.bridge.consumer import Consumer
@@ -128,6 +128,9 @@ class Dispatcher:
         now = self._loop.time()
         for job in self.pool.expire(monotonic() - self._queue_timeout):
             assert isinstance(job, ConsumerJob)
+            if job.started_at:  # only its post_request is left to run
+                self.pool.submit_beyond(job)
+                continue
             self._rejected += 1
             job.forget()
             job.exchange.refuse(503, "no thread became free in time", retry_after=1)
@@ -143,7 +146,7 @@ class Dispatcher:
             if task is None:
                 continue
             if due <= now:
-                task.cancel("the client has left")
+                self._cancel_task(exchange, task, "the client has left")
             else:
                 self._abandoned.append((due, exchange))
 
@@ -161,8 +164,8 @@ class Dispatcher:
 
     def cancel_tasks(self) -> None:
         """Cancel every task, because the worker stops."""
-        for task in tuple(self._tasks.values()):
-            task.cancel("the worker is stopping")
+        for exchange, task in tuple(self._tasks.items()):
+            self._cancel_task(exchange, task, "the worker is stopping")
 
     def ended(self, exchange: Served) -> None:
         """Learn that a response is over: run `post_request`, on the side where the consumer ran."""
@@ -181,7 +184,12 @@ class Dispatcher:
         except BaseException as error:
             exchange.failed(error)
         finally:
-            del self._tasks[exchange]
+            self._tasks.pop(exchange, None)
+
+    def _cancel_task(self, exchange: Served, task: asyncio.Task[None], reason: str) -> None:
+        if inspect.getcoroutinestate(cast(Any, task.get_coro())) == inspect.CORO_CREATED:
+            self._tasks.pop(exchange, None)  # it will never enter its `try`
+        task.cancel(reason)
 
 
 class ConsumerJob:

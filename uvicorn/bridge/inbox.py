@@ -102,7 +102,9 @@ class BodyChannel:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self._is_over:
-            yield _content(await self.receive())
+            content = _content(await self.receive())
+            if content:
+                yield content
 
     async def read(self, limit: int) -> bytes:
         """Gather the rest of the body.

@@ -75,6 +75,7 @@ class Outbox:
                 self.loop.call_soon_threadsafe(self._drain)
             except RuntimeError:  # the loop is closed: nobody is left to answer
                 self._items.clear()
+                self._is_woken = False
 
     def drain_now(self) -> None:
         """Make the calls that wait now, so that a reply sent on the loop cannot overtake them.

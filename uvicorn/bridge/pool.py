@@ -28,11 +28,14 @@ its end.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
+
+from uvicorn.bridge.outbox import Log
 
 __all__ = ["ConsumerPool", "Job", "Slot"]
 
@@ -66,6 +69,7 @@ class ConsumerPool:
         threads: the most threads; they are started as they are needed, and kept.
         queue_size: the most jobs that wait while all threads are busy; 0 for none.
         call_soon: calls a function at the end of the loop's turn.
+        log: where a job that raises, which none may, is reported.
         name: the threads are called `<name>-1` and so on.
 
     All methods run on: the loop, unless they say otherwise.
@@ -76,12 +80,14 @@ class ConsumerPool:
         threads: int,
         queue_size: int,
         call_soon: Callable[[Callable[[], None]], object],
+        log: Log | None = None,
         name: str = "uvicorn-consumer",
     ) -> None:
         self.threads: Final = threads
         self.queue_size: Final = queue_size
         self.rejected = 0
         self._call_soon = call_soon
+        self._log: Log = log or logging.getLogger("gunicorn.error")
         self._name = name
         self._queue: deque[Job] = deque()
         self._parked: list[Slot] = []
@@ -159,7 +165,8 @@ class ConsumerPool:
 
     def stop(self) -> None:
         """Let every thread end that has nothing to do; do not wait for those that have."""
-        self._is_stopping = True
+        with self._growing:  # or a thread could be asked for after the executor was shut down
+            self._is_stopping = True
         self._queue.clear()
         for slot in tuple(self._slots):
             self._unpark(slot)
@@ -199,7 +206,7 @@ class ConsumerPool:
 
     def _name_thread(self) -> None:
         thread = threading.current_thread()
-        thread.name = f"{self._name}-{thread.name.rpartition('_')[2]}"
+        thread.name = f"{self._name}-{int(thread.name.rpartition('_')[2]) + 1}"  # the executor counts from 0
 
     def _drain(self, slot: Slot) -> None:
         slot.thread_id = threading.get_ident()
@@ -213,7 +220,10 @@ class ConsumerPool:
             slot.job = job
             if queue:
                 self._wake_one()
-            job.run()
+            try:
+                job.run()
+            except BaseException:
+                self._log.error("Error in thread %s", threading.current_thread().name, exc_info=True)
             slot.job = None
             del job  # or the parked drain would keep the last message alive
 

@@ -20,7 +20,7 @@ from uvicorn.bridge.outbox import Outbox
 
 __all__ = ["Spool", "SpoolWriter"]
 
-_MEMORY: Final = 524288  # bytes; messages.md, "Reading a body that has a body_channel"; as Waitress
+_MEMORY: Final = 524288  # bytes; as Waitress; docs/consumers.md, "Reading a large body"
 
 
 class SpoolWriter:

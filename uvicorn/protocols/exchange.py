@@ -36,7 +36,10 @@ class Line(Protocol):
     gate: WriteGate
     is_lost: bool
 
+    transport: asyncio.Transport
+
     def is_first(self, exchange: Exchange) -> bool: ...
+    def is_simple(self, exchange: Exchange) -> bool: ...
     def may_persist(self, exchange: Exchange) -> bool: ...
     def write(self, data: bytes) -> None: ...
     def abort(self) -> None: ...
@@ -54,20 +57,12 @@ class Exchange:
         is_http10: the request came with HTTP/1.0.
     """
 
-    # What most exchanges leave as it is: set in the class, so that making one sets only the rest.
-    consumer: Consumer | None = None  # set when it is called, or queued
-    task: asyncio.Task[None] | None = None
-    job: ConsumerJob | None = None
-    status = 0  # 0 until the response has begun
-    fields = NO_FIELDS
-    sent_bytes = 0  # of content, without framing
-    is_answered = False
-    is_closed = False
-    is_lost = False
-    is_stopping = False
-    _is_chunked = False
-    _held: list[bytes] | None = None  # written when the exchange is first
-    _held_bytes = 0
+    __slots__ = (
+        "_held", "_held_bytes", "_is_chunked", "active_at", "consumer", "fields", "headers", "http_version",
+        "is_answered", "is_closed", "is_head", "is_http10", "is_lost", "is_request_complete", "is_stopping",
+        "job", "line", "method", "path", "persists", "sent_bytes", "started_at", "status", "target", "task",
+        "write_buffer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -92,7 +87,20 @@ class Exchange:
         self.started_at = now  # loop time, seconds
         self.active_at = now  # when the consumer was called, or last sent something
         self.write_buffer = line.service.limits.write_buffer
+        self.consumer: Consumer | None = None  # set when it is called, or queued
+        self.task: asyncio.Task[None] | None = None
+        self.job: ConsumerJob | None = None
+        self.status = 0  # 0 until the response has begun
+        self.fields = NO_FIELDS
+        self.sent_bytes = 0  # of content, without framing
         self.is_request_complete = False
+        self.is_answered = False
+        self.is_closed = False
+        self.is_lost = False
+        self.is_stopping = False
+        self._is_chunked = False
+        self._held: list[bytes] | None = None  # written when the exchange is first
+        self._held_bytes = 0
 
     def __repr__(self) -> str:
         state = "lost" if self.is_lost else "closed" if self.is_closed else self.status or "waiting"
@@ -124,13 +132,37 @@ class Exchange:
         if self.is_closed:
             return
         try:
-            self._reply(reply)
+            status, fields, content, more = reply
+            if status and not more and fields.is_plain and self._is_usual(status, content):
+                self._reply_whole(status, fields, content)
+                return
+            self._reply(status, fields, content, more)
         except Exception:  # a mistake of ours; half a response may be written
             self.line.service.log.error("Error in the response to %s %s", self.method, self.shown_target, exc_info=True)
             self.line.abort()
 
-    def _reply(self, reply: Reply) -> None:
-        status, fields, content, more = reply
+    def _is_usual(self, status: int, content: bytes) -> bool:
+        """Whether a complete reply can be written as it is: it is this one's turn, and the connection is kept."""
+        return (
+            self.persists
+            and self.is_request_complete
+            and not self.is_head
+            and not self.is_http10
+            and status not in BODILESS
+            and len(content) <= _JOIN_BYTES
+            and self.line.is_simple(self)
+        )
+
+    def _reply_whole(self, status: int, fields: Fields, content: bytes) -> None:
+        line = self.line
+        self.status = status
+        self.fields = fields
+        self.sent_bytes = len(content)
+        self.is_closed = True
+        line.transport.write(line.service.encoder.whole(status, fields.block, content))
+        line.response_ended(self)
+
+    def _reply(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         if status:
             self._begin(status, fields, content, more)
         elif self.status in BODILESS or self.is_head:
@@ -147,16 +179,13 @@ class Exchange:
         if more:
             self.active_at = self.line.service.now
         else:
-            self._end()
+            self.is_closed = True
+            self.line.response_ended(self)
 
     def _begin(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         line = self.line
         self.status = status
         self.fields = fields
-        if not more and fields.is_plain and len(content) <= _JOIN_BYTES and self._is_usual(status):
-            self.sent_bytes = len(content)
-            self._write(line.service.encoder.whole(status, fields.block, content))
-            return
         has_body = not self.is_head and status not in BODILESS
         length: int | None = None
         if not more:
@@ -186,17 +215,6 @@ class Exchange:
         else:
             self._write(head, content)
 
-    def _is_usual(self, status: int) -> bool:
-        """Whether a complete response can take the shortest way: it has a body and the connection is kept."""
-        return (
-            self.persists
-            and self.is_request_complete
-            and not self.is_head
-            and not self.is_http10
-            and status not in BODILESS
-            and self.line.may_persist(self)
-        )
-
     def _write(self, *parts: bytes) -> None:
         line = self.line
         if line.is_first(self):
@@ -213,16 +231,17 @@ class Exchange:
             self._held += parts
             self._held_bytes += sum(map(len, parts))
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether something was kept back while an earlier exchange was not complete."""
+        return self._held is not None
+
     def become_first(self) -> None:
         """Write what was kept back while an earlier exchange was not complete."""
         if self._held is not None:
             held, self._held = self._held, None
             self._held_bytes = 0
             self.line.write(b"".join(held))
-
-    def _end(self) -> None:
-        self.is_closed = True
-        self.line.response_ended(self)
 
     # ---- what else can happen ----
 
@@ -307,6 +326,8 @@ class Notice(Exchange):
 
     Nothing is written: sending raises ChannelClosed.
     """
+
+    __slots__ = ()
 
     def __init__(self, lost: Exchange, consumer: Consumer) -> None:
         super().__init__(

@@ -47,11 +47,11 @@ class ReadGate:
 class WriteGate:
     """Know whether the client has caught up, and tell those who wait for it."""
 
-    __slots__ = ("_waiters", "is_open")
+    __slots__ = ("is_open", "waiters")
 
     def __init__(self) -> None:
         self.is_open = True
-        self._waiters: list[Callable[[], None]] = []
+        self.waiters: list[Callable[[], None]] = []
 
     def close(self) -> None:
         """Learn that the client is behind (the transport's `pause_writing`)."""
@@ -60,10 +60,10 @@ class WriteGate:
     def open(self) -> None:
         """Learn that the client has caught up, or left, and tell those who wait."""
         self.is_open = True
-        waiters, self._waiters = self._waiters, []
+        waiters, self.waiters = self.waiters, []
         for waiter in waiters:
             waiter()
 
     def wait(self, waiter: Callable[[], None]) -> None:
         """Have `waiter` called once, at the next `open`."""
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)

@@ -7,6 +7,7 @@ Transfer-Encoding, Expect, and the header policies of Gunicorn.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -16,13 +17,26 @@ from uvicorn.errors import ClientError
 from uvicorn.messages import Headers, split_absolute_target
 from uvicorn.settings import Limits
 
-__all__ = ["PLAIN", "SPECIAL", "HeaderPolicy", "Special", "check_sizes", "parser_error", "target_of", "version_of"]
+__all__ = [
+    "PLAIN",
+    "SPECIAL",
+    "HeaderPolicy",
+    "Special",
+    "check_sizes",
+    "line_error",
+    "parser_error",
+    "target_of",
+    "version_of",
+]
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
-SPECIAL: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+SPECIAL: Final = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"}
+)
 
 _VERSIONS: Final = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
 _TOKEN_BYTES: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_OTHER_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _CRLF: Final = b"\r\n"
 
 
@@ -33,12 +47,15 @@ class Special(NamedTuple):
         content_length: bytes of the body; 0 for none; -1 for the chunked transfer coding.
         expects_continue: the client waits for 100 before it sends the body.
         wants_upgrade: there is an Upgrade field; we serve the request as if there were none.
+        closes, keeps: the client asks for `Connection: close`, or `keep-alive`.
         scheme, root_path: what a trusted proxy says instead of our own, or None.
     """
 
     content_length: int = 0
     expects_continue: bool = False
     wants_upgrade: bool = False
+    closes: bool = False
+    keeps: bool = False
     scheme: str | None = None
     root_path: str | None = None
 
@@ -86,11 +103,15 @@ class HeaderPolicy:
         Spec: RFC 9112 sections 3.2, 6.1 and 6.3; RFC 9110 section 10.1.1.
         """
         hosts = length = 0
-        expects = upgrade = False
+        expects = upgrade = closes = keeps = False
         scheme: str | None = None
         for name, value in fields:
             if name == b"host":
                 hosts += 1
+            elif name == b"connection":
+                options = [option.strip() for option in value.lower().split(b",")]
+                closes = closes or b"close" in options
+                keeps = keeps or b"keep-alive" in options
             elif name == b"content-length":
                 length = _content_length(value)
             elif name == b"transfer-encoding":
@@ -105,7 +126,7 @@ class HeaderPolicy:
                 scheme = self._scheme(name, value, scheme)
         if hosts > 1 or (not hosts and http_version == "1.1"):
             raise ClientError(400, "more than one Host header" if hosts else "no Host header")
-        return Special(length, expects, upgrade, scheme)
+        return Special(length, expects, upgrade, closes, keeps, scheme)
 
     def map_names(self, headers: Headers, special: Special) -> tuple[Headers, Special]:
         """Apply `header_map` and `forwarder_headers` to names with "_"; call it if there may be any.
@@ -133,19 +154,23 @@ class HeaderPolicy:
 
 
 def version_of(head: bytes, end: int) -> str:
-    """Return the HTTP version of the request line that ends at `end`: "1.1" or "1.0".
+    """Return the HTTP version of the request line that ends at `end`: "1.1" or "1.0", or "" for another end.
 
-    Raises: ClientError, 400 if it is not a request line, 505 for another version.
+    Spec: RFC 9112 section 3.
+    """
+    return _VERSIONS.get(head[end - 9 : end], "")
+
+
+def line_error(head: bytes) -> ClientError:
+    """Say what is wrong with a request line: 505 for a version that is not served, else 400.
+
     Spec: RFC 9112 section 3; RFC 9110 section 15.6.6.
     """
-    version = _VERSIONS.get(head[end - 9 : end])
-    if version is not None and head.count(b" ", 0, end) == 2:
-        return version
-    line = head[:end]
+    line = head.partition(_CRLF)[0]
     tail = line.rpartition(b" ")[2]
-    if tail.startswith(b"HTTP/") and version is None and len(tail) == 8:
-        raise ClientError(505, f"unsupported version {tail!r}")
-    raise ClientError(400, f"invalid request line {line[:64]!r}")
+    if _OTHER_VERSION.fullmatch(tail) and b" " + tail not in _VERSIONS:
+        return ClientError(505, f"unsupported version {tail!r}")
+    return ClientError(400, f"invalid request line {line[:64]!r}")
 
 
 def check_sizes(head: bytes, limits: Limits) -> None:
@@ -184,6 +209,10 @@ def parser_error(error: httptools.HttpParserError, head: bytes) -> ClientError:
         method = head.partition(b" ")[0]
         if method and _TOKEN_BYTES.issuperset(method):
             return ClientError(501, f"unknown method {method[:40]!r}")
+    if head:
+        found = line_error(head)
+        if found.status == 505:
+            return found
     return ClientError(400, str(error) or type(error).__name__)
 
 

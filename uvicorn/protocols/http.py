@@ -31,7 +31,7 @@ from uvicorn.protocols.body import RequestBody
 from uvicorn.protocols.encoder import CONTINUE
 from uvicorn.protocols.exchange import Exchange, Notice
 from uvicorn.protocols.flow import BODY, PIPELINE, ReadGate, WriteGate
-from uvicorn.protocols.head import PLAIN, Special, check_sizes, parser_error, target_of, version_of
+from uvicorn.protocols.head import PLAIN, Special, check_sizes, line_error, parser_error, target_of, version_of
 from uvicorn.protocols.intake import ChunkedCutter, HeadBuffer
 from uvicorn.protocols.proxy import read_proxy_header
 from uvicorn.protocols.service import Service
@@ -42,6 +42,7 @@ __all__ = ["HTTPConnection"]
 _PIPELINE_DEPTH: Final = 16  # requests of one connection in flight; arbitrary
 _LONGEST_CHUNK_OVERHEAD: Final = 16384  # bytes of chunk extensions or trailers in a row; arbitrary
 _HEAD_END: Final = b"\r\n\r\n"
+_REST_OF_LINE: Final = len(b"  HTTP/1.1")
 _SLASH: Final = 0x2F
 _LETTER_A: Final = 0x41
 
@@ -60,6 +61,13 @@ class HTTPConnection(asyncio.Protocol):
     Args:
         client, server: [address, port] of both ends, or None for a unix socket.
     """
+
+    __slots__ = (
+        "_base", "_buffer", "_chunks", "_cutter", "_headers", "_is_cut_short", "_is_cutting", "_is_message_complete",
+        "_longest_unchecked", "_overhead", "_owes_continue", "_parser", "_policy", "_rest", "_special_names",
+        "_specials", "_target", "address", "body", "expects", "gate", "is_half_closed", "is_lost", "pipeline",
+        "read_gate", "requests", "service", "transport", "watch",
+    )  # fmt: skip
 
     def __init__(self, service: Service, client: list[Any] | None, server: list[Any] | None) -> None:
         limits = service.limits
@@ -93,6 +101,7 @@ class HTTPConnection(asyncio.Protocol):
         self._specials: Headers = []
         self._chunks: list[bytes] = []
         self._is_message_complete = False
+        self.requests = 0
 
     # ---- transport -> us ----
 
@@ -107,7 +116,7 @@ class HTTPConnection(asyncio.Protocol):
         try:
             if self.expects == HEAD and not self._rest and not self._buffer.data:
                 end = data.find(_HEAD_END) + 4
-                if end == len(data) and data[0] >= _LETTER_A:  # one complete request without a body
+                if end > 3 and end == len(data) and data[0] >= _LETTER_A:  # one complete request without a body
                     self._take_head(data)
                     return
             self._rest = self._rest + data if self._rest else data
@@ -212,7 +221,8 @@ class HTTPConnection(asyncio.Protocol):
         """
         service = self.service
         self.watch.head_since = 0.0
-        version = version_of(head, head.find(b"\r\n"))
+        line_end = head.find(b"\r\n")
+        version = version_of(head, line_end)
         if len(head) > self._longest_unchecked:
             check_sizes(head, service.limits)
         headers = self._headers = []
@@ -232,14 +242,18 @@ class HTTPConnection(asyncio.Protocol):
         if b"_" in head:
             headers, special = self._policy.map_names(headers, special)
         name = parser.get_method()
-        method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
         target = self._target
+        if not version or line_end != len(name) + len(target) + _REST_OF_LINE:
+            raise line_error(head)
+        method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
         if target[0] != _SLASH:
             if method == "CONNECT":
                 raise ClientError(501, "CONNECT is not served")
             target = target_of(target, method, headers)
         split = split_target(target)
-        persists = parser.should_keep_alive() and service.limits.keepalive > 0
+        # Not httptools' should_keep_alive(): it forgets with the end of the message.
+        persists = service.keeps_connections and not special.closes and (version == "1.1" or special.keeps)
+        self.requests += 1
         if is_upgrade:
             self._ignore_upgrade(special.content_length)
         message = http_request(self._base, version, method, split, headers)
@@ -247,7 +261,8 @@ class HTTPConnection(asyncio.Protocol):
             message["scheme"] = special.scheme
         if special.root_path is not None:
             message["root_path"] = special.root_path
-        exchange = Exchange(self, method, self._target, split[0], headers, version, persists, service.loop.time())
+        now = service.loop.time() if service.is_observed else service.now
+        exchange = Exchange(self, method, self._target, split[0], headers, version, persists, now)
         self._route(exchange, message, special)
 
     def _route(self, exchange: Exchange, message: Message, special: Special) -> None:
@@ -271,6 +286,7 @@ class HTTPConnection(asyncio.Protocol):
             return
         if special.content_length < 0:
             self._cutter = ChunkedCutter()
+            self._headers, self._specials = [], []  # for trailers, which are dropped: not into the message's list
         self.expects = BODY_PIECE
         self.body = RequestBody(
             service,
@@ -281,7 +297,7 @@ class HTTPConnection(asyncio.Protocol):
             partial(self._say_continue, exchange) if special.expects_continue else _nothing,
             partial(self._body_ready, exchange, consumer),
         )
-        self.watch.body_at = exchange.started_at
+        self.watch.body_at = service.loop.time()
         self.body.start()
 
     def _dispatch(self, exchange: Exchange, consumer: Consumer, message: Message) -> None:
@@ -375,6 +391,10 @@ class HTTPConnection(asyncio.Protocol):
         """Whether it is this exchange's turn to write."""
         return bool(self.pipeline) and self.pipeline[0] is exchange
 
+    def is_simple(self, exchange: Exchange) -> bool:
+        """Whether it is this exchange's turn, and nothing says that it is the last one."""
+        return self.pipeline[0] is exchange and not (self.service.is_stopping or self.is_half_closed or self.is_lost)
+
     def may_persist(self, exchange: Exchange) -> bool:
         """Whether another request of this connection will be answered."""
         if not (self.service.is_stopping or self.is_half_closed):
@@ -409,7 +429,8 @@ class HTTPConnection(asyncio.Protocol):
     def _advance(self) -> None:
         while self.pipeline:
             exchange = self.pipeline[0]
-            exchange.become_first()
+            if not exchange.is_closed or exchange.is_holding:
+                exchange.become_first()
             if not exchange.is_closed:
                 if self._owes_continue is exchange:
                     self._say_continue(exchange)
@@ -419,12 +440,10 @@ class HTTPConnection(asyncio.Protocol):
                 self.close()
                 return
         else:
-            self.watch.idle_since = self.service.loop.time()
-            self.watch.is_new = False
-            if self.is_half_closed or (self.service.is_stopping and self.expects == NOTHING):
+            if self.is_half_closed:
                 self.close()
                 return
-        if self.gate.is_open:
+        if self.gate.is_open and self.gate.waiters:
             self.gate.open()  # tell those who waited for their turn
         if not self.read_gate.reasons:
             return

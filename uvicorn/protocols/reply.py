@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from uvicorn.errors import ReplyError, ReplyTypeError
 
@@ -47,8 +47,10 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section
 _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date", b"server"})
 # Of these, the ones that the server alone sets.
 _DROPPED: Final = frozenset({b"connection", b"transfer-encoding", b"keep-alive"})
-_MOST_CACHED_LINES: Final = 1024  # arbitrary; emptied when full: unique values cannot fill memory
-_LONGEST_CACHED_LINE: Final = 256  # bytes; arbitrary
+_MOST_CACHED: Final = 1024  # arbitrary; emptied when full: unique values cannot fill memory
+_LONGEST_CACHED: Final = 256  # bytes; arbitrary
+
+_T = TypeVar("_T")
 
 
 class Fields(NamedTuple):
@@ -82,11 +84,12 @@ class ReplySequence:
     Not thread-safe by itself: the channel calls `admit` on the loop, or under a lock.
     """
 
-    _state = START
-    _remaining: int | None = None  # bytes that a promised content-length still wants
+    __slots__ = ("_is_head", "_remaining", "_state")
 
     def __init__(self, is_head: bool) -> None:
         self._is_head = is_head  # the request's method is HEAD
+        self._state: int = START
+        self._remaining: int | None = None  # bytes that a promised content-length still wants
 
     def admit(self, reply: Mapping[str, Any]) -> Reply:
         """Check one reply, take the sequence a step further, and return what to encode.
@@ -180,10 +183,25 @@ def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
             line = _encode_field(pair, special)
         lines.append(line)
     block = b"".join(lines)
-    return _framed(block, special) if special else Fields(block)
+    if special:
+        return _framed(block, special)
+    fields = _PLAIN_FIELDS.get(block)
+    if fields is None:
+        fields = Fields(block)
+        if len(block) <= _LONGEST_CACHED:
+            _remember(_PLAIN_FIELDS, block, fields)
+    return fields
 
 
-_LINES: dict[object, bytes] = {}  # (name, value), both as the consumer gave them -> line
+# Most consumers send the same few fields again and again.
+_LINES: dict[Any, bytes] = {}  # (name, value), both as the consumer gave them -> line
+_PLAIN_FIELDS: dict[Any, Fields] = {}  # block -> fields
+
+
+def _remember(cache: dict[Any, _T], key: Any, value: _T) -> None:
+    if len(cache) >= _MOST_CACHED:
+        cache.clear()
+    cache[key] = value
 
 
 def _encode_field(pair: object, special: list[tuple[bytes, bytes]]) -> bytes:
@@ -207,10 +225,8 @@ def _encode_field(pair: object, special: list[tuple[bytes, bytes]]) -> bytes:
     if lowered in _SPECIAL:
         special.append((lowered, value))
         return b"" if lowered in _DROPPED else line
-    if type(pair) is tuple and len(line) <= _LONGEST_CACHED_LINE:
-        if len(_LINES) >= _MOST_CACHED_LINES:
-            _LINES.clear()
-        _LINES[pair] = line
+    if type(pair) is tuple and len(line) <= _LONGEST_CACHED:
+        _remember(_LINES, pair, line)
     return line
 
 
@@ -225,9 +241,9 @@ def _framed(block: bytes, special: list[tuple[bytes, bytes]]) -> Fields:
         elif name == b"transfer-encoding":
             chunked = _check_coding(value)
         elif name == b"date":
-            has_date = True
+            has_date = _once(name, has_date)
         elif name == b"server":
-            has_server = True
+            has_server = _once(name, has_server)
     if chunked and length is not None:
         raise ReplyError("transfer-encoding and content-length exclude each other: send one of them, or none")
     return Fields(block, length, closes, has_date, has_server, is_plain=False)
@@ -248,6 +264,12 @@ def _length_of(value: bytes, before: int | None) -> int:
     if not value.isdigit() or len(value) > 19:
         raise ReplyError(f"content-length must be a number of bytes, not {_shown(value)}")
     return int(value)
+
+
+def _once(name: bytes, is_given: bool) -> bool:
+    if is_given:
+        raise ReplyError(f"{name.decode()} is given twice")
+    return True
 
 
 def _check_coding(value: bytes) -> bool:

@@ -86,6 +86,8 @@ class Service:
         self.shows_errors: Final = shows_errors
         self.connections: Final[set[HTTPConnection]] = set()
         self.on_connection_lost: Callable[[], None] = lambda: None
+        self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
+        self.keeps_connections: Final = limits.keepalive > 0
         self.has_hooks: Final = dispatcher.hooks is not None
         self.is_stopping = False
         self.now = loop.time()  # set by each tick: exact to a second

@@ -30,13 +30,22 @@ _PROBE_SECONDS: Final = 0.05  # arbitrary: a round trip to most clients
 class ConnectionWatch:
     """Keep the times of one connection, and act on them."""
 
-    __slots__ = ("_connection", "_is_probed", "_linger_until", "_stalled_bytes", "_stalled_since",
-                 "body_at", "head_since", "idle_since", "is_new")  # fmt: skip
+    __slots__ = (
+        "_connection",
+        "_idle_since",
+        "_is_probed",
+        "_linger_until",
+        "_requests_seen",
+        "_stalled_bytes",
+        "_stalled_since",
+        "body_at",
+        "head_since",
+    )  # fmt: skip
 
     def __init__(self, connection: HTTPConnection) -> None:
         self._connection = connection
-        self.idle_since = connection.service.loop.time()
-        self.is_new = True  # no request yet
+        self._idle_since = connection.service.loop.time()
+        self._requests_seen = 0
         self.head_since = 0.0  # when the first byte of an unfinished head came; 0 if there is none
         self.body_at = 0.0  # when the client last sent something of a body
         self._linger_until = 0.0
@@ -93,10 +102,14 @@ class ConnectionWatch:
     def _check_idle(self, now: float) -> None:
         connection = self._connection
         service = connection.service
-        timeout = service.limits.header_timeout if self.is_new else service.limits.keepalive
+        if connection.requests != self._requests_seen:  # busy since the last look: idle from now on
+            self._requests_seen = connection.requests
+            self._idle_since = now
+            return
+        timeout = service.limits.keepalive if connection.requests else service.limits.header_timeout
         if service.is_stopping:
-            timeout = min(timeout, _LINGER_SECONDS)
-        if timeout and now - self.idle_since > timeout:
+            timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
+        if timeout and now - self._idle_since > timeout:
             connection.transport.close()
 
     def _check_replies(self, now: float, timeout: float) -> None:
@@ -111,8 +124,7 @@ class ConnectionWatch:
                     "%s was silent for %g seconds (reply_timeout): %s %s",
                     exchange.consumer_name, timeout, exchange.method, exchange.shown_target,
                 )  # fmt: skip
-                if exchange.task is not None:
-                    exchange.task.cancel("reply_timeout")
+                connection.service.dispatcher.cancel(exchange, 0.0)
                 exchange.answer(504)
 
     def _is_stalled(self, now: float, timeout: float) -> bool:
