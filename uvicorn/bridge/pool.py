@@ -8,15 +8,17 @@ it is empty, and then parks.
 
 *Waking.* `submit` appends the job and asks for one wake-up at the end of the loop's turn,
 however many jobs the turn brings. `_wake_one` pops the drain that parked last (its caches are
-warm), or starts a new one while there are fewer than `threads`. A drain that takes a
-job and leaves others behind wakes one more before it runs its own. So as long as consumers do
-not block, one thread does all the work without a switch; when one blocks, the next is on
-its way already: threads grow exactly as fast as consumers block. Waking a thread for
-every request (`executor.submit`) makes threads that fight for the interpreter.
+warm), or starts a new one while there are fewer than `threads`; but only if no woken drain is
+still *searching*, on its way to the queue. A drain that takes a job and leaves others behind
+wakes one more before it runs its own. So as long as consumers do not block, one thread does
+all the work, and at most one other is woken for nothing; when one blocks, the next is on its way
+already: threads grow exactly as fast as consumers block. Waking a thread for every request
+(`executor.submit`) makes threads that fight for the interpreter.
 
 *No wake-up is lost.* A drain that finds the queue empty puts itself on the list of parked drains
-and then looks at the queue again; a submitter appends first and then looks at the list. One of the
-two sees the other.
+and then looks at the queue again; a submitter appends first and then looks at the list. A searching drain
+says that it searches no more, and then looks at the queue; a submitter appends first and then asks whether
+one searches. Each time one of the two sees the other.
 
 *Who owns a job.* `deque.popleft` and `deque.remove` are atomic: a job is either taken by a thread or
 removed by the loop (client gone, waited too long), never both.
@@ -95,6 +97,7 @@ class ConsumerPool:
         self._growing = threading.Lock()  # held while a thread is added; never while a job runs
         self._executor = ThreadPoolExecutor(threads, initializer=self._name_thread)
         self._is_wake_due = False
+        self._is_searching = False  # a drain was woken and has not looked at the queue yet
         self._is_stopping = False
 
     def __repr__(self) -> str:
@@ -178,22 +181,26 @@ class ConsumerPool:
             self._wake_one()
 
     def _wake_one(self) -> None:
-        """Unpark a drain, or start one. Runs on: any thread."""
+        """Unpark a drain, or start one, if none is on its way. Runs on: any thread."""
+        if self._is_searching:
+            return
+        self._is_searching = True
         try:
             slot = self._parked.pop()
         except IndexError:
-            if len(self._slots) < self.threads:
-                self._start_one()
+            if len(self._slots) >= self.threads or not self._start_one():
+                self._is_searching = False
         else:
             slot.lock.release()
 
-    def _start_one(self) -> None:
+    def _start_one(self) -> bool:
         with self._growing:
             if len(self._slots) >= self.threads or self._is_stopping:
-                return
+                return False
             slot = Slot()
             self._slots.append(slot)
             self._executor.submit(self._drain, slot)
+            return True
 
     def _unpark(self, slot: Slot) -> None:
         try:
@@ -211,6 +218,7 @@ class ConsumerPool:
     def _drain(self, slot: Slot) -> None:
         slot.thread_id = threading.get_ident()
         queue = self._queue
+        self._is_searching = False
         while not self._is_stopping:
             try:
                 job = queue.popleft()
@@ -232,3 +240,4 @@ class ConsumerPool:
         if self._queue or self._is_stopping:
             self._unpark(slot)
         slot.lock.acquire()
+        self._is_searching = False

@@ -1,0 +1,56 @@
+"""Serve the example with the `uvicorn` of this interpreter, ask for one page of each kind, and stop.
+
+Exits with 1, and the server's log, if an answer is wrong.
+"""
+
+from __future__ import annotations
+
+import http.client
+import platform
+import socket
+import subprocess
+import sys
+import time
+
+PAGE = b"Hello, world!\n"
+
+
+def main() -> int:
+    """Return the exit code."""
+    for consumer in ("hello_world", "hello_async"):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--no-control-socket", "-b", f"127.0.0.1:{port}", f"examples.hello:{consumer}"],
+            stderr=subprocess.PIPE,
+        )
+        try:
+            answer = _ask(port)
+        finally:
+            server.terminate()
+            _, log = server.communicate(timeout=30)
+        if answer != (200, PAGE) or server.returncode:
+            print(f"{consumer}: answer {answer}, exit code {server.returncode}\n{log.decode()}", file=sys.stderr)
+            return 1
+    print(f"Python {platform.python_version()} serves both kinds of consumers")
+    return 0
+
+
+def _ask(port: int) -> tuple[int, bytes] | None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            return response.status, response.read()
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
