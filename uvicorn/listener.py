@@ -78,6 +78,8 @@ class Acceptor:
             for sock, address in self._sockets:
                 while self.open < self._limit and self._accept_one(sock, address):
                     pass
+        for sock, _ in self._sockets:
+            sock.close()  # our copy: or clients would be connected to a backlog that nobody serves
         self._is_closed = True
 
     def released(self) -> None:

@@ -240,6 +240,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except Exception:
             traceback.print_exc()
         self._leave_stuck_threads(exit_code=1)
+        if self.server is not None:  # SystemExit may end no more than the task that blocked the loop
+            self._is_quick = True
+            self.server.hurry()
         self.cfg.worker_abort(self)
         sys.exit(1)
 

@@ -24,6 +24,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Mapping
+from functools import partial
 from itertools import count
 from threading import get_ident
 from typing import Any, Final, Protocol
@@ -213,6 +214,10 @@ class Window:
             exchange.on_writable(self._settle)
 
     def _settle(self) -> None:
+        exchange = self._exchange
+        if self._is_watching and not exchange.is_lost and not exchange.is_writable():
+            exchange.on_writable(self._settle)  # it was another exchange's turn to catch up
+            return
         self._is_watching = False
         self._settled += self._pending
         self._pending = 0
@@ -237,18 +242,17 @@ class Drained:
             return
         if exchange.is_lost:
             raise closed_error(exchange)
-        if exchange.is_writable():
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        while not exchange.is_writable():  # again: it may have been another exchange's turn to catch up
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            exchange.on_writable(partial(_resolve, future))
+            yield from future
+            if exchange.is_lost:
+                raise closed_error(exchange)
 
-        def wake() -> None:
-            if not future.done():
-                future.set_result(None)
 
-        exchange.on_writable(wake)
-        yield from future
-        if exchange.is_lost:
-            raise closed_error(exchange)
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 _DRAINED: Final = Drained(None)

@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
@@ -93,7 +94,7 @@ class Dispatcher:
         self._loop = outbox.loop
         self._log = log
         self._queue_timeout = queue_timeout
-        self.context: Final = contextvars.copy_context()  # what each job's context is a copy of
+        self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         self._tasks: dict[Served, asyncio.Task[None]] = {}
         self._abandoned: list[tuple[float, Served]] = []
         self._rejected = 0
@@ -102,7 +103,7 @@ class Dispatcher:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
         message["reply_channel"] = ReplyChannel(exchange, self.outbox)
         if consumer.is_async:
-            exchange.task = self._tasks[exchange] = self._loop.create_task(self._run(consumer, message, exchange))
+            exchange.task = self._tasks[exchange] = self._start_task(self._run(consumer, message, exchange))
             return
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
         if not self.pool.submit(job):
@@ -176,6 +177,12 @@ class Dispatcher:
         elif exchange.task is not None:
             self.hooks.after(exchange)
 
+    def _start_task(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task in a fresh context: the current one may be that of the consumer whose reply made room."""
+        if sys.version_info >= (3, 11):
+            return self._loop.create_task(call, context=self.context.copy())
+        return self.context.copy().run(self._loop.create_task, call)
+
     async def _run(self, consumer: Consumer, message: Message, exchange: Served) -> None:
         try:
             if self.hooks is not None:
@@ -189,6 +196,7 @@ class Dispatcher:
     def _cancel_task(self, exchange: Served, task: asyncio.Task[None], reason: str) -> None:
         if inspect.getcoroutinestate(cast(Any, task.get_coro())) == inspect.CORO_CREATED:
             self._tasks.pop(exchange, None)  # it will never enter its `try`
+            exchange.task = None  # or exchange, task, its exception and the reply channel would hold each other
         task.cancel(reason)
 
 

@@ -57,9 +57,9 @@ class Slot:
 
     __slots__ = ("job", "lock", "thread_id")
 
-    def __init__(self) -> None:
+    def __init__(self, thread_id: int) -> None:
         self.job: Job | None = None
-        self.thread_id = 0
+        self.thread_id = thread_id
         self.lock = threading.Lock()  # held while the drain works; released to unpark it
         self.lock.acquire()
 
@@ -94,6 +94,7 @@ class ConsumerPool:
         self._queue: deque[Job] = deque()
         self._parked: list[Slot] = []
         self._slots: list[Slot] = []
+        self._started = 0
         self._growing = threading.Lock()  # held while a thread is added; never while a job runs
         self._executor = ThreadPoolExecutor(threads, initializer=self._name_thread)
         self._is_wake_due = False
@@ -188,18 +189,21 @@ class ConsumerPool:
         try:
             slot = self._parked.pop()
         except IndexError:
-            if len(self._slots) >= self.threads or not self._start_one():
+            if self._started >= self.threads or not self._start_one():
                 self._is_searching = False
         else:
             slot.lock.release()
 
     def _start_one(self) -> bool:
         with self._growing:
-            if len(self._slots) >= self.threads or self._is_stopping:
+            if self._started >= self.threads or self._is_stopping:
                 return False
-            slot = Slot()
-            self._slots.append(slot)
-            self._executor.submit(self._drain, slot)
+            try:
+                self._executor.submit(self._drain)
+            except RuntimeError as error:  # a limit of the system: the threads that there are do the work
+                self._log.warning("Cannot start another thread: %s; %d run", error, self._started)
+                return False
+            self._started += 1
             return True
 
     def _unpark(self, slot: Slot) -> None:
@@ -215,8 +219,9 @@ class ConsumerPool:
         thread = threading.current_thread()
         thread.name = f"{self._name}-{int(thread.name.rpartition('_')[2]) + 1}"  # the executor counts from 0
 
-    def _drain(self, slot: Slot) -> None:
-        slot.thread_id = threading.get_ident()
+    def _drain(self) -> None:
+        slot = Slot(threading.get_ident())
+        self._slots.append(slot)
         queue = self._queue
         self._is_searching = False
         while not self._is_stopping:

@@ -39,6 +39,10 @@ class SpoolWriter:
         """Append a block to the spool's file; `spool.written` follows on the loop."""
         self._executor.submit(self._write, spool, block)
 
+    def close(self, spool: Spool) -> None:
+        """Close the spool's file, after what is being written."""
+        self._executor.submit(_close, spool)
+
     def stop(self) -> None:
         """Let the thread end when it has written what it has."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -48,6 +52,7 @@ class SpoolWriter:
             if spool.file is None:
                 spool.file = tempfile.TemporaryFile(prefix="uvicorn-body-", dir=self._directory)  # noqa: SIM115
             spool.file.write(block)
+            spool.file.flush()  # or a full disk would be found out when the consumer reads
         except Exception as error:
             self._outbox.put(spool.written, error)
         else:
@@ -109,8 +114,19 @@ class Spool:
         """Return a channel that reads what was collected."""
         return CollectedBodyChannel(bytes(self._block), self.file)
 
+    def discard(self) -> None:
+        """Let go of a body that nobody will read."""
+        self._block.clear()
+        if self._uses_file:
+            self._writer.close(self)
+
     def _flush(self) -> None:
         self._uses_file = True
         self._unwritten += 1
         self._writer.write(self, bytes(self._block))
         self._block = bytearray()
+
+
+def _close(spool: Spool) -> None:
+    if spool.file is not None:
+        spool.file.close()

@@ -101,6 +101,8 @@ class RequestBody:
         self._message = None
         if self._inbox is not None:
             self._inbox.fail(error)
+        if self._spool is not None:
+            self._spool.discard()
 
     # ---- what the reader asks for: a BodySource ----
 

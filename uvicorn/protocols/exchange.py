@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from uvicorn.errors import ChannelClosed
+from uvicorn.errors import ChannelClosed, ReadTimeout
 from uvicorn.messages import Headers
 from uvicorn.protocols.encoder import LAST_CHUNK, chunk, error_page
 from uvicorn.protocols.flow import WriteGate
@@ -41,6 +41,7 @@ class Line(Protocol):
     def is_first(self, exchange: Exchange) -> bool: ...
     def is_simple(self, exchange: Exchange) -> bool: ...
     def may_persist(self, exchange: Exchange) -> bool: ...
+    def take_no_more(self, exchange: Exchange) -> None: ...
     def write(self, data: bytes) -> None: ...
     def abort(self) -> None: ...
     def buffered_bytes(self) -> int: ...
@@ -201,6 +202,7 @@ class Exchange:
             self.persists = False
         if not self.persists:
             connection = b"connection: close\r\n"
+            line.take_no_more(self)
         elif self.is_http10:
             connection = b"connection: keep-alive\r\n"
         else:
@@ -267,7 +269,7 @@ class Exchange:
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised: log it once, and answer 500 or close the connection."""
         service = self.line.service
-        if isinstance(error, ChannelClosed) and (self.is_lost or self.line.is_lost):
+        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.line.is_lost):
             service.log.debug("%s ended: %s %s: %s", self.consumer_name, self.method, self.shown_target, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:

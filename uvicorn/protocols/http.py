@@ -147,12 +147,7 @@ class HTTPConnection(asyncio.Protocol):
         self.expects = NOTHING
         self._rest = b""
         self.service.connections.discard(self)
-        if self.body is not None:
-            self.body.fail(ChannelClosed("the client has left"))
-            self.body = None
-        pipeline, self.pipeline = self.pipeline, deque()
-        for exchange in pipeline:
-            exchange.lose()
+        self._fail_all(ChannelClosed("the client has left"))
         self.gate.open()
         self.service.on_connection_lost()
 
@@ -196,6 +191,8 @@ class HTTPConnection(asyncio.Protocol):
                     at = self._find_head(data, at)
                 else:
                     data, at = self._take_proxy_header(data), 0
+            if at < len(data):
+                self._is_cut_short = True
         finally:
             self._is_cutting = False
 
@@ -325,9 +322,12 @@ class HTTPConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             raise parser_error(error, b"") from None
         self.watch.body_at = self.service.loop.time()
+        self._chunks = []
         if chunks:
             self._overhead = 0
             body.feed(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            if self.body is not body:  # its consumer was refused, or has answered and closed
+                return at + size
         else:
             self._overhead += size
             if self._overhead > _LONGEST_CHUNK_OVERHEAD:
@@ -401,6 +401,11 @@ class HTTPConnection(asyncio.Protocol):
             return True
         return self.pipeline[-1] is not exchange or bool(self._rest)
 
+    def take_no_more(self, exchange: Exchange) -> None:
+        """Read no request after this one, whose response says `connection: close` (RFC 9112 section 9.6)."""
+        if self.pipeline and self.pipeline[-1] is exchange and exchange.is_request_complete:
+            self.expects = NOTHING
+
     def write(self, data: bytes) -> None:
         """Write to the client."""
         if not self.is_lost:
@@ -468,7 +473,7 @@ class HTTPConnection(asyncio.Protocol):
         """Ask the client for its body, if it waits to be asked (RFC 9110 section 10.1.1)."""
         if not self.is_first(exchange):
             self._owes_continue = exchange
-        elif not exchange.status and not exchange.is_request_complete and not self._chunks:
+        elif not exchange.status and self.body is not None and not self.body.size:
             self._owes_continue = None
             self.write(CONTINUE)
 
@@ -510,11 +515,13 @@ class HTTPConnection(asyncio.Protocol):
         Closing a socket with unread bytes resets the connection, and the client may then never see the answer
         (RFC 9112 section 9.6).
         """
-        if self.is_lost:
+        if self.is_lost or self.watch.is_lingering or self.transport.is_closing():
             return
         is_sending = self._is_cut_short or self._rest or self.read_gate.reasons or self.body is not None
         self.expects = NOTHING
         self._rest = b""
+        self.watch.head_since = 0.0
+        self._fail_all(ChannelClosed("the connection is closed"))
         self.read_gate.release(PIPELINE)
         self.read_gate.release(BODY)
         if is_sending and not self.is_half_closed and self.transport.can_write_eof():
@@ -527,6 +534,15 @@ class HTTPConnection(asyncio.Protocol):
         """Close at once, whatever is on its way."""
         if not self.is_lost:
             self.transport.abort()
+
+    def _fail_all(self, error: Exception) -> None:
+        """End the body that comes in, and every exchange that is left."""
+        body, self.body = self.body, None
+        if body is not None:
+            body.fail(error)
+        pipeline, self.pipeline = self.pipeline, deque()
+        for exchange in pipeline:
+            exchange.lose()
 
     def _pause_reading(self) -> None:
         if not self.is_lost and not self.transport.is_closing():

@@ -177,8 +177,13 @@ def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
     """
     lines: list[bytes] = []
     special: list[tuple[bytes, bytes]] = []
+    if type(headers) is not list and not isinstance(headers, Iterable):
+        raise ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(headers)}")
     for pair in headers:
-        line = _LINES.get(pair) if type(pair) is tuple else None
+        try:
+            line = _LINES.get(pair)
+        except TypeError:  # it cannot be hashed: not a pair, or a list
+            line = None
         if line is None:
             line = _encode_field(pair, special)
         lines.append(line)
@@ -209,6 +214,8 @@ def _encode_field(pair: object, special: list[tuple[bytes, bytes]]) -> bytes:
     name: Any
     value: Any
     try:
+        if isinstance(pair, (bytes, str)):  # two characters would unpack, too
+            raise TypeError
         name, value = pair  # type: ignore[misc]  # whatever the consumer sent
     except (TypeError, ValueError):
         raise ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(pair)}") from None
@@ -225,7 +232,7 @@ def _encode_field(pair: object, special: list[tuple[bytes, bytes]]) -> bytes:
     if lowered in _SPECIAL:
         special.append((lowered, value))
         return b"" if lowered in _DROPPED else line
-    if type(pair) is tuple and len(line) <= _LONGEST_CACHED:
+    if len(line) <= _LONGEST_CACHED and isinstance(pair, tuple):
         _remember(_LINES, pair, line)
     return line
 
@@ -250,6 +257,8 @@ def _framed(block: bytes, special: list[tuple[bytes, bytes]]) -> Fields:
 
 
 def _latin1(text: object, what: str) -> bytes:
+    if isinstance(text, bytes):
+        return bytes(text)  # of a subclass
     if not isinstance(text, str):
         raise ReplyTypeError(f"a header {what} must be bytes, or str in latin-1, not {_shown(text)}")
     try:

@@ -62,6 +62,11 @@ class ConnectionWatch:
         """Read on for a while, then close."""
         self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
 
+    @property
+    def is_lingering(self) -> bool:
+        """Whether the connection is closed on our side."""
+        return self._linger_until > 0
+
     def tick(self, now: float) -> None:
         """Look at all deadlines."""
         connection = self._connection

@@ -1,0 +1,308 @@
+"""Doubles and helpers for the tests of the bridge."""
+
+import asyncio
+import functools
+import sys
+import threading
+import time
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.messages import Message
+
+PATIENCE_SECONDS = 10.0  # for what must happen; nothing waits that long when all is well
+
+
+def until(condition, what="the condition"):
+    """Poll until the condition holds; fail past the deadline."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true"
+        time.sleep(0.0005)
+
+
+async def until_async(condition, what="the condition"):
+    """Poll on the loop until the condition holds; fail past the deadline."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true"
+        await asyncio.sleep(0.0005)
+
+
+def on_loop(test):
+    """Run an asynchronous test on a loop of its own, with a deadline."""
+
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        async def bounded():
+            await asyncio.wait_for(test(*args, **kwargs), 2 * PATIENCE_SECONDS)
+
+        asyncio.run(bounded())
+
+    return run
+
+
+def in_thread(function, *args):
+    """Call a function in a daemon thread; return a future of the running loop."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def settle(method, value):
+        if not future.done():
+            method(value)
+
+    def run():
+        try:
+            result = function(*args)
+        except BaseException as error:
+            loop.call_soon_threadsafe(settle, future.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(settle, future.set_result, result)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+class ManualLoop:
+    """A `call_soon` whose turns the test makes."""
+
+    def __init__(self):
+        self.calls = []
+
+    def call_soon(self, function):
+        self.calls.append(function)
+
+    def turn(self):
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call()
+
+
+class PoolJob:
+    """A job that notes where it ran, and blocks if it is told to."""
+
+    def __init__(self, blocks=False, action=None):
+        self.submitted_at = time.monotonic()
+        self.is_waiting = False
+        self.started = threading.Event()
+        self.release = threading.Event()
+        self.runs = 0
+        self.thread_id = 0
+        self.thread_name = ""
+        self._action = action
+        if not blocks:
+            self.release.set()
+
+    def run(self):
+        self.runs += 1
+        self.thread_id = threading.get_ident()
+        self.thread_name = threading.current_thread().name
+        self.started.set()
+        assert self.release.wait(PATIENCE_SECONDS)
+        if self._action is not None:
+            self._action()
+
+
+class RecordingLog:
+    """A log that keeps what it was told: (level, text)."""
+
+    def __init__(self):
+        self.records = []
+        self.errors = []  # the exceptions that came with them
+
+    def _log(self, level, msg, args, exc_info=None):
+        self.records.append((level, msg % args if args else msg))
+        if exc_info is True:
+            self.errors.append(sys.exc_info()[1])
+
+    def debug(self, msg, *args, **kwargs):
+        self._log("debug", msg, args, **kwargs)
+
+    def info(self, msg, *args, **kwargs):
+        self._log("info", msg, args, **kwargs)
+
+    def warning(self, msg, *args, **kwargs):
+        self._log("warning", msg, args, **kwargs)
+
+    def error(self, msg, *args, **kwargs):
+        self._log("error", msg, args, **kwargs)
+
+    def texts(self, level):
+        return [text for noted, text in self.records if noted == level]
+
+
+class FakeExchange:
+    """What a reply channel and a dispatcher see of an exchange; it keeps what it is told."""
+
+    def __init__(self, write_buffer=100, is_head=False):
+        self.method = "GET"
+        self.shown_target = "/"
+        self.consumer_name = "tests.consumer"
+        self.started_at = 0.0
+        self.job = None
+        self.task = None
+        self.is_closed = False
+        self.is_lost = False
+        self.is_stopping = False
+        self.is_answered = False
+        self.is_head = is_head
+        self.write_buffer = write_buffer
+        self.replies = []  # of (status, fields, content, more)
+        self.drops = 0
+        self.failures = []
+        self.refusals = []  # of (status, retry_after)
+        self.thread_ids = set()  # that called what the loop alone may call
+        self.waiting = []  # what set_waiting was told
+        self.writable = True
+        self.flooded = False
+        self.on_reply = lambda reply: None
+        self._waiters = []
+
+    def reply(self, reply):
+        self.thread_ids.add(threading.get_ident())
+        if self.is_closed:
+            return
+        self.replies.append(reply)
+        if not reply[3]:
+            self.is_closed = True
+        self.on_reply(reply)
+
+    def dropped(self, _=None):
+        self.thread_ids.add(threading.get_ident())
+        self.drops += 1
+
+    def failed(self, error):
+        self.thread_ids.add(threading.get_ident())
+        self.failures.append(error)
+
+    def refuse(self, status, reason, retry_after=0):
+        self.thread_ids.add(threading.get_ident())
+        self.refusals.append((status, retry_after))
+        self.is_closed = True
+
+    @property
+    def wants_call(self):
+        return not self.is_closed
+
+    def is_writable(self):
+        return self.writable
+
+    def is_flooded(self):
+        return self.flooded
+
+    def on_writable(self, callback):
+        self.thread_ids.add(threading.get_ident())
+        self._waiters.append(callback)
+
+    def set_waiting(self, is_waiting):
+        self.waiting.append(is_waiting)
+        if self.job is not None:
+            self.job.is_waiting = is_waiting
+
+    # ---- what the test does ----
+
+    @property
+    def contents(self):
+        return [content for _, _, content, _ in self.replies]
+
+    @property
+    def is_blocking(self):
+        """Whether a thread waits in a channel just now."""
+        return bool(self.waiting) and self.waiting[-1]
+
+    def catch_up(self):
+        self.writable = True
+        self._call_back()
+
+    def lose(self, is_stopping=False):
+        self.is_closed = self.is_lost = True
+        self.is_stopping = is_stopping
+        self._call_back()
+
+    def _call_back(self):
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter()
+
+
+class FakeSource:
+    """A body source that keeps what it is told."""
+
+    def __init__(self):
+        self.wants = 0
+        self.holds = 0
+        self.releases = 0
+        self.is_held = False
+        self.thread_ids = set()
+
+    def want(self, _=None):
+        self.thread_ids.add(threading.get_ident())
+        self.wants += 1
+
+    def hold(self):
+        self.thread_ids.add(threading.get_ident())
+        self.holds += 1
+        self.is_held = True
+
+    def release(self):
+        self.thread_ids.add(threading.get_ident())
+        self.releases += 1
+        self.is_held = False
+
+
+class Bridge:
+    """A dispatcher on the running loop, with a pool of its own."""
+
+    def __init__(self, threads=2, queue_size=10, queue_timeout=30.0, hooks=None):
+        loop = asyncio.get_running_loop()
+        self.log = RecordingLog()
+        self.outbox = Outbox(loop, self.log)
+        self.pool = ConsumerPool(threads, queue_size, loop.call_soon, self.log)
+        self.dispatcher = Dispatcher(self.pool, self.outbox, self.log, queue_timeout, hooks)
+        self._released = threading.Event()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        self._released.set()
+        self.dispatcher.cancel_tasks()
+        await self.idle()
+        self.pool.stop()
+
+    def call(self, consumer, **keys):
+        """Dispatch a message to a callable; return its exchange."""
+        exchange = FakeExchange()
+        self.dispatcher.dispatch(Consumer(consumer), Message(channel="http.request", **keys), exchange)
+        return exchange
+
+    async def block(self, count):
+        """Have threads run consumers that do not end before the test does."""
+        started = threading.Semaphore(0)
+
+        def block(message):
+            started.release()
+            assert self._released.wait(PATIENCE_SECONDS)
+
+        exchanges = [self.call(block) for _ in range(count)]
+        for _ in exchanges:
+            await until_async(lambda: started.acquire(blocking=False), "the start of a consumer")
+        return exchanges
+
+    def release(self):
+        self._released.set()
+
+    async def idle(self):
+        await until_async(lambda: self.dispatcher.is_idle, "the end of all consumers")
+        self.outbox.drain_now()
+
+
+def replying(content=b"all"):
+    """Return a synchronous consumer that sends a complete reply."""
+
+    def reply(message):
+        message["reply_channel"].send({"status": 200, "content": content})
+
+    return reply

@@ -1,0 +1,342 @@
+"""The reply channel on the loop, and what holds for both of its faces."""
+
+import asyncio
+import gc
+import threading
+
+import pytest
+from bridge_doubles import FakeExchange, RecordingLog, in_thread, on_loop, until_async
+
+from uvicorn.bridge.channels import ReplyChannel
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ReplyTypeError, ServerStopping
+
+WHOLE = {"status": 200, "content": b"all"}
+FIRST = {"status": 200, "content": b"a", "more_content": True}
+CHUNK = {"content": b"b", "more_content": True}
+LAST = {"content": b"c"}
+
+
+def make(**facts):
+    exchange = FakeExchange(**facts)
+    outbox = Outbox(asyncio.get_running_loop(), RecordingLog())
+    return ReplyChannel(exchange, outbox), exchange, outbox
+
+
+@on_loop
+async def test_send_on_the_loop_writes_at_once():
+    channel, exchange, _ = make()
+    channel.send(WHOLE)
+    assert exchange.contents == [b"all"]
+
+
+@on_loop
+async def test_awaiting_send_is_done_at_once_when_the_client_has_caught_up():
+    channel, exchange, _ = make()
+    assert await channel.send(FIRST) is None
+    assert exchange.contents == [b"a"]
+
+
+@on_loop
+async def test_awaiting_send_waits_until_the_client_has_caught_up():
+    channel, exchange, _ = make()
+    exchange.writable = False
+    waiting = asyncio.ensure_future(channel.send(FIRST))
+    await asyncio.sleep(0)
+    assert exchange.contents == [b"a"]
+    assert not waiting.done()
+    exchange.catch_up()
+    await waiting
+
+
+@on_loop
+async def test_awaiting_send_late_is_done_when_the_client_has_caught_up_meanwhile():
+    channel, exchange, _ = make()
+    exchange.writable = False
+    drained = channel.send(FIRST)
+    exchange.catch_up()
+    assert await drained is None
+
+
+@pytest.mark.parametrize(("is_stopping", "error"), [(False, ChannelClosed), (True, ServerStopping)])
+@on_loop
+async def test_loss_ends_the_wait_of_an_awaited_send(is_stopping, error):
+    channel, exchange, _ = make()
+    exchange.writable = False
+    waiting = asyncio.ensure_future(channel.send(FIRST))
+    await asyncio.sleep(0)
+    exchange.lose(is_stopping)
+    with pytest.raises(error):
+        await waiting
+
+
+@on_loop
+async def test_awaiting_send_after_loss_raises():
+    channel, exchange, _ = make()
+    exchange.writable = False
+    drained = channel.send(FIRST)
+    exchange.lose()
+    with pytest.raises(ChannelClosed):
+        await drained
+
+
+@on_loop
+async def test_cancelling_the_wait_takes_nothing_back_and_the_stream_goes_on():
+    channel, exchange, _ = make()
+    exchange.writable = False
+    waiting = asyncio.ensure_future(channel.send(FIRST))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    exchange.catch_up()
+    await channel.send(LAST)
+    assert exchange.contents == [b"a", b"c"]
+
+
+@on_loop
+async def test_two_waits_of_one_stream_both_end_when_the_client_has_caught_up():
+    channel, exchange, _ = make()
+    exchange.writable = False
+    waits = [asyncio.ensure_future(channel.send(FIRST)), asyncio.ensure_future(channel.send(CHUNK))]
+    await asyncio.sleep(0)
+    exchange.catch_up()
+    assert await asyncio.gather(*waits) == [None, None]
+
+
+@on_loop
+async def test_a_stream_far_ahead_of_its_client_is_refused_and_not_written():
+    channel, exchange, _ = make()
+    channel.send(FIRST)
+    exchange.flooded = True
+    with pytest.raises(ChannelFull):
+        channel.send(CHUNK)
+    assert exchange.contents == [b"a"]
+
+
+@on_loop
+async def test_a_stream_goes_on_after_it_was_refused():
+    channel, exchange, _ = make()
+    channel.send(FIRST)
+    exchange.flooded = True
+    with pytest.raises(ChannelFull):
+        channel.send(CHUNK)
+    exchange.flooded = False
+    channel.send(LAST)
+    assert exchange.contents == [b"a", b"c"]
+
+
+@on_loop
+async def test_a_first_reply_is_never_refused_for_a_client_that_is_behind():
+    channel, exchange, _ = make()
+    exchange.flooded = True
+    channel.send(WHOLE)
+    assert exchange.contents == [b"all"]
+
+
+@pytest.mark.parametrize(("is_stopping", "error"), [(False, ChannelClosed), (True, ServerStopping)])
+@pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
+@on_loop
+async def test_send_after_loss_raises_and_writes_nothing(is_stopping, error, is_thread):
+    channel, exchange, _ = make()
+    exchange.lose(is_stopping)
+    with pytest.raises(error):
+        await in_thread(channel.send, WHOLE) if is_thread else channel.send(WHOLE)
+    assert exchange.replies == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        ({"content": b"x"}, ReplyError),
+        ({"status": 99}, ReplyError),
+        ({"status": 200, "body": b"x"}, ReplyError),
+        ({"status": 200, "content": "text"}, ReplyTypeError),
+        ({"status": 200, "headers": [(b"a", b"b\r\nc: d")]}, ReplyError),
+        (b"x", ReplyTypeError),
+    ],
+)
+@pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
+@on_loop
+async def test_a_bad_reply_raises_in_its_caller_before_anything_is_written(reply, error, is_thread):
+    channel, exchange, outbox = make()
+    with pytest.raises(error):
+        await in_thread(channel.send, reply) if is_thread else channel.send(reply)
+    assert (exchange.replies, exchange.is_answered, len(outbox)) == ([], False, 0)
+
+
+@pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
+@on_loop
+async def test_a_good_reply_is_taken_after_a_bad_one(is_thread):
+    channel, exchange, _ = make()
+    with pytest.raises(ReplyError):
+        await in_thread(channel.send, {"status": 0}) if is_thread else channel.send({"status": 0})
+    channel.send(WHOLE)
+    assert exchange.contents == [b"all"]
+
+
+@pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
+@on_loop
+async def test_sending_past_the_end_of_a_reply_is_the_consumers_mistake(is_thread):
+    channel, exchange, _ = make()
+    channel.send(WHOLE)
+    with pytest.raises(ReplyError, match="complete"):
+        await in_thread(channel.send, WHOLE) if is_thread else channel.send(WHOLE)
+    assert exchange.contents == [b"all"]
+
+
+@on_loop
+async def test_closed_tells_that_the_reply_is_complete():
+    channel, _, _ = make()
+    channel.send(FIRST)
+    assert channel.closed is False
+    channel.send(LAST)
+    assert channel.closed is True
+
+
+@on_loop
+async def test_closed_tells_that_the_client_has_left():
+    channel, exchange, _ = make()
+    assert channel.closed is False
+    exchange.lose()
+    assert channel.closed is True
+
+
+@on_loop
+async def test_names_are_unique_and_stay():
+    channels = [make()[0] for _ in range(3)]
+    names = [channel.name for channel in channels]
+    assert len(set(names)) == 3
+    assert [channel.name for channel in channels] == names
+    assert all(type(name) is str for name in names)
+
+
+@on_loop
+async def test_names_asked_for_by_many_threads_are_one():
+    channel, _, _ = make()
+    barrier = threading.Barrier(8, timeout=10)
+
+    def ask():
+        barrier.wait()
+        return channel.name
+
+    assert len(set(await asyncio.gather(*(in_thread(ask) for _ in range(8))))) == 1
+
+
+@on_loop
+async def test_repr_tells_name_and_whether_it_is_closed():
+    channel, _, _ = make()
+    assert repr(channel) == f"<ReplyChannel {channel.name}>"
+    channel.send(WHOLE)
+    assert repr(channel) == f"<ReplyChannel {channel.name} closed>"
+
+
+# ---- the last reference ----
+
+
+@pytest.mark.parametrize("replies", [[], [FIRST], [FIRST, CHUNK]], ids=["nothing", "first", "chunk"])
+@on_loop
+async def test_letting_go_without_a_complete_reply_is_told_once(replies):
+    channel, exchange, _ = make()
+    for reply in replies:
+        channel.send(reply)
+    del channel
+    await until_async(lambda: exchange.drops, "the report")
+    gc.collect()
+    await asyncio.sleep(0)
+    assert exchange.drops == 1
+
+
+@pytest.mark.parametrize("replies", [[WHOLE], [FIRST, LAST]], ids=["whole", "stream"])
+@on_loop
+async def test_letting_go_after_a_complete_reply_is_not_told(replies):
+    channel, exchange, outbox = make()
+    for reply in replies:
+        channel.send(reply)
+    del channel
+    gc.collect()
+    outbox.drain_now()
+    assert exchange.drops == 0
+
+
+@on_loop
+async def test_nothing_is_told_while_somebody_holds_the_channel():
+    channel, exchange, outbox = make()
+    kept = {"reply_channel": channel}
+    del channel
+    gc.collect()
+    outbox.drain_now()
+    assert exchange.drops == 0
+    kept.clear()
+    outbox.drain_now()
+    assert exchange.drops == 1
+
+
+@on_loop
+async def test_letting_go_in_a_thread_is_told_on_the_loop():
+    channel, exchange, _ = make()
+    holder = [channel]
+    del channel
+    await in_thread(holder.clear)
+    await until_async(lambda: exchange.drops == 1, "the report")
+    assert exchange.thread_ids == {threading.get_ident()}
+
+
+@on_loop
+async def test_a_thread_that_replies_and_lets_go_is_not_reported():
+    channel, exchange, outbox = make()
+    holder = [channel]
+    del channel
+
+    def reply_and_let_go():
+        holder.pop().send(WHOLE)
+
+    await in_thread(reply_and_let_go)
+    outbox.drain_now()
+    assert (exchange.contents, exchange.drops) == ([b"all"], 0)
+
+
+@on_loop
+async def test_what_a_thread_sent_is_written_before_its_letting_go_is_told():
+    channel, exchange, _ = make()
+    holder = [channel]
+    del channel
+    drops_at_reply = []
+    exchange.on_reply = lambda reply: drops_at_reply.append(exchange.drops)
+
+    def reply_in_part():
+        mine = holder.pop()
+        mine.send(FIRST)
+        mine.send(CHUNK)
+
+    await in_thread(reply_in_part)
+    await until_async(lambda: exchange.drops == 1, "the report")
+    assert drops_at_reply == [0, 0]
+
+
+@on_loop
+async def test_a_channel_in_a_cycle_is_reported_when_it_is_collected():
+    channel, exchange, _ = make()
+    message = {"reply_channel": channel}
+    message["content"] = message
+    del channel, message
+    gc.collect()
+    await until_async(lambda: exchange.drops == 1, "the report")
+
+
+@on_loop
+async def test_a_bad_reply_alone_does_not_complete_the_channel():
+    channel, exchange, _ = make()
+    with pytest.raises(ReplyError):
+        channel.send({"status": 1000})
+    del channel
+    await until_async(lambda: exchange.drops == 1, "the report")
+
+
+def test_letting_go_after_the_loop_has_closed_does_no_harm():
+    async def scenario():
+        return make()
+
+    channel, exchange, _ = asyncio.run(scenario())
+    del channel
+    gc.collect()
+    assert exchange.drops == 0

@@ -1,0 +1,20 @@
+"""What all tests share. Its folder is where `doubles` and `clients` are imported from."""
+
+from __future__ import annotations
+
+import pytest
+from clients import Site
+
+
+@pytest.fixture
+def make_site():
+    """Make sites; at the end of the test each must have nothing unexpected in its log or on its wire."""
+    sites = []
+
+    def make(application, **options):
+        sites.append(Site(application, **options))
+        return sites[-1]
+
+    yield make
+    for site in sites:
+        site.end()

@@ -1,0 +1,269 @@
+"""Start real servers, talk to them, and end them, each by its own process id."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+HERE = Path(__file__).resolve().parent
+PYTHONPATH = f"{HERE}:{HERE.parent.parent}"  # our consumers, and the examples
+PATIENCE = 20.0  # seconds that anything may take before a test fails
+COMMANDS = {
+    "uvicorn": ["-m", "uvicorn"],
+    "gunicorn": ["-m", "gunicorn", "-k", "uvicorn.ASGIWorker"],
+}
+
+
+def eventually(condition, what="the condition", seconds=PATIENCE):
+    """Return what `condition` returns, as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not hold within {seconds} seconds")
+        time.sleep(0.01)
+
+
+class Server:
+    """Run a Gunicorn master, and its workers, over a folder of its own.
+
+    Args:
+        args: command line arguments, after the application.
+        command: "uvicorn" or "gunicorn".
+        binds: addresses; port 0 is replaced by one from the kernel.
+        config: text of a config file, or None.
+        is_ready: wait until a worker has answered a request.
+    """
+
+    def __init__(self, folder, *args, app="live_consumers:routes", command="uvicorn", binds=("127.0.0.1:0",),
+                 env=None, config=None, is_ready=True):  # fmt: skip
+        self._log_path = Path(folder) / "log.txt"
+        self.folder = Path(folder)
+        if config is not None:
+            (self.folder / "conf.py").write_text(config)
+            args = ("-c", "conf.py", *args)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("UVICORN_")}
+        environment.update({"PYTHONPATH": PYTHONPATH, "PYTHONWARNINGS": "default"}, **(env or {}))
+        words = [sys.executable, *COMMANDS[command]]
+        for bind in binds:
+            words += ["--bind", bind]
+        words += ["--no-control-socket", *args, *([app] if app else [])]
+        with self._log_path.open("wb") as log:
+            self.process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
+        self.pid = self.process.pid
+        self._seen = set()  # workers, to be ended with the master
+        self.url = ""
+        self.address = None
+        if is_ready:
+            try:
+                self._wait_until_ready()
+            except BaseException:
+                self.stop()
+                raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # ---- what it says and has ----
+
+    def log(self):
+        return self._log_path.read_text(errors="replace")
+
+    def wait_for_log(self, text, count=1):
+        """Wait until the log has this text; return the log."""
+        eventually(lambda: self.log().count(text) >= count, f"{text!r} in the log:\n{self.log()}")
+        return self.log()
+
+    def urls(self):
+        """Return what the master listens at."""
+        found = re.search(r"Listening at: (\S+)", self.log())
+        return found[1].split(",") if found else []
+
+    def workers(self):
+        """Return the process ids of the workers that live."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except OSError:
+            return []
+        found = [int(pid) for pid in children if _is_alive(int(pid))]
+        self._seen.update(found)
+        return found
+
+    def worker(self):
+        """Return the process id of the only worker."""
+        [pid] = eventually(self.workers, "a worker")
+        return pid
+
+    def memory(self, name="VmRSS"):
+        """Return the megabytes of the only worker: VmRSS now, VmHWM at most so far."""
+        status = Path(f"/proc/{self.worker()}/status").read_text()
+        return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) / 1024
+
+    def reset_peak(self):
+        """Let VmHWM begin anew."""
+        Path(f"/proc/{self.worker()}/clear_refs").write_text("5")
+
+    # ---- clients ----
+
+    def client(self, **arguments):
+        """Return an httpx client."""
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE, **arguments)
+
+    def get(self, path, **arguments):
+        """Make one request on a connection of its own."""
+        with self.client() as client:
+            return client.get(path, **arguments)
+
+    def state(self):
+        return self.get("/state").json()
+
+    def raw(self, address=None, receive_buffer=0):
+        """Return a connection for raw bytes."""
+        return Raw(address or self.address, receive_buffer)
+
+    def curl(self, *words):
+        """Run curl; return its standard output."""
+        done = subprocess.run(
+            ["curl", "-sS", "--noproxy", "*", "--max-time", "20", *words], capture_output=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    # ---- the end ----
+
+    def signal(self, number):
+        self.workers()
+        self.process.send_signal(number)
+
+    def wait(self, seconds=PATIENCE):
+        """Wait until the master has left; return its exit code."""
+        return self.process.wait(seconds)
+
+    def stop(self):
+        """End the master, and every worker that it left."""
+        self.workers()
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(8)
+            except subprocess.TimeoutExpired:
+                self.workers()
+                self.process.kill()
+                self.process.wait()
+        for pid in self._seen:
+            if _is_alive(pid) and b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+
+    def _wait_until_ready(self):
+        def urls():
+            assert self.process.poll() is None, f"the server has left:\n{self.log()}"
+            return self.urls()
+
+        self.url = eventually(urls, "listening")[0]
+        self.address = address_of(self.url)
+        plain = socket_to(self.address)
+        with contextlib.closing(plain):
+            if self.url.startswith("https"):
+                context = ssl._create_unverified_context()
+                plain = context.wrap_socket(plain)
+            with contextlib.closing(plain):
+                plain.sendall(b"GET /ready HTTP/1.0\r\n\r\n")
+                assert plain.recv(100), self.log()
+        self.workers()
+
+
+class Raw:
+    """A client that sends what it is told to."""
+
+    def __init__(self, address, receive_buffer=0):
+        self.socket = socket_to(address, receive_buffer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, *parts):
+        self.socket.sendall(b"".join(parts))
+        return self
+
+    def get(self, path, *fields):
+        """Send a request without a body."""
+        lines = [f"GET {path} HTTP/1.1", "Host: test", *fields]
+        return self.send("\r\n".join(lines).encode(), b"\r\n\r\n")
+
+    def shut(self):
+        """Say that nothing more will be sent."""
+        self.socket.shutdown(socket.SHUT_WR)
+        return self
+
+    def receive(self, until=b"", size=1 << 62):
+        """Return what comes until these bytes were seen, or so many came, or the server closes."""
+        got = bytearray()
+        while len(got) < size and not (until and until in got[-len(until) - 65536 :]):
+            data = self.socket.recv(min(65536, size - len(got)))
+            if not data:
+                break
+            got += data
+        return bytes(got)
+
+    def is_closed(self):
+        """Whether the server closes now, without another byte."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def reset(self):
+        """Vanish with a RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+
+def socket_to(address, receive_buffer=0):
+    if isinstance(address, str):
+        family = socket.AF_UNIX
+    elif ":" in address[0]:
+        family = socket.AF_INET6
+    else:
+        family = socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.settimeout(PATIENCE)
+    if receive_buffer:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    try:
+        made.connect(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def address_of(url):
+    """Return the socket address of one of Gunicorn's listeners."""
+    if url.startswith("unix:"):
+        return url.removeprefix("unix:")
+    host, _, port = url.partition("://")[2].rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _is_alive(pid):
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"

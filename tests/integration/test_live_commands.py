@@ -1,0 +1,227 @@
+"""Both commands, both kinds of consumers, and where settings come from."""
+
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from processes import COMMANDS, PYTHONPATH, eventually
+
+SINGLE = {
+    "live_consumers:hello": b"hello from a thread",
+    "live_consumers:hello_async": b"hello from the loop",
+    "examples.hello:hello_world": b"Hello, world!\n",
+    "examples.hello:hello_async": b"Hello, world!\n",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("app", SINGLE)
+def test_either_command_serves_either_kind_of_consumer(serve, command, app):
+    server = serve(app=app, command=command)
+
+    response = server.get("/any/path")
+
+    assert (response.status_code, response.content) == (200, SINGLE[app])
+    assert response.headers["server"] == "uvicorn"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_list_of_routes_serves_both_kinds_side_by_side(serve, command):
+    server = serve("--threads", "2", command=command)
+
+    with server.client() as client:
+        assert client.get("/sync/describe").json()["thread"].startswith("uvicorn-consumer-")
+        assert client.get("/async/describe").json()["thread"] == "MainThread"
+        assert client.get("/nowhere").status_code == 404
+
+
+def test_the_example_of_both_kinds_serves(serve):
+    server = serve(app="examples.mixed:routes")
+
+    with server.client() as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/primes?below=20").text == "2 3 5 7 11 13 17 19\n"
+        assert client.post("/checksum", content=b"x" * 200_000).text.endswith("  200000 bytes\n")
+        with client.stream("GET", "/rows.csv") as response:
+            lines = response.iter_lines()
+            assert [next(lines) for _ in range(3)] == ["n,square", "0,0", "1,1"]
+
+
+def test_the_version_is_one_line():
+    done = subprocess.run([sys.executable, "-m", "uvicorn", "--version"], capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("uvicorn ")
+    assert "gunicorn 27" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_threads_bounds_how_many_synchronous_consumers_run_at_once(serve, command):
+    server = serve("--threads", "3", command=command)
+
+    with ThreadPoolExecutor(6) as clients:
+        answers = [clients.submit(server.get, "/sync/hold?name=bound") for _ in range(6)]
+        eventually(lambda: server.state()["holding"].get("bound") == 3, "three running consumers")
+        # The loop is free all the while, and the pool takes no more.
+        assert server.state()["holding"] == {"bound": 3}
+        pool = [name for name in server.state()["threads"] if name.startswith("uvicorn-consumer-")]
+        assert len(pool) == 3
+        server.get("/release?name=bound")
+        assert [answer.result().status_code for answer in answers] == [200] * 6
+
+
+def test_plain_gunicorn_warns_that_one_thread_serves_synchronous_consumers(serve):
+    server = serve(command="gunicorn")
+
+    assert "Synchronous consumers run one at a time, in one thread: use --threads for more" in server.log()
+
+
+@pytest.mark.parametrize(
+    ("command", "app", "args"),
+    [
+        ("gunicorn", "live_consumers:hello_async", ()),
+        ("gunicorn", "live_consumers:hello", ("--threads", "2")),
+        ("uvicorn", "live_consumers:hello", ()),
+    ],
+)
+def test_no_warning_where_one_thread_is_no_problem(serve, command, app, args):
+    server = serve(*args, app=app, command=command)
+
+    assert "one at a time" not in server.log()
+
+
+def test_a_usual_start_and_stop_warn_of_nothing(serve):
+    server = serve()
+    server.get("/sync/hello")
+    server.stop()
+
+    log = server.log()
+    assert "Warning" not in log
+    assert "[WARNING]" not in log
+    assert "[ERROR]" not in log
+    assert "Shutting down: Master" in log
+
+
+@pytest.mark.parametrize("asgi_loop", ["uvloop", "asyncio"])
+def test_either_loop_serves_both_kinds(serve, asgi_loop):
+    server = serve("--asgi-loop", asgi_loop)
+
+    with server.client() as client:
+        assert client.get("/sync/hello").status_code == client.get("/async/hello").status_code == 200
+        assert len(client.get("/sync/stream?chunks=40").content) == 40 * 65536
+        assert client.post("/async/digest", content=b"x" * 300_000).json()[0] == 300_000
+
+
+# ---- settings ----
+
+BODY = b"x" * 200
+
+
+def limit_of(server):
+    """Return whether the server holds the limit of 100 bytes that the test set."""
+    with server.client() as client:
+        return client.post("/async/echo", content=BODY).status_code
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"env": {"UVICORN_LIMIT_REQUEST_BODY": "100"}},
+        {"config": "raw_env = ['UVICORN_LIMIT_REQUEST_BODY=100']"},
+        {"config": "limit_request_body = 100"},
+        {"config": "limit_request_body = 100", "env": {"UVICORN_LIMIT_REQUEST_BODY": "1000"}},
+        {"config": "raw_env = ['UVICORN_LIMIT_REQUEST_BODY=100']", "env": {"UVICORN_LIMIT_REQUEST_BODY": "1000"}},
+    ],
+    ids=["environment", "raw_env", "config file", "config file first", "raw_env first"],
+)
+def test_a_setting_of_ours_comes_from(serve, command, place):
+    assert limit_of(serve(command=command, **place)) == 413
+
+
+def test_raw_env_on_the_command_line_of_plain_gunicorn(serve):
+    assert limit_of(serve("-e", "UVICORN_LIMIT_REQUEST_BODY=100", command="gunicorn")) == 413
+
+
+def test_the_command_line_wins_over_all_other_places(serve):
+    server = serve(
+        "--limit-request-body", "100",
+        config="limit_request_body = 1000\nraw_env = ['UVICORN_LIMIT_REQUEST_BODY=1000']",
+        env={"UVICORN_LIMIT_REQUEST_BODY": "1000"},
+    )  # fmt: skip
+
+    assert limit_of(server) == 413
+
+
+def test_no_limit_is_the_default(serve):
+    assert limit_of(serve()) == 200
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("UVICORN_QUEUE_SIZE", "many", "queue_size must be a number of requests, -1 or more, not 'many'"),
+        ("UVICORN_BODY_TIMEOUT", "soon", "body_timeout must be a number of seconds, 0 or more, not 'soon'"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_its_place(serve, command, variable, value, sentence):
+    server = serve(command=command, env={variable: value}, is_ready=False)
+
+    server.wait_for_log(sentence)
+    assert server.wait() != 0
+    assert variable in server.log()
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (("--protocol", "uwsgi"), "protocol = 'uwsgi' cannot be served"),
+        (("--http2-cleartext", "prior-knowledge"), "http2_cleartext cannot be served"),
+    ],
+)
+def test_a_protocol_that_is_not_served_is_refused_at_start(serve, command, args, sentence):
+    server = serve(*args, command=command, is_ready=False)
+
+    server.wait_for_log(sentence)
+    assert server.wait() != 0
+    assert "Traceback" not in server.log()
+
+
+def test_a_setting_without_effect_is_named_at_start(serve):
+    server = serve(config="asgi_lifespan = 'on'")
+
+    assert "Setting asgi_lifespan has no effect with uvicorn.ASGIWorker" in server.log()
+
+
+def test_gunicorn_check_config_accepts_the_worker(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--check-config", "-k", "uvicorn.ASGIWorker", "live_consumers:hello"],
+        cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_preload_loads_the_application_once_for_all_workers(serve):
+    server = serve("--preload", "--workers", "2")
+    barrier = threading.Barrier(8)
+
+    def ask(_):
+        barrier.wait(10)
+        return server.get("/sync/describe").json()["pid"]
+
+    with ThreadPoolExecutor(8) as clients:
+        pids = set(clients.map(ask, range(8)))
+    assert pids <= set(server.workers())
+    assert len(server.workers()) == 2
+
+
+def test_a_prefix_from_root_path_is_told_to_consumers(serve):
+    server = serve("--root-path", "/mounted")
+
+    assert json.loads(server.get("/sync/describe").content)["root_path"] == "/mounted"

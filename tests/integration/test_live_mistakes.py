@@ -1,0 +1,74 @@
+"""What a start says that cannot succeed: one sentence, an exit code, no traceback."""
+
+import pytest
+from processes import COMMANDS
+
+# application -> what the log must say
+WRONG = {
+    "no_such_module:app": "There is no module 'no_such_module'",
+    "live_consumer:routes": "did you mean 'live_consumers'?",
+    "live_consumers:no_such_name": "There is no 'no_such_name' in 'live_consumers'",
+    "live_consumers:helo": "did you mean 'hello'?",
+    "live_consumers": "There is no 'application' in 'live_consumers'",
+    "live_consumers.hello:app": "There is no module 'live_consumers.hello'",
+    "live_consumers:not_callable": "is not callable",
+    "live_consumers:no_arguments": "no_arguments() cannot be called with one argument",
+    "live_consumers:two_arguments": "two_arguments(message, other) cannot be called with one argument",
+    "live_consumers:no_routes": "the list of routes is empty",
+    "live_consumers:not_a_route": "entry 0 of the list of routes is",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("app", WRONG)
+def test_a_wrong_application_is_one_sentence_and_an_exit_code(serve, command, app):
+    server = serve(app=app, command=command, is_ready=False)
+
+    assert server.wait() == 4
+    assert WRONG[app] in server.log()
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("args", [("--preload",), ("--check-config",)], ids=str)
+@pytest.mark.parametrize("app", ["no_such_module:app", "live_consumers:helo", "live_consumers:not_callable"])
+def test_the_uvicorn_command_says_it_before_any_worker_too(serve, args, app):
+    server = serve(*args, app=app, is_ready=False)
+
+    assert server.wait() != 0
+    assert WRONG[app] in server.log()
+    assert "Traceback" not in server.log()
+
+
+def test_a_wrong_name_in_a_package_is_told_where_it_ends(serve):
+    server = serve(app="examples.helo:hello_world", is_ready=False)
+
+    assert server.wait() == 4
+    assert "There is no module 'examples.helo'; did you mean 'examples.hello'?" in server.log()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_error_in_the_application_keeps_its_traceback(serve, tmp_path, command):
+    (tmp_path / "broken_application.py").write_text("import json\n\ntable = json.loads('{')\n")
+    server = serve("--pythonpath", str(tmp_path), app="broken_application:app", command=command, is_ready=False)
+
+    assert server.wait() == 3
+    assert "broken_application.py\", line 3" in server.log()
+    assert "JSONDecodeError" in server.log()
+
+
+def test_a_missing_dependency_of_the_application_is_not_called_a_wrong_name(serve, tmp_path):
+    (tmp_path / "needing_application.py").write_text("import a_missing_dependency\n")
+    server = serve("--pythonpath", str(tmp_path), app="needing_application:app", is_ready=False)
+
+    assert server.wait() == 3
+    assert "needing_application.py\", line 1" in server.log()
+    assert "No module named 'a_missing_dependency'" in server.log()
+
+
+def test_a_port_in_use_is_said_and_ends_the_start(serve):
+    first = serve()
+    second = serve(binds=("{}:{}".format(*first.address),), is_ready=False)
+
+    second.wait_for_log("Connection in use")
+    second.process.kill()  # Gunicorn would try again, five times
+    assert first.get("/sync/hello").status_code == 200

@@ -1,0 +1,119 @@
+"""Clients that say they will send nothing more: they may wait for their answers, or be gone."""
+
+from __future__ import annotations
+
+import pytest
+from clients import Echo, Kept, in_pool
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+OLD = b"GET / HTTP/1.0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_a_half_closed_client_gets_its_answers_and_is_closed(make_site):
+    kept = Kept()
+    client = make_site(kept).connect()
+    client.send(GET + GET)
+    client.half_close()
+    assert not client.is_closed
+    kept.reply(1, status=200)
+    kept.reply(0, status=200)
+    client.site.settle()
+    assert [response.headers.get("connection") for response in client.responses()] == [None, "close"]
+    assert client.is_closed
+
+
+@pytest.mark.parametrize("data", [b"", b"GET /", GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"])
+def test_a_half_closed_client_with_nothing_due_is_closed(make_site, data):
+    client = make_site(Echo()).connect()
+    if data:
+        client.send(data)
+    client.half_close()
+    assert client.is_closed
+    assert client.statuses() == ([200] if data == GET else [])
+
+
+def test_half_of_a_request_behind_a_whole_one_is_dropped_when_the_client_half_closes(make_site):
+    kept = Kept()
+    client = make_site(kept).connect()
+    client.send(GET + b"GET /")
+    client.half_close()
+    kept.reply(0, status=200)
+    client.site.settle()
+    assert client.statuses() == [200]
+    assert client.is_closed
+
+
+def test_a_client_of_a_transport_that_cannot_half_close_has_left(make_site):
+    kept = Kept()
+    client = make_site(kept).connect(has_eof=False)
+    client.send(GET)
+    client.half_close()
+    assert client.is_closed
+    assert kept.messages[0].reply_channel.closed
+
+
+def test_a_waiting_half_closed_client_is_probed_once_and_lives_if_it_is_there(make_site):
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(GET)
+    client.half_close()
+    assert client.take() == b""
+    site.pass_time(5)
+    assert client.take() == CONTINUE
+    kept.reply(0, status=200)
+    site.settle()
+    assert client.statuses() == [200]
+
+
+def test_a_half_closed_client_that_is_gone_is_found_out(make_site):
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(GET)
+    client.half_close()
+    site.pass_time(1)
+    client.transport.sockets[1].close()
+    site.pass_time(1)
+    assert client.is_closed
+    assert kept.messages[0].reply_channel.closed
+
+
+def test_a_job_that_is_queued_for_a_client_that_is_gone_takes_no_thread(make_site):
+    site = make_site(in_pool)
+    client = site.connect()
+    client.send(GET)
+    client.half_close()
+    assert client.take() == CONTINUE
+    client.transport.sockets[1].close()
+    site.loop.now += 0.1
+    site.settle()
+    assert client.is_closed
+    assert site.pool.queued == 0
+    assert site.log.take("warning") == []
+
+
+def test_a_client_that_is_gone_when_its_fin_comes_is_not_probed(make_site):
+    kept = Kept()
+    client = make_site(kept).connect()
+    client.send(GET)
+    client.transport.sockets[1].close()
+    client.half_close()
+    assert client.is_closed
+    assert client.take() == b""
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_no_probe_goes_to_http_1_0_nor_into_a_response(make_site, begins):
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(GET if begins else OLD)
+    if begins:
+        kept.reply(0, status=200, content=b"a", more_content=True)
+    client.half_close()
+    client.take()
+    site.pass_time(3)
+    assert client.take() == b""
+    assert not client.is_closed
