@@ -1,6 +1,5 @@
 """One call of a consumer: its mistakes, the life of its message, its context variables."""
 
-import asyncio
 import contextvars
 import threading
 import weakref

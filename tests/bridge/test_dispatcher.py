@@ -253,12 +253,13 @@ async def test_a_task_cancelled_before_its_first_step_leaves_nothing_behind(way)
             calls.append(message)
 
         exchange = bridge.call(consumer)
+        task = exchange.task
         if way == "stop":
             bridge.dispatcher.cancel_tasks()
         else:
             bridge.dispatcher.cancel(exchange, grace=0)
             bridge.dispatcher.tick()
-        await asyncio.wait([exchange.task])
+        await asyncio.wait([task])
         assert calls == []
         assert bridge.dispatcher.is_idle
         assert list(bridge.dispatcher.running()) == []

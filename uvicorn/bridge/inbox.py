@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import IO, Any, Final, Protocol
 
 import janus
@@ -44,6 +44,8 @@ class BodySource(Protocol):
 
     def release(self) -> None:
         """Read on."""
+
+    set_waiting: Callable[[bool], None]  # marks the reading thread as blocked in a channel; called in that thread
 
 
 class BodyChannel:
@@ -179,7 +181,7 @@ class ThreadBodyChannel:
             if not self._is_wanted:
                 self._is_wanted = True
                 self._outbox.put(self._source.want)
-            item = self._queue.sync_q.get()
+            item = self._next()
             if isinstance(item, bytes):
                 self._report(len(item))
                 return {"content": item, "more_content": True}
@@ -201,6 +203,17 @@ class ThreadBodyChannel:
         Raises: BodyTooLarge past the limit; else as `receive`, and ChannelClosed if the client left.
         """
         return _read_all(self, limit)
+
+    def _next(self) -> bytes | Exception | None:
+        queue = self._queue.sync_q
+        try:
+            return queue.get_nowait()
+        except janus.SyncQueueEmpty:
+            self._source.set_waiting(True)
+            try:
+                return queue.get()
+            finally:
+                self._source.set_waiting(False)
 
     def _report(self, size: int) -> None:
         self._unreported += size

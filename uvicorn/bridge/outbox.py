@@ -25,6 +25,7 @@ bad state cannot strand the replies of all others.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -59,6 +60,7 @@ class Outbox:
         self._log: Log = log or logging.getLogger("gunicorn.error")
         self._items: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._is_woken = False
+        self._context = contextvars.copy_context()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -72,7 +74,8 @@ class Outbox:
         if not self._is_woken:
             self._is_woken = True
             try:
-                self.loop.call_soon_threadsafe(self._drain)
+                # In the loop's own context: the current one is that of the consumer that replies.
+                self.loop.call_soon_threadsafe(self._drain, context=self._context)
             except RuntimeError:  # the loop is closed: nobody is left to answer
                 self._items.clear()
                 self._is_woken = False

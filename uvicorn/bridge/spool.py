@@ -39,10 +39,6 @@ class SpoolWriter:
         """Append a block to the spool's file; `spool.written` follows on the loop."""
         self._executor.submit(self._write, spool, block)
 
-    def close(self, spool: Spool) -> None:
-        """Close the spool's file, after what is being written."""
-        self._executor.submit(_close, spool)
-
     def stop(self) -> None:
         """Let the thread end when it has written what it has."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -83,6 +79,10 @@ class Spool:
         self._uses_file = False
         self._is_ended = False
 
+    def __del__(self) -> None:
+        if self.file is not None:  # the client left before its body was complete
+            self.file.close()
+
     def feed(self, data: bytes) -> None:
         """Add what the client sent."""
         self._block += data
@@ -111,22 +111,12 @@ class Spool:
             self._on_done(None)
 
     def channel(self) -> CollectedBodyChannel:
-        """Return a channel that reads what was collected."""
-        return CollectedBodyChannel(bytes(self._block), self.file)
-
-    def discard(self) -> None:
-        """Let go of a body that nobody will read."""
-        self._block.clear()
-        if self._uses_file:
-            self._writer.close(self)
+        """Return a channel that reads what was collected, and owns the file from here on."""
+        file, self.file = self.file, None
+        return CollectedBodyChannel(bytes(self._block), file)
 
     def _flush(self) -> None:
         self._uses_file = True
         self._unwritten += 1
         self._writer.write(self, bytes(self._block))
         self._block = bytearray()
-
-
-def _close(spool: Spool) -> None:
-    if spool.file is not None:
-        spool.file.close()

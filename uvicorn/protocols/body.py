@@ -30,11 +30,14 @@ class RequestBody:
         expected: its content-length in bytes, or -1 for the chunked transfer coding.
         gate: reading from the client.
         on_want: called when the body is first wanted, to say 100 Continue.
+        set_waiting: marks the consumer's thread as blocked in a channel; called in that thread.
         on_ready: called once, with the message when the consumer can be called, or with what went wrong.
     """
 
-    __slots__ = ("_consumer", "_gate", "_gathered", "_inbox", "_is_ready", "_message", "_on_ready",
-                 "_on_want", "_service", "_spool", "is_wanted", "left", "size")  # fmt: skip
+    __slots__ = (
+        "_consumer", "_gate", "_gathered", "_inbox", "_is_ready", "_message", "_on_ready", "_on_want", "_service",
+        "_spool", "is_wanted", "left", "set_waiting", "size",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class RequestBody:
         gate: ReadGate,
         on_want: Callable[[], None],
         on_ready: Callable[[Message | None, Exception | None], None],
+        set_waiting: Callable[[bool], None],
     ) -> None:
         self._service = service
         self._consumer = consumer
@@ -52,6 +56,7 @@ class RequestBody:
         self._gate = gate
         self._on_want = on_want
         self._on_ready = on_ready
+        self.set_waiting = set_waiting
         self._gathered = bytearray()
         self._inbox: BodyChannel | ThreadBodyChannel | None = None
         self._spool: Spool | None = None
@@ -101,8 +106,7 @@ class RequestBody:
         self._message = None
         if self._inbox is not None:
             self._inbox.fail(error)
-        if self._spool is not None:
-            self._spool.discard()
+        self._spool = None
 
     # ---- what the reader asks for: a BodySource ----
 

@@ -293,6 +293,7 @@ class HTTPConnection(asyncio.Protocol):
             self.read_gate,
             partial(self._say_continue, exchange) if special.expects_continue else _nothing,
             partial(self._body_ready, exchange, consumer),
+            exchange.set_waiting,
         )
         self.watch.body_at = service.loop.time()
         self.body.start()
