@@ -96,16 +96,18 @@ class Client:
     def send(self, data, piece=None):
         """Send bytes, in pieces of this size if one is given, and let the server work."""
         for at in range(0, len(data), piece or len(data)):
-            self.transport.feed(data[at : at + (piece or len(data))])
-        self.site.settle()
+            self._do(self.transport.feed, data[at : at + (piece or len(data))])
 
     def half_close(self):
-        self.transport.feed_eof()
-        self.site.settle()
+        self._do(self.transport.feed_eof)
 
     def leave(self):
         """Go away without a word."""
-        self.transport.abort()
+        self._do(self.transport.break_off)
+
+    def _do(self, function, *args):
+        """Do something where the transport would: on the running loop."""
+        self.site.loop.call_soon(function, *args)
         self.site.settle()
 
     @property
@@ -140,15 +142,18 @@ class Site:
         self.spools = ManualSpools()
         self.clients = []
         self.reports = []
-        self.request_count = 0
         outbox = Outbox(self.loop, self.log)
         self.service = Service(
             self.loop, Limits(**limits), as_application(application),
             Dispatcher(self.pool, outbox, self.log, 30.0), outbox, Encoder(), self.spools,
             peers or FakePeers(), self.log,
-            scheme=scheme, root_path=root_path, count_request=self._count,
+            scheme=scheme, root_path=root_path,
             report=self.reports.append, shows_errors=shows_errors,
         )  # fmt: skip
+
+    @property
+    def request_count(self):
+        return self.service.requests
 
     def connect(self, client=CLIENT, has_eof=True):
         self.clients.append(Client(self, client, has_eof))
@@ -176,19 +181,19 @@ class Site:
 
     def end(self):
         """Close everything; check that nothing was logged as an error, nor written after the end."""
-        for client in self.clients:
-            client.leave()
-        self.pool.queue.clear()
-        self.loop.settle()
-        self.loop.end()
-        for client in self.clients:
-            client.transport.end()
-            assert not client.transport.misuse
+        try:
+            for client in self.clients:
+                client.leave()
+            self.pool.queue.clear()
+            self.loop.settle()
+        finally:
+            self.loop.end()
+            for client in self.clients:
+                client.transport.end()
+        assert [client.transport.misuse for client in self.clients if client.transport.misuse] == []
         assert not self.service.connections
-        assert self.log.take("error") == []
-
-    def _count(self):
-        self.request_count += 1
+        errors = self.log.take("error")
+        assert errors == []
 
 
 class Kept:

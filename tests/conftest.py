@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from clients import Site
+
+pytest.register_assert_rewrite("clients", "doubles")
+
+from clients import Site  # noqa: E402
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ class FakeLoop(asyncio.SelectorEventLoop):
         super().__init__()
         self.now = 1000.0
         self._is_busy = False
+        self._failures = []
+        self.set_exception_handler(self._take_failure)
 
     def time(self):
         return self.now
@@ -35,17 +37,23 @@ class FakeLoop(asyncio.SelectorEventLoop):
             super().call_soon(self.stop)
             self._is_busy = False
             self.run_forever()
+            assert self._failures == []
             if not self._is_busy:
                 return
         raise AssertionError("the loop does not come to rest")
 
     def end(self):
         """Cancel what runs, and close."""
-        tasks = asyncio.all_tasks(self)
-        for task in tasks:
+        for task in asyncio.all_tasks(self):
             task.cancel()
-        self.settle()
-        self.close()
+        try:
+            self.settle()
+        finally:
+            self.close()
+
+    def _take_failure(self, _, context):
+        if "handle" in context:  # a callback raised; what a task raises is for whoever made it
+            self._failures.append(context)
 
 
 class FakeTransport(asyncio.Transport):
@@ -68,7 +76,7 @@ class FakeTransport(asyncio.Transport):
         self.pauses = 0
         self._loop = loop
         self._has_eof = has_eof
-        self._is_closing = self._is_writing_paused = False
+        self._is_broken = self._is_closing = self._is_writing_paused = False
         self._high = 65536
         self._waiting = deque()  # sent by the client, while reading is paused
         self._sockets = None
@@ -87,6 +95,12 @@ class FakeTransport(asyncio.Transport):
         elif not self._is_closing and not self.protocol.eof_received():
             self.close()
 
+    def break_off(self):
+        """Lose the client: what is written from here on goes nowhere."""
+        self._is_broken = self._is_closing = True
+        self.unsent.clear()
+        self._lose()
+
     def drain(self, size=None):
         """Let a stalled client take some bytes, or all."""
         size = len(self.unsent) if size is None else size
@@ -100,6 +114,8 @@ class FakeTransport(asyncio.Transport):
 
     def write(self, data):
         assert isinstance(data, (bytes, bytearray, memoryview))
+        if self._is_broken:
+            return
         if self.is_eof_written or self._is_closing:
             self.misuse.append(bytes(data))
             if self.is_eof_written:

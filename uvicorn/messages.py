@@ -25,13 +25,22 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["Channel", "Headers", "Message", "http_disconnect", "http_request",
-           "split_absolute_target", "split_target"]
+__all__ = [
+    "LONGEST_CACHED_TARGET",
+    "Channel",
+    "Headers",
+    "Message",
+    "http_disconnect",
+    "http_request",
+    "split_absolute_target",
+    "split_long_target",
+    "split_target",
+]
 
 Headers: TypeAlias = "list[list[bytes]]"
 
 _SLASH = 0x2F
-_LONGEST_CACHED_TARGET = 256  # bytes; arbitrary: keeps the cache of targets under half a megabyte
+LONGEST_CACHED_TARGET = 256  # bytes; arbitrary: keeps the cache of targets under half a megabyte
 
 
 class Channel:
@@ -103,25 +112,20 @@ def http_disconnect(path: str) -> Message:
     return Message(channel="http.disconnect", path=path)
 
 
-def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+def split_long_target(target: bytes) -> tuple[str, bytes, bytes]:
     """Split a request target in origin-form or asterisk-form.
 
     Returns: the decoded path, the path as received, and the query string.
     Spec: RFC 9112 section 3.2; ASGI draft, "Request", key `path`.
     """
-    if len(target) > _LONGEST_CACHED_TARGET:
-        return _split_target(target)
-    return _split_target_cached(target)
-
-
-def _split_target(target: bytes) -> tuple[str, bytes, bytes]:
     raw_path, _, query = target.partition(b"?")
     path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
     return path.decode("utf-8", "surrogateescape"), raw_path, query
 
 
-# Sites have few paths that are asked for often: a hit costs a fifth of the split.
-_split_target_cached = lru_cache(maxsize=512)(_split_target)
+#: The same for targets up to LONGEST_CACHED_TARGET: sites have few paths that are asked for often, and a hit costs a
+#: fifth of the split.
+split_target = lru_cache(maxsize=512)(split_long_target)
 
 
 def split_absolute_target(target: bytes) -> tuple[bytes, bytes]:

@@ -58,6 +58,8 @@ def route(channel: str, consumer: Callable[[Any], Any], path: str | None = None,
     """
     if channel not in _CHANNELS:
         raise ConsumerError(f"no messages come from {channel!r}; a route can be for {' or '.join(_CHANNELS)}")
+    if isinstance(consumer, (Router, SingleConsumer, Route)):
+        raise ConsumerError("a route leads to one consumer: put the routes of a Router into the same list instead")
     try:
         pattern = re.compile(path) if path is not None else None
     except (re.error, TypeError) as error:

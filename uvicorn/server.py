@@ -59,7 +59,7 @@ class Server:
         """Stop, in stages; at most about this many seconds."""
         service = self.service
         deadline = service.loop.time() + seconds
-        service.is_stopping = True
+        service.begin_stopping()
         self._acceptor.close()
         while self._is_busy() and service.loop.time() < deadline and not self._is_hurried:
             await asyncio.sleep(_POLL_SECONDS)
@@ -81,11 +81,11 @@ class Server:
     def abort(self) -> None:
         """Close every connection, wake every thread that waits in a channel, cancel every task."""
         service = self.service
-        service.is_stopping = True
+        service.begin_stopping()
         for connection in tuple(service.connections):
             if connection.body is not None:
                 connection.body.fail(ServerStopping("the worker is stopping"))
-            for exchange in tuple(connection.pipeline):
+            for exchange in reversed(tuple(connection.pipeline)):  # the first one's end closes the connection
                 exchange.lose(is_stopping=True)
             connection.gate.open()
             connection.abort()

@@ -10,6 +10,7 @@ What stops it - TERM (also sent on HUP and TTOU), `max_requests`, the reloader, 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ from uvicorn.settings import Settings
 __all__ = ["ASGIWorker"]
 
 _TICK_SECONDS: Final = 1.0
+_COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 _EARLY: Final = 0.9  # of graceful_timeout: so that our report is written before the master's SIGKILL
 
 
@@ -96,6 +98,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             if self.reloader is not None and error.filename is not None:
                 self.reloader.add_extra_file(error.filename)
             self.application = _failing_application(error)
+        _tune_collector()
         self.settings = Settings.from_config(self.cfg)
         self.ssl_context = gunicorn_sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
@@ -166,7 +169,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             log,
             scheme="https" if self.ssl_context is not None else "http",
             root_path=cfg.root_path,
-            count_request=self._count_request,
+            most_requests=self.max_requests,
+            on_most_requests=self._on_most_requests,
             report=Reporter(log) if Reporter.wanted(log) else None,
             shows_errors=cfg.reload,
         )
@@ -188,15 +192,15 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         period = min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
         self._loop.call_later(period, self._tick)
         self.server.tick()
+        self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
             self._stop_soon()
 
-    def _count_request(self) -> None:
-        self.nr += 1
-        if self.nr >= self.max_requests and self.alive:
+    def _on_most_requests(self) -> None:
+        if self.alive:
             self.log.info("Autorestarting worker after current request.")
             self._stop_soon()
 
@@ -205,7 +209,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def _stop_soon(self) -> None:
         self.alive = False
         if self.server is not None:
-            self.server.service.is_stopping = True
+            self.server.service.begin_stopping()
         if self._stop is not None:
             self._stop.set()
 
@@ -294,6 +298,18 @@ def _failing_application(error: SyntaxError) -> SingleConsumer:
     application = as_application(show_error)
     assert isinstance(application, SingleConsumer)
     return application
+
+
+def _tune_collector() -> None:
+    """Spare the cyclic garbage collector what lives as long as the worker, and what dies with its request.
+
+    At Python's default threshold a burst of requests sets off a collection every few dozen of them, which finds
+    nothing: measured 7% of a small page. An application that has set thresholds of its own keeps them.
+    """
+    gc.collect()
+    gc.freeze()
+    if gc.get_threshold()[0] in (700, 2000):  # Python's defaults, up to 3.12 and from 3.13 on
+        gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def _nothing() -> None:

@@ -235,7 +235,11 @@ class FakeSource:
         self.holds = 0
         self.releases = 0
         self.is_held = False
+        self.waiting = []  # what set_waiting was told
         self.thread_ids = set()
+
+    def set_waiting(self, is_waiting):
+        self.waiting.append(is_waiting)
 
     def want(self, _=None):
         self.thread_ids.add(threading.get_ident())

@@ -395,3 +395,21 @@ async def test_chunks_are_read_while_the_loop_stands_still():
     thread.start()
     thread.join(PATIENCE_SECONDS)
     assert read == [b"ab"]
+
+
+@on_loop
+async def test_a_thread_that_waits_for_the_client_is_marked_as_waiting():
+    reader = Reader(is_thread=True)
+    waiting = reader.start_receive()
+    await until_async(lambda: reader.source.waiting == [True], "the wait of the reader")
+    reader.feed(b"a")
+    await waiting
+    assert reader.source.waiting == [True, False]
+
+
+@on_loop
+async def test_a_thread_that_finds_a_chunk_is_not_marked_as_waiting():
+    reader = Reader(is_thread=True)
+    reader.feed(b"a")
+    await reader.receive()
+    assert reader.source.waiting == []

@@ -1,6 +1,7 @@
 """The outbox: many threads, one loop."""
 
 import asyncio
+import contextvars
 import functools
 import gc
 import threading
@@ -11,6 +12,8 @@ from bridge_doubles import RecordingLog, in_thread, on_loop, until_async
 
 from uvicorn.bridge.outbox import Outbox
 
+colour = contextvars.ContextVar("colour", default="none")
+
 
 class CountingLoop:
     """A loop that keeps what it is asked to call."""
@@ -19,10 +22,10 @@ class CountingLoop:
         self.soon = []
         self.threadsafe = []
 
-    def call_soon(self, function):
+    def call_soon(self, function, context=None):
         self.soon.append(function)
 
-    def call_soon_threadsafe(self, function):
+    def call_soon_threadsafe(self, function, context=None):
         self.threadsafe.append(function)
 
     def turn(self):
@@ -215,6 +218,21 @@ async def test_calls_from_a_thread_are_made_on_the_loop():
     await in_thread(outbox.put, lambda _: threads.append(threading.get_ident()))
     await until_async(lambda: threads, "the call")
     assert threads == [outbox.loop_thread] == [threading.get_ident()]
+
+
+@on_loop
+async def test_calls_do_not_see_the_context_of_the_thread_that_put_them():
+    outbox = Outbox(asyncio.get_running_loop(), RecordingLog())
+    seen = []
+
+    def put():
+        colour.set("of the thread")
+        for _ in range(300):  # more than one drain makes
+            outbox.put(lambda _: seen.append(colour.get()))
+
+    await in_thread(put)
+    await until_async(lambda: len(seen) == 300, "the calls")
+    assert set(seen) == {"none"}
 
 
 @on_loop

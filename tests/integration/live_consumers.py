@@ -6,6 +6,7 @@ lets a consumer go on that waits in `hold`.
 """
 
 import asyncio
+import contextlib
 import functools
 import gc
 import hashlib
@@ -152,7 +153,7 @@ async def stream_async(message):
         for _ in range(chunks):
             await send({"content": content, "more_content": True})
         send({})
-    except ChannelClosed as error:
+    except (ChannelClosed, asyncio.CancelledError) as error:
         calls[f"async stream: {type(error).__name__}"] += 1
         raise
     calls["async stream: complete"] += 1
@@ -273,20 +274,33 @@ def give_coroutine(message):
 # ---- keeping the channel ----
 
 
+def reply_unless_closed(reply_channel, content):
+    with contextlib.suppress(ChannelClosed):
+        reply_channel.send(whole(content))
+
+
 def later(message):
     """Return at once; another thread replies."""
-    timer = threading.Timer(0.05, message["reply_channel"].send, [whole(b"later, from another thread")])
+    words = message["reply_channel"], b"later, from another thread"
+    timer = threading.Timer(0.05, reply_unless_closed, words)
     timer.daemon = True
     timer.start()
 
 
 async def later_async(message):
-    asyncio.get_running_loop().call_later(0.05, message["reply_channel"].send, whole(b"later, from the loop"))
+    words = message["reply_channel"], b"later, from the loop"
+    asyncio.get_running_loop().call_later(0.05, reply_unless_closed, *words)
 
 
 async def keep(message):
     """Keep the channel and never reply."""
     kept.append(message["reply_channel"])
+
+
+async def forget(message):
+    """Let go of the channels that keep() keeps."""
+    kept.clear()
+    message["reply_channel"].send(whole(b"forgotten"))
 
 
 # ---- small things ----
@@ -351,6 +365,7 @@ routes = [
     single("/sync/spin", spin),
     single("/async/block-the-loop", block_the_loop),
     single("/async/keep", keep),
+    single("/forget", forget),
     single("/status", status),
     single("/release", release),
     single("/state", state),

@@ -167,13 +167,16 @@ class Server:
             if _is_alive(pid) and b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
 
-    def _wait_until_ready(self):
+    def wait_until_listening(self):
         def urls():
             assert self.process.poll() is None, f"the server has left:\n{self.log()}"
             return self.urls()
 
         self.url = eventually(urls, "listening")[0]
         self.address = address_of(self.url)
+
+    def _wait_until_ready(self):
+        self.wait_until_listening()
         plain = socket_to(self.address)
         with contextlib.closing(plain):
             if self.url.startswith("https"):
@@ -234,7 +237,7 @@ class Raw:
         self.socket.close()
 
 
-def socket_to(address, receive_buffer=0):
+def socket_to(address, receive_buffer=0, patience=PATIENCE):
     if isinstance(address, str):
         family = socket.AF_UNIX
     elif ":" in address[0]:
@@ -242,7 +245,7 @@ def socket_to(address, receive_buffer=0):
     else:
         family = socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
-    made.settimeout(PATIENCE)
+    made.settimeout(patience)
     if receive_buffer:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     try:

@@ -95,7 +95,11 @@ def test_a_304_keeps_its_content_length():
 
 @pytest.mark.parametrize(
     ("content", "wire"),
-    [(b"a", b"1\r\na\r\n"), (b"x" * 15, b"f\r\n" + b"x" * 15 + b"\r\n"), (b"x" * 256, b"100\r\n" + b"x" * 256 + b"\r\n")],
+    [
+        (b"a", b"1\r\na\r\n"),
+        (b"x" * 15, b"f\r\n" + b"x" * 15 + b"\r\n"),
+        (b"x" * 256, b"100\r\n" + b"x" * 256 + b"\r\n"),
+    ],
 )
 def test_a_chunk_has_its_size_in_hexadecimal(content, wire):
     assert b"".join(chunk(content)) == wire

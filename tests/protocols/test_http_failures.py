@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
-from clients import Kept
+from clients import Kept, in_pool
+
+from uvicorn import ServerStopping
+from uvicorn.server import Server
 
 GET = b"GET /path?x HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -202,6 +206,27 @@ def test_a_mistake_of_ours_costs_one_connection_and_is_logged(make_site):
     assert site.log.take("error") == ["Error in the connection of 192.0.2.7"]
 
 
+def test_a_mistake_of_ours_in_a_response_costs_one_connection_and_is_logged(make_site, monkeypatch):
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(GET)
+    monkeypatch.setattr(site.service.encoder, "whole", None)
+    kept.reply(0, status=200)
+    assert client.transport.is_aborted
+    assert site.log.take("error") == ["Error in the response to GET /path?x"]
+
+
+def test_a_reply_of_a_thread_that_comes_after_the_client_left_is_dropped(make_site):
+    site = make_site(in_pool)
+    client = site.connect()
+    client.send(GET)
+    site.loop.call_soon(client.transport.break_off)
+    site.run_job(in_thread=True)
+    assert client.take() == b""
+    assert site.log.take("error") == []
+
+
 def test_a_loop_send_far_ahead_of_its_client_is_refused(make_site):
     async def consumer(message):
         channel = message["reply_channel"]
@@ -215,3 +240,37 @@ def test_a_loop_send_far_ahead_of_its_client_is_refused(make_site):
     client.send(GET)
     assert 256000 < len(client.transport.unsent) < 260000
     assert "Error in" in site.log.take("error")[0]
+
+
+def test_every_consumer_of_a_connection_learns_that_the_worker_stops(make_site):
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(GET * 3)
+    server = Server(site.service, SimpleNamespace(released=lambda: None))
+    site.loop.call_soon(server.abort)
+    site.settle()
+    assert client.transport.is_aborted
+    for number in range(3):
+        with pytest.raises(ServerStopping):
+            kept.reply(number, status=200)
+
+
+def test_a_coroutine_that_reads_its_body_does_not_outlive_the_worker(make_site):
+    ends = []
+
+    async def consumer(message):
+        try:
+            await message["body_channel"].receive()
+        except (ServerStopping, asyncio.CancelledError):
+            ends.append(message["path"])
+            raise
+
+    site = make_site(consumer, body_buffer=4)
+    client = site.connect()
+    client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+    server = Server(site.service, SimpleNamespace(released=lambda: None))
+    site.loop.call_soon(server.abort)
+    site.settle()
+    assert client.is_closed
+    assert ends == ["/up"]

@@ -1,9 +1,11 @@
-"""Clients that say they will send nothing more: they may wait for their answers, or be gone."""
+"""Clients that leave, or say that they will send nothing more: they may wait for their answers."""
 
 from __future__ import annotations
 
 import pytest
 from clients import Echo, Kept, in_pool
+
+from uvicorn import route
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\n\r\n"
@@ -104,6 +106,43 @@ def test_a_client_that_is_gone_when_its_fin_comes_is_not_probed(make_site):
     assert client.take() == b""
 
 
+def test_a_stream_that_began_before_the_client_half_closed_ends_the_connection(make_site):
+    kept = Kept()
+    client = make_site(kept).connect()
+    client.send(GET)
+    kept.reply(0, status=200, more_content=True)
+    client.half_close()
+    kept.reply(0, content=b"end")
+    client.site.settle()
+    assert client.responses()[0].body == b"end"
+    assert client.is_closed
+
+
+def test_a_half_closed_client_that_goes_during_its_response_is_found_out(make_site):
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(GET)
+    kept.reply(0, status=200, more_content=True)
+    client.half_close()
+    site.pass_time(1)
+    assert not client.is_closed
+    client.transport.sockets[1].close()
+    site.pass_time(1)
+    assert client.transport.is_aborted
+
+
+def test_a_client_that_goes_while_it_is_probed_is_looked_at_no_more(make_site):
+    site = make_site(in_pool)
+    client = site.connect()
+    client.send(GET)
+    client.half_close()
+    client.leave()
+    client.transport.end()  # its socket is gone
+    site.pass_time(1)
+    assert client.take() == CONTINUE
+
+
 @pytest.mark.parametrize("begins", [False, True])
 def test_no_probe_goes_to_http_1_0_nor_into_a_response(make_site, begins):
     kept = Kept()
@@ -117,3 +156,31 @@ def test_no_probe_goes_to_http_1_0_nor_into_a_response(make_site, begins):
     site.pass_time(3)
     assert client.take() == b""
     assert not client.is_closed
+
+
+def test_a_consumer_of_disconnect_is_told_who_left_early_and_nothing_else(make_site):
+    kept, gone = Kept(), Kept()
+    site = make_site([route("http.request", kept), route("http.disconnect", gone, path="^/a")])
+    client = site.connect()
+    client.send(b"".join(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"/a/1", b"/a/2", b"/b")))
+    kept.reply(0, status=200)
+    client.leave()
+    (message,) = gone.messages
+    assert (message["channel"], message["path"], message.channel.name) == ("http.disconnect", "/a/2", "http.disconnect")
+    with pytest.raises(ConnectionError):
+        message.reply_channel.send({"status": 200})
+
+
+@pytest.mark.parametrize("how", ["complete", "other path", "only request"])
+def test_no_disconnect_is_told_when(make_site, how):
+    kept, gone = Kept(), Kept()
+    path = "^/other" if how == "other path" else None
+    site = make_site(kept if how == "only request" else [
+        route("http.request", kept), route("http.disconnect", gone, path=path)
+    ])  # fmt: skip
+    client = site.connect()
+    client.send(GET)
+    if how == "complete":
+        kept.reply(0, status=200)
+    client.leave()
+    assert gone.messages == []

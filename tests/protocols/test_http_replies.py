@@ -154,9 +154,10 @@ def test_content_is_copied_where_the_consumer_may_change_it(make_site):
 
 def test_connections_are_not_kept_if_keepalive_is_off(make_site):
     client = exchange(make_site, request() + request(), WHOLE, keepalive=0)
-    assert client.responses()[0].headers["connection"] == "close"
+    (response,) = client.responses()
+    assert response.headers["connection"] == "close"
+    client.half_close()
     assert client.is_closed
-    assert len(client.responses()) == 1
 
 
 def test_a_request_behind_one_that_closes_is_not_served(make_site):
@@ -177,6 +178,30 @@ def test_a_request_after_a_reply_that_said_close_is_not_served(make_site):
     client.site.settle()
     assert kept.paths == ["/"]
     assert client.statuses() == [200]
+    client.half_close()
+    assert client.is_closed
+
+
+def test_no_request_is_taken_after_close_was_said_though_others_wait_already(make_site):
+    kept = Kept()
+    client = make_site(kept).connect()
+    client.send(request() + request(path=b"/waits"))
+    kept.reply(0, status=200, headers=[(b"connection", b"close")], more_content=True)
+    client.send(request(path=b"/next"))
+    assert kept.paths == ["/", "/waits"]
+
+
+def test_a_client_that_sends_on_after_close_can_read_its_answer(make_site):
+    """Closing a socket with unread bytes would reset it: RFC 9112 section 9.6."""
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(request(fields=b"Connection: close\r\n") + request(path=b"/next"))
+    kept.reply(0, status=200)
+    site.settle()
+    assert client.transport.is_eof_written
+    assert not client.is_closed
+    site.pass_time(3)
     assert client.is_closed
 
 
@@ -244,9 +269,21 @@ def test_a_stopping_server_says_close_with_the_last_response(make_site):
     kept = Kept()
     client = make_site(kept).connect()
     client.send(request() + request())
-    client.site.service.is_stopping = True
+    client.site.service.begin_stopping()
     kept.reply(0, status=200)
     kept.reply(1, status=200)
     client.site.settle()
     assert [response.headers.get("connection") for response in client.responses()] == [None, "close"]
+    assert client.is_closed
+
+
+def test_a_connection_that_is_made_while_the_server_stops_is_told_to_close(make_site):
+    kept = Kept()
+    site = make_site(kept)
+    site.service.begin_stopping()
+    client = site.connect()
+    client.send(request())
+    kept.reply(0, status=200)
+    site.settle()
+    assert client.responses()[0].headers["connection"] == "close"
     assert client.is_closed

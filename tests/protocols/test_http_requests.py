@@ -221,3 +221,40 @@ def test_a_request_that_is_not_answered_is_reported_when_the_client_leaves(make_
     client.leave()
     assert [(exchange.status, exchange.is_lost) for exchange in site.reports] == [(0, True)]
     assert kept.messages[0].reply_channel.closed
+
+
+@pytest.mark.parametrize("piece", [None, 1])
+@pytest.mark.parametrize(
+    ("limits", "target", "fields", "status"),
+    [
+        ({"request_line": 30}, 17, b"", 200),
+        ({"request_line": 30}, 18, b"", 414),
+        ({"request_line": 30}, 5000, b"", 414),
+        ({"request_field_size": 30}, 1, b"X: " + b"y" * 25 + b"\r\n", 200),
+        ({"request_field_size": 30}, 1, b"X: " + b"y" * 26 + b"\r\n", 431),
+        ({"request_field_size": 30}, 1, b"X: " + b"y" * 9000 + b"\r\n", 431),
+        ({"request_fields": 3}, 1, b"X: y\r\n" * 2, 200),
+        ({"request_fields": 3}, 1, b"X: y\r\n" * 3, 431),
+        ({"request_line": 0, "request_field_size": 0}, 9000, b"X: " + b"y" * 9000 + b"\r\n", 200),
+    ],
+)
+def test_the_size_of_a_head_is_limited_exactly(make_site, limits, target, fields, status, piece):
+    client = make_site(Echo(), **limits).connect()
+    client.send(b"GET /%b HTTP/1.1\r\nHost: a\r\n%b\r\n" % (b"p" * (target - 1), fields), piece)
+    assert client.statuses() == [status]
+
+
+def test_an_exchange_shows_its_request_and_its_state(make_site):
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.send(b"GET /%20 HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+    first, second = client.connection.pipeline
+    assert repr(first) == "<Exchange GET /%20 clients.Kept() waiting>"
+    kept.reply(0, status=200, more_content=True)
+    assert repr(first) == "<Exchange GET /%20 clients.Kept() 200>"
+    kept.reply(0)
+    client.leave()
+    assert repr(first) == "<Exchange GET /%20 clients.Kept() closed>"
+    assert repr(second) == "<Exchange GET /%20 clients.Kept() lost>"
+    assert client.connection.addresses() == (CLIENT, SERVER)

@@ -8,7 +8,7 @@ import pytest
 from clients import Echo, Kept, in_pool
 from doubles import FakePeers
 
-from uvicorn import ReadTimeout, route
+from uvicorn import ReadTimeout
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
@@ -91,7 +91,7 @@ def test_an_idle_connection_is_closed_soon_when_the_server_stops(make_site, head
     site = make_site(Echo(), keepalive=60, header_timeout=header_timeout)
     new, used = site.connect(), site.connect()
     used.send(GET)
-    site.service.is_stopping = True
+    site.service.begin_stopping()
     site.pass_time(4)
     assert new.is_closed
     assert used.is_closed
@@ -297,16 +297,3 @@ def test_a_client_without_half_close_is_closed_at_once(make_site):
     client.send(b"BREW / HTTP/1.1\r\n\r\n")
     assert client.statuses() == [501]
     assert client.is_closed
-
-
-def test_a_consumer_of_disconnect_is_told_who_left_early_and_nothing_else(make_site):
-    kept, gone = Kept(), Kept()
-    site = make_site([route("http.request", kept), route("http.disconnect", gone, path="^/a")])
-    client = site.connect()
-    client.send(b"".join(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"/a/1", b"/a/2", b"/b")))
-    kept.reply(0, status=200)
-    client.leave()
-    (message,) = gone.messages
-    assert (message["channel"], message["path"], message.channel.name) == ("http.disconnect", "/a/2", "http.disconnect")
-    with pytest.raises(ConnectionError):
-        message.reply_channel.send({"status": 200})

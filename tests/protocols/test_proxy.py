@@ -15,7 +15,8 @@ AFTER = b"GET / HTTP/1.1\r\n"
 
 
 def v2(version_command=0x21, family=0x11, payload=b"", length=None):
-    return SIGNATURE + struct.pack("!BBH", version_command, family, len(payload) if length is None else length) + payload
+    length = len(payload) if length is None else length
+    return SIGNATURE + struct.pack("!BBH", version_command, family, length) + payload
 
 
 def addresses(source, target, source_port=4000, target_port=443):

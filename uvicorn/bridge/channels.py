@@ -31,7 +31,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
-from uvicorn.protocols.reply import DONE, Reply, ReplySequence
+from uvicorn.protocols.reply import DONE, START, Reply, ReplySequence
 
 __all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
 
@@ -77,7 +77,10 @@ class ReplyChannel(ReplySequence):
     __slots__ = ("_exchange", "_is_shared", "_lock", "_name", "_outbox", "_window")
 
     def __init__(self, exchange: Sink, outbox: Outbox) -> None:
-        super().__init__(exchange.is_head)
+        # What ReplySequence sets, here without a call: this runs for every request.
+        self._is_head = exchange.is_head
+        self._state = START
+        self._remaining = None
         self._exchange = exchange
         self._outbox = outbox
         self._is_shared = False  # a thread has sent through it
@@ -135,10 +138,9 @@ class ReplyChannel(ReplySequence):
                 raise closed_error(exchange)
             if self._state and exchange.is_flooded():
                 raise ChannelFull("the client is far behind: await what send() returns")
-            exchange.reply(self.admit(reply))
-        if exchange.is_writable():
-            return _DRAINED
-        return Drained(exchange)
+            admitted = self.admit(reply)
+            exchange.reply(admitted)
+        return Drained(exchange) if admitted[3] or not exchange.is_writable() else _DRAINED
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         exchange = self._exchange
@@ -240,6 +242,11 @@ class Drained:
         exchange = self._exchange
         if exchange is None:
             return
+        if exchange.is_lost:
+            raise closed_error(exchange)
+        # One turn of the loop at least: there other connections are served, and there the loss of this client
+        # is told. Without it a stream to a client that reads fast, or that is gone, would block the loop.
+        yield
         if exchange.is_lost:
             raise closed_error(exchange)
         while not exchange.is_writable():  # again: it may have been another exchange's turn to catch up

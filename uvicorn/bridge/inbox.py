@@ -75,9 +75,8 @@ class BodyChannel:
         """Return the next chunk of the body, waiting for it if needed.
 
         Returns: {"content": bytes, "more_content": bool}; or {"closed": True}, once, if the client left.
-        Raises: ChannelClosed on any later call; ReadTimeout after `body_timeout` seconds without data;
-            ServerStopping.
-        Runs on: the loop. Cancellation: loses nothing.
+        Raises: ChannelClosed on any later call; ReadTimeout after `body_timeout` seconds without data.
+        Runs on: the loop. Cancellation: loses nothing; a worker that stops cancels the task.
         """
         if self._is_over:
             raise ChannelClosed("the body has been received")

@@ -39,6 +39,10 @@ class SpoolWriter:
         """Append a block to the spool's file; `spool.written` follows on the loop."""
         self._executor.submit(self._write, spool, block)
 
+    def close(self, spool: Spool) -> None:
+        """Close the spool's file, behind what is being written."""
+        self._executor.submit(spool.close)
+
     def stop(self) -> None:
         """Let the thread end when it has written what it has."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -80,8 +84,7 @@ class Spool:
         self._is_ended = False
 
     def __del__(self) -> None:
-        if self.file is not None:  # the client left before its body was complete
-            self.file.close()
+        self.close()
 
     def feed(self, data: bytes) -> None:
         """Add what the client sent."""
@@ -110,6 +113,18 @@ class Spool:
         if self._is_ended and not self._unwritten:
             self._on_done(None)
 
+    def abandon(self) -> None:
+        """Let go of what was collected: nobody will read it."""
+        self._on_done = _nothing  # blocks on their way must not report
+        self._block = bytearray()
+        if self._uses_file:
+            self._writer.close(self)
+
+    def close(self) -> None:
+        """Close the file. Runs on: the writer's thread."""
+        if self.file is not None:
+            self.file.close()
+
     def channel(self) -> CollectedBodyChannel:
         """Return a channel that reads what was collected, and owns the file from here on."""
         file, self.file = self.file, None
@@ -120,3 +135,7 @@ class Spool:
         self._unwritten += 1
         self._writer.write(self, bytes(self._block))
         self._block = bytearray()
+
+
+def _nothing(_: Exception | None) -> None:
+    """Ignore that a block is written: its body was abandoned."""

@@ -106,7 +106,9 @@ class RequestBody:
         self._message = None
         if self._inbox is not None:
             self._inbox.fail(error)
-        self._spool = None
+        if self._spool is not None:
+            self._spool.abandon()
+            self._spool = None
 
     # ---- what the reader asks for: a BodySource ----
 

@@ -9,6 +9,7 @@ complete; *closed* when it takes no reply any more, because the response is comp
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -36,12 +37,13 @@ class Line(Protocol):
     gate: WriteGate
     is_lost: bool
 
+    is_ending: bool
+    pipeline: deque[Exchange]
     transport: asyncio.Transport
 
     def is_first(self, exchange: Exchange) -> bool: ...
-    def is_simple(self, exchange: Exchange) -> bool: ...
     def may_persist(self, exchange: Exchange) -> bool: ...
-    def take_no_more(self, exchange: Exchange) -> None: ...
+    def take_no_more(self) -> None: ...
     def write(self, data: bytes) -> None: ...
     def abort(self) -> None: ...
     def buffered_bytes(self) -> int: ...
@@ -59,10 +61,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "_held", "_held_bytes", "_is_chunked", "active_at", "consumer", "fields", "headers", "http_version",
-        "is_answered", "is_closed", "is_head", "is_http10", "is_lost", "is_request_complete", "is_stopping",
-        "job", "line", "method", "path", "persists", "sent_bytes", "started_at", "status", "target", "task",
-        "write_buffer",
+        "_held", "_held_bytes", "_is_chunked", "_is_common", "active_at", "consumer", "fields", "headers",
+        "http_version", "is_answered", "is_closed", "is_head", "is_http10", "is_lost", "is_request_complete",
+        "is_stopping", "job", "line", "method", "path", "persists", "sent_bytes", "started_at", "status", "target",
+        "task", "write_buffer",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +87,7 @@ class Exchange:
         self.persists = persists
         self.is_head = method == "HEAD"
         self.is_http10 = http_version == "1.0"
+        self._is_common = not self.is_head and not self.is_http10
         self.started_at = now  # loop time, seconds
         self.active_at = now  # when the consumer was called, or last sent something
         self.write_buffer = line.service.limits.write_buffer
@@ -132,36 +135,33 @@ class Exchange:
         """
         if self.is_closed:
             return
-        try:
-            status, fields, content, more = reply
-            if status and not more and fields.is_plain and self._is_usual(status, content):
-                self._reply_whole(status, fields, content)
-                return
-            self._reply(status, fields, content, more)
-        except Exception:  # a mistake of ours; half a response may be written
-            self.line.service.log.error("Error in the response to %s %s", self.method, self.shown_target, exc_info=True)
-            self.line.abort()
-
-    def _is_usual(self, status: int, content: bytes) -> bool:
-        """Whether a complete reply can be written as it is: it is this one's turn, and the connection is kept."""
-        return (
-            self.persists
-            and self.is_request_complete
-            and not self.is_head
-            and not self.is_http10
-            and status not in BODILESS
-            and len(content) <= _JOIN_BYTES
-            and self.line.is_simple(self)
-        )
-
-    def _reply_whole(self, status: int, fields: Fields, content: bytes) -> None:
+        status, fields, content, more = reply
         line = self.line
-        self.status = status
-        self.fields = fields
-        self.sent_bytes = len(content)
-        self.is_closed = True
-        line.transport.write(line.service.encoder.whole(status, fields.block, content))
-        line.response_ended(self)
+        try:
+            if (
+                status
+                and not more
+                and self._is_common
+                and self.persists
+                and self.is_request_complete
+                and fields.is_plain
+                and status not in BODILESS
+                and len(content) <= _JOIN_BYTES
+                and not line.is_ending
+                and line.pipeline[0] is self
+            ):
+                # The shortest way, and the most frequent one: a complete response on a connection that is kept.
+                self.status = status
+                self.fields = fields
+                self.sent_bytes = len(content)
+                self.is_closed = True
+                line.transport.write(line.service.encoder.whole(status, fields.block, content))
+                line.response_ended(self)
+            else:
+                self._reply(status, fields, content, more)
+        except Exception:  # a mistake of ours; half a response may be written
+            line.service.log.error("Error in the response to %s %s", self.method, self.shown_target, exc_info=True)
+            line.abort()
 
     def _reply(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         if status:
@@ -202,7 +202,7 @@ class Exchange:
             self.persists = False
         if not self.persists:
             connection = b"connection: close\r\n"
-            line.take_no_more(self)
+            line.take_no_more()
         elif self.is_http10:
             connection = b"connection: keep-alive\r\n"
         else:

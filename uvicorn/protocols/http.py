@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -26,7 +27,15 @@ import httptools
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.errors import ChannelClosed, ClientError, ReadTimeout
-from uvicorn.messages import Headers, Message, http_disconnect, http_request, split_target
+from uvicorn.messages import (
+    LONGEST_CACHED_TARGET,
+    Headers,
+    Message,
+    http_disconnect,
+    http_request,
+    split_long_target,
+    split_target,
+)
 from uvicorn.protocols.body import RequestBody
 from uvicorn.protocols.encoder import CONTINUE
 from uvicorn.protocols.exchange import Exchange, Notice
@@ -63,10 +72,10 @@ class HTTPConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_base", "_buffer", "_chunks", "_cutter", "_headers", "_is_cut_short", "_is_cutting", "_is_message_complete",
-        "_longest_unchecked", "_overhead", "_owes_continue", "_parser", "_policy", "_rest", "_special_names",
-        "_specials", "_target", "address", "body", "expects", "gate", "is_half_closed", "is_lost", "pipeline",
-        "read_gate", "requests", "service", "transport", "watch",
+        "_base", "_buffer", "_cutter", "_events", "_headers", "_is_cut_short", "_is_cutting", "_longest_unchecked",
+        "_overhead", "_owes_continue", "_parser", "_policy", "_rest", "_special_names", "_specials", "_takes_more",
+        "address", "body", "expects", "gate", "is_ending", "is_half_closed", "is_lost", "pipeline", "read_gate",
+        "requests", "service", "transport", "watch",
     )  # fmt: skip
 
     def __init__(self, service: Service, client: list[Any] | None, server: list[Any] | None) -> None:
@@ -79,6 +88,7 @@ class HTTPConnection(asyncio.Protocol):
         self.body: RequestBody | None = None  # of the last exchange, while it comes in
         self.is_lost = False
         self.is_half_closed = False  # the client has said that it will send nothing more
+        self.is_ending = False  # half-closed, lost, or the worker stops
         self.expects = PROXY_HEADER if service.peers.proxy_mode != "off" else HEAD
         self.watch = ConnectionWatch(self)
         self.transport: asyncio.Transport = _NO_TRANSPORT
@@ -86,21 +96,19 @@ class HTTPConnection(asyncio.Protocol):
         self._policy = service.peers.header_policy(address)
         self._special_names = self._policy.special
         self._base = service.base_message(client, server)
-        self._parser = httptools.HttpRequestParser(self)
+        self._events = _Events(self.on_header)
+        self._parser = httptools.HttpRequestParser(self._events)
         self._buffer = HeadBuffer(limits)
         self._longest_unchecked = limits.shortest_refused
         self._rest = b""  # received, not looked at: the pipeline is full
         self._is_cutting = False
         self._cutter: ChunkedCutter | None = None
         self._overhead = 0
+        self._takes_more = True  # no response has said yet that it is the last one
         self._is_cut_short = False  # the client may still be sending what we will not read
         self._owes_continue: Exchange | None = None
-        # Filled by httptools while a piece is fed:
-        self._target = b""
-        self._headers: Headers = []
+        self._headers: Headers = []  # filled by httptools while a head is fed
         self._specials: Headers = []
-        self._chunks: list[bytes] = []
-        self._is_message_complete = False
         self.requests = 0
 
     # ---- transport -> us ----
@@ -108,6 +116,7 @@ class HTTPConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin. Called by the loop."""
         self.transport = cast(asyncio.Transport, transport)
+        self.is_ending = self.service.is_stopping
         self.transport.set_write_buffer_limits(self.service.limits.write_buffer)
         self.service.connections.add(self)
 
@@ -128,7 +137,7 @@ class HTTPConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Learn that the client sends nothing more; keep the connection while answers are due."""
-        self.is_half_closed = True
+        self.is_half_closed = self.is_ending = True
         if not self.pipeline or self.body is not None or not self.transport.can_write_eof():
             return False  # nothing to answer; or it left in the middle of its request; or TLS, which cannot
         return self.watch.half_closed()
@@ -143,7 +152,7 @@ class HTTPConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: nobody is left to answer. Called by the loop."""
-        self.is_lost = True
+        self.is_lost = self.is_ending = True
         self.expects = NOTHING
         self._rest = b""
         self.service.connections.discard(self)
@@ -151,11 +160,7 @@ class HTTPConnection(asyncio.Protocol):
         self.gate.open()
         self.service.on_connection_lost()
 
-    # ---- httptools -> us ----
-
-    def on_url(self, url: bytes) -> None:
-        """Take the request target."""
-        self._target = url
+    # ---- httptools -> us; its other events go straight into lists ----
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header field, or a trailer field, which is dropped (RFC 9110 section 6.5.1)."""
@@ -164,14 +169,6 @@ class HTTPConnection(asyncio.Protocol):
         self._headers.append(field)
         if name in self._special_names:
             self._specials.append(field)
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of a body."""
-        self._chunks.append(data)
-
-    def on_message_complete(self) -> None:
-        """Learn that the request is complete."""
-        self._is_message_complete = True
 
     # ---- requests ----
 
@@ -208,6 +205,7 @@ class HTTPConnection(asyncio.Protocol):
                 self.watch.head_began()
             return len(data)
         head, rest = self._buffer.take(size)
+        self.watch.head_since = 0.0
         self._take_head(head)
         return len(data) - len(rest)
 
@@ -217,14 +215,12 @@ class HTTPConnection(asyncio.Protocol):
         Raises: ClientError.
         """
         service = self.service
-        self.watch.head_since = 0.0
         line_end = head.find(b"\r\n")
         version = version_of(head, line_end)
         if len(head) > self._longest_unchecked:
             check_sizes(head, service.limits)
         headers = self._headers = []
         specials = self._specials = []
-        self._is_message_complete = False
         parser = self._parser
         is_upgrade = False
         try:
@@ -239,15 +235,16 @@ class HTTPConnection(asyncio.Protocol):
         if b"_" in head:
             headers, special = self._policy.map_names(headers, special)
         name = parser.get_method()
-        target = self._target
+        target = self._events.targets.pop()
         if not version or line_end != len(name) + len(target) + _REST_OF_LINE:
             raise line_error(head)
         method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
-        if target[0] != _SLASH:
-            if method == "CONNECT":
-                raise ClientError(501, "CONNECT is not served")
-            target = target_of(target, method, headers)
-        split = split_target(target)
+        if target[0] == _SLASH:
+            split = split_target(target) if line_end <= LONGEST_CACHED_TARGET else split_long_target(target)
+        elif method == "CONNECT":
+            raise ClientError(501, "CONNECT is not served")
+        else:
+            split = split_long_target(target_of(target, method, headers))
         # Not httptools' should_keep_alive(): it forgets with the end of the message.
         persists = service.keeps_connections and not special.closes and (version == "1.1" or special.keeps)
         self.requests += 1
@@ -259,7 +256,7 @@ class HTTPConnection(asyncio.Protocol):
         if special.root_path is not None:
             message["root_path"] = special.root_path
         now = service.loop.time() if service.is_observed else service.now
-        exchange = Exchange(self, method, self._target, split[0], headers, version, persists, now)
+        exchange = Exchange(self, method, target, split[0], headers, version, persists, now)
         self._route(exchange, message, special)
 
     def _route(self, exchange: Exchange, message: Message, special: Special) -> None:
@@ -269,18 +266,24 @@ class HTTPConnection(asyncio.Protocol):
         self.pipeline.append(exchange)
         if len(self.pipeline) >= _PIPELINE_DEPTH:
             self.read_gate.hold(PIPELINE)
-        service.count_request()
+        service.requests += 1
+        if service.requests >= service.most_requests:
+            service.on_most_requests()
         if not special.content_length:
-            self._request_complete(exchange)
+            exchange.is_request_complete = True
+            if not exchange.persists:
+                self.expects = NOTHING
             if consumer is None:
                 exchange.answer(404, persists=True)
             else:
-                self._dispatch(exchange, consumer, message)
+                exchange.consumer = consumer
+                service.dispatcher.dispatch(consumer, message, exchange)
             return
         if consumer is None:
             self._cut_short()
             exchange.answer(404)
             return
+        self._events.open_messages.append(True)
         if special.content_length < 0:
             self._cutter = ChunkedCutter()
             self._headers, self._specials = [], []  # for trailers, which are dropped: not into the message's list
@@ -298,10 +301,6 @@ class HTTPConnection(asyncio.Protocol):
         self.watch.body_at = service.loop.time()
         self.body.start()
 
-    def _dispatch(self, exchange: Exchange, consumer: Consumer, message: Message) -> None:
-        exchange.consumer = consumer
-        self.service.dispatcher.dispatch(consumer, message, exchange)
-
     def _take_body(self, data: bytes, at: int) -> int:
         """Feed one piece of a body; return where the next bytes begin.
 
@@ -315,7 +314,7 @@ class HTTPConnection(asyncio.Protocol):
         else:
             size = self._cutter.cut(data[at:] if at else data)
         piece = data if size == len(data) else data[at : at + size]
-        chunks = self._chunks = []
+        events = self._events
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -323,33 +322,32 @@ class HTTPConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             raise parser_error(error, b"") from None
         self.watch.body_at = self.service.loop.time()
-        self._chunks = []
-        if chunks:
+        content = events.take_content()
+        if content:
             self._overhead = 0
-            body.feed(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            body.feed(content)
             if self.body is not body:  # its consumer was refused, or has answered and closed
                 return at + size
         else:
             self._overhead += size
             if self._overhead > _LONGEST_CHUNK_OVERHEAD:
                 raise ClientError(431, "chunk extensions or trailers too large")
-        if self._is_message_complete:
+        if not events.open_messages:
             self.body = None
             self._cutter = None
             self._overhead = 0
-            self._request_complete(self.pipeline[-1])
+            exchange = self.pipeline[-1]
+            exchange.is_request_complete = True
+            self.expects = HEAD if exchange.persists and self._takes_more else NOTHING
             body.end()
         return at + size
-
-    def _request_complete(self, exchange: Exchange) -> None:
-        exchange.is_request_complete = True
-        self.expects = HEAD if exchange.persists else NOTHING
 
     def _body_ready(self, exchange: Exchange, consumer: Consumer, message: Message | None, error: Any) -> None:
         if exchange.is_closed:
             return
         if message is not None and error is None:
-            self._dispatch(exchange, consumer, message)
+            exchange.consumer = consumer
+            self.service.dispatcher.dispatch(consumer, message, exchange)
         elif error is not None:
             self.service.log.error("Cannot keep a request body in a temporary file: %s", error)
             exchange.answer(500)
@@ -360,12 +358,12 @@ class HTTPConnection(asyncio.Protocol):
         httptools takes what follows such a head for another protocol, a body too: a new parser, which is
         given the framing alone, reads it as what it is.
         """
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = httptools.HttpRequestParser(self._events)
         if content_length:
-            self._headers, self._specials, target = [], [], self._target
+            self._headers, self._specials = [], []
             framing = b"transfer-encoding: chunked" if content_length < 0 else b"content-length: %d" % content_length
             self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
-            self._is_message_complete, self._target = False, target
+            self._events.targets.clear()
 
     def _take_proxy_header(self, data: bytes) -> bytes:
         """Read the PROXY header, if there is one; return what follows it.
@@ -392,19 +390,16 @@ class HTTPConnection(asyncio.Protocol):
         """Whether it is this exchange's turn to write."""
         return bool(self.pipeline) and self.pipeline[0] is exchange
 
-    def is_simple(self, exchange: Exchange) -> bool:
-        """Whether it is this exchange's turn, and nothing says that it is the last one."""
-        return self.pipeline[0] is exchange and not (self.service.is_stopping or self.is_half_closed or self.is_lost)
-
     def may_persist(self, exchange: Exchange) -> bool:
         """Whether another request of this connection will be answered."""
-        if not (self.service.is_stopping or self.is_half_closed):
+        if not self.is_ending:
             return True
         return self.pipeline[-1] is not exchange or bool(self._rest)
 
-    def take_no_more(self, exchange: Exchange) -> None:
-        """Read no request after this one, whose response says `connection: close` (RFC 9112 section 9.6)."""
-        if self.pipeline and self.pipeline[-1] is exchange and exchange.is_request_complete:
+    def take_no_more(self) -> None:
+        """Read no further request: a response said `connection: close` (RFC 9112 section 9.6)."""
+        self._takes_more = False
+        if self.expects == HEAD:
             self.expects = NOTHING
 
     def write(self, data: bytes) -> None:
@@ -422,12 +417,12 @@ class HTTPConnection(asyncio.Protocol):
 
     def response_ended(self, exchange: Exchange) -> None:
         """Go on after a response that is complete, or lost."""
-        service = self.service
-        if service.report is not None:
-            service.report(exchange)
         if exchange.is_lost:
             self._let_go(exchange)
-        if service.has_hooks:
+        service = self.service
+        if service.is_observed:
+            if service.report is not None:
+                service.report(exchange)
             service.dispatcher.ended(exchange)
         if self.pipeline and self.pipeline[0] is exchange:
             self._advance()
@@ -552,6 +547,35 @@ class HTTPConnection(asyncio.Protocol):
     def _resume_reading(self) -> None:
         if not self.is_lost and not self.transport.is_closing():
             self.transport.resume_reading()
+
+
+class _Events:
+    """What httptools tells, gathered without a Python frame for each event: it calls methods of lists.
+
+    Attributes:
+        targets: request targets, filled by `on_url`.
+        open_messages: not empty while a body comes in; emptied by `on_message_complete`.
+    """
+
+    __slots__ = ("_chunks", "on_body", "on_header", "on_message_complete", "on_url", "open_messages", "targets")
+
+    def __init__(self, on_header: Callable[[bytes, bytes], None]) -> None:
+        self.targets: list[bytes] = []
+        self.open_messages: list[bool] = []
+        self._chunks: list[bytes] = []
+        self.on_header = on_header
+        self.on_url = self.targets.append
+        self.on_body = self._chunks.append
+        self.on_message_complete = self.open_messages.clear
+
+    def take_content(self) -> bytes:
+        """Return the pieces of a body that came since the last call, as one."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        return content
 
 
 def _nothing() -> None:

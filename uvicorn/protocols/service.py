@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -47,7 +48,7 @@ class Service:
     """Hold what is the same for all connections, and the few numbers they change together.
 
     Args:
-        count_request: called for each request.
+        on_most_requests: called for each request from the `most_requests`-th on.
         report: called at the end of each exchange, for the access log; None if nobody wants it.
         shows_errors: put tracebacks into 500 responses (`--reload`).
     """
@@ -66,7 +67,8 @@ class Service:
         *,
         scheme: str = "http",
         root_path: str = "",
-        count_request: Callable[[], None] = lambda: None,
+        most_requests: int = sys.maxsize,
+        on_most_requests: Callable[[], None] = lambda: None,
         report: Callable[[Exchange], None] | None = None,
         shows_errors: bool = False,
     ) -> None:
@@ -81,16 +83,23 @@ class Service:
         self.log: Final = log
         self.scheme: Final = scheme
         self.root_path: Final = root_path
-        self.count_request: Final = count_request
+        self.requests = 0
+        self.most_requests: Final = most_requests
+        self.on_most_requests: Final = on_most_requests
         self.report: Final = report
         self.shows_errors: Final = shows_errors
         self.connections: Final[set[HTTPConnection]] = set()
         self.on_connection_lost: Callable[[], None] = lambda: None
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
         self.keeps_connections: Final = limits.keepalive > 0
-        self.has_hooks: Final = dispatcher.hooks is not None
         self.is_stopping = False
         self.now = loop.time()  # set by each tick: exact to a second
+
+    def begin_stopping(self) -> None:
+        """Have each response from here on say that it is the connection's last."""
+        self.is_stopping = True
+        for connection in self.connections:
+            connection.is_ending = True
 
     def shown_error(self, error: BaseException) -> str:
         """Return what a 500 response shows of an error: nothing, but in development."""

@@ -121,8 +121,16 @@ class ConnectionWatch:
         if not timeout:
             return
         connection = self._connection
+        body = connection.body
+        # Who takes the body as it comes is waiting for the client: that is for body_timeout to watch.
+        awaits_client = body is not None and body.is_wanted and not connection.read_gate.reasons
         for exchange in tuple(connection.pipeline):
-            if not exchange.is_writable() or _is_queued(exchange) or exchange.consumer is None:
+            if (
+                not exchange.is_writable()
+                or _is_queued(exchange)
+                or exchange.consumer is None
+                or (awaits_client and not exchange.is_request_complete)
+            ):
                 exchange.active_at = now
             elif not exchange.is_closed and now - exchange.active_at > timeout:
                 connection.service.log.warning(

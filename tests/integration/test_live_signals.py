@@ -1,0 +1,219 @@
+"""How a worker leaves: asked, hurried, aborted, or because its master has gone."""
+
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from processes import eventually
+
+
+def has_left(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_at_the_deadline_the_report_names_the_stuck_consumers_and_the_worker_leaves(serve):
+    server = serve("--threads", "2", "--graceful-timeout", "1")
+
+    with server.raw() as first, server.raw() as second:
+        first.get("/sync/never-return?a=1")
+        second.get("/async/never-return")
+        eventually(lambda: len(server.state()["holding"]) == 2, "both to be stuck")
+        server.signal(signal.SIGTERM)
+        assert first.receive() == second.receive() == b""
+        assert server.wait() == 0
+
+    log = server.log()
+    assert "GET /sync/never-return?a=1 in live_consumers.never_return for" in log
+    assert "GET /async/never-return in live_consumers.never_return_async for" in log
+    assert "live_consumers.py" in log
+    assert "threading.Event().wait()" in log
+    assert "Closing connections with 2 requests unanswered" in log
+    assert "SIGKILL" not in log
+
+
+def test_hup_does_not_wait_for_a_stuck_thread_beyond_the_deadline(serve):
+    server = serve("--threads", "2", "--graceful-timeout", "1")
+    [old] = server.workers()
+
+    with server.raw() as stuck:
+        stuck.get("/sync/never-return")
+        eventually(lambda: server.state()["holding"], "the thread to be stuck")
+        server.signal(signal.SIGHUP)
+        eventually(lambda: old not in server.workers(), "the old worker to leave")
+
+    assert server.get("/sync/hello").status_code == 200
+
+
+@pytest.mark.parametrize(("side", "error"), [("sync", "ServerStopping"), ("async", "CancelledError")])
+def test_a_consumer_that_waits_in_send_is_released_at_the_deadline(serve, side, error):
+    server = serve("--graceful-timeout", "1", config=EXIT_HOOK)
+
+    with server.raw(receive_buffer=4096) as raw:
+        raw.get(f"/{side}/stream?chunks=100000").receive(size=100)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+    assert f"{side} stream: {error}" in (server.folder / "calls.txt").read_text()
+
+
+def test_a_thread_that_waits_for_a_body_is_released_at_the_deadline(serve):
+    server = serve("--graceful-timeout", "1", "--threads", "1")
+
+    with server.raw() as raw:
+        raw.send(b"POST /sync/digest-as-it-comes HTTP/1.1\r\nHost: test\r\nContent-Length: 900000\r\n\r\n")
+        raw.send(b"x" * 100_000)
+        eventually(lambda: "uvicorn-consumer-1" in server.state()["threads"], "the thread to run")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+    assert "SIGKILL" not in server.log()
+
+
+EXIT_HOOK = """
+def worker_exit(server, worker):
+    import live_consumers
+    with open("calls.txt", "w") as file:
+        file.write(repr(dict(live_consumers.calls)))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["int", "quit"])
+@pytest.mark.parametrize("path", ["/sync/never-return", "/async/never-return", "/sync/stream?chunks=100000"])
+def test_a_quick_stop_waits_for_nothing(serve, number, path):
+    server = serve("--graceful-timeout", "60", "--threads", "1")
+
+    with server.raw(receive_buffer=4096) as raw:
+        raw.get(path)
+        eventually(lambda: server.state()["objects"]["Exchange"] >= 2, "the request to run")
+        server.signal(number)
+        assert server.wait(10) == 0
+
+    assert "SIGKILL" not in server.log()
+
+
+def test_a_second_signal_hurries_a_graceful_stop(serve):
+    server = serve("--graceful-timeout", "60")
+
+    with server.raw() as raw:
+        raw.get("/sync/never-return")
+        eventually(lambda: server.state()["holding"], "the request to run")
+        server.signal(signal.SIGTERM)
+        server.wait_for_log("Worker stopping")
+        server.signal(signal.SIGINT)
+        assert server.wait(10) == 0
+
+
+def test_a_blocked_loop_is_told_with_every_stack_and_the_requests_in_flight(serve):
+    server = serve("--timeout", "2", "--threads", "2")
+    [old] = server.workers()
+
+    with server.raw() as held, server.raw() as blocking:
+        held.get("/sync/hold?name=beside")
+        eventually(lambda: server.state()["holding"], "a request beside it")
+        blocking.get("/async/block-the-loop?x=1")
+        log = server.wait_for_log("Worker aborted")
+        eventually(lambda: old not in server.workers(), "the old worker to leave")
+        log = server.log()
+
+    assert "WORKER TIMEOUT" in log
+    assert "Requests in flight: 2" in log
+    assert "GET /async/block-the-loop?x=1 in live_consumers.block_the_loop (loop) for" in log
+    assert "GET /sync/hold?name=beside in live_consumers.hold (pool) for" in log
+    assert "Thread MainThread:" in log
+    assert "Thread uvicorn-consumer-1:" in log
+    assert "time.sleep(60)" in log
+    eventually(lambda: server.workers() and server.get("/async/hello").status_code == 200, "a new worker")
+
+
+def test_a_busy_pool_does_not_look_like_a_blocked_loop(serve):
+    server = serve("--timeout", "2", "--threads", "4")
+    [old] = server.workers()
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(server.get, ["/sync/spin?seconds=3"] * 4))
+
+    assert [answer.text for answer in answers] == ["spun"] * 4
+    assert server.workers() == [old]
+
+
+def test_a_worker_whose_master_has_gone_leaves(serve):
+    server = serve("--graceful-timeout", "5", "--threads", "1")
+    [orphan] = server.workers()
+
+    with server.raw() as raw:
+        raw.get("/sync/slow?seconds=1.5")
+        eventually(lambda: server.state()["objects"]["ConsumerJob"], "the request to run")
+        server.process.kill()
+        server.wait()
+        assert raw.receive().endswith(b"slept in a thread")
+
+    eventually(lambda: has_left(orphan), "the worker to leave")
+    assert "Parent changed, shutting down" in server.log()
+
+
+def test_a_worker_that_is_killed_is_replaced(serve):
+    server = serve()
+    [old] = server.workers()
+
+    os.kill(old, signal.SIGKILL)
+    eventually(lambda: server.workers() not in ([], [old]), "a new worker")
+
+    assert server.get("/sync/hello").status_code == 200
+
+
+def test_usr1_reopens_the_logs(serve):
+    server = serve("--access-logfile", "access.txt")
+    access = server.folder / "access.txt"
+    server.get("/async/hello")
+    eventually(lambda: "/async/hello" in access.read_text(), "the first line")
+
+    access.rename(server.folder / "old.txt")
+    server.signal(signal.SIGUSR1)
+    eventually(access.exists, "a new file")
+
+    def is_written():
+        server.get("/sync/hello")
+        return "/sync/hello" in access.read_text()
+
+    eventually(is_written, "a line in the new file")
+
+
+def test_usr2_gives_the_sockets_to_a_new_master(serve):
+    server = serve("--pid", "master.pid")
+    new = 0
+    stopping = threading.Event()
+
+    def ask():
+        answers = []
+        while not stopping.is_set():
+            answers.append(server.get("/sync/hello").status_code)
+        return answers
+
+    try:
+        with ThreadPoolExecutor(1) as clients:
+            answers = clients.submit(ask)
+            try:
+                server.signal(signal.SIGUSR2)
+                new = int(eventually(lambda: text_of(server.folder / "master.pid.2"), "the new master"))
+                server.wait_for_log("Booting worker", count=2)
+                server.signal(signal.SIGTERM)
+                assert server.wait() == 0
+                for _ in range(5):
+                    assert server.get("/async/hello").status_code == 200
+            finally:
+                stopping.set()
+            assert set(answers.result()) == {200}
+    finally:
+        if new:
+            os.kill(new, signal.SIGTERM)
+            eventually(lambda: has_left(new), "the new master to leave")
+
+
+def text_of(path):
+    return path.read_text().strip() if path.exists() else ""

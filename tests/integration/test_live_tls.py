@@ -1,0 +1,160 @@
+"""TLS, with certificates of an authority made for these tests."""
+
+import ssl
+
+import httpx
+import pytest
+import trustme
+from processes import PATIENCE, eventually
+
+HOOK = """
+import ssl
+
+def ssl_context(conf, default_ssl_context_factory):
+    context = default_ssl_context_factory()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with open("asked.txt", "w") as file:
+        file.write(conf.certfile)
+    return context
+"""
+
+
+class Files:
+    """An authority, a certificate of a server and one of a client, as files."""
+
+    def __init__(self, folder):
+        self.authority = trustme.CA()
+        server = self.authority.issue_cert("localhost", "127.0.0.1")
+        self.certificate, self.key = str(folder / "server.pem"), str(folder / "server.key")
+        self.trusted, self.client = str(folder / "authority.pem"), str(folder / "client.pem")
+        for number, blob in enumerate(server.cert_chain_pems):
+            blob.write_to_path(self.certificate, append=number > 0)
+        server.private_key_pem.write_to_path(self.key)
+        self.authority.cert_pem.write_to_path(self.trusted)
+        self.authority.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(self.client)
+
+    def context(self, client=False):
+        context = ssl.create_default_context(cafile=self.trusted)
+        if client:
+            context.load_cert_chain(self.client)
+        return context
+
+    def args(self):
+        return ("--certfile", self.certificate, "--keyfile", self.key)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return Files(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def server(serve_module, files):
+    return serve_module(*files.args(), "--header-timeout", "2", "--threads", "2")
+
+
+def client_of(server, context):
+    return httpx.Client(base_url=server.url, verify=context, trust_env=False, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("side", ["sync", "async"])
+def test_https_serves_and_is_told_to_consumers(server, files, side):
+    with client_of(server, files.context()) as client:
+        assert client.get(f"/{side}/describe").json()["scheme"] == "https"
+        assert client.post(f"/{side}/digest", content=b"x" * 1_000_000).json()[0] == 1_000_000
+        assert len(client.get(f"/{side}/stream?chunks=100").content) == 100 * 65536
+        assert client.get(f"/{side}/hello").headers["content-length"] == "19"
+
+
+@pytest.mark.parametrize("side", ["sync", "async"])
+def test_curl_accepts_the_certificate_and_keeps_the_connection(server, files, side):
+    url = f"{server.url}/{side}/hello"
+
+    answer = server.curl("--cacert", files.trusted, "-w", "%{num_connects};", url, url)
+
+    assert answer.count(b"hello from") == 2
+    assert answer.endswith(b"0;")
+
+
+def test_plain_http_to_a_tls_port_is_closed_and_hurts_nobody(server, files):
+    with server.raw() as raw:
+        raw.get("/sync/hello")
+        assert not raw.receive().startswith(b"HTTP/1.1 200")
+    with client_of(server, files.context()) as client:
+        assert client.get("/sync/hello").status_code == 200
+    assert "Traceback" not in server.log()
+
+
+def test_a_handshake_that_never_comes_is_given_up(server):
+    with server.raw() as raw:
+        assert raw.is_closed()
+
+
+def test_a_tls_client_that_vanishes_leaves_nothing_behind(server, files):
+    with client_of(server, files.context()) as client:
+
+        def objects():
+            state = client.get("/state").json()
+            return state["objects"]["HTTPConnection"], state["objects"]["Message"]
+
+        for way in ("reset", "close"):
+            for number in range(20):
+                raw = server.raw()
+                raw.socket = files.context().wrap_socket(raw.socket, server_hostname="localhost")
+                raw.get("/async/stream?chunks=1000000" if number % 2 else "/async/never-return")
+                if number % 2:
+                    raw.receive(size=1000)
+                if way == "reset":
+                    raw.reset()
+                raw.socket.close()
+        eventually(lambda: objects() == (1, 1), "all connections and messages to go")
+
+
+def test_a_certificate_that_nobody_knows_fails_in_the_client_only(server, files):
+    with client_of(server, ssl.create_default_context()) as client, pytest.raises(httpx.ConnectError):
+        client.get("/sync/hello")
+    with client_of(server, files.context()) as client:
+        assert client.get("/sync/hello").status_code == 200
+    assert "Traceback" not in server.log()
+
+
+def test_tls_to_a_plain_port_is_refused_with_a_hint(serve, files):
+    server = serve()
+    with httpx.Client(verify=files.context(), trust_env=False) as client, pytest.raises(httpx.ConnectError):
+        client.get(server.url.replace("http:", "https:"))
+
+    server.wait_for_log("TLS on a plain HTTP port")
+    assert server.get("/sync/hello").status_code == 200
+
+
+def test_the_ssl_context_hook_has_the_last_word(serve, files):
+    server = serve(*files.args(), config=HOOK)
+    old = files.context()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    with client_of(server, files.context()) as client:
+        assert client.get("/sync/hello").status_code == 200
+    with client_of(server, old) as client, pytest.raises(httpx.ConnectError):
+        client.get("/sync/hello")
+    assert (server.folder / "asked.txt").read_text() == files.certificate
+
+
+def test_a_client_certificate_can_be_asked_for(serve, files):
+    server = serve(*files.args(), "--ca-certs", files.trusted, "--cert-reqs", "2", is_ready=False)
+    server.wait_until_listening()
+
+    with client_of(server, files.context(client=True)) as client:
+        assert client.get("/sync/hello").status_code == 200
+    with client_of(server, files.context()) as client, pytest.raises(httpx.TransportError):
+        client.get("/sync/hello")
+
+
+def test_a_stop_closes_tls_connections_in_order(serve, files):
+    server = serve(*files.args())
+
+    with client_of(server, files.context()) as client:
+        assert client.get("/sync/hello").status_code == 200
+        server.signal(15)
+        assert server.wait() == 0
+    assert "Traceback" not in server.log()
+    assert "[ERROR]" not in server.log()
