@@ -13,6 +13,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from uvicorn.bridge.outbox import Log
 __all__ = ["Acceptor"]
 
 _MOST_PER_TURN: Final = 8  # arbitrary: few, so that siblings get their share of a burst
+_TLS_SHUTDOWN_SECONDS: Final = 1.0  # for the client's close_notify; arbitrary: few clients send one in time
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -51,7 +53,9 @@ class Acceptor:
         self._limit = limit
         self._log = log
         self._ssl = ssl_context
-        self._handshake_timeout = handshake_timeout
+        self._tls_timeouts = {"ssl_handshake_timeout": handshake_timeout, "ssl_shutdown_timeout": _TLS_SHUTDOWN_SECONDS}
+        if sys.version_info < (3, 11) and isinstance(loop, asyncio.BaseEventLoop):
+            del self._tls_timeouts["ssl_shutdown_timeout"]  # not known to asyncio's own loop yet
         self._is_watching = False
         self._is_closed = False
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -120,7 +124,7 @@ class Acceptor:
 
     async def _connect(self, accepted: socket.socket, client: list[Any] | None, server: list[Any] | None) -> None:
         protocol = self._make_protocol(client, server)
-        timeout = {"ssl_handshake_timeout": self._handshake_timeout} if self._ssl is not None else {}
+        timeout = {} if self._ssl is None else self._tls_timeouts
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted, ssl=self._ssl, **timeout)
         except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError

@@ -15,7 +15,7 @@ from typing import Any, Final
 from gunicorn.config import PostRequest, PreRequest
 from gunicorn.glogging import Logger
 
-from uvicorn.protocols.exchange import Exchange
+from uvicorn.protocols.exchange import Exchange, Notice
 
 __all__ = ["Reporter", "RequestHooks"]
 
@@ -69,7 +69,7 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
         "REQUEST_METHOD": request.method,
         "RAW_URI": request.uri,
         "SERVER_PROTOCOL": f"HTTP/{exchange.http_version}",
-        "PATH_INFO": exchange.path,
+        "PATH_INFO": exchange.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
         "QUERY_STRING": request.query,
         "REMOTE_ADDR": str(client[0]) if client else "",
         "REMOTE_PORT": str(client[1]) if client else "",
@@ -125,7 +125,9 @@ class RequestHooks:
         return is_set or log.loglevel <= logging.DEBUG
 
     def before(self, exchange: Exchange) -> None:
-        """Call `pre_request`; what it raises is answered with 500."""
+        """Call `pre_request`; what it raises is answered with 500. A client that has left is no request."""
+        if isinstance(exchange, Notice):
+            return
         self._before(self._worker, RequestView(exchange))
 
     def after(self, exchange: Exchange) -> None:

@@ -44,7 +44,6 @@ __all__ = ["ASGIWorker"]
 
 _TICK_SECONDS: Final = 1.0
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
-_EARLY: Final = 0.9  # of graceful_timeout: so that our report is written before the master's SIGKILL
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
@@ -147,7 +146,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.server.hurry()
         else:
             self.log.info("Worker stopping (pid: %s)", self.pid)
-        await self.server.drain(self.cfg.graceful_timeout * _EARLY)
+        await self.server.drain(drain_seconds(self.cfg.graceful_timeout))
         for listener in self.sockets:
             listener.close()
 
@@ -284,6 +283,15 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             os._exit(exit_code)
 
         self.cfg.set("worker_exit", exit_now)
+
+
+def drain_seconds(graceful_timeout: float) -> float:
+    """Return how long to wait for what is running, in seconds.
+
+    A little less than `graceful_timeout`, so that our report is written and the hooks are called before the
+    master's SIGKILL: a tenth of it or 0.6 s, but never more than half.
+    """
+    return graceful_timeout - min(max(0.1 * graceful_timeout, 0.6), 0.5 * graceful_timeout)
 
 
 def _failing_application(error: SyntaxError) -> SingleConsumer:

@@ -2,16 +2,20 @@
 
 import asyncio
 import functools
+import itertools
 import sys
 import threading
 import time
 
+from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.inbox import BodyChannel, ThreadBodyChannel
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.messages import Message
 
+_pool_numbers = itertools.count()
 PATIENCE_SECONDS = 10.0  # for what must happen; nothing waits that long when all is well
 
 
@@ -103,6 +107,58 @@ class PoolJob:
         assert self.release.wait(PATIENCE_SECONDS)
         if self._action is not None:
             self._action()
+
+
+class Pools:
+    """Make pools, each with a name of its own, and end them."""
+
+    def __init__(self):
+        self.loop = ManualLoop()
+        self.log = RecordingLog()
+        self._made = []
+        self._jobs = []
+
+    def make(self, threads=4, queue_size=100):
+        pool = ConsumerPool(threads, queue_size, self.loop.call_soon, self.log, name=f"pool{next(_pool_numbers)}")
+        self._made.append(pool)
+        return pool
+
+    def blocking(self):
+        job = PoolJob(blocks=True)
+        self._jobs.append(job)
+        return job
+
+    def block(self, pool, count=1):
+        """Have jobs run that do not end until they are released."""
+        jobs = [self.blocking() for _ in range(count)]
+        for job in jobs:
+            assert pool.submit(job)
+            self.loop.turn()
+            until(job.started.is_set)
+        return jobs
+
+    def run(self, pool, *jobs):
+        for job in jobs:
+            assert pool.submit(job)
+        self.loop.turn()
+        for job in jobs:
+            until(lambda job=job: job.runs == 1, "the run of a job")
+
+    def close(self):
+        for job in self._jobs:
+            job.release.set()
+        for pool in self._made:
+            pool.stop()
+            until(lambda pool=pool: not threads_of(pool), "the end of the threads")
+
+
+def threads_of(pool):
+    return [thread for thread in threading.enumerate() if thread.name.startswith(f"{pool._name}-")]
+
+
+def parked(pool):
+    """How many threads of a pool wait for work; nothing public tells when a thread has come to rest."""
+    return len(pool._parked)
 
 
 class RecordingLog:
@@ -216,6 +272,10 @@ class FakeExchange:
         self.writable = True
         self._call_back()
 
+    def catch_up_elsewhere(self):
+        """Call back for another exchange of the connection: ours is still behind."""
+        self._call_back()
+
     def lose(self, is_stopping=False):
         self.is_closed = self.is_lost = True
         self.is_stopping = is_stopping
@@ -225,6 +285,13 @@ class FakeExchange:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter()
+
+
+def make_channel(exchange=None):
+    """Return a reply channel on the running loop, its exchange and its outbox."""
+    exchange = exchange or FakeExchange()
+    outbox = Outbox(asyncio.get_running_loop(), RecordingLog())
+    return ReplyChannel(exchange, outbox), exchange, outbox
 
 
 class FakeSource:
@@ -266,6 +333,7 @@ class Bridge:
         self.pool = ConsumerPool(threads, queue_size, loop.call_soon, self.log)
         self.dispatcher = Dispatcher(self.pool, self.outbox, self.log, queue_timeout, hooks)
         self._released = threading.Event()
+        self._exchanges = []
 
     async def __aenter__(self):
         return self
@@ -278,9 +346,13 @@ class Bridge:
 
     def call(self, consumer, **keys):
         """Dispatch a message to a callable; return its exchange."""
-        exchange = FakeExchange()
+        exchange = self.make_exchange()
+        self._exchanges.append(exchange)
         self.dispatcher.dispatch(Consumer(consumer), Message(channel="http.request", **keys), exchange)
         return exchange
+
+    def make_exchange(self):
+        return FakeExchange()
 
     async def block(self, count):
         """Have threads run consumers that do not end before the test does."""
@@ -299,8 +371,14 @@ class Bridge:
         self._released.set()
 
     async def idle(self):
-        await until_async(lambda: self.dispatcher.is_idle, "the end of all consumers")
+        """Wait until every consumer has ended; make the calls that wait for the loop."""
+        await until_async(lambda: self._has_begun_all() and self.dispatcher.is_idle, "the end of all consumers")
         self.outbox.drain_now()
+
+    def _has_begun_all(self):
+        """Whether no job is still to be called: one that a thread has just taken is in no queue."""
+        jobs = (exchange.job for exchange in self._exchanges if not exchange.is_closed)
+        return all(job is None or job.started_at for job in jobs)
 
 
 def replying(content=b"all"):
@@ -310,3 +388,46 @@ def replying(content=b"all"):
         message["reply_channel"].send({"status": 200, "content": content})
 
     return reply
+
+
+class Reader:
+    """Read a body channel from the test, whichever side it serves."""
+
+    def __init__(self, is_thread, high_water=100):
+        self.source = FakeSource()
+        self.is_thread = is_thread
+        if is_thread:
+            self.outbox = Outbox(asyncio.get_running_loop(), RecordingLog())
+            self.channel = ThreadBodyChannel(self.source, high_water, self.outbox)
+        else:
+            self.channel = BodyChannel(self.source, high_water)
+
+    def feed(self, *chunks, ends=False, error=None):
+        for chunk in chunks:
+            self.channel.feed(chunk)
+        if ends:
+            self.channel.end()
+        if error is not None:
+            self.channel.fail(error)
+
+    async def receive(self):
+        return await self._call(self.channel.receive)
+
+    def start_receive(self):
+        return asyncio.ensure_future(self._call(self.channel.receive))
+
+    async def read(self, limit):
+        return await self._call(self.channel.read, limit)
+
+    async def iterate(self):
+        if self.is_thread:
+            return await in_thread(list, self.channel)
+        return [chunk async for chunk in self.channel]
+
+    async def settle(self):
+        """Have the loop learn what was read."""
+        if self.is_thread:
+            self.outbox.drain_now()
+
+    def _call(self, method, *args):
+        return in_thread(method, *args) if self.is_thread else method(*args)

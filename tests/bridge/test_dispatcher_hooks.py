@@ -7,9 +7,7 @@ import threading
 import pytest
 from bridge_doubles import Bridge, FakeExchange, on_loop, replying, until_async
 
-from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
-from uvicorn.messages import Message
 
 colour = contextvars.ContextVar("colour", default="none")
 
@@ -49,10 +47,8 @@ class HookedBridge(Bridge):
         self.hooks = NotingHooks()
         super().__init__(hooks=self.hooks, **keys)
 
-    def call(self, consumer, **keys):
-        exchange = EndingExchange(self.dispatcher)
-        self.dispatcher.dispatch(Consumer(consumer), Message(channel="http.request", **keys), exchange)
-        return exchange
+    def make_exchange(self):
+        return EndingExchange(self.dispatcher)
 
 
 class EndingExchange(FakeExchange):

@@ -1,14 +1,11 @@
 """The reply channel on the loop, and what holds for both of its faces."""
 
 import asyncio
-import gc
 import threading
 
 import pytest
-from bridge_doubles import FakeExchange, RecordingLog, in_thread, on_loop, until_async
+from bridge_doubles import in_thread, make_channel, on_loop
 
-from uvicorn.bridge.channels import ReplyChannel
-from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ReplyTypeError, ServerStopping
 
 WHOLE = {"status": 200, "content": b"all"}
@@ -17,29 +14,23 @@ CHUNK = {"content": b"b", "more_content": True}
 LAST = {"content": b"c"}
 
 
-def make(**facts):
-    exchange = FakeExchange(**facts)
-    outbox = Outbox(asyncio.get_running_loop(), RecordingLog())
-    return ReplyChannel(exchange, outbox), exchange, outbox
-
-
 @on_loop
 async def test_send_on_the_loop_writes_at_once():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     channel.send(WHOLE)
     assert exchange.contents == [b"all"]
 
 
 @on_loop
 async def test_awaiting_send_is_done_at_once_when_the_client_has_caught_up():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     assert await channel.send(FIRST) is None
     assert exchange.contents == [b"a"]
 
 
 @on_loop
 async def test_awaiting_send_waits_until_the_client_has_caught_up():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     waiting = asyncio.ensure_future(channel.send(FIRST))
     await asyncio.sleep(0)
@@ -51,17 +42,54 @@ async def test_awaiting_send_waits_until_the_client_has_caught_up():
 
 @on_loop
 async def test_awaiting_send_late_is_done_when_the_client_has_caught_up_meanwhile():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     drained = channel.send(FIRST)
     exchange.catch_up()
     assert await drained is None
 
 
+@on_loop
+async def test_awaiting_send_waits_on_when_it_was_another_exchange_that_caught_up():
+    channel, exchange, _ = make_channel()
+    exchange.writable = False
+    waiting = asyncio.ensure_future(channel.send(FIRST))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        exchange.catch_up_elsewhere()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    exchange.catch_up()
+    await waiting
+
+
+@on_loop
+async def test_a_stream_that_awaits_leaves_the_loop_to_others_though_its_client_keeps_up():
+    channel, exchange, _ = make_channel()
+    turns = []
+
+    async def stream():
+        await channel.send(FIRST)
+        for _ in range(10):
+            await channel.send(CHUNK)
+
+    async def other():
+        while not exchange.is_closed:
+            turns.append(len(exchange.replies))
+            await asyncio.sleep(0)
+
+    others = asyncio.ensure_future(other())
+    await stream()
+    channel.send(LAST)
+    await others
+    assert len(turns) > 5
+
+
 @pytest.mark.parametrize(("is_stopping", "error"), [(False, ChannelClosed), (True, ServerStopping)])
 @on_loop
 async def test_loss_ends_the_wait_of_an_awaited_send(is_stopping, error):
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     waiting = asyncio.ensure_future(channel.send(FIRST))
     await asyncio.sleep(0)
@@ -72,7 +100,7 @@ async def test_loss_ends_the_wait_of_an_awaited_send(is_stopping, error):
 
 @on_loop
 async def test_awaiting_send_after_loss_raises():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     drained = channel.send(FIRST)
     exchange.lose()
@@ -82,7 +110,7 @@ async def test_awaiting_send_after_loss_raises():
 
 @on_loop
 async def test_cancelling_the_wait_takes_nothing_back_and_the_stream_goes_on():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     waiting = asyncio.ensure_future(channel.send(FIRST))
     await asyncio.sleep(0)
@@ -95,7 +123,7 @@ async def test_cancelling_the_wait_takes_nothing_back_and_the_stream_goes_on():
 
 @on_loop
 async def test_two_waits_of_one_stream_both_end_when_the_client_has_caught_up():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     waits = [asyncio.ensure_future(channel.send(FIRST)), asyncio.ensure_future(channel.send(CHUNK))]
     await asyncio.sleep(0)
@@ -105,7 +133,7 @@ async def test_two_waits_of_one_stream_both_end_when_the_client_has_caught_up():
 
 @on_loop
 async def test_a_stream_far_ahead_of_its_client_is_refused_and_not_written():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     channel.send(FIRST)
     exchange.flooded = True
     with pytest.raises(ChannelFull):
@@ -115,7 +143,7 @@ async def test_a_stream_far_ahead_of_its_client_is_refused_and_not_written():
 
 @on_loop
 async def test_a_stream_goes_on_after_it_was_refused():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     channel.send(FIRST)
     exchange.flooded = True
     with pytest.raises(ChannelFull):
@@ -127,7 +155,7 @@ async def test_a_stream_goes_on_after_it_was_refused():
 
 @on_loop
 async def test_a_first_reply_is_never_refused_for_a_client_that_is_behind():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.flooded = True
     channel.send(WHOLE)
     assert exchange.contents == [b"all"]
@@ -137,7 +165,7 @@ async def test_a_first_reply_is_never_refused_for_a_client_that_is_behind():
 @pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
 @on_loop
 async def test_send_after_loss_raises_and_writes_nothing(is_stopping, error, is_thread):
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.lose(is_stopping)
     with pytest.raises(error):
         await in_thread(channel.send, WHOLE) if is_thread else channel.send(WHOLE)
@@ -158,7 +186,7 @@ async def test_send_after_loss_raises_and_writes_nothing(is_stopping, error, is_
 @pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
 @on_loop
 async def test_a_bad_reply_raises_in_its_caller_before_anything_is_written(reply, error, is_thread):
-    channel, exchange, outbox = make()
+    channel, exchange, outbox = make_channel()
     with pytest.raises(error):
         await in_thread(channel.send, reply) if is_thread else channel.send(reply)
     assert (exchange.replies, exchange.is_answered, len(outbox)) == ([], False, 0)
@@ -167,7 +195,7 @@ async def test_a_bad_reply_raises_in_its_caller_before_anything_is_written(reply
 @pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
 @on_loop
 async def test_a_good_reply_is_taken_after_a_bad_one(is_thread):
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     with pytest.raises(ReplyError):
         await in_thread(channel.send, {"status": 0}) if is_thread else channel.send({"status": 0})
     channel.send(WHOLE)
@@ -177,7 +205,7 @@ async def test_a_good_reply_is_taken_after_a_bad_one(is_thread):
 @pytest.mark.parametrize("is_thread", [False, True], ids=["loop", "thread"])
 @on_loop
 async def test_sending_past_the_end_of_a_reply_is_the_consumers_mistake(is_thread):
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     channel.send(WHOLE)
     with pytest.raises(ReplyError, match="complete"):
         await in_thread(channel.send, WHOLE) if is_thread else channel.send(WHOLE)
@@ -186,7 +214,7 @@ async def test_sending_past_the_end_of_a_reply_is_the_consumers_mistake(is_threa
 
 @on_loop
 async def test_closed_tells_that_the_reply_is_complete():
-    channel, _, _ = make()
+    channel, _, _ = make_channel()
     channel.send(FIRST)
     assert channel.closed is False
     channel.send(LAST)
@@ -195,7 +223,7 @@ async def test_closed_tells_that_the_reply_is_complete():
 
 @on_loop
 async def test_closed_tells_that_the_client_has_left():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     assert channel.closed is False
     exchange.lose()
     assert channel.closed is True
@@ -203,7 +231,7 @@ async def test_closed_tells_that_the_client_has_left():
 
 @on_loop
 async def test_names_are_unique_and_stay():
-    channels = [make()[0] for _ in range(3)]
+    channels = [make_channel()[0] for _ in range(3)]
     names = [channel.name for channel in channels]
     assert len(set(names)) == 3
     assert [channel.name for channel in channels] == names
@@ -212,7 +240,7 @@ async def test_names_are_unique_and_stay():
 
 @on_loop
 async def test_names_asked_for_by_many_threads_are_one():
-    channel, _, _ = make()
+    channel, _, _ = make_channel()
     barrier = threading.Barrier(8, timeout=10)
 
     def ask():
@@ -224,119 +252,7 @@ async def test_names_asked_for_by_many_threads_are_one():
 
 @on_loop
 async def test_repr_tells_name_and_whether_it_is_closed():
-    channel, _, _ = make()
+    channel, _, _ = make_channel()
     assert repr(channel) == f"<ReplyChannel {channel.name}>"
     channel.send(WHOLE)
     assert repr(channel) == f"<ReplyChannel {channel.name} closed>"
-
-
-# ---- the last reference ----
-
-
-@pytest.mark.parametrize("replies", [[], [FIRST], [FIRST, CHUNK]], ids=["nothing", "first", "chunk"])
-@on_loop
-async def test_letting_go_without_a_complete_reply_is_told_once(replies):
-    channel, exchange, _ = make()
-    for reply in replies:
-        channel.send(reply)
-    del channel
-    await until_async(lambda: exchange.drops, "the report")
-    gc.collect()
-    await asyncio.sleep(0)
-    assert exchange.drops == 1
-
-
-@pytest.mark.parametrize("replies", [[WHOLE], [FIRST, LAST]], ids=["whole", "stream"])
-@on_loop
-async def test_letting_go_after_a_complete_reply_is_not_told(replies):
-    channel, exchange, outbox = make()
-    for reply in replies:
-        channel.send(reply)
-    del channel
-    gc.collect()
-    outbox.drain_now()
-    assert exchange.drops == 0
-
-
-@on_loop
-async def test_nothing_is_told_while_somebody_holds_the_channel():
-    channel, exchange, outbox = make()
-    kept = {"reply_channel": channel}
-    del channel
-    gc.collect()
-    outbox.drain_now()
-    assert exchange.drops == 0
-    kept.clear()
-    outbox.drain_now()
-    assert exchange.drops == 1
-
-
-@on_loop
-async def test_letting_go_in_a_thread_is_told_on_the_loop():
-    channel, exchange, _ = make()
-    holder = [channel]
-    del channel
-    await in_thread(holder.clear)
-    await until_async(lambda: exchange.drops == 1, "the report")
-    assert exchange.thread_ids == {threading.get_ident()}
-
-
-@on_loop
-async def test_a_thread_that_replies_and_lets_go_is_not_reported():
-    channel, exchange, outbox = make()
-    holder = [channel]
-    del channel
-
-    def reply_and_let_go():
-        holder.pop().send(WHOLE)
-
-    await in_thread(reply_and_let_go)
-    outbox.drain_now()
-    assert (exchange.contents, exchange.drops) == ([b"all"], 0)
-
-
-@on_loop
-async def test_what_a_thread_sent_is_written_before_its_letting_go_is_told():
-    channel, exchange, _ = make()
-    holder = [channel]
-    del channel
-    drops_at_reply = []
-    exchange.on_reply = lambda reply: drops_at_reply.append(exchange.drops)
-
-    def reply_in_part():
-        mine = holder.pop()
-        mine.send(FIRST)
-        mine.send(CHUNK)
-
-    await in_thread(reply_in_part)
-    await until_async(lambda: exchange.drops == 1, "the report")
-    assert drops_at_reply == [0, 0]
-
-
-@on_loop
-async def test_a_channel_in_a_cycle_is_reported_when_it_is_collected():
-    channel, exchange, _ = make()
-    message = {"reply_channel": channel}
-    message["content"] = message
-    del channel, message
-    gc.collect()
-    await until_async(lambda: exchange.drops == 1, "the report")
-
-
-@on_loop
-async def test_a_bad_reply_alone_does_not_complete_the_channel():
-    channel, exchange, _ = make()
-    with pytest.raises(ReplyError):
-        channel.send({"status": 1000})
-    del channel
-    await until_async(lambda: exchange.drops == 1, "the report")
-
-
-def test_letting_go_after_the_loop_has_closed_does_no_harm():
-    async def scenario():
-        return make()
-
-    channel, exchange, _ = asyncio.run(scenario())
-    del channel
-    gc.collect()
-    assert exchange.drops == 0

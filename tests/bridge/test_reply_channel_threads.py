@@ -1,24 +1,16 @@
-"""The reply channel in threads: blocking, order, and both faces at once."""
+"""The reply channel in threads: when a sender blocks, and what lets it go."""
 
 import asyncio
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, FakeExchange, RecordingLog, in_thread, on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, FakeExchange, in_thread, make_channel, on_loop, until_async
 
-from uvicorn.bridge.channels import ReplyChannel
-from uvicorn.bridge.outbox import Outbox
-from uvicorn.errors import ChannelClosed, ReplyError, ServerStopping
+from uvicorn.errors import ChannelClosed, ServerStopping
 
 HEAD = {"status": 200, "more_content": True}
 LAST = {"content": b"end"}
 FULL = b"x" * 100  # as much as the write buffer of a FakeExchange
-
-
-def make(exchange=None, **facts):
-    exchange = exchange or FakeExchange(**facts)
-    outbox = Outbox(asyncio.get_running_loop(), RecordingLog())
-    return ReplyChannel(exchange, outbox), exchange, outbox
 
 
 def chunk(content):
@@ -27,7 +19,7 @@ def chunk(content):
 
 @on_loop
 async def test_send_in_a_thread_is_written_on_the_loop():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     await in_thread(channel.send, {"status": 200, "content": b"all"})
     await until_async(lambda: exchange.contents == [b"all"], "the reply")
     assert exchange.thread_ids == {threading.get_ident()}
@@ -35,14 +27,14 @@ async def test_send_in_a_thread_is_written_on_the_loop():
 
 @on_loop
 async def test_what_send_returns_in_a_thread_is_done_already():
-    channel, _, _ = make()
+    channel, _, _ = make_channel()
     drained = await in_thread(channel.send, HEAD)
     assert list(drained.__await__()) == []
 
 
 @on_loop
 async def test_a_complete_reply_never_blocks_its_thread():
-    channel, exchange, outbox = make()
+    channel, exchange, outbox = make_channel()
     exchange.writable = False
     thread = threading.Thread(target=channel.send, args=({"status": 200, "content": 10 * FULL},), daemon=True)
     thread.start()
@@ -55,7 +47,7 @@ async def test_a_complete_reply_never_blocks_its_thread():
 
 @on_loop
 async def test_chunks_up_to_the_mark_do_not_block_though_the_loop_stands_still():
-    channel, exchange, outbox = make()
+    channel, exchange, outbox = make_channel()
 
     def stream():
         channel.send(HEAD)
@@ -73,7 +65,7 @@ async def test_chunks_up_to_the_mark_do_not_block_though_the_loop_stands_still()
 
 @on_loop
 async def test_send_blocks_above_the_mark_until_the_client_has_caught_up():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     sent = []
 
@@ -95,8 +87,24 @@ async def test_send_blocks_above_the_mark_until_the_client_has_caught_up():
 
 
 @on_loop
+async def test_a_sender_blocks_on_when_it_was_another_exchange_that_caught_up():
+    channel, exchange, outbox = make_channel()
+    exchange.writable = False
+    await in_thread(channel.send, HEAD)
+    sending = in_thread(channel.send, chunk(2 * FULL))
+    await until_async(lambda: exchange.is_blocking, "the wait of the sender")
+    outbox.drain_now()
+    for _ in range(3):
+        exchange.catch_up_elsewhere()
+    await asyncio.sleep(0.005)  # a sender that is let go would be seen below
+    assert exchange.is_blocking
+    exchange.catch_up()
+    await sending
+
+
+@on_loop
 async def test_a_sender_blocks_again_each_time_the_client_falls_behind():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
 
     def stream():
@@ -116,7 +124,7 @@ async def test_a_sender_blocks_again_each_time_the_client_falls_behind():
 @pytest.mark.parametrize(("is_stopping", "error"), [(False, ChannelClosed), (True, ServerStopping)])
 @on_loop
 async def test_loss_releases_a_sender_that_blocks(is_stopping, error):
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
 
     def stream():
@@ -134,7 +142,7 @@ async def test_loss_releases_a_sender_that_blocks(is_stopping, error):
 @pytest.mark.parametrize(("is_stopping", "error"), [(False, ChannelClosed), (True, ServerStopping)])
 @on_loop
 async def test_loss_before_the_loop_sees_a_chunk_releases_its_sender(is_stopping, error):
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     started = threading.Event()
 
@@ -152,7 +160,7 @@ async def test_loss_before_the_loop_sees_a_chunk_releases_its_sender(is_stopping
 
 @on_loop
 async def test_loss_releases_all_threads_that_share_a_stream():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     await in_thread(channel.send, HEAD)
     streams = [in_thread(channel.send, chunk(2 * FULL)) for _ in range(5)]
@@ -164,7 +172,7 @@ async def test_loss_releases_all_threads_that_share_a_stream():
 
 @on_loop
 async def test_catching_up_releases_all_threads_that_share_a_stream():
-    channel, exchange, _ = make()
+    channel, exchange, _ = make_channel()
     exchange.writable = False
     await in_thread(channel.send, HEAD)
     streams = [in_thread(channel.send, chunk(2 * FULL)) for _ in range(5)]
@@ -173,118 +181,6 @@ async def test_catching_up_releases_all_threads_that_share_a_stream():
     exchange.catch_up()
     await asyncio.gather(*streams)
     assert exchange.waiting.count(False) == 5
-
-
-@on_loop
-async def test_a_reply_on_the_loop_cannot_overtake_what_a_thread_sent_before_it():
-    channel, exchange, _ = make()
-    thread = threading.Thread(target=channel.send, args=(HEAD | chunk(b"from the thread"),), daemon=True)
-    thread.start()
-    thread.join(PATIENCE_SECONDS)  # on the loop: nothing is delivered meanwhile
-    assert exchange.replies == []
-    channel.send(chunk(b"from the loop"))
-    assert exchange.contents == [b"from the thread", b"from the loop"]
-
-
-@on_loop
-async def test_loop_and_thread_may_take_turns_in_one_stream():
-    channel, exchange, _ = make()
-    channel.send(HEAD)
-    for number in range(10):
-        if number % 2:
-            await in_thread(channel.send, chunk(b"%d" % number))
-        else:
-            channel.send(chunk(b"%d" % number))
-    await in_thread(channel.send, LAST)
-    await until_async(lambda: exchange.is_closed, "the end of the reply")
-    assert b"".join(exchange.contents) == b"0123456789end"
-
-
-@on_loop
-async def test_only_one_of_many_threads_completes_a_reply():
-    channel, exchange, _ = make()
-    barrier = threading.Barrier(10, timeout=PATIENCE_SECONDS)
-
-    def reply():
-        barrier.wait()
-        channel.send({"status": 200, "content": b"all"})
-
-    results = await asyncio.gather(*(in_thread(reply) for _ in range(10)), return_exceptions=True)
-    assert sorted(type(result).__name__ for result in results) == ["NoneType"] + ["ReplyError"] * 9
-    await until_async(lambda: exchange.is_closed, "the reply")
-    assert exchange.contents == [b"all"]
-
-
-@on_loop
-async def test_a_reply_on_the_loop_in_the_middle_of_a_threads_check_is_admitted_once():
-    channel, exchange, outbox = make()
-    inside, release = threading.Event(), threading.Event()
-
-    def headers():
-        inside.set()
-        release.wait(0.2)  # the loop may have to wait for us
-        yield b"x-from", b"thread"
-
-    in_a_thread = in_thread(channel.send, {"status": 200, "headers": headers(), "content": b"thread"})
-    assert inside.wait(PATIENCE_SECONDS)
-    results = []
-    try:
-        channel.send({"status": 200, "content": b"loop"})
-    except ReplyError as error:
-        results.append(error)
-    release.set()
-    try:
-        await in_a_thread
-    except ReplyError as error:
-        results.append(error)
-    outbox.drain_now()
-    assert len(results) == 1
-    assert len(exchange.replies) == 1
-
-
-def senders(channel, count, chunks):
-    barrier = threading.Barrier(count, timeout=PATIENCE_SECONDS)
-
-    def send_all(sender):
-        barrier.wait()
-        for number in range(chunks):
-            channel.send(chunk(b"%d:%d," % (sender, number)))
-
-    return [in_thread(send_all, sender) for sender in range(count)]
-
-
-def order_of_each(exchange):
-    orders = {}
-    for part in b"".join(exchange.contents).split(b",")[:-1]:
-        sender, number = part.split(b":")
-        orders.setdefault(int(sender), []).append(int(number))
-    return orders
-
-
-@on_loop
-async def test_concurrent_senders_keep_the_order_of_each_thread():
-    channel, exchange, _ = make()
-    await in_thread(channel.send, HEAD)
-    await asyncio.gather(*senders(channel, count=20, chunks=50))
-    await until_async(lambda: len(exchange.replies) == 1001, "all chunks")
-    assert order_of_each(exchange) == {sender: list(range(50)) for sender in range(20)}
-
-
-@pytest.mark.slow
-@on_loop
-async def test_concurrent_senders_to_a_slow_client_all_come_to_their_end_in_order():
-    channel, exchange, _ = make()
-    await in_thread(channel.send, HEAD)
-    sending = asyncio.gather(*senders(channel, count=20, chunks=100))
-    while not sending.done():
-        exchange.writable = False
-        await asyncio.sleep(0.0005)
-        exchange.catch_up()
-        await asyncio.sleep(0)
-    await sending
-    exchange.catch_up()
-    await until_async(lambda: len(exchange.replies) == 2001, "all chunks")
-    assert order_of_each(exchange) == {sender: list(range(100)) for sender in range(20)}
 
 
 class SteeredExchange(FakeExchange):
@@ -323,7 +219,7 @@ class SteeredExchange(FakeExchange):
 @on_loop
 async def test_a_thread_that_looks_late_does_not_take_the_wake_up_of_another():
     exchange = SteeredExchange()
-    channel, _, _ = make(exchange)
+    channel, _, _ = make_channel(exchange)
     exchange.writable = False
     await in_thread(channel.send, HEAD)
 

@@ -8,10 +8,8 @@ import threading
 import pytest
 from bridge_doubles import FakeSource, RecordingLog, on_loop, until_async
 
-from uvicorn.bridge.inbox import CollectedBodyChannel
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.spool import Spool, SpoolWriter
-from uvicorn.errors import BodyTooLarge, ChannelClosed
 
 
 class Collector:
@@ -126,6 +124,58 @@ def test_the_file_of_a_body_that_never_ends_is_closed_with_its_spool(directory):
     scenario()
 
 
+@on_loop
+async def test_a_body_that_is_abandoned_has_its_file_closed_behind_the_last_write():
+    async with Collector(None) as collector:
+        file = collector.spool.file = SlowFile()
+        for _ in range(3):
+            collector.spool.feed(b"x" * 101)
+        collector.spool.abandon()
+        for number in range(3):
+            assert not file.closed
+            file.may_write.release()
+            await until_async(lambda number=number: len(file.written) == number + 1, "a write")
+        await until_async(lambda: file.closed, "the end of the file")
+
+
+@pytest.mark.parametrize("chunks", [[b"small"], [b"x" * 150], [b"x" * 150, b"y" * 150, b"z"]])
+def test_an_abandoned_body_is_never_told_to_be_complete_or_broken(directory, chunks):
+    @on_loop
+    async def scenario():
+        async with Collector(os.path.join(directory, "missing")) as collector:
+            for chunk in chunks:
+                collector.spool.feed(chunk)
+            collector.spool.abandon()
+            await until_async(lambda: not collector.spool._unwritten, "all writes")
+            assert collector.done == []
+
+    scenario()
+
+
+def test_a_body_in_memory_is_abandoned_without_a_thread(directory):
+    @on_loop
+    async def scenario():
+        before = threading.active_count()
+        async with Collector(directory) as collector:
+            collector.spool.feed(b"small")
+            collector.spool.abandon()
+            assert threading.active_count() == before
+
+    scenario()
+
+
+@on_loop
+async def test_a_body_may_be_abandoned_after_the_writer_was_stopped():
+    async with Collector(None) as collector:
+        collector.spool.feed(b"x" * 150)
+        await until_async(lambda: not collector.spool._unwritten, "the write")
+        file = collector.spool.file
+        collector.writer.stop()
+        collector.spool.abandon()
+        collector.spool = None
+        await until_async(lambda: gc.collect() or file.closed, "the end of the file")
+
+
 def test_a_directory_that_does_not_exist_is_told_as_an_error(directory):
     @on_loop
     async def scenario():
@@ -185,8 +235,10 @@ class SlowFile:
         self.may_write = threading.Semaphore(0)
         self.written = []
         self.threads = set()
+        self.closed = False
 
     def write(self, block):
+        assert not self.closed
         assert self.may_write.acquire(timeout=10)
         self.threads.add(threading.current_thread().name)
         self.written.append(block)
@@ -195,7 +247,7 @@ class SlowFile:
         pass
 
     def close(self):
-        pass
+        self.closed = True
 
 
 @on_loop
@@ -263,62 +315,3 @@ async def test_two_bodies_at_the_same_time_do_not_mix():
         assert (await one.collect()).read(10_000) == b"1" * 1010
         await until_async(lambda: done, "the end of the other")
         assert other.channel().read(10_000) == b"2" * 1010
-
-
-# ---- reading what was collected ----
-
-
-def open_file(tmp_path, content):
-    file = open(tmp_path / "body", "w+b")  # noqa: SIM115 (the channel closes it)
-    file.write(content)
-    return file
-
-
-def test_a_channel_in_memory_gives_one_last_chunk():
-    channel = CollectedBodyChannel(b"all", None)
-    assert channel.receive() == {"content": b"all", "more_content": False}
-    assert channel.closed is True
-
-
-def test_a_channel_with_a_file_gives_pieces_and_an_end(tmp_path):
-    channel = CollectedBodyChannel(b"", open_file(tmp_path, b"x" * 100_000))
-    chunks = [channel.receive()]
-    while chunks[-1]["more_content"]:
-        chunks.append(channel.receive())
-    assert [len(chunk["content"]) for chunk in chunks] == [65536, 100_000 - 65536, 0]
-
-
-def test_a_channel_is_closed_after_its_last_chunk_and_receive_raises(tmp_path):
-    channel = CollectedBodyChannel(b"", open_file(tmp_path, b"x"))
-    assert channel.closed is False
-    channel.read(10)
-    assert channel.closed is True
-    with pytest.raises(ChannelClosed):
-        channel.receive()
-
-
-@pytest.mark.parametrize("has_file", [False, True])
-def test_iteration_gives_nothing_empty(tmp_path, has_file):
-    channel = CollectedBodyChannel(b"", open_file(tmp_path, b"abc") if has_file else None)
-    assert list(channel) == ([b"abc"] if has_file else [])
-
-
-@pytest.mark.parametrize("has_file", [False, True])
-def test_read_takes_a_body_of_exactly_its_limit(tmp_path, has_file):
-    channel = CollectedBodyChannel(b"", open_file(tmp_path, b"abc")) if has_file else CollectedBodyChannel(b"abc", None)
-    assert channel.read(3) == b"abc"
-
-
-@pytest.mark.parametrize("has_file", [False, True])
-def test_read_raises_past_its_limit(tmp_path, has_file):
-    channel = CollectedBodyChannel(b"", open_file(tmp_path, b"abc")) if has_file else CollectedBodyChannel(b"abc", None)
-    with pytest.raises(BodyTooLarge, match="2 bytes"):
-        channel.read(2)
-
-
-def test_a_disk_that_fails_raises_in_the_reader(tmp_path):
-    file = open_file(tmp_path, b"abc")
-    channel = CollectedBodyChannel(b"", file)
-    file.close()
-    with pytest.raises(ValueError, match="closed file"):
-        channel.receive()

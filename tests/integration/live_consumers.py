@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from urllib.parse import parse_qs
 
-from uvicorn import ChannelClosed, route, streams_body
+from uvicorn import ChannelClosed, Router, route, streams_body
 
 TEXT = [(b"content-type", b"text/plain")]
 JSON = [(b"content-type", b"application/json")]
@@ -371,6 +371,8 @@ routes = [
     single("/state", state),
     route("http.disconnect", disconnected),
 ]
+
+router = Router(routes)  # for where Gunicorn itself loads the application: it wants something callable
 
 # ---- what cannot be served ----
 

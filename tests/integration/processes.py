@@ -68,14 +68,14 @@ class Server:
             try:
                 self._wait_until_ready()
             except BaseException:
-                self.stop()
+                self.kill()
                 raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        self.kill()
 
     # ---- what it says and has ----
 
@@ -153,16 +153,18 @@ class Server:
         return self.process.wait(seconds)
 
     def stop(self):
-        """End the master, and every worker that it left."""
+        """Ask the master to end, and wait for it."""
         self.workers()
+        self.process.terminate()
+        return self.wait()
+
+    def kill(self):
+        """End the master, and every worker of it, at once."""
         if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(8)
-            except subprocess.TimeoutExpired:
-                self.workers()
-                self.process.kill()
-                self.process.wait()
+            self.process.send_signal(signal.SIGSTOP)  # it makes no new worker from here on
+            self.workers()
+            self.process.kill()
+            self.process.wait()
         for pid in self._seen:
             if _is_alive(pid) and b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)

@@ -198,13 +198,22 @@ def test_a_setting_without_effect_is_named_at_start(serve):
     assert "Setting asgi_lifespan has no effect with uvicorn.ASGIWorker" in server.log()
 
 
-def test_gunicorn_check_config_accepts_the_worker(tmp_path):
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("app", ["live_consumers:hello", "live_consumers:router"])
+def test_check_config_accepts_worker_and_application_without_a_word(tmp_path, command, app):
     done = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "--check-config", "-k", "uvicorn.ASGIWorker", "live_consumers:hello"],
+        [sys.executable, *COMMANDS[command], "--check-config", app],
         cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_plain_gunicorn_preloads_a_router(serve):
+    server = serve("--preload", "--threads", "2", command="gunicorn", app="live_consumers:router")
+
+    assert server.get("/sync/describe").json()["thread"].startswith("uvicorn-consumer-")
+    assert server.get("/async/describe").json()["thread"] == "MainThread"
 
 
 def test_preload_loads_the_application_once_for_all_workers(serve):

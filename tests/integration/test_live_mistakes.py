@@ -19,9 +19,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("app", WRONG)
-def test_a_wrong_application_is_one_sentence_and_an_exit_code(serve, command, app):
+@pytest.mark.parametrize(
+    ("app", "command"),
+    [
+        *[(app, "uvicorn") for app in WRONG],
+        *[(app, "gunicorn") for app in WRONG if app.endswith(("module:app", "helo", "not_callable", "two_arguments"))],
+    ],
+)
+def test_a_wrong_application_is_one_sentence_and_an_exit_code(serve, app, command):
     server = serve(app=app, command=command, is_ready=False)
 
     assert server.wait() == 4

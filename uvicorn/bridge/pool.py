@@ -64,6 +64,19 @@ class Slot:
         self.lock.acquire()
 
 
+class _Taking:
+    """Stand in a slot for the job that its drain is about to take: or it would be in nobody's hands for a moment."""
+
+    submitted_at = 0.0
+    is_waiting = False
+
+    def run(self) -> None:
+        """Do nothing: it is never run."""
+
+
+_TAKING: Final = _Taking()
+
+
 class ConsumerPool:
     """Run jobs in at most `threads` threads, with at most `queue_size` waiting.
 
@@ -123,7 +136,7 @@ class ConsumerPool:
         """Yield (thread identifier, job) for each job that runs. Runs on: any thread."""
         for slot in tuple(self._slots):
             job = slot.job
-            if job is not None:
+            if job is not None and job is not _TAKING:
                 yield slot.thread_id, job
 
     def submit(self, job: Job) -> bool:
@@ -191,6 +204,8 @@ class ConsumerPool:
         except IndexError:
             if self._started >= self.threads or not self._start_one():
                 self._is_searching = False
+                if self._queue and self._parked:  # one has parked, and a job has come that relied on us
+                    self._wake_one()
         else:
             slot.lock.release()
 
@@ -225,12 +240,13 @@ class ConsumerPool:
         queue = self._queue
         self._is_searching = False
         while not self._is_stopping:
+            slot.job = _TAKING
             try:
-                job = queue.popleft()
+                slot.job = job = queue.popleft()
             except IndexError:
+                slot.job = None
                 self._park(slot)
                 continue
-            slot.job = job
             if queue:
                 self._wake_one()
             try:

@@ -190,7 +190,7 @@ class Exchange:
         has_body = not self.is_head and status not in BODILESS
         length: int | None = None
         if not more:
-            if status not in BODILESS:
+            if status not in BODILESS and (content or not self.is_head):  # a HEAD may leave out what it does not know
                 length = len(content)
         elif fields.content_length is None and has_body:
             if self.is_http10:

@@ -18,6 +18,7 @@ from uvicorn.messages import Headers, split_absolute_target
 from uvicorn.settings import Limits
 
 __all__ = [
+    "KNOWN_HOSTS",
     "PLAIN",
     "SPECIAL",
     "HeaderPolicy",
@@ -36,6 +37,8 @@ SPECIAL: Final = frozenset(
 
 _VERSIONS: Final = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
 _TOKEN_BYTES: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_HOST: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")  # RFC 3986 section 3.2.2, and a port
+_MOST_HOSTS: Final = 256  # arbitrary: a site has few names
 _OTHER_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _CRLF: Final = b"\r\n"
 
@@ -108,6 +111,8 @@ class HeaderPolicy:
         for name, value in fields:
             if name == b"host":
                 hosts += 1
+                if value not in KNOWN_HOSTS:
+                    _learn_host(value)
             elif name == b"connection":
                 options = [option.strip() for option in value.lower().split(b",")]
                 closes = closes or b"close" in options
@@ -214,6 +219,18 @@ def parser_error(error: httptools.HttpParserError, head: bytes) -> ClientError:
         if found.status == 505:
             return found
     return ClientError(400, str(error) or type(error).__name__)
+
+
+#: Values of Host that were found to be valid.
+KNOWN_HOSTS: Final[set[bytes]] = set()
+
+
+def _learn_host(value: bytes) -> None:
+    """Check a value of Host (RFC 9112 section 3.2)."""
+    if not _HOST.fullmatch(value):
+        raise ClientError(400, f"invalid Host {value[:64]!r}")
+    if len(KNOWN_HOSTS) < _MOST_HOSTS and len(value) < 256:
+        KNOWN_HOSTS.add(value)
 
 
 def _content_length(value: bytes) -> int:

@@ -40,7 +40,16 @@ from uvicorn.protocols.body import RequestBody
 from uvicorn.protocols.encoder import CONTINUE
 from uvicorn.protocols.exchange import Exchange, Notice
 from uvicorn.protocols.flow import BODY, PIPELINE, ReadGate, WriteGate
-from uvicorn.protocols.head import PLAIN, Special, check_sizes, line_error, parser_error, target_of, version_of
+from uvicorn.protocols.head import (
+    KNOWN_HOSTS,
+    PLAIN,
+    Special,
+    check_sizes,
+    line_error,
+    parser_error,
+    target_of,
+    version_of,
+)
 from uvicorn.protocols.intake import ChunkedCutter, HeadBuffer
 from uvicorn.protocols.proxy import read_proxy_header
 from uvicorn.protocols.service import Service
@@ -231,7 +240,10 @@ class HTTPConnection(asyncio.Protocol):
             raise parser_error(error, head) from None
         if len(headers) > service.limits.request_fields:
             raise ClientError(431, f"{len(headers)} header fields")
-        special = PLAIN if len(specials) == 1 and specials[0][0] == b"host" else self._policy.apply(specials, version)
+        if len(specials) == 1 and specials[0][0] == b"host" and specials[0][1] in KNOWN_HOSTS:
+            special = PLAIN
+        else:
+            special = self._policy.apply(specials, version)
         if b"_" in head:
             headers, special = self._policy.map_names(headers, special)
         name = parser.get_method()

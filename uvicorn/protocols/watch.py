@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionWatch"]
 
 _LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
+_TICK_SECONDS: Final = 1.0  # how exact `active_at` is: a reply is never cut early
 _PROBE_SECONDS: Final = 0.05  # arbitrary: a round trip to most clients
 
 
@@ -132,7 +133,7 @@ class ConnectionWatch:
                 or (awaits_client and not exchange.is_request_complete)
             ):
                 exchange.active_at = now
-            elif not exchange.is_closed and now - exchange.active_at > timeout:
+            elif not exchange.is_closed and now - exchange.active_at > timeout + _TICK_SECONDS:
                 connection.service.log.warning(
                     "%s was silent for %g seconds (reply_timeout): %s %s",
                     exchange.consumer_name, timeout, exchange.method, exchange.shown_target,

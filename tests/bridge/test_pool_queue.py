@@ -1,0 +1,166 @@
+"""The queue in front of the pool: its bounds, jobs that are taken back, and races."""
+
+import time
+
+import pytest
+from bridge_doubles import PoolJob, Pools, parked, threads_of, until
+
+
+@pytest.fixture
+def pools():
+    pools = Pools()
+    yield pools
+    pools.close()
+
+
+def test_a_full_queue_rejects_when_all_threads_are_busy(pools):
+    pool = pools.make(threads=2, queue_size=1)
+    pools.block(pool, 2)
+    queued, refused = pools.blocking(), pools.blocking()
+    assert pool.submit(queued) is True
+    assert pool.submit(refused) is False
+    assert (pool.queued, pool.rejected) == (1, 1)
+
+
+def test_a_rejected_job_never_runs(pools):
+    pool = pools.make(threads=1, queue_size=0)
+    (job,) = pools.block(pool)
+    refused = PoolJob()
+    pool.submit(refused)
+    job.release.set()
+    pools.loop.turn()
+    until(lambda: parked(pool) == 1)
+    assert refused.runs == 0
+
+
+def test_a_burst_fills_idle_threads_before_it_fills_the_queue(pools):
+    pool = pools.make(threads=2, queue_size=3)
+    assert [pool.submit(pools.blocking()) for _ in range(7)] == [True] * 5 + [False] * 2
+
+
+def test_a_queue_of_none_takes_as_many_jobs_as_there_are_threads(pools):
+    pool = pools.make(threads=2, queue_size=0)
+    assert [pool.submit(pools.blocking()) for _ in range(3)] == [True, True, False]
+
+
+def test_a_queue_of_none_takes_a_job_again_when_a_thread_is_free(pools):
+    pool = pools.make(threads=1, queue_size=0)
+    (job,) = pools.block(pool)
+    assert pool.submit(PoolJob()) is False
+    job.release.set()
+    until(lambda: pool.busy == 0)
+    assert pool.submit(PoolJob()) is True
+
+
+def test_what_was_admitted_before_is_taken_beyond_the_size_of_the_queue(pools):
+    pool = pools.make(threads=1, queue_size=0)
+    (job,) = pools.block(pool)
+    rest = PoolJob()
+    pool.submit_beyond(rest)
+    pools.loop.turn()
+    job.release.set()
+    until(lambda: rest.runs == 1)
+    assert pool.rejected == 0
+
+
+def test_a_job_that_is_cancelled_in_the_queue_never_runs(pools):
+    pool = pools.make(threads=1)
+    (job,) = pools.block(pool)
+    cancelled, other = PoolJob(), PoolJob()
+    pool.submit(cancelled)
+    pool.submit(other)
+    assert pool.cancel(cancelled) is True
+    job.release.set()
+    until(lambda: other.runs == 1)
+    assert cancelled.runs == 0
+
+
+def test_a_job_that_runs_cannot_be_cancelled(pools):
+    pool = pools.make()
+    (job,) = pools.block(pool)
+    assert pool.cancel(job) is False
+    assert pool.busy == 1
+
+
+def test_a_job_can_be_cancelled_once(pools):
+    pool = pools.make()
+    job = PoolJob()
+    pool.submit(job)
+    assert (pool.cancel(job), pool.cancel(job)) == (True, False)
+
+
+def test_a_turn_whose_jobs_were_all_cancelled_starts_no_thread(pools):
+    pool = pools.make()
+    job = PoolJob()
+    pool.submit(job)
+    pool.cancel(job)
+    pools.loop.turn()
+    assert threads_of(pool) == []
+
+
+def test_expiring_takes_back_what_waited_too_long_and_nothing_else(pools):
+    pool = pools.make(threads=1)
+    (running,) = pools.block(pool)
+    old = [PoolJob(), PoolJob()]
+    fresh = PoolJob()
+    for number, job in enumerate([*old, fresh]):
+        job.submitted_at = float(number)
+        pool.submit(job)
+    assert pool.expire(before=1.0) == old
+    assert pool.queued == 1
+    running.release.set()
+    until(lambda: fresh.runs == 1)
+    assert [job.runs for job in old] == [0, 0]
+
+
+def test_expiring_an_empty_queue_gives_nothing(pools):
+    assert pools.make().expire(before=time.monotonic()) == []
+
+
+def test_a_job_that_expiring_puts_back_is_run_though_all_threads_parked_meanwhile(pools):
+    pool = pools.make(threads=1)
+    pools.run(pool, PoolJob())
+    until(lambda: parked(pool) == 1)
+    fresh = PoolJob()
+    pool.submit(fresh)
+    pools.loop.calls.clear()  # its wake-up found an empty queue, say
+    pool._is_wake_due = False
+    assert pool.expire(before=0.0) == []
+    pools.loop.turn()
+    until(lambda: fresh.runs == 1, "the run of the job that was put back")
+
+
+@pytest.mark.slow
+def test_a_thousand_turns_lose_no_job(pools):
+    pool = pools.make(threads=8, queue_size=1_000_000)
+    done = []
+    submitted = 0
+    for turn in range(1000):
+        for number in range(turn % 7 + 1):
+            submitted += 1
+            pool.submit(PoolJob(action=lambda: done.append(None)))
+            if number == 3:
+                assert pool.expire(before=0.0) == []
+        pools.loop.turn()
+        if turn % 5 == 0:
+            pools.loop.turn()  # a wake-up that expire asked for
+            until(lambda: len(done) == submitted, "the run of every job of a turn")  # noqa: B023
+    pools.loop.turn()
+    until(lambda: len(done) == submitted, "the run of every job")
+    assert pool.queued == 0
+
+
+@pytest.mark.slow
+def test_a_thousand_cancels_race_with_threads_and_each_job_is_run_or_taken_back(pools):
+    pool = pools.make(threads=4, queue_size=1_000_000)
+    cancelled, kept = [], []
+    for _ in range(1000):
+        jobs = [PoolJob() for _ in range(4)]
+        for job in jobs:
+            pool.submit(job)
+        pools.loop.turn()
+        for job in reversed(jobs):
+            (cancelled if pool.cancel(job) else kept).append(job)
+    until(lambda: all(job.runs == 1 for job in kept), "the run of every job that was not taken back")
+    until(lambda: pool.busy == 0)
+    assert not any(job.runs for job in cancelled)
