@@ -25,17 +25,15 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-THREADS = 40
+RELEASED = "bin/uvicorn --loop uvloop --http httptools --no-access-log --port {port}"
+GUNICORN = "bin/{} --no-control-socket --threads 40 -b 127.0.0.1:{{port}}"
 
 # name -> (which environment, command; {port} is filled in)
 SERVERS = {
-    "asynchronous": ("ours", "bin/uvicorn --no-control-socket --threads {threads} -b 127.0.0.1:{port} pages:asynchronous"),
-    "synchronous": ("ours", "bin/uvicorn --no-control-socket --threads {threads} -b 127.0.0.1:{port} pages:synchronous"),
-    "released uvicorn": ("peers", "bin/uvicorn --loop uvloop --http httptools --no-access-log --port {port} pages:asgi"),
-    "gunicorn gthread": (
-        "peers",
-        "bin/gunicorn --no-control-socket -k gthread --threads {threads} -b 127.0.0.1:{port} pages:wsgi",
-    ),
+    "asynchronous": ("ours", f"{GUNICORN.format('uvicorn')} pages:asynchronous"),
+    "synchronous": ("ours", f"{GUNICORN.format('uvicorn')} pages:synchronous"),
+    "released uvicorn": ("peers", f"{RELEASED} pages:asgi"),
+    "gunicorn gthread": ("peers", f"{GUNICORN.format('gunicorn')} -k gthread pages:wsgi"),
 }
 RATIOS = (("asynchronous", "released uvicorn"), ("synchronous", "gunicorn gthread"), ("synchronous", "asynchronous"))
 
@@ -55,7 +53,8 @@ def main() -> None:
         for _ in range(options.rounds):
             for name, port in ports.items():
                 results[name].append(measure(port, options))
-    print(f"{sys.version.split()[0]}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s")
+    python = sys.version.split()[0]
+    print(f"Python {python}, {options.connections} connections, {options.rounds} rounds of {options.seconds} s")
     for name, rates in results.items():
         print(f"{name:18} {statistics.median(rates):9.0f} requests/s  ({min(rates):.0f} to {max(rates):.0f})")
     for ours, theirs in RATIOS:
@@ -75,7 +74,7 @@ def start(stack: contextlib.ExitStack, environment: Path, command: str) -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    words = command.format(port=port, threads=THREADS).split()
+    words = command.format(port=port).split()
     server = subprocess.Popen(
         ["taskset", "-c", "0", str(environment / words[0]), *words[1:], "--log-level", "warning"], cwd=HERE
     )

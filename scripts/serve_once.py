@@ -21,9 +21,9 @@ def main() -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        options = ["--no-control-socket", "-b", f"127.0.0.1:{port}"]
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--no-control-socket", "-b", f"127.0.0.1:{port}", f"examples.hello:{consumer}"],
-            stderr=subprocess.PIPE,
+            [sys.executable, "-m", "uvicorn", *options, f"examples.hello:{consumer}"], stderr=subprocess.PIPE
         )
         try:
             answer = _ask(port)

@@ -17,7 +17,6 @@ import time
 from typing import Final
 
 from uvicorn.bridge.stacks import describe
-from uvicorn.errors import ServerStopping
 from uvicorn.listener import Acceptor
 from uvicorn.protocols.service import Service
 
@@ -83,11 +82,6 @@ class Server:
         service = self.service
         service.begin_stopping()
         for connection in tuple(service.connections):
-            if connection.body is not None:
-                connection.body.fail(ServerStopping("the worker is stopping"))
-            for exchange in reversed(tuple(connection.pipeline)):  # the first one's end closes the connection
-                exchange.lose(is_stopping=True)
-            connection.gate.open()
             connection.abort()
         service.dispatcher.cancel_tasks()
 
@@ -106,6 +100,6 @@ class Server:
                 exchange.method, exchange.shown_target, exchange.consumer_name,
                 service.loop.time() - exchange.started_at, describe(runner),
             )  # fmt: skip
-        unanswered = sum(len(connection.pipeline) for connection in service.connections)
+        unanswered = sum(len(connection.pipeline.exchanges) for connection in service.connections)
         if unanswered:
             service.log.warning("Closing connections with %d requests unanswered", unanswered)

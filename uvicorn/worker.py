@@ -255,7 +255,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             return "The worker was starting."
         lines = []
         for connection in tuple(self.server.service.connections):
-            for exchange in tuple(connection.pipeline):
+            for exchange in tuple(connection.pipeline.exchanges):
                 side = "loop" if exchange.job is None else "pool"
                 age = self._loop.time() - exchange.started_at
                 lines.append(

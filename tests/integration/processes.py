@@ -134,11 +134,10 @@ class Server:
         """Return a connection for raw bytes."""
         return Raw(address or self.address, receive_buffer)
 
-    def curl(self, *words):
+    def curl(self, *words, stdin=b""):
         """Run curl; return its standard output."""
-        done = subprocess.run(
-            ["curl", "-sS", "--noproxy", "*", "--max-time", "20", *words], capture_output=True, timeout=30, check=False
-        )
+        words = ["curl", "-sS", "--noproxy", "*", "--max-time", "20", *words]
+        done = subprocess.run(words, input=stdin, capture_output=True, timeout=30, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 

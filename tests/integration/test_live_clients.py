@@ -227,3 +227,15 @@ def test_a_request_that_comes_byte_by_byte_is_one_request(server):
 
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert answer.endswith(b"\r\n\r\nhello")
+
+
+def test_curl_that_offers_http_2_is_served_http_1_1(server):
+    answer = server.curl("--http2", "-w", " %{http_version}", f"{server.url}/sync/hello")
+
+    assert answer == b"hello from a thread 1.1"
+
+
+def test_curl_uploads_what_it_reads_from_a_pipe(server):
+    answer = server.curl("-T", "-", f"{server.url}/async/echo", stdin=b"piped " * 50_000)
+
+    assert answer == b"piped " * 50_000

@@ -57,7 +57,7 @@ def test_an_error_in_the_application_keeps_its_traceback(serve, tmp_path, comman
     server = serve("--pythonpath", str(tmp_path), app="broken_application:app", command=command, is_ready=False)
 
     assert server.wait() == 3
-    assert "broken_application.py\", line 3" in server.log()
+    assert 'broken_application.py", line 3' in server.log()
     assert "JSONDecodeError" in server.log()
 
 
@@ -66,7 +66,7 @@ def test_a_missing_dependency_of_the_application_is_not_called_a_wrong_name(serv
     server = serve("--pythonpath", str(tmp_path), app="needing_application:app", is_ready=False)
 
     assert server.wait() == 3
-    assert "needing_application.py\", line 1" in server.log()
+    assert 'needing_application.py", line 1' in server.log()
     assert "No module named 'a_missing_dependency'" in server.log()
 
 

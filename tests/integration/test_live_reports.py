@@ -7,7 +7,7 @@ import socket
 import pytest
 from processes import COMMANDS, eventually
 
-HOOKS = '''
+HOOKS = """
 import json, threading
 
 def told(name, **more):
@@ -32,7 +32,7 @@ def worker_abort(worker): told("worker_abort", pid=worker.pid)
 def worker_exit(server, worker): told("worker_exit", pid=worker.pid)
 def child_exit(server, worker): told("child_exit")
 def on_exit(server): told("on_exit")
-'''
+"""
 
 
 def told(server, hook=None):

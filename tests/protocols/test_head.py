@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import httptools
 import pytest
 
 from uvicorn.errors import ClientError
@@ -14,9 +13,7 @@ from uvicorn.protocols.head import (
     Special,
     check_sizes,
     line_error,
-    parser_error,
     target_of,
-    version_of,
 )
 from uvicorn.settings import Limits
 
@@ -138,21 +135,6 @@ def test_a_policy_is_read_from_gunicorns_settings():
 
 
 @pytest.mark.parametrize(
-    ("line", "version"),
-    [
-        (b"GET / HTTP/1.1", "1.1"),
-        (b"GET / HTTP/1.0", "1.0"),
-        (b"GET / HTTP/2.0", ""),
-        (b"GET /", ""),
-        (b"", ""),
-        (b"GET /HTTP/1.1", ""),
-    ],
-)
-def test_the_version_is_at_the_end_of_the_line(line, version):
-    assert version_of(line + b"\r\n\r\n", len(line)) == version
-
-
-@pytest.mark.parametrize(
     ("head", "status"),
     [
         (b"GET / HTTP/0.9\r\n\r\n", 505),
@@ -168,27 +150,6 @@ def test_the_version_is_at_the_end_of_the_line(line, version):
 )
 def test_a_wrong_line_is_400_unless_its_version_is_not_served(head, status):
     assert line_error(head).status == status
-
-
-@pytest.mark.parametrize(
-    ("error", "head", "status"),
-    [
-        (httptools.HttpParserInvalidMethodError, b"BREW / HTTP/1.1\r\n\r\n", 501),
-        (httptools.HttpParserInvalidMethodError, b"get / HTTP/1.1\r\n\r\n", 501),
-        (httptools.HttpParserInvalidMethodError, b"GE(T / HTTP/1.1\r\n\r\n", 400),
-        (httptools.HttpParserInvalidMethodError, b" / HTTP/1.1\r\n\r\n", 400),
-        (httptools.HttpParserError, b"GET / HTTP/3.0\r\n\r\n", 505),
-        (httptools.HttpParserError, b"GET / HTTP/1.1\r\n\r\n", 400),
-        (httptools.HttpParserError, b"", 400),
-    ],
-)
-def test_what_the_parser_finds_becomes_a_status(error, head, status):
-    assert parser_error(error("found"), head).status == status
-
-
-def test_the_parsers_words_are_the_reason():
-    assert parser_error(httptools.HttpParserError("Invalid header token"), b"").reason == "Invalid header token"
-    assert parser_error(httptools.HttpParserError(), b"").reason == "HttpParserError"
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ def test_an_exchange_shows_its_request_and_its_state(make_site):
     site = make_site(kept)
     client = site.connect()
     client.send(b"GET /%20 HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
-    first, second = client.connection.pipeline
+    first, second = client.connection.pipeline.exchanges
     assert repr(first) == "<Exchange GET /%20 clients.Kept() waiting>"
     kept.reply(0, status=200, more_content=True)
     assert repr(first) == "<Exchange GET /%20 clients.Kept() 200>"

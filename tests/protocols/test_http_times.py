@@ -204,7 +204,7 @@ def test_a_silent_consumer_gets_cut_with_504(make_site):
     site = make_site(consumer, reply_timeout=300)
     client = site.connect()
     client.send(GET)
-    site.pass_time(300)
+    site.pass_time(301)
     assert client.responses() == []
     site.pass_time(2)
     (response,) = client.responses()
@@ -219,7 +219,7 @@ def test_two_silent_consumers_of_one_connection_are_both_cut(make_site):
     site = make_site(kept, reply_timeout=300)
     client = site.connect()
     client.send(GET + GET)
-    site.pass_time(301)
+    site.pass_time(302)
     assert client.statuses() == [504]
     assert client.is_closed
     assert [message.reply_channel.closed for message in kept.messages] == [True, True]
@@ -236,7 +236,7 @@ def test_a_stream_that_falls_silent_is_broken_off(make_site):
     kept.reply(0, content=b"b", more_content=True)
     site.pass_time(299)
     assert not client.is_closed
-    site.pass_time(2)
+    site.pass_time(3)
     assert client.is_closed
     (response,) = client.responses()
     assert (response.body, response.is_complete) == (b"ab", False)

@@ -41,7 +41,10 @@ class SpoolWriter:
 
     def close(self, spool: Spool) -> None:
         """Close the spool's file, behind what is being written."""
-        self._executor.submit(spool.close)
+        try:
+            self._executor.submit(spool.close)
+        except RuntimeError:  # stopped: nothing is being written any more
+            spool.close()
 
     def stop(self) -> None:
         """Let the thread end when it has written what it has."""

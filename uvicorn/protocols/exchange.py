@@ -9,53 +9,30 @@ complete; *closed* when it takes no reply any more, because the response is comp
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from uvicorn.errors import ChannelClosed, ReadTimeout
 from uvicorn.messages import Headers
 from uvicorn.protocols.encoder import LAST_CHUNK, chunk, error_page
-from uvicorn.protocols.flow import WriteGate
 from uvicorn.protocols.reply import BODILESS, NO_FIELDS, Fields, Reply
 
 if TYPE_CHECKING:
     from uvicorn.bridge.consumer import Consumer
     from uvicorn.bridge.dispatcher import ConsumerJob
-    from uvicorn.protocols.service import Service
+    from uvicorn.protocols.pipeline import Pipeline
 
-__all__ = ["Exchange", "Line", "Notice"]
+__all__ = ["Exchange", "Notice"]
 
 _FLOOD_FACTOR: Final = 256  # x write_buffer; arbitrary: 16 MiB, where an unawaited stream is refused
 _JOIN_BYTES: Final = 16384  # arbitrary: a body above this is written by itself instead of copied
-
-
-class Line(Protocol):
-    """What an exchange needs of its connection."""
-
-    service: Service
-    gate: WriteGate
-    is_lost: bool
-
-    is_ending: bool
-    pipeline: deque[Exchange]
-    transport: asyncio.Transport
-
-    def is_first(self, exchange: Exchange) -> bool: ...
-    def may_persist(self, exchange: Exchange) -> bool: ...
-    def take_no_more(self) -> None: ...
-    def write(self, data: bytes) -> None: ...
-    def abort(self) -> None: ...
-    def buffered_bytes(self) -> int: ...
-    def addresses(self) -> tuple[list[str | int] | None, list[str | int] | None]: ...
-    def response_ended(self, exchange: Exchange) -> None: ...
 
 
 class Exchange:
     """Hold one request's facts and write its response.
 
     Args:
-        line: the connection.
+        line: the pipeline of its connection.
         persists: the client wants the connection kept (RFC 9112 section 9.3).
         is_http10: the request came with HTTP/1.0.
     """
@@ -69,7 +46,7 @@ class Exchange:
 
     def __init__(
         self,
-        line: Line,
+        line: Pipeline,
         method: str,
         target: bytes,
         path: str,
@@ -148,7 +125,7 @@ class Exchange:
                 and status not in BODILESS
                 and len(content) <= _JOIN_BYTES
                 and not line.is_ending
-                and line.pipeline[0] is self
+                and line.exchanges[0] is self
             ):
                 # The shortest way, and the most frequent one: a complete response on a connection that is kept.
                 self.status = status

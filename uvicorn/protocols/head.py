@@ -1,7 +1,7 @@
 """What a server must check in the head of a request before anybody sees it. Pure functions.
 
-httptools (llhttp, no lenient mode on) checks the grammar; it has no limits, and lets some things
-pass that RFC 9110 and 9112 forbid. Here is the rest: sizes, the request line, Host,
+httptools (llhttp, no lenient mode on) checks the grammar, in `parser.py`; it has no limits, and lets some
+things pass that RFC 9110 and 9112 forbid. Here is the rest: sizes, the request line, Host, Connection,
 Transfer-Encoding, Expect, and the header policies of Gunicorn.
 """
 
@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
-
-import httptools
 
 from uvicorn.errors import ClientError
 from uvicorn.messages import Headers, split_absolute_target
@@ -25,9 +23,7 @@ __all__ = [
     "Special",
     "check_sizes",
     "line_error",
-    "parser_error",
     "target_of",
-    "version_of",
 ]
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
@@ -35,11 +31,9 @@ SPECIAL: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"}
 )
 
-_VERSIONS: Final = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
-_TOKEN_BYTES: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _HOST: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")  # RFC 3986 section 3.2.2, and a port
 _MOST_HOSTS: Final = 256  # arbitrary: a site has few names
-_OTHER_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _CRLF: Final = b"\r\n"
 
 
@@ -112,7 +106,7 @@ class HeaderPolicy:
             if name == b"host":
                 hosts += 1
                 if value not in KNOWN_HOSTS:
-                    _learn_host(value)
+                    _learn_host(value.strip(b" \t"))
             elif name == b"connection":
                 options = [option.strip() for option in value.lower().split(b",")]
                 closes = closes or b"close" in options
@@ -158,14 +152,6 @@ class HeaderPolicy:
         return scheme
 
 
-def version_of(head: bytes, end: int) -> str:
-    """Return the HTTP version of the request line that ends at `end`: "1.1" or "1.0", or "" for another end.
-
-    Spec: RFC 9112 section 3.
-    """
-    return _VERSIONS.get(head[end - 9 : end], "")
-
-
 def line_error(head: bytes) -> ClientError:
     """Say what is wrong with a request line: 505 for a version that is not served, else 400.
 
@@ -173,7 +159,7 @@ def line_error(head: bytes) -> ClientError:
     """
     line = head.partition(_CRLF)[0]
     tail = line.rpartition(b" ")[2]
-    if _OTHER_VERSION.fullmatch(tail) and b" " + tail not in _VERSIONS:
+    if _VERSION.fullmatch(tail) and tail not in (b"HTTP/1.0", b"HTTP/1.1"):
         return ClientError(505, f"unsupported version {tail!r}")
     return ClientError(400, f"invalid request line {line[:64]!r}")
 
@@ -206,19 +192,6 @@ def target_of(target: bytes, method: str, headers: Headers) -> bytes:
         if field[0] == b"host":
             field[1] = authority
     return origin
-
-
-def parser_error(error: httptools.HttpParserError, head: bytes) -> ClientError:
-    """Say what httptools found: 400, 501 for an unknown method, 505 for an unknown version."""
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        method = head.partition(b" ")[0]
-        if method and _TOKEN_BYTES.issuperset(method):
-            return ClientError(501, f"unknown method {method[:40]!r}")
-    if head:
-        found = line_error(head)
-        if found.status == 505:
-            return found
-    return ClientError(400, str(error) or type(error).__name__)
 
 
 #: Values of Host that were found to be valid.

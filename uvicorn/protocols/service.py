@@ -99,7 +99,7 @@ class Service:
         """Have each response from here on say that it is the connection's last."""
         self.is_stopping = True
         for connection in self.connections:
-            connection.is_ending = True
+            connection.pipeline.is_ending = True
 
     def shown_error(self, error: BaseException) -> str:
         """Return what a 500 response shows of an error: nothing, but in development."""

@@ -73,7 +73,7 @@ class ConnectionWatch:
         connection = self._connection
         limits = connection.service.limits
         if self._is_stalled(now, limits.write_timeout) or (self._linger_until and now > self._linger_until):
-            connection.abort()
+            connection.pipeline.abort()
             return
         if connection.body is not None:
             self._check_body(now, limits.body_timeout)
@@ -81,18 +81,18 @@ class ConnectionWatch:
             if limits.header_timeout and now - self.head_since > limits.header_timeout:
                 self.head_since = 0.0
                 connection.refuse(ClientError(408, "the head of the request took too long"))
-        elif not connection.pipeline and not self._linger_until:
+        elif not connection.pipeline.exchanges and not self._linger_until:
             self._check_idle(now)
-        if connection.pipeline:
+        if connection.pipeline.exchanges:
             self._check_replies(now, limits.reply_timeout)
-            if connection.is_half_closed:
+            if connection.pipeline.is_half_closed:
                 self._check_peer()
 
     def half_closed(self) -> bool:
         """Learn of a FIN while answers are due; return whether to keep the connection."""
         if self._is_peer_gone():
             return False
-        if any(exchange.job is not None and not exchange.job.started_at for exchange in self._connection.pipeline):
+        if any(_is_queued(exchange) for exchange in self._connection.pipeline.exchanges):
             self._probe()
         return True
 
@@ -125,7 +125,7 @@ class ConnectionWatch:
         body = connection.body
         # Who takes the body as it comes is waiting for the client: that is for body_timeout to watch.
         awaits_client = body is not None and body.is_wanted and not connection.read_gate.reasons
-        for exchange in tuple(connection.pipeline):
+        for exchange in tuple(connection.pipeline.exchanges):
             if (
                 not exchange.is_writable()
                 or _is_queued(exchange)
@@ -153,26 +153,26 @@ class ConnectionWatch:
 
     def _check_peer(self) -> None:
         if self._is_peer_gone():
-            self._connection.abort()
+            self._connection.pipeline.abort()
         elif not self._is_probed:
             self._probe()
 
     def _probe(self) -> None:
         connection = self._connection
-        first = connection.pipeline[0]
+        first = connection.pipeline.exchanges[0]
         if first.status or first.is_http10:
             return
         self._is_probed = True
-        connection.write(CONTINUE)
+        connection.pipeline.write(CONTINUE)
         connection.service.loop.call_later(_PROBE_SECONDS, self._look_again)
 
     def _look_again(self) -> None:
         if self._is_peer_gone():
-            self._connection.abort()
+            self._connection.pipeline.abort()
 
     def _is_peer_gone(self) -> bool:
         connection = self._connection
-        if connection.is_lost or connection.transport.is_closing():
+        if connection.pipeline.is_lost or connection.transport.is_closing():
             return False
         socket = connection.transport.get_extra_info("socket")
         poll = select.poll()
