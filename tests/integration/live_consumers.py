@@ -6,44 +6,20 @@ lets a consumer go on that waits in `hold`.
 """
 
 import asyncio
-import contextlib
 import functools
 import gc
 import hashlib
-import json
 import os
 import threading
 import time
 from collections import Counter
-from urllib.parse import parse_qs
+
+import odd_consumers as odd
+from consumer_state import PIECE, TEXT, as_json, calls, gate, holding, query_of, whole
 
 from uvicorn import ChannelClosed, Router, route, streams_body
 
-TEXT = [(b"content-type", b"text/plain")]
-JSON = [(b"content-type", b"application/json")]
-PIECE = bytes(range(256)) * 256  # 64 KiB
 TOLD = ("http_version", "method", "scheme", "path", "root_path", "client", "server")
-
-calls = Counter()  # name -> how often; each name is written by one thread at a time
-holding = Counter()  # name -> how many wait in hold() just now
-gates = {}  # name -> threading.Event; made by whoever asks first
-kept = []  # reply channels that nobody will answer
-
-
-def query_of(message):
-    return {name: values[0] for name, values in parse_qs(message["query_string"].decode()).items()}
-
-
-def gate(name):
-    return gates.setdefault(name, threading.Event())
-
-
-def whole(content, headers=TEXT, status=200):
-    return {"status": status, "headers": headers, "content": content}
-
-
-def as_json(value):
-    return whole(json.dumps(value).encode(), JSON)
 
 
 # ---- hello, and what the consumer was given ----
@@ -230,79 +206,6 @@ async def never_return_async(message):
         holding["stuck task"] -= 1
 
 
-# ---- failing ones ----
-
-
-def fail(message):
-    raise RuntimeError("failed in a thread")
-
-
-async def fail_async(message):
-    raise RuntimeError("failed on the loop")
-
-
-def fail_late(message):
-    message["reply_channel"].send({"status": 200, "content": b"half", "more_content": True})
-    raise RuntimeError("failed late in a thread")
-
-
-async def fail_late_async(message):
-    message["reply_channel"].send({"status": 200, "content": b"half", "more_content": True})
-    raise RuntimeError("failed late on the loop")
-
-
-def bad_reply(message):
-    message["reply_channel"].send({"status": 200, "content": "text"})
-
-
-async def bad_reply_async(message):
-    message["reply_channel"].send({"status": 200, "content": "text"})
-
-
-def drop(message):
-    """Return without a reply."""
-
-
-async def drop_async(message):
-    pass
-
-
-def give_coroutine(message):
-    return hello_async(message)
-
-
-# ---- keeping the channel ----
-
-
-def reply_unless_closed(reply_channel, content):
-    with contextlib.suppress(ChannelClosed):
-        reply_channel.send(whole(content))
-
-
-def later(message):
-    """Return at once; another thread replies."""
-    words = message["reply_channel"], b"later, from another thread"
-    timer = threading.Timer(0.05, reply_unless_closed, words)
-    timer.daemon = True
-    timer.start()
-
-
-async def later_async(message):
-    words = message["reply_channel"], b"later, from the loop"
-    asyncio.get_running_loop().call_later(0.05, reply_unless_closed, *words)
-
-
-async def keep(message):
-    """Keep the channel and never reply."""
-    kept.append(message["reply_channel"])
-
-
-async def forget(message):
-    """Let go of the channels that keep() keeps."""
-    kept.clear()
-    message["reply_channel"].send(whole(b"forgotten"))
-
-
 # ---- small things ----
 
 
@@ -355,17 +258,17 @@ routes = [
     *pair("slow", slow, slow_async),
     *pair("hold", hold, hold_async),
     *pair("never-return", never_return, never_return_async),
-    *pair("fail", fail, fail_async),
-    *pair("fail-late", fail_late, fail_late_async),
-    *pair("bad-reply", bad_reply, bad_reply_async),
-    *pair("drop", drop, drop_async),
-    *pair("later", later, later_async),
+    *pair("fail", odd.fail, odd.fail_async),
+    *pair("fail-late", odd.fail_late, odd.fail_late_async),
+    *pair("bad-reply", odd.bad_reply, odd.bad_reply_async),
+    *pair("drop", odd.drop, odd.drop_async),
+    *pair("later", odd.later, odd.later_async),
     *pair("partial", functools.partial(hello), functools.partial(hello_async)),
-    single("/sync/give-coroutine", give_coroutine),
+    single("/sync/give-coroutine", odd.give_coroutine),
     single("/sync/spin", spin),
     single("/async/block-the-loop", block_the_loop),
-    single("/async/keep", keep),
-    single("/forget", forget),
+    single("/async/keep", odd.keep),
+    single("/forget", odd.forget),
     single("/status", status),
     single("/release", release),
     single("/state", state),

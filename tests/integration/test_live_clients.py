@@ -183,9 +183,9 @@ def test_a_consumer_that_fails_in_its_reply_breaks_the_connection_off(server, si
         ("/sync/fail", "RuntimeError: failed in a thread"),
         ("/async/fail", "RuntimeError: failed on the loop"),
         ("/sync/bad-reply", "content must be bytes, bytearray or memoryview, not str 'text': encode it first"),
-        ("/sync/drop", "live_consumers.drop let go of its reply channel without a reply: GET /sync/drop"),
-        ("/async/drop", "live_consumers.drop_async let go of its reply channel without a reply: GET /async/drop"),
-        ("/sync/give-coroutine", "live_consumers.give_coroutine is a plain function but returned a coroutine"),
+        ("/sync/drop", "odd_consumers.drop let go of its reply channel without a reply: GET /sync/drop"),
+        ("/async/drop", "odd_consumers.drop_async let go of its reply channel without a reply: GET /async/drop"),
+        ("/sync/give-coroutine", "odd_consumers.give_coroutine is a plain function but returned a coroutine"),
     ],
 )
 def test_the_log_says_what_a_consumer_did_wrong(server, path, words):

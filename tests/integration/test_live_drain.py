@@ -98,6 +98,7 @@ def test_a_reply_after_the_consumer_has_returned_is_waited_for(server, leave, pa
         assert b"later, from" in raw.receive()
 
 
+@pytest.mark.slow
 def test_idle_connections_do_not_hold_a_worker_up(server):
     idle = [server.raw() for _ in range(10)]
     try:

@@ -37,6 +37,7 @@ MIX = [
 ]
 
 
+@pytest.mark.slow
 def test_two_hundred_concurrent_mixed_requests_are_all_answered_right(serve):
     server = serve("--workers", "2", "--threads", "8", "--queue-size", "200")
     requests = [MIX[number % len(MIX)] for number in range(200)]
@@ -121,6 +122,7 @@ class Load:
             connection.close()
 
 
+@pytest.mark.slow
 def test_hup_under_load_loses_no_answer(serve):
     server = serve("--workers", "2", "--threads", "4")
 
@@ -137,6 +139,7 @@ def test_hup_under_load_loses_no_answer(serve):
     assert server.log().count("Worker stopping") == 6
 
 
+@pytest.mark.slow
 def test_max_requests_under_load_loses_no_answer(serve):
     server = serve("--workers", "2", "--threads", "4", "--max-requests", "100", "--max-requests-jitter", "50")
 

@@ -1,5 +1,6 @@
 """`--reload`: what a developer sees."""
 
+import pytest
 from processes import eventually
 
 GOOD = "def app(message):\n    message['reply_channel'].send({'status': 200, 'content': b'%s'})\n"
@@ -49,6 +50,7 @@ def test_an_error_page_has_the_traceback_in_development_only(serve):
         assert "RuntimeError" not in client.get("/sync/fail").text
 
 
+@pytest.mark.slow
 def test_a_running_request_is_answered_before_the_worker_reloads(serve, tmp_path):
     module = tmp_path / "changing_slowly.py"
     slow = "import time\nfrom pathlib import Path\n\ndef app(message):\n    Path('called').touch()\n    time.sleep(2)\n"

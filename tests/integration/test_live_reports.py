@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 
 import pytest
@@ -123,7 +124,7 @@ def test_the_hooks_of_a_life_are_called_in_their_order(serve, command):
 def test_worker_int_is_called_on_a_quick_stop(serve):
     server = serve(config=HOOKS)
     pid = server.worker()
-    server.signal(2)
+    server.signal(signal.SIGINT)
     assert server.wait() == 0
 
     assert [line["pid"] for line in told(server, "worker_int")] == [pid]

@@ -109,6 +109,7 @@ def test_a_second_signal_hurries_a_graceful_stop(serve):
         assert server.wait(10) == 0
 
 
+@pytest.mark.slow
 def test_a_blocked_loop_is_told_with_every_stack_and_the_requests_in_flight(serve):
     server = serve("--timeout", "2", "--threads", "2")
     [old] = server.workers()
@@ -131,6 +132,7 @@ def test_a_blocked_loop_is_told_with_every_stack_and_the_requests_in_flight(serv
     eventually(lambda: server.workers() and server.get("/async/hello").status_code == 200, "a new worker")
 
 
+@pytest.mark.slow
 def test_a_busy_pool_does_not_look_like_a_blocked_loop(serve):
     server = serve("--timeout", "2", "--threads", "4")
     [old] = server.workers()
@@ -142,6 +144,7 @@ def test_a_busy_pool_does_not_look_like_a_blocked_loop(serve):
     assert server.workers() == [old]
 
 
+@pytest.mark.slow
 def test_a_worker_whose_master_has_gone_leaves(serve):
     server = serve("--graceful-timeout", "5", "--threads", "1")
     [orphan] = server.workers()

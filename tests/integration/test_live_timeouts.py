@@ -67,6 +67,7 @@ def test_a_body_that_stands_still_gets_408(slow_bodies, name):
     assert slow_bodies[name].count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["sync", "async"])
 def test_an_idle_connection_is_closed_after_keepalive(server, side):
     with server.raw() as raw:
@@ -74,6 +75,7 @@ def test_an_idle_connection_is_closed_after_keepalive(server, side):
         assert raw.receive().endswith((b"thread", b"loop"))  # and then the end
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_used_is_kept(server):
     with server.raw() as raw:
         for _ in range(8):  # 2.4 seconds, by far longer than keepalive
@@ -96,6 +98,7 @@ def test_a_consumer_that_stays_silent_is_cut_with_504(server, path):
     assert "was silent for 1 seconds (reply_timeout)" in server.log()
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_nothing_is_cut_and_its_thread_is_free(server):
     with server.raw(receive_buffer=4096) as raw:
         raw.get("/sync/stream?chunks=100000")
@@ -113,6 +116,7 @@ def test_other_requests_are_served_all_the_while(server):
             raw.socket.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/async/digest", "/sync/digest-as-it-comes", "/sync/digest"])
 def test_an_upload_that_takes_longer_than_reply_timeout_is_read_to_its_end(server, path):
     """The client sends a piece every 25 ms, for 2.5 seconds."""

@@ -1,6 +1,9 @@
 """TLS, with certificates of an authority made for these tests."""
 
+import signal
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -8,7 +11,10 @@ from certificates import Files
 from processes import PATIENCE, eventually
 
 HOOK = """
+import signal
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 def ssl_context(conf, default_ssl_context_factory):
     context = default_ssl_context_factory()
@@ -61,11 +67,13 @@ def test_plain_http_to_a_tls_port_is_closed_and_hurts_nobody(server, files):
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.slow
 def test_a_handshake_that_never_comes_is_given_up(server):
     with server.raw() as raw:
         assert raw.is_closed()
 
 
+@pytest.mark.slow
 def test_a_tls_client_that_vanishes_leaves_nothing_behind(server, files):
     with client_of(server, files.context()) as client:
 
@@ -125,12 +133,41 @@ def test_a_client_certificate_can_be_asked_for(serve, files):
         client.get("/sync/hello")
 
 
+@pytest.mark.slow
 def test_a_stop_closes_tls_connections_in_order(serve, files):
     server = serve(*files.args())
 
     with client_of(server, files.context()) as client:
         assert client.get("/sync/hello").status_code == 200
-        server.signal(15)
+        server.signal(signal.SIGTERM)
         assert server.wait() == 0
     assert "Traceback" not in server.log()
     assert "[ERROR]" not in server.log()
+
+
+@pytest.mark.slow
+def test_hup_under_tls_load_loses_no_answer(serve, files):
+    server = serve(*files.args(), "--workers", "2", "--threads", "4")
+    context = files.context()
+    stopping = threading.Event()
+
+    def ask():
+        answers = []
+        while not stopping.is_set():
+            with client_of(server, context) as client:  # a new connection, and handshake, each time
+                answers.append(client.get("/sync/hello").status_code)
+        return answers
+
+    with ThreadPoolExecutor(3) as clients:
+        asking = [clients.submit(ask) for _ in range(3)]
+        try:
+            for _ in range(3):
+                old = set(eventually(lambda: len(server.workers()) == 2 and server.workers()))
+                server.signal(signal.SIGHUP)
+                eventually(lambda old=old: not old & set(server.workers()), "the old workers to leave")
+        finally:
+            stopping.set()
+        answers = [status for answer in asking for status in answer.result()]
+
+    assert len(answers) > 10
+    assert set(answers) == {200}

@@ -124,6 +124,7 @@ def test_a_streaming_consumer_learns_that_its_client_left(serve, side, way):
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.slow
 def test_a_task_whose_client_left_is_cancelled_after_the_grace_period(serve):
     server = serve("--asgi-disconnect-grace-period", "1")
 

@@ -1,0 +1,81 @@
+"""Consumers that fail, that forget to reply, or that reply after they have returned."""
+
+import asyncio
+import contextlib
+import threading
+
+from consumer_state import kept, whole
+
+from uvicorn import ChannelClosed
+
+# ---- failing ones ----
+
+
+def fail(message):
+    raise RuntimeError("failed in a thread")
+
+
+async def fail_async(message):
+    raise RuntimeError("failed on the loop")
+
+
+def fail_late(message):
+    message["reply_channel"].send({"status": 200, "content": b"half", "more_content": True})
+    raise RuntimeError("failed late in a thread")
+
+
+async def fail_late_async(message):
+    message["reply_channel"].send({"status": 200, "content": b"half", "more_content": True})
+    raise RuntimeError("failed late on the loop")
+
+
+def bad_reply(message):
+    message["reply_channel"].send({"status": 200, "content": "text"})
+
+
+async def bad_reply_async(message):
+    message["reply_channel"].send({"status": 200, "content": "text"})
+
+
+def drop(message):
+    """Return without a reply."""
+
+
+async def drop_async(message):
+    pass
+
+
+def give_coroutine(message):
+    return drop_async(message)
+
+
+# ---- keeping the channel ----
+
+
+def reply_unless_closed(reply_channel, content):
+    with contextlib.suppress(ChannelClosed):
+        reply_channel.send(whole(content))
+
+
+def later(message):
+    """Return at once; another thread replies."""
+    words = message["reply_channel"], b"later, from another thread"
+    timer = threading.Timer(0.05, reply_unless_closed, words)
+    timer.daemon = True
+    timer.start()
+
+
+async def later_async(message):
+    words = message["reply_channel"], b"later, from the loop"
+    asyncio.get_running_loop().call_later(0.05, reply_unless_closed, *words)
+
+
+async def keep(message):
+    """Keep the channel and never reply."""
+    kept.append(message["reply_channel"])
+
+
+async def forget(message):
+    """Let go of the channels that keep() keeps."""
+    kept.clear()
+    message["reply_channel"].send(whole(b"forgotten"))
