@@ -46,7 +46,7 @@ class Acceptor:
         ssl_context: ssl.SSLContext | None = None,
         handshake_timeout: float = 10.0,
     ) -> None:
-        self.open = 0
+        self.open = 0  # accepted and not closed yet, handshakes included
         self._loop = loop
         self._sockets = [(sock, address_of(sock.getsockname())) for sock in sockets]
         self._make_protocol = make_protocol
@@ -85,6 +85,11 @@ class Acceptor:
         for sock, _ in self._sockets:
             sock.close()  # our copy: or clients would be connected to a backlog that nobody serves
         self._is_closed = True
+
+    def abort(self) -> None:
+        """Break off the handshakes that have not come to an end."""
+        for task in tuple(self._handshakes):
+            task.cancel()
 
     def released(self) -> None:
         """Learn that a connection is closed."""

@@ -81,12 +81,13 @@ class Server:
         """Close every connection, wake every thread that waits in a channel, cancel every task."""
         service = self.service
         service.begin_stopping()
+        self._acceptor.abort()
         for connection in tuple(service.connections):
             connection.abort()
         service.dispatcher.cancel_tasks()
 
     def _is_busy(self) -> bool:
-        return bool(self.service.connections) or not self.service.dispatcher.is_idle
+        return self._acceptor.open > 0 or not self.service.dispatcher.is_idle
 
     def _watch_connections(self, now: float) -> None:
         for connection in tuple(self.service.connections):

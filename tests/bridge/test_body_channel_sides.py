@@ -31,13 +31,13 @@ async def test_the_source_learns_once_that_the_body_is_wanted(is_thread):
 @on_loop
 async def test_the_source_is_held_above_the_mark_and_released_below_half_of_it(is_thread):
     reader = Reader(is_thread, high_water=100)
-    reader.feed(b"x" * 60)
+    reader.feed(b"x" * 40, b"y" * 40)
     assert reader.source.holds == 0
-    reader.feed(b"y" * 60)
+    reader.feed(b"z" * 40)
     assert reader.source.is_held
     await reader.receive()
     await reader.settle()
-    assert reader.source.is_held  # 60 bytes are left
+    assert reader.source.is_held  # 80 bytes are left
     await reader.receive()
     await reader.settle()
     assert not reader.source.is_held

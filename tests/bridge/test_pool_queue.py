@@ -1,6 +1,7 @@
 """The queue in front of the pool: its bounds, jobs that are taken back, and races."""
 
 import time
+from collections import deque
 
 import pytest
 from bridge_doubles import PoolJob, Pools, parked, threads_of, until
@@ -111,6 +112,51 @@ def test_expiring_takes_back_what_waited_too_long_and_nothing_else(pools):
     running.release.set()
     until(lambda: fresh.runs == 1)
     assert [job.runs for job in old] == [0, 0]
+
+
+def test_expiring_keeps_the_order_of_what_is_left(pools):
+    pool = pools.make(threads=1)
+    (running,) = pools.block(pool)
+    order = []
+    jobs = [PoolJob(action=lambda number=number: order.append(number)) for number in range(5)]
+    for number, job in enumerate(jobs):
+        job.submitted_at = float(number)
+        pool.submit(job)
+    assert pool.expire(before=0.0) == jobs[:1]
+    running.release.set()
+    until(lambda: len(order) == 4, "the run of what is left")
+    assert order == [1, 2, 3, 4]
+
+
+class LateDeque(deque):
+    """A queue to which a job comes just when a thread has found it empty."""
+
+    def __init__(self, come):
+        super().__init__()
+        self._come = [come]
+
+    def popleft(self):
+        try:
+            return super().popleft()
+        except IndexError:
+            if self._come:
+                self._come.pop()()
+            raise
+
+
+def test_a_job_that_comes_just_before_a_thread_parks_is_run_by_it(pools):
+    pool = pools.make(threads=1)
+    late = PoolJob()
+
+    def come():
+        pool.submit(late)
+        pools.loop.turn()
+
+    pool._queue = LateDeque(come)
+    first = PoolJob()
+    pools.run(pool, first)
+    until(lambda: late.runs == 1, "the run of the late job")
+    assert late.thread_id == first.thread_id
 
 
 def test_expiring_an_empty_queue_gives_nothing(pools):

@@ -171,3 +171,34 @@ def test_hup_under_tls_load_loses_no_answer(serve, files):
 
     assert len(answers) > 10
     assert set(answers) == {200}
+
+
+@pytest.mark.slow
+def test_failed_handshakes_do_not_shift_the_count_of_connections(serve, files):
+    server = serve(*files.args(), "--worker-connections", "2", "--keep-alive", "60", "--header-timeout", "1")
+
+    def connect():
+        raw = server.raw()
+        raw.socket = files.context().wrap_socket(raw.socket, server_hostname="localhost")
+        return raw
+
+    for sent in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"") * 3:
+        with server.raw() as raw:
+            raw.send(sent)
+            if sent[:1] == b"G":
+                raw.receive()
+    with server.raw() as raw:
+        assert raw.is_closed()  # given up after header_timeout
+
+    with connect() as first, connect() as second, server.raw() as third:
+        for raw in (first, second, first, second):
+            assert raw.get("/async/hello").receive(until=b"loop").endswith(b"loop")
+        third.send(b"nonsense")
+        for _ in range(20):
+            second.get("/sync/hello").receive(until=b"thread")
+        third.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):  # not accepted: it would have been refused
+            third.socket.recv(1)
+        first.socket.close()
+        third.socket.settimeout(PATIENCE)
+        assert not third.receive().startswith(b"HTTP/1.1 2")

@@ -16,7 +16,6 @@ from uvicorn.messages import Headers, split_absolute_target
 from uvicorn.settings import Limits
 
 __all__ = [
-    "KNOWN_HOSTS",
     "PLAIN",
     "SPECIAL",
     "HeaderPolicy",
@@ -32,7 +31,6 @@ SPECIAL: Final = frozenset(
 )
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")  # RFC 3986 section 3.2.2, and a port
-_MOST_HOSTS: Final = 256  # arbitrary: a site has few names
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _CRLF: Final = b"\r\n"
 
@@ -105,8 +103,8 @@ class HeaderPolicy:
         for name, value in fields:
             if name == b"host":
                 hosts += 1
-                if value not in KNOWN_HOSTS:
-                    _learn_host(value.strip(b" \t"))
+                if not _HOST.fullmatch(value.strip(b" \t")):
+                    raise ClientError(400, f"invalid Host {value[:64]!r}")
             elif name == b"connection":
                 options = [option.strip() for option in value.lower().split(b",")]
                 closes = closes or b"close" in options
@@ -125,6 +123,8 @@ class HeaderPolicy:
                 scheme = self._scheme(name, value, scheme)
         if hosts > 1 or (not hosts and http_version == "1.1"):
             raise ClientError(400, "more than one Host header" if hosts else "no Host header")
+        if len(fields) == hosts == 1:
+            return PLAIN
         return Special(length, expects, upgrade, closes, keeps, scheme)
 
     def map_names(self, headers: Headers, special: Special) -> tuple[Headers, Special]:
@@ -192,18 +192,6 @@ def target_of(target: bytes, method: str, headers: Headers) -> bytes:
         if field[0] == b"host":
             field[1] = authority
     return origin
-
-
-#: Values of Host that were found to be valid.
-KNOWN_HOSTS: Final[set[bytes]] = set()
-
-
-def _learn_host(value: bytes) -> None:
-    """Check a value of Host (RFC 9112 section 3.2)."""
-    if not _HOST.fullmatch(value):
-        raise ClientError(400, f"invalid Host {value[:64]!r}")
-    if len(KNOWN_HOSTS) < _MOST_HOSTS and len(value) < 256:
-        KNOWN_HOSTS.add(value)
 
 
 def _content_length(value: bytes) -> int:

@@ -13,7 +13,7 @@ import httptools
 
 from uvicorn.errors import ClientError
 from uvicorn.messages import LONGEST_CACHED_TARGET, Headers, Message, http_request, split_long_target, split_target
-from uvicorn.protocols.head import KNOWN_HOSTS, PLAIN, HeaderPolicy, Special, check_sizes, line_error, target_of
+from uvicorn.protocols.head import PLAIN, HeaderPolicy, Special, check_sizes, line_error, target_of
 from uvicorn.settings import Limits
 
 __all__ = ["Head", "RequestParser"]
@@ -39,15 +39,8 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_events",
-        "_headers",
-        "_limits",
-        "_longest_unchecked",
-        "_parser",
-        "_policy",
-        "_special_names",
-        "_specials",
-        "base",
+        "_events", "_headers", "_limits", "_longest_unchecked", "_parser", "_policy", "_special_names", "_specials",
+        "_usual", "base",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
@@ -58,6 +51,7 @@ class RequestParser:
         self._longest_unchecked = limits.shortest_refused
         self._headers: Headers = []  # filled by httptools while a head is fed
         self._specials: Headers = []
+        self._usual: Headers = [[b"", b""]]  # like nothing that comes, until a head was usual
         self._events = _Events(self._on_header)
         self._parser = httptools.HttpRequestParser(self._events)
 
@@ -87,10 +81,12 @@ class RequestParser:
         version = _VERSIONS.get(head[line_end - 9 : line_end])
         if version is None or line_end != len(name) + len(target) + _REST_OF_LINE:
             raise line_error(head)
-        if len(specials) == 1 and specials[0][0] == b"host" and specials[0][1] in KNOWN_HOSTS:
+        if specials == self._usual:  # Host alone, and the same as before
             special = PLAIN
         else:
             special = self._policy.apply(specials, version)
+            if special is PLAIN:
+                self._usual = specials
         if b"_" in head:
             headers, special = self._policy.map_names(headers, special)
         method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
