@@ -106,11 +106,13 @@ class Acceptor:
                 return
 
     def _accept_one(self, sock: socket.socket, address: list[Any] | None) -> bool:
-        """Accept one connection; return False if there is none."""
+        """Accept one connection; return False if none is waiting."""
         try:
             accepted, peer = sock.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+        except (BlockingIOError, InterruptedError):
             return False
+        except ConnectionAbortedError:
+            return True  # that client has left already; there may be others
         except OSError as error:
             if error.errno in _OUT_OF_RESOURCES:
                 self.pause()  # the next tick tries again

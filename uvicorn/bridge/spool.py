@@ -37,7 +37,10 @@ class SpoolWriter:
 
     def write(self, spool: Spool, block: bytes) -> None:
         """Append a block to the spool's file; `spool.written` follows on the loop."""
-        self._executor.submit(self._write, spool, block)
+        try:
+            self._executor.submit(self._write, spool, block)
+        except RuntimeError:
+            pass  # stopped: nobody waits for this body any more
 
     def close(self, spool: Spool) -> None:
         """Close the spool's file, behind what is being written."""

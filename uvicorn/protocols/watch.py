@@ -32,15 +32,8 @@ class ConnectionWatch:
     """Keep the times of one connection, and act on them."""
 
     __slots__ = (
-        "_connection",
-        "_idle_since",
-        "_is_probed",
-        "_linger_until",
-        "_requests_seen",
-        "_stalled_bytes",
-        "_stalled_since",
-        "body_at",
-        "head_since",
+        "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen", "_stalled_bytes",
+        "_stalled_since", "_was_late", "body_at", "head_since",
     )  # fmt: skip
 
     def __init__(self, connection: HTTPConnection) -> None:
@@ -53,6 +46,7 @@ class ConnectionWatch:
         self._stalled_bytes = 0
         self._stalled_since = 0.0
         self._is_probed = False
+        self._was_late = False
 
     def head_began(self) -> None:
         """Learn that a head came in part."""
@@ -78,7 +72,7 @@ class ConnectionWatch:
         if connection.body is not None:
             self._check_body(now, limits.body_timeout)
         elif self.head_since:
-            if limits.header_timeout and now - self.head_since > limits.header_timeout:
+            if self._is_overdue(now - self.head_since, limits.header_timeout):
                 self.head_since = 0.0
                 connection.refuse(ClientError(408, "the head of the request took too long"))
         elif not connection.pipeline.exchanges and not self._linger_until:
@@ -102,7 +96,7 @@ class ConnectionWatch:
         assert body is not None
         if connection.read_gate.reasons or not body.is_wanted:
             self.body_at = now
-        elif timeout and now - self.body_at > timeout:
+        elif self._is_overdue(now - self.body_at, timeout):
             connection.refuse(ClientError(408, "the body of the request took too long"))
 
     def _check_idle(self, now: float) -> None:
@@ -115,8 +109,17 @@ class ConnectionWatch:
         timeout = service.limits.keepalive if connection.requests else service.limits.header_timeout
         if service.is_stopping:
             timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
-        if timeout and now - self._idle_since > timeout:
+        if self._is_overdue(now - self._idle_since, timeout):
             connection.transport.close()
+
+    def _is_overdue(self, elapsed: float, timeout: float) -> bool:
+        """Whether the client is late, now and at the tick before.
+
+        Between two ticks the loop looks at its sockets. A worker that was itself held up (a machine under load, a
+        blocked loop) thus reads what has come meanwhile before it blames a client.
+        """
+        was_late, self._was_late = self._was_late, 0 < timeout < elapsed
+        return was_late and self._was_late
 
     def _check_replies(self, now: float, timeout: float) -> None:
         if not timeout:
