@@ -168,10 +168,10 @@ class Site:
         self.settle()
 
     def pass_time(self, seconds):
-        """Move the clock, and do what the server does at each tick, twice a second here."""
+        """Move the clock, and do what the server does at each tick, four times a second here."""
         end = self.loop.now + seconds
         while self.loop.now < end:
-            self.loop.now = min(self.loop.now + 0.5, end)
+            self.loop.now = min(self.loop.now + 0.25, end)
             self.settle()
             now = self.service.now = self.loop.time()
             self.service.dispatcher.tick()
