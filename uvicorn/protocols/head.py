@@ -26,9 +26,7 @@ __all__ = [
 ]
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
-SPECIAL: Final = frozenset(
-    {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"}
-)
+SPECIAL: Final = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"})
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")  # RFC 3986 section 3.2.2, and a port
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
@@ -41,14 +39,12 @@ class Special(NamedTuple):
     Attributes:
         content_length: bytes of the body; 0 for none; -1 for the chunked transfer coding.
         expects_continue: the client waits for 100 before it sends the body.
-        wants_upgrade: there is an Upgrade field; we serve the request as if there were none.
         closes, keeps: the client asks for `Connection: close`, or `keep-alive`.
         scheme, root_path: what a trusted proxy says instead of our own, or None.
     """
 
     content_length: int = 0
     expects_continue: bool = False
-    wants_upgrade: bool = False
     closes: bool = False
     keeps: bool = False
     scheme: str | None = None
@@ -98,7 +94,7 @@ class HeaderPolicy:
         Spec: RFC 9112 sections 3.2, 6.1 and 6.3; RFC 9110 section 10.1.1.
         """
         hosts = length = 0
-        expects = upgrade = closes = keeps = False
+        expects = closes = keeps = False
         scheme: str | None = None
         for name, value in fields:
             if name == b"host":
@@ -117,15 +113,13 @@ class HeaderPolicy:
                 if value.lower() != b"100-continue":
                     raise ClientError(417, f"unknown expectation {value[:40]!r}")
                 expects = http_version == "1.1"
-            elif name == b"upgrade":
-                upgrade = True
             else:
                 scheme = self._scheme(name, value, scheme)
         if hosts > 1 or (not hosts and http_version == "1.1"):
             raise ClientError(400, "more than one Host header" if hosts else "no Host header")
         if len(fields) == hosts == 1:
             return PLAIN
-        return Special(length, expects, upgrade, closes, keeps, scheme)
+        return Special(length, expects, closes, keeps, scheme)
 
     def map_names(self, headers: Headers, special: Special) -> tuple[Headers, Special]:
         """Apply `header_map` and `forwarder_headers` to names with "_"; call it if there may be any.
