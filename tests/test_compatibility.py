@@ -83,6 +83,11 @@ def test_what_cannot_be_served_is_refused_by_name(values, named):
     assert named in str(caught.value)
 
 
+def test_a_pool_without_threads_is_refused():
+    with pytest.raises(RuntimeError, match="threads must be 1 or more"):
+        compatibility.check(configured(threads=0))
+
+
 def test_the_worker_warns_in_the_master():
     log = Log()
     ASGIWorker.check_config(configured(spew=True), log)

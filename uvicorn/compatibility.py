@@ -23,6 +23,8 @@ _NO_EFFECT: Final = {
     "http2_max_frame_size": "HTTP/2 is not served",
     "http2_max_header_list_size": "HTTP/2 is not served",
     "ssl_version": "the ssl_context hook sets TLS versions",
+    "sendfile": "no files are sent yet",
+    "uwsgi_allow_ips": "the uwsgi protocol is not served",
     "spew": "it traces the main thread only",
 }
 
@@ -34,6 +36,8 @@ def check(cfg: Any) -> list[str]:
     """
     if cfg.protocol != "http":
         raise RuntimeError(f"protocol = {cfg.protocol!r} cannot be served by uvicorn.ASGIWorker: use 'http'")
+    if cfg.threads < 1:
+        raise RuntimeError("threads must be 1 or more: synchronous consumers run in them")
     others = [name for name in cfg.http_protocols if name != "h1"]
     if others:
         raise RuntimeError(f"http_protocols with {', '.join(others)} cannot be served by uvicorn.ASGIWorker: use 'h1'")

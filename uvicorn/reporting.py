@@ -101,9 +101,9 @@ class Reporter:
 
     def __call__(self, exchange: Exchange) -> None:
         """Report an exchange that is over, complete or not. Runs on: the loop."""
-        request = RequestView(exchange)
         duration = timedelta(seconds=max(0.0, exchange.line.service.loop.time() - exchange.started_at))
         try:
+            request = RequestView(exchange)
             self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)
         except Exception:
             self._log.error("Error in the access log", exc_info=True)
@@ -132,8 +132,8 @@ class RequestHooks:
 
     def after(self, exchange: Exchange) -> None:
         """Call `post_request`."""
-        request = RequestView(exchange)
         try:
+            request = RequestView(exchange)
             self._after(self._worker, request, environ_of(exchange, request), ResponseView(exchange))
         except Exception:
             self._log.error("Exception in post_request hook", exc_info=True)

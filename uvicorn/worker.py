@@ -10,6 +10,7 @@ What stops it - TERM (also sent on HUP and TTOU), `max_requests`, the reloader, 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import os
 import signal
@@ -28,7 +29,7 @@ from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.spool import SpoolWriter
-from uvicorn.bridge.stacks import describe_all_threads
+from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.listener import Acceptor
 from uvicorn.loading import load_application, make_application
 from uvicorn.peers import GunicornPeers
@@ -43,6 +44,8 @@ from uvicorn.settings import Settings
 __all__ = ["ASGIWorker"]
 
 _TICK_SECONDS: Final = 1.0
+_LAST_SECONDS: Final = 0.25  # for threads and generators that are about to end
+_LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
 
@@ -99,9 +102,17 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.application = _failing_application(error)
         _tune_collector()
         self.settings = Settings.from_config(self.cfg)
+        self._check_again()
         self.ssl_context = gunicorn_sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
+
+    def _check_again(self) -> None:
+        """Tell of what `check_config` would have refused: Gunicorn does not call it when it reloads."""
+        try:
+            compatibility.check(self.cfg)
+        except RuntimeError as error:
+            self.log.error("%s (ignored until the next start)", error)
 
     def _load(self) -> Router | SingleConsumer:
         app = self.app
@@ -119,11 +130,17 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         loop = self._loop
         try:
             loop.run_until_complete(self._serve())
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(self._close_generators())
         finally:
             asyncio.set_event_loop(None)
             loop.close()
             self._leave_stuck_threads()
+
+    async def _close_generators(self) -> None:
+        """Let asynchronous generators that were left behind end; one that does not is not waited for."""
+        assert self._loop is not None
+        closing = self._loop.create_task(self._loop.shutdown_asyncgens())
+        await asyncio.wait([closing], timeout=_LAST_SECONDS)
 
     async def _serve(self) -> None:
         assert self._loop is not None
@@ -188,6 +205,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         assert self._loop is not None
         assert self.server is not None
         self.notify()
+        if self.cfg.timeout:
+            # For C code that holds the interpreter: no handler of ABRT in Python can run then.
+            faulthandler.dump_traceback_later(self.cfg.timeout + _LATER_SECONDS, file=self._error_stream())
         period = min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
         self._loop.call_later(period, self._tick)
         self.server.tick()
@@ -249,6 +269,14 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.cfg.worker_abort(self)
         sys.exit(1)
 
+    def _error_stream(self) -> Any:
+        """Return where the error log is written, if that is a file or a terminal, or else the standard error."""
+        for handler in self.log.error_log.handlers if hasattr(self.log, "error_log") else ():
+            stream = getattr(handler, "stream", None)
+            if hasattr(stream, "fileno"):
+                return stream
+        return sys.__stderr__
+
     def _requests_in_flight(self) -> str:
         assert self._loop is not None
         if self.server is None:
@@ -266,10 +294,14 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def _leave_stuck_threads(self, exit_code: int = 0) -> None:
         """Have the process end after Gunicorn's `worker_exit` hook, if a thread would hold it.
 
-        Python joins the threads of executors when it exits; a consumer that never returns would keep the
-        worker for ever. The hook is the last thing that Gunicorn does.
+        Python joins every thread but daemons when it exits; a consumer, or a thread of the application, that never
+        ends would keep the worker for ever. The hook is the last thing that Gunicorn does.
         """
-        if self.server is None or not (self.server.service.dispatcher.pool.busy or exit_code):
+        faulthandler.cancel_dump_traceback_later()
+        left = [] if exit_code else threads_left(_LAST_SECONDS)
+        if left:
+            self.log.warning("Leaving without waiting for threads: %s", ", ".join(left))
+        if not left and not exit_code:
             return
         hook = self.cfg.worker_exit
 

@@ -320,3 +320,20 @@ def test_streams_body_gives_back_what_it_marks():
 def test_another_word_for_body_is_refused(body):
     with pytest.raises(ConsumerError, match="'stream' or 'collect'"):
         Consumer(plain, body)
+
+
+def test_a_wrapper_is_asked_for_its_own_arguments_not_for_those_of_what_it_wraps():
+    def with_connection(function):
+        @functools.wraps(function)
+        def wrapper(message):
+            return function(message, "connection")
+
+        return wrapper
+
+    @with_connection
+    def consumer(message, connection):
+        pass
+
+    assert Consumer(consumer).is_async is False
+    with pytest.raises(ConsumerError, match="one argument"):
+        Consumer(functools.wraps(plain)(lambda message, extra: None))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 
 from consumer_state import kept, whole
 
@@ -79,3 +80,33 @@ async def forget(message):
     """Let go of the channels that keep() keeps."""
     kept.clear()
     message["reply_channel"].send(whole(b"forgotten"))
+
+
+# ---- leaving things behind ----
+
+
+async def block_in_c(message):
+    """Hold the interpreter in C code, where no signal handler of Python runs."""
+    print("the loop is blocked in C", flush=True)
+    sum(range(10**12))
+
+
+async def leave_a_thread(message):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+    message["reply_channel"].send(whole(b"left a thread"))
+
+
+async def _never_ending():
+    try:
+        yield 1
+    finally:
+        await asyncio.sleep(3600)
+
+
+_left = []
+
+
+async def leave_a_generator(message):
+    _left.append(_never_ending())
+    await _left[-1].__anext__()
+    message["reply_channel"].send(whole(b"left a generator"))

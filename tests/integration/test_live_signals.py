@@ -220,3 +220,27 @@ def test_usr2_gives_the_sockets_to_a_new_master(serve):
 
 def text_of(path):
     return path.read_text().strip() if path.exists() else ""
+
+
+@pytest.mark.slow
+def test_a_loop_that_is_blocked_in_c_code_names_the_line_all_the_same(serve):
+    server = serve("--timeout", "2")
+    [old] = server.workers()
+
+    with server.raw() as blocking:
+        blocking.get("/async/block-in-c")
+        log = server.wait_for_log("in block_in_c")
+        eventually(lambda: old not in server.workers(), "the old worker to be killed")
+
+    assert "WORKER TIMEOUT" in log
+    assert "odd_consumers.py" in log
+
+
+@pytest.mark.parametrize("path", ["/async/leave-a-thread", "/async/leave-a-generator"])
+def test_what_an_application_leaves_behind_does_not_keep_the_worker(serve, path):
+    server = serve("--graceful-timeout", "30")
+    [old] = server.workers()
+    assert server.get(path).status_code == 200
+    server.signal(signal.SIGHUP)
+    eventually(lambda: has_left(old), "the old worker to leave")
+    assert "SIGKILL" not in server.log()

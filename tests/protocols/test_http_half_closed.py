@@ -184,3 +184,12 @@ def test_no_disconnect_is_told_when(make_site, how):
         kept.reply(0, status=200)
     client.leave()
     assert gone.messages == []
+
+
+def test_a_half_closed_client_gets_all_answers_though_more_wait_than_may_be_in_flight(make_site):
+    client = make_site(Echo()).connect()
+    client.send(GET * 55)
+    client.half_close()
+    client.site.settle()
+    assert client.statuses() == [200] * 55
+    assert client.is_closed

@@ -272,3 +272,39 @@ def test_a_consumer_that_waits_for_a_client_learns_that_it_left(make_site):
     client.send(gets(0))
     client.leave()
     assert caught == ["ChannelClosed"]
+
+
+def test_a_client_that_sends_requests_and_reads_no_answer_is_not_served_without_end(make_site):
+    served = []
+
+    async def large(message):
+        served.append(message["path"])
+        message["reply_channel"].send({"status": 200, "content": b"x" * 1000})
+
+    site = make_site(large, write_buffer=2000)
+    client = site.connect()
+    client.transport.is_stalled = True
+    for number in range(40):
+        client.send(gets(number))
+        site.settle()
+    assert len(served) == 3  # two below the mark, and the one that passed it
+    client.transport.is_stalled = False
+    client.transport.drain()
+    site.settle()
+    assert served == [f"/{number}" for number in range(40)]
+    assert client.statuses() == [200] * 40
+
+
+def test_a_client_that_reads_nothing_is_not_idle_and_is_dropped_after_write_timeout(make_site):
+    async def large(message):
+        message["reply_channel"].send({"status": 200, "content": b"x" * 1000})
+
+    site = make_site(large, write_buffer=500, keepalive=2, write_timeout=60)
+    client = site.connect()
+    client.transport.is_stalled = True
+    client.send(gets(0, 1))
+    site.settle()
+    site.pass_time(50)
+    assert not client.is_closed
+    site.pass_time(15)
+    assert client.is_closed

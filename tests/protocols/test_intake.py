@@ -152,7 +152,7 @@ class Body:
     def feed(self, data):
         at = 0
         while at < len(data) and not self.is_complete:
-            size = self.cutter.cut(data[at:])
+            size = self.cutter.cut(data[at:], 0)
             assert 0 < size <= len(data) - at
             self.parser.feed_data(data[at : at + size])
             at += size
@@ -211,3 +211,15 @@ def test_chunked_bodies_of_any_shape_end_exactly_where_they_end():
             body.feed(whole[at : at + size])
             at += size
         assert (body.fed, body.content) == (len(data), b"".join(map(bytes, chunks)))
+
+
+@pytest.mark.parametrize("line", [b"x\r\n", b"5 \r\n", b"0x5\r\n", b"\r\n", b"-1\r\n", b"5\n", b"f" * 17 + b"\r\n"])
+def test_what_is_not_plainly_a_chunk_size_is_refused(line):
+    with pytest.raises(ClientError) as caught:
+        ChunkedCutter().cut(line, 0)
+    assert caught.value.status == 400
+
+
+def test_content_costs_one_cut_whatever_is_in_it():
+    body = b"4000\r\n" + b"\r\n\r\n" * 4096 + b"\r\n0\r\n\r\n"
+    assert ChunkedCutter().cut(body, 0) == len(body)

@@ -101,7 +101,7 @@ def _is_marked(call: object) -> bool:
 
 def _check_signature(call: Callable[..., Any], name: str) -> None:
     try:
-        signature = inspect.signature(call)
+        signature = inspect.signature(call, follow_wrapped=False)
     except (ValueError, TypeError):
         return  # some builtins have none: the first call will tell
     try:

@@ -18,7 +18,7 @@ import contextvars
 import inspect
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
@@ -96,6 +96,7 @@ class Dispatcher:
         self._queue_timeout = queue_timeout
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         self._tasks: dict[Served, asyncio.Task[None]] = {}
+        self._has_task_factory = outbox.loop.get_task_factory() is not None
         self._abandoned: list[tuple[float, Served]] = []
         self._rejected = 0
 
@@ -103,7 +104,16 @@ class Dispatcher:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
         message["reply_channel"] = ReplyChannel(exchange, self.outbox)
         if consumer.is_async:
-            exchange.task = self._tasks[exchange] = self._start_task(self._run(consumer, message, exchange))
+            call = self._run(consumer, message, exchange)
+            # A fresh context: the current one may be that of the consumer whose reply made room for this request.
+            # A name, or asyncio would make one up for each task.
+            if sys.version_info < (3, 11):
+                task = self.context.copy().run(self._loop.create_task, call)
+            elif self._has_task_factory:
+                task = self._loop.create_task(call, context=self.context.copy())
+            else:
+                task = asyncio.Task(call, loop=self._loop, name=consumer.name, context=self.context.copy())
+            exchange.task = self._tasks[exchange] = task
             return
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
         if not self.pool.submit(job):
@@ -127,6 +137,7 @@ class Dispatcher:
     def tick(self) -> None:
         """Do once a second what depends on time."""
         now = self._loop.time()
+        self._has_task_factory = self._loop.get_task_factory() is not None
         for job in self.pool.expire(monotonic() - self._queue_timeout):
             assert isinstance(job, ConsumerJob)
             if job.started_at:  # only its post_request is left to run
@@ -176,12 +187,6 @@ class Dispatcher:
             exchange.job.response_ended()
         elif exchange.task is not None:
             self.hooks.after(exchange)
-
-    def _start_task(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task in a fresh context: the current one may be that of the consumer whose reply made room."""
-        if sys.version_info >= (3, 11):
-            return self._loop.create_task(call, context=self.context.copy())
-        return self.context.copy().run(self._loop.create_task, call)
 
     async def _run(self, consumer: Consumer, message: Message, exchange: Served) -> None:
         try:

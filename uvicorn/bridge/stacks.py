@@ -6,9 +6,10 @@ import asyncio
 import io
 import sys
 import threading
+import time
 import traceback
 
-__all__ = ["describe", "describe_all_threads"]
+__all__ = ["describe", "describe_all_threads", "threads_left"]
 
 
 def describe(runner: asyncio.Task[None] | int) -> str:
@@ -21,6 +22,19 @@ def describe(runner: asyncio.Task[None] | int) -> str:
     text = io.StringIO()
     runner.print_stack(file=text)
     return text.getvalue().rstrip()
+
+
+def threads_left(seconds: float) -> list[str]:
+    """Wait this long for threads that end by themselves, and name those that would hold the exit of the process.
+
+    Blocks: for `seconds` at most. Runs on: the main thread, when the loop is closed.
+    """
+    deadline = time.monotonic() + seconds
+    own = threading.current_thread()
+    left = [thread for thread in threading.enumerate() if thread is not own and not thread.daemon]
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in left if thread.is_alive()]
 
 
 def describe_all_threads() -> str:

@@ -113,6 +113,8 @@ class HTTPConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Learn that the client sends nothing more; keep the connection while answers are due."""
         pipeline = self.pipeline
+        if self._rest and not self.read_gate.reasons:
+            self.data_received(b"")  # due in this turn of the loop anyway, and it came before the end
         pipeline.is_half_closed = pipeline.is_ending = True
         if not pipeline.exchanges or self.body is not None or not self.transport.can_write_eof():
             return False  # nothing to answer; or it left in the middle of its request; or TLS, which cannot
@@ -125,6 +127,7 @@ class HTTPConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Learn that the client has caught up."""
         self.pipeline.gate.open()
+        self._take_more_requests()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: nobody is left to answer."""
@@ -189,14 +192,15 @@ class HTTPConnection(asyncio.Protocol):
             message["method"],
             target,
             message["path"],
-            message["headers"],
+            # What is reported must not change with what the consumer does to its message.
+            [*map(list, message["headers"])] if service.is_observed else message["headers"],
             message["http_version"],
             persists and service.keeps_connections,
             service.loop.time() if service.is_observed else service.now,
         )
         exchanges = self.pipeline.exchanges
         exchanges.append(exchange)
-        if len(exchanges) >= DEPTH:
+        if len(exchanges) >= DEPTH or not self.pipeline.gate.is_open:
             self.read_gate.hold(PIPELINE)
         self.requests += 1
         service.requests += 1
@@ -249,7 +253,7 @@ class HTTPConnection(asyncio.Protocol):
             size = min(body.left, len(data) - at)
             body.left -= size
         else:
-            size = self._cutter.cut(data[at:] if at else data)
+            size = self._cutter.cut(data, at)
         content = self._parser.body(data if size == len(data) else data[at : at + size])
         self.watch.body_at = self.service.loop.time()
         if content:
@@ -302,6 +306,11 @@ class HTTPConnection(asyncio.Protocol):
 
     # ---- called by the pipeline ----
 
+    @property
+    def is_held(self) -> bool:
+        """Whether reading from the client is stopped."""
+        return self.read_gate.reasons != 0
+
     def has_more_requests(self) -> bool:
         """Whether bytes of a further request wait already."""
         return bool(self._rest)
@@ -317,7 +326,11 @@ class HTTPConnection(asyncio.Protocol):
         if not self.read_gate.reasons:
             return
         self.read_gate.release(BODY)
-        if len(self.pipeline.exchanges) < DEPTH and self.read_gate.reasons:
+        self._take_more_requests()
+
+    def _take_more_requests(self) -> None:
+        """Read further requests, if there is room for them and the client takes its answers."""
+        if self.read_gate.reasons & PIPELINE and len(self.pipeline.exchanges) < DEPTH and self.pipeline.gate.is_open:
             self.read_gate.release(PIPELINE)
             if self._rest and not self._is_cutting:
                 self.service.loop.call_soon(self.data_received, b"")
@@ -330,7 +343,8 @@ class HTTPConnection(asyncio.Protocol):
 
     def refuse(self, error: ClientError) -> None:
         """Answer what is not a request, or not a complete one, in its turn, and close."""
-        self.service.log.info("%d to %s: %s", error.status, self.address or "unix socket", error.reason)
+        client = self.addresses()[0]
+        self.service.log.info("%d to %s: %s", error.status, client[0] if client else "unix socket", error.reason)
         self._cut_short()
         exchanges = self.pipeline.exchanges
         if exchanges and not exchanges[-1].is_request_complete:

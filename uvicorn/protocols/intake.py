@@ -4,12 +4,13 @@ httptools can neither stop between two requests nor say where one ended, and it 
 find the boundaries ourselves and feed it one piece at a time: a complete head, or a piece of a body
 that ends where the body ends at the latest. Requests behind it wait as bytes, not as objects.
 
-A head ends with the first empty line. A body with a content-length has a known end. A chunked body
-ends with an empty line too, so it is fed up to each CRLF CRLF, and httptools says if that was its end.
+A head ends with the first empty line. A body with a content-length has a known end. The end of a chunked
+body is found by its size lines; httptools decodes it, and has the last word on whether it has ended.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from uvicorn.errors import ClientError
@@ -18,7 +19,15 @@ from uvicorn.settings import Limits
 __all__ = ["ChunkedCutter", "HeadBuffer", "check_first_byte"]
 
 _END: Final = b"\r\n\r\n"
+_CRLF: Final = b"\r\n"
 _CR: Final = 13
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
+_LONGEST_CHUNK_LINE: Final = 16384  # bytes; arbitrary
+
+# What a chunked body goes on with.
+_SIZE_LINE: Final = 0
+_CHUNK: Final = 1
+_TRAILER: Final = 2
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
@@ -82,24 +91,54 @@ class HeadBuffer:
 
 
 class ChunkedCutter:
-    """Cut a chunked body at each place where it may end."""
+    """Find the end of a chunked body, by following the sizes of its chunks (RFC 9112 section 7.1).
 
-    __slots__ = ("_tail",)
+    httptools decodes and checks what is cut; a size line that we read otherwise than it does must not exist, so what is
+    not plainly one is refused here.
+    """
+
+    __slots__ = ("_left", "_line", "_state")
 
     def __init__(self) -> None:
-        self._tail = b"\r\n"  # the last bytes of what was cut: at first, of the head
+        self._state = _SIZE_LINE
+        self._left = 0  # bytes of the chunk that are still to come, with its CRLF
+        self._line = bytearray()  # the line that is not complete yet
 
-    def cut(self, data: bytes) -> int:
-        """Return how many bytes to feed before looking whether the body has ended."""
-        window = self._tail + data[:3]
-        at = window.find(_END)
-        if at >= 0:
-            size = at + 4 - len(self._tail)
-        else:
-            at = data.find(_END)
-            size = at + 4 if at >= 0 else len(data)
-        self._tail = (self._tail + data[:size])[-3:] if size < 3 else data[size - 3 : size]
-        return size
+    def cut(self, data: bytes, start: int) -> int:
+        """Return how many bytes from `start` on belong to the body.
+
+        Raises: ClientError, 400 for a size line that is none, 431 for a line that is too long.
+        """
+        at, end = start, len(data)
+        while at < end:
+            if self._state == _CHUNK:
+                taken = min(self._left, end - at)
+                at += taken
+                self._left -= taken
+                if not self._left:
+                    self._state = _SIZE_LINE
+                continue
+            lf = data.find(b"\n", at) + 1
+            self._line += data[at : lf or end]
+            at = lf or end
+            if len(self._line) > _LONGEST_CHUNK_LINE:
+                raise ClientError(431, "chunk extension or trailer too large")
+            if lf and self._line_ended():
+                break
+        return at - start
+
+    def _line_ended(self) -> bool:
+        """Take a complete line; return whether it is the last one of the body."""
+        line, self._line = self._line, bytearray()
+        if self._state == _TRAILER:
+            return line == _CRLF
+        found = _CHUNK_SIZE.match(line)
+        if found is None:
+            raise ClientError(400, f"invalid chunk size {bytes(line[:40])!r}")
+        size = int(found[1], 16)
+        self._left = size + 2
+        self._state = _CHUNK if size else _TRAILER
+        return False
 
 
 def check_first_byte(data: bytes | bytearray) -> None:

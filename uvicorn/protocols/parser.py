@@ -20,7 +20,6 @@ __all__ = ["Head", "RequestParser"]
 
 _REST_OF_LINE: Final = len(b"  HTTP/1.1")
 _SLASH: Final = 0x2F
-_VERSIONS: Final = {b" HTTP/1.1": "1.1", b" HTTP/1.0": "1.0"}
 _METHODS: dict[bytes, str] = {}  # llhttp knows 34 methods: no more can come in
 _TOKEN_BYTES: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
@@ -78,8 +77,10 @@ class RequestParser:
             raise ClientError(431, f"{len(headers)} header fields")
         name = parser.get_method()
         target = self._events.targets.pop()
-        version = _VERSIONS.get(head[line_end - 9 : line_end])
-        if version is None or line_end != len(name) + len(target) + _REST_OF_LINE:
+        version = "1.1" if head.startswith(b" HTTP/1.1\r", line_end - 9) else "1.0"
+        if line_end != len(name) + len(target) + _REST_OF_LINE or (
+            version == "1.0" and not head.startswith(b" HTTP/1.0\r", line_end - 9)
+        ):
             raise line_error(head)
         if specials == self._usual:  # Host alone, and the same as before
             special = PLAIN
@@ -90,10 +91,10 @@ class RequestParser:
         if b"_" in head:
             headers, special = self._policy.map_names(headers, special)
         method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
+        if method == "CONNECT":
+            raise ClientError(501, "CONNECT is not served")
         if target[0] == _SLASH:
             split = split_target(target) if line_end <= LONGEST_CACHED_TARGET else split_long_target(target)
-        elif method == "CONNECT":
-            raise ClientError(501, "CONNECT is not served")
         else:
             split = split_long_target(target_of(target, method, headers))
         message = http_request(self.base, version, method, split, headers)

@@ -28,6 +28,10 @@ DEPTH: Final = 16  # requests of one connection in flight; arbitrary
 class Owner(Protocol):
     """What a pipeline needs of its connection."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether reading from the client is stopped."""
+
     def has_more_requests(self) -> bool:
         """Whether bytes of a further request wait already."""
 
@@ -110,7 +114,20 @@ class Pipeline:
             if service.report is not None:
                 service.report(exchange)
             service.dispatcher.ended(exchange)
-        if self.exchanges and self.exchanges[0] is exchange:
+        exchanges = self.exchanges
+        if not exchanges or exchanges[0] is not exchange:
+            return  # its turn comes later, or never
+        if (
+            len(exchanges) == 1
+            and exchange.persists
+            and exchange.is_request_complete
+            and not self.is_ending
+            and not exchange.is_lost
+        ):
+            exchanges.clear()  # what _advance would do, for the most frequent case
+            if self.gate.waiters or self.owner.is_held:
+                self._make_room()
+        else:
             self._advance()
 
     # ---- what the connection asks for ----
@@ -144,9 +161,12 @@ class Pipeline:
                 self.owner.close()
                 return
         else:
-            if self.is_half_closed:
+            if self.is_half_closed and not self.owner.has_more_requests():
                 self.owner.close()
                 return
+        self._make_room()
+
+    def _make_room(self) -> None:
         if self.gate.is_open and self.gate.waiters:
             self.gate.open()  # tell those who waited for their turn
         self.owner.has_room()

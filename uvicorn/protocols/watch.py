@@ -75,7 +75,7 @@ class ConnectionWatch:
             if self._is_overdue(now - self.head_since, limits.header_timeout):
                 self.head_since = 0.0
                 connection.refuse(ClientError(408, "the head of the request took too long"))
-        elif not connection.pipeline.exchanges and not self._linger_until:
+        elif not connection.pipeline.exchanges and not self._linger_until and not connection.is_held:
             self._check_idle(now)
         if connection.pipeline.exchanges:
             self._check_replies(now, limits.reply_timeout)
