@@ -103,6 +103,12 @@ def http_request(
     message["method"] = method
     message["path"], message["raw_path"], message["query_string"] = target
     message["headers"] = headers
+    # Copies: what one consumer does to its message must not show in the next.
+    client, server = message.get("client"), message.get("server")
+    if client:
+        message["client"] = client.copy()
+    if server:
+        message["server"] = server.copy()
     message["channel_session"] = {}
     return message
 

@@ -13,6 +13,7 @@ Stopping, in this order (`drain`):
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Final
 
@@ -23,7 +24,7 @@ from uvicorn.protocols.service import Service
 __all__ = ["Server"]
 
 _POLL_SECONDS: Final = 0.05  # while draining
-_LAST_WORDS_SECONDS: Final = 0.25  # for woken threads and cancelled tasks to end
+_LAST_WORDS_SECONDS: Final = 0.15  # for woken threads and cancelled tasks to end
 
 
 class Server:
@@ -52,6 +53,9 @@ class Server:
         service.encoder.set_time(time.time())
         service.dispatcher.tick()
         self._watch_connections(now)
+        if service.wants_collection:
+            service.wants_collection = False
+            gc.collect()
         self._acceptor.resume()
 
     async def drain(self, seconds: float) -> None:
@@ -91,7 +95,11 @@ class Server:
 
     def _watch_connections(self, now: float) -> None:
         for connection in tuple(self.service.connections):
-            connection.watch.tick(now)
+            try:
+                connection.watch.tick(now)
+            except Exception:  # a mistake of ours: it costs this connection, not the watch of all others, nor the stop
+                self.service.log.error("Error in the watch of a connection", exc_info=True)
+                connection.pipeline.abort()
 
     def _report_left(self) -> None:
         service = self.service

@@ -44,7 +44,7 @@ from uvicorn.settings import Settings
 __all__ = ["ASGIWorker"]
 
 _TICK_SECONDS: Final = 1.0
-_LAST_SECONDS: Final = 0.25  # for threads and generators that are about to end
+_LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
@@ -129,12 +129,24 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         assert self._loop is not None
         loop = self._loop
         try:
-            loop.run_until_complete(self._serve())
+            self._run_until_served(loop)
             loop.run_until_complete(self._close_generators())
         finally:
             asyncio.set_event_loop(None)
             loop.close()
             self._leave_stuck_threads()
+
+    def _run_until_served(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop until the worker has stopped; stop in order if a task of the application exits the process."""
+        serving = loop.create_task(self._serve())
+        while not serving.done():
+            try:
+                loop.run_until_complete(serving)
+            except (SystemExit, KeyboardInterrupt):
+                if self._is_quick or serving.done():  # we are on our way out already
+                    raise
+                self.log.exception("A task of the application asked the process to exit: the worker stops")
+                self._stop_soon()
 
     async def _close_generators(self) -> None:
         """Let asynchronous generators that were left behind end; one that does not is not waited for."""
@@ -321,9 +333,9 @@ def drain_seconds(graceful_timeout: float) -> float:
     """Return how long to wait for what is running, in seconds.
 
     A little less than `graceful_timeout`, so that our report is written and the hooks are called before the
-    master's SIGKILL: a tenth of it or 0.6 s, but never more than half.
+    master's SIGKILL: a tenth of it or 0.7 s, but never more than six tenths.
     """
-    return graceful_timeout - min(max(0.1 * graceful_timeout, 0.6), 0.5 * graceful_timeout)
+    return graceful_timeout - min(max(0.1 * graceful_timeout, 0.7), 0.6 * graceful_timeout)
 
 
 def _failing_application(error: SyntaxError) -> SingleConsumer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 
@@ -110,3 +111,23 @@ async def leave_a_generator(message):
     _left.append(_never_ending())
     await _left[-1].__anext__()
     message["reply_channel"].send(whole(b"left a generator"))
+
+
+def drop_in_a_cycle(message):
+    cycle = [message]
+    cycle.append(cycle)
+
+
+async def drop_in_a_cycle_async(message):
+    cycle = [message]
+    cycle.append(cycle)
+
+
+async def _exit():
+    sys.exit(3)
+
+
+async def exit_in_a_task(message):
+    _left.append(asyncio.get_running_loop().create_task(_exit()))
+    await asyncio.sleep(0.5)
+    message["reply_channel"].send(whole(b"answered all the same"))

@@ -239,3 +239,9 @@ def test_curl_uploads_what_it_reads_from_a_pipe(server):
     answer = server.curl("-T", "-", f"{server.url}/async/echo", stdin=b"piped " * 50_000)
 
     assert answer == b"piped " * 50_000
+
+
+@pytest.mark.parametrize("side", ["sync", "async"])
+def test_a_channel_that_only_a_cycle_of_references_holds_gets_500(server, side):
+    """Long before reply_timeout, which would say 504."""
+    assert server.get(f"/{side}/drop-in-a-cycle").status_code == 500

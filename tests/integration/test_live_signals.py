@@ -244,3 +244,11 @@ def test_what_an_application_leaves_behind_does_not_keep_the_worker(serve, path)
     server.signal(signal.SIGHUP)
     eventually(lambda: has_left(old), "the old worker to leave")
     assert "SIGKILL" not in server.log()
+
+
+def test_a_task_that_exits_the_process_stops_the_worker_in_order(serve):
+    server = serve("--graceful-timeout", "20")
+    [old] = server.workers()
+    assert server.get("/async/exit-in-a-task").text == "answered all the same"
+    eventually(lambda: has_left(old), "the old worker to leave")
+    assert "asked the process to exit" in server.log()

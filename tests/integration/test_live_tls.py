@@ -134,8 +134,9 @@ def test_a_client_certificate_can_be_asked_for(serve, files):
 
 
 @pytest.mark.slow
-def test_a_stop_closes_tls_connections_in_order(serve, files):
-    server = serve(*files.args())
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_stop_closes_tls_connections_in_order(serve, files, loop):
+    server = serve(*files.args(), "--asgi-loop", loop)
 
     with client_of(server, files.context()) as client:
         assert client.get("/sync/hello").status_code == 200

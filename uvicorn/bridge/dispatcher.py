@@ -210,12 +210,13 @@ class ConsumerJob:
 
     __slots__ = (
         "_consumer", "_context", "_dispatcher", "_ended", "_has_left", "_message", "_posts",
-        "exchange", "is_waiting", "started_at", "submitted_at",
+        "exchange", "is_over", "is_waiting", "started_at", "submitted_at",
     )  # fmt: skip
 
     def __init__(self, dispatcher: Dispatcher, consumer: Consumer, message: Message, exchange: Served) -> None:
         self.submitted_at = monotonic()
         self.started_at = 0.0  # 0 while queued
+        self.is_over = False  # the consumer has returned
         self.is_waiting = False
         self.exchange = exchange
         self._dispatcher = dispatcher
@@ -247,6 +248,7 @@ class ConsumerJob:
             self._context.run(self._call, message)
         except BaseException as error:
             self._dispatcher.outbox.put(exchange.failed, error)
+        self.is_over = True
         if self._ended is None:
             return
         del message  # before the wait: the reply channel must be able to end
@@ -286,3 +288,4 @@ class ConsumerJob:
         hooks = self._dispatcher.hooks
         if hooks is not None:
             hooks.after(self.exchange)
+        self.exchange.job = None  # they hold each other

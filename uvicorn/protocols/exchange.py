@@ -38,10 +38,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "_held", "_held_bytes", "_is_chunked", "_is_common", "active_at", "consumer", "fields", "headers",
-        "http_version", "is_answered", "is_closed", "is_head", "is_http10", "is_lost", "is_request_complete",
-        "is_stopping", "job", "line", "method", "path", "persists", "sent_bytes", "started_at", "status", "target",
-        "task", "write_buffer",
+        "_held", "_held_bytes", "_is_chunked", "_is_common", "_was_looked_for", "active_at", "consumer", "fields",
+        "headers", "http_version", "is_answered", "is_closed", "is_head", "is_http10", "is_lost",
+        "is_request_complete", "is_stopping", "job", "line", "method", "path", "persists", "sent_bytes",
+        "started_at", "status", "target", "task", "write_buffer",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class Exchange:
         self.is_lost = False
         self.is_stopping = False
         self._is_chunked = False
+        self._was_looked_for = False
         self._held: list[bytes] | None = None  # written when the exchange is first
         self._held_bytes = 0
 
@@ -275,6 +276,18 @@ class Exchange:
         self.is_stopping = is_stopping
         self._held = None
         self.line.response_ended(self)
+
+    def is_abandoned(self) -> bool:
+        """Whether the consumer has returned and the reply is open: True once, for a look by the garbage collector.
+
+        A channel that somebody keeps stays as it is. One that is held by a cycle of references alone, as with a local
+        variable that keeps an exception, would be let go only when the collector happens to run.
+        """
+        has_returned = (self.task is not None and self.task.done()) or (self.job is not None and self.job.is_over)
+        if self.is_closed or self._was_looked_for or not has_returned:
+            return False
+        self._was_looked_for = True
+        return True
 
     # ---- flow ----
 

@@ -58,7 +58,7 @@ class Pipeline:
     """
 
     __slots__ = ("_owes_continue", "exchanges", "gate", "is_ending", "is_half_closed", "is_lost", "owner", "service",
-                 "transport")  # fmt: skip
+                 "transport", "written_bytes")  # fmt: skip
 
     def __init__(self, owner: Owner, service: Service) -> None:
         self.owner = owner
@@ -69,6 +69,7 @@ class Pipeline:
         self.is_ending = False
         self.is_half_closed = False  # the client has said that it will send nothing more
         self.is_lost = False
+        self.written_bytes = 0  # but for what took the shortest way: only its growth means something
         self._owes_continue: Exchange | None = None
 
     # ---- what an exchange asks for ----
@@ -90,6 +91,7 @@ class Pipeline:
     def write(self, data: bytes) -> None:
         """Write to the client."""
         if not self.is_lost:
+            self.written_bytes += len(data)
             self.transport.write(data)
 
     def buffered_bytes(self) -> int:
@@ -114,6 +116,8 @@ class Pipeline:
             if service.report is not None:
                 service.report(exchange)
             service.dispatcher.ended(exchange)
+        if exchange.job is not None and not service.has_hooks:
+            exchange.job = None  # they hold each other, and the job is not needed any more
         exchanges = self.exchanges
         if not exchanges or exchanges[0] is not exchange:
             return  # its turn comes later, or never

@@ -83,6 +83,7 @@ class Service:
         self.log: Final = log
         self.scheme: Final = scheme
         self.root_path: Final = root_path
+        self.has_hooks: Final = dispatcher.hooks is not None
         self.requests = 0
         self.most_requests: Final = most_requests
         self.on_most_requests: Final = on_most_requests
@@ -93,6 +94,7 @@ class Service:
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
         self.keeps_connections: Final = limits.keepalive > 0
         self.is_stopping = False
+        self.wants_collection = False  # a reply channel may be held by nothing but a cycle of references
         self.now = loop.time()  # set by each tick: exact to a second
 
     def begin_stopping(self) -> None:

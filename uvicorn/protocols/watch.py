@@ -32,8 +32,8 @@ class ConnectionWatch:
     """Keep the times of one connection, and act on them."""
 
     __slots__ = (
-        "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen", "_stalled_bytes",
-        "_stalled_since", "_was_late", "body_at", "head_since",
+        "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen", "_stalled_since",
+        "_taken_bytes", "_was_late", "body_at", "head_since",
     )  # fmt: skip
 
     def __init__(self, connection: HTTPConnection) -> None:
@@ -43,7 +43,7 @@ class ConnectionWatch:
         self.head_since = 0.0  # when the first byte of an unfinished head came; 0 if there is none
         self.body_at = 0.0  # when the client last sent something of a body
         self._linger_until = 0.0
-        self._stalled_bytes = 0
+        self._taken_bytes = 0
         self._stalled_since = 0.0
         self._is_probed = False
         self._was_late = False
@@ -109,7 +109,7 @@ class ConnectionWatch:
         timeout = service.limits.keepalive if connection.requests else service.limits.header_timeout
         if service.is_stopping:
             timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
-        if self._is_overdue(now - self._idle_since, timeout):
+        if self._is_overdue(now - self._idle_since, timeout) and not connection.transport.is_closing():
             connection.transport.close()
 
     def _is_overdue(self, elapsed: float, timeout: float) -> bool:
@@ -122,9 +122,11 @@ class ConnectionWatch:
         return was_late and self._was_late
 
     def _check_replies(self, now: float, timeout: float) -> None:
+        connection = self._connection
+        if any(exchange.is_abandoned() for exchange in connection.pipeline.exchanges):
+            connection.service.wants_collection = True
         if not timeout:
             return
-        connection = self._connection
         body = connection.body
         # Who takes the body as it comes is waiting for the client: that is for body_timeout to watch.
         awaits_client = body is not None and body.is_wanted and not connection.read_gate.reasons
@@ -145,11 +147,16 @@ class ConnectionWatch:
                 exchange.answer(504)
 
     def _is_stalled(self, now: float, timeout: float) -> bool:
-        size = self._connection.transport.get_write_buffer_size()
-        if not size or size != self._stalled_bytes:
-            self._stalled_bytes = size
-            self._stalled_since = now
+        """Whether the client has taken nothing of what waits for it, for `timeout` seconds."""
+        pipeline = self._connection.pipeline
+        size = pipeline.buffered_bytes()
+        if not size:
+            self._stalled_since = 0.0
             return False
+        taken = pipeline.written_bytes - size
+        if not self._stalled_since or taken > self._taken_bytes:
+            self._stalled_since = now
+        self._taken_bytes = taken
         return 0 < timeout < now - self._stalled_since
 
     # ---- half-closed clients ----
