@@ -21,26 +21,22 @@ The keys of an `http.request` (ASGI draft, "Request", django/channels cd34f65):
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 __all__ = [
-    "LONGEST_CACHED_TARGET",
     "Channel",
     "Headers",
     "Message",
     "http_disconnect",
     "http_request",
     "split_absolute_target",
-    "split_long_target",
     "split_target",
 ]
 
 Headers: TypeAlias = "list[list[bytes]]"
 
 _SLASH = 0x2F
-LONGEST_CACHED_TARGET = 256  # bytes; arbitrary: keeps the cache of targets under half a megabyte
 
 
 class Channel:
@@ -103,12 +99,6 @@ def http_request(
     message["method"] = method
     message["path"], message["raw_path"], message["query_string"] = target
     message["headers"] = headers
-    # Copies: what one consumer does to its message must not show in the next.
-    client, server = message.get("client"), message.get("server")
-    if client:
-        message["client"] = client.copy()
-    if server:
-        message["server"] = server.copy()
     message["channel_session"] = {}
     return message
 
@@ -118,7 +108,7 @@ def http_disconnect(path: str) -> Message:
     return Message(channel="http.disconnect", path=path)
 
 
-def split_long_target(target: bytes) -> tuple[str, bytes, bytes]:
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
     """Split a request target in origin-form or asterisk-form.
 
     Returns: the decoded path, the path as received, and the query string.
@@ -127,11 +117,6 @@ def split_long_target(target: bytes) -> tuple[str, bytes, bytes]:
     raw_path, _, query = target.partition(b"?")
     path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
     return path.decode("utf-8", "surrogateescape"), raw_path, query
-
-
-#: The same for targets up to LONGEST_CACHED_TARGET: sites have few paths that are asked for often, and a hit costs a
-#: fifth of the split.
-split_target = lru_cache(maxsize=512)(split_long_target)
 
 
 def split_absolute_target(target: bytes) -> tuple[bytes, bytes]:

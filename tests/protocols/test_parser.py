@@ -68,3 +68,15 @@ def test_trailers_do_not_reach_the_message():
     requests.begin_body()
     assert requests.body(b"1\r\na\r\n0\r\nX-User: eve\r\n\r\n") == b"a"
     assert message["headers"] == [[b"host", b"a"], [b"transfer-encoding", b"chunked"]]
+
+
+def test_what_a_consumer_does_to_its_addresses_does_not_show_in_the_next_message():
+    requests = RequestParser(
+        {**BASE, "client": ["192.0.2.1", 1], "server": ["192.0.2.2", 80]},
+        HeaderPolicy({}, frozenset(), "drop", False),
+        Limits(),
+    )
+    for _ in range(2):
+        message, _, _, _ = requests.head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (message["client"], message["server"]) == (["192.0.2.1", 1], ["192.0.2.2", 80])
+        message["client"][0] = message["server"][0] = "changed"

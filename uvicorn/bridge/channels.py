@@ -49,8 +49,8 @@ class Sink(Protocol):
     is_head: bool
     write_buffer: int  # bytes that may wait for the client before a sender has to
 
-    def reply(self, reply: Reply) -> None:
-        """Write one checked reply; do nothing if the exchange is closed."""
+    def reply(self, reply: Reply) -> bool | None:
+        """Write one checked reply; do nothing if the exchange is closed. Return True if the client has caught up."""
 
     def dropped(self, _: object = None) -> None:
         """Learn that nobody can reply any more."""
@@ -139,7 +139,9 @@ class ReplyChannel(ReplySequence):
             if self._state and exchange.is_flooded():
                 raise ChannelFull("the client is far behind: await what send() returns")
             admitted = self.admit(reply)
-            exchange.reply(admitted)
+            has_caught_up = exchange.reply(admitted)
+        if has_caught_up and not admitted[3]:
+            return _DRAINED
         return Drained(exchange) if admitted[3] or not exchange.is_writable() else _DRAINED
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:

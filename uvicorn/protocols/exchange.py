@@ -105,14 +105,14 @@ class Exchange:
 
     # ---- replies ----
 
-    def reply(self, reply: Reply) -> None:
+    def reply(self, reply: Reply) -> bool | None:
         """Write one checked reply; do nothing if the exchange is closed.
 
         The sequence was checked in the sender's thread. Two threads that reply to one
         message at the same time through two channels of theirs cannot exist: there is one channel.
         """
         if self.is_closed:
-            return
+            return None
         status, fields, content, more = reply
         line = self.line
         try:
@@ -135,11 +135,12 @@ class Exchange:
                 self.is_closed = True
                 line.transport.write(line.service.encoder.whole(status, fields.block, content))
                 line.response_ended(self)
-            else:
-                self._reply(status, fields, content, more)
+                return line.gate.is_open
+            self._reply(status, fields, content, more)
         except Exception:  # a mistake of ours; half a response may be written
             line.service.log.error("Error in the response to %s %s", self.method, self.shown_target, exc_info=True)
             line.abort()
+        return None
 
     def _reply(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         if status:

@@ -301,7 +301,7 @@ class HTTPConnection(asyncio.Protocol):
         if header.size and not self.service.peers.may_send_proxy_header(self.address):
             raise ClientError(403, "PROXY header from a peer that is not in proxy_allow_ips")
         if header.client is not None:
-            self._parser.base = self.service.base_message(header.client, header.server)
+            self._parser.set_base(self.service.base_message(header.client, header.server))
         return data[header.size :]
 
     # ---- called by the pipeline ----

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import httptools
 
 from uvicorn.errors import ClientError
-from uvicorn.messages import LONGEST_CACHED_TARGET, Headers, Message, http_request, split_long_target, split_target
+from uvicorn.messages import Headers, Message, http_request, split_target
 from uvicorn.protocols.head import PLAIN, HeaderPolicy, Special, check_sizes, line_error, target_of
 from uvicorn.settings import Limits
 
@@ -20,6 +20,8 @@ __all__ = ["Head", "RequestParser"]
 
 _REST_OF_LINE: Final = len(b"  HTTP/1.1")
 _SLASH: Final = 0x2F
+_LONGEST_CACHED_TARGET: Final = 256  # bytes; arbitrary, as the next: together under half a megabyte
+_MOST_CACHED_TARGETS: Final = 512  # emptied when full
 _METHODS: dict[bytes, str] = {}  # llhttp knows 34 methods: no more can come in
 _TOKEN_BYTES: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
@@ -38,21 +40,27 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_events", "_headers", "_limits", "_longest_unchecked", "_parser", "_policy", "_special_names", "_specials",
-        "_usual", "base",
+        "_events", "_has_addresses", "_headers", "_limits", "_longest_unchecked", "_most_fields", "_parser", "_policy",
+        "_special_names", "_specials", "_usual", "base",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
-        self.base = base
+        self.set_base(base)
         self._policy = policy
         self._special_names = policy.special
         self._limits = limits
         self._longest_unchecked = limits.shortest_refused
+        self._most_fields = limits.request_fields
         self._headers: Headers = []  # filled by httptools while a head is fed
         self._specials: Headers = []
         self._usual: Headers = [[b"", b""]]  # like nothing that comes, until a head was usual
         self._events = _Events(self._on_header)
         self._parser = httptools.HttpRequestParser(self._events)
+
+    def set_base(self, base: dict[str, Any]) -> None:
+        """Set what all messages of the connection have in common."""
+        self.base = base
+        self._has_addresses = bool(base.get("client") and base.get("server"))
 
     def head(self, head: bytes) -> Head:
         """Parse one complete head.
@@ -73,7 +81,7 @@ class RequestParser:
             is_upgrade = True
         except httptools.HttpParserError as error:
             raise _client_error(error, head) from None
-        if len(headers) > self._limits.request_fields:
+        if len(headers) > self._most_fields:
             raise ClientError(431, f"{len(headers)} header fields")
         name = parser.get_method()
         target = self._events.targets.pop()
@@ -93,11 +101,13 @@ class RequestParser:
         method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
         if method == "CONNECT":
             raise ClientError(501, "CONNECT is not served")
-        if target[0] == _SLASH:
-            split = split_target(target) if line_end <= LONGEST_CACHED_TARGET else split_long_target(target)
-        else:
-            split = split_long_target(target_of(target, method, headers))
+        split = _SPLITS.get(target)
+        if split is None:
+            split = _split(target, method, headers)
         message = http_request(self.base, version, method, split, headers)
+        if self._has_addresses:  # copies: what one consumer does to its message must not show in the next
+            message["client"] = [*message["client"]]
+            message["server"] = [*message["server"]]
         if special is PLAIN:
             return message, target, special, version == "1.1"
         if is_upgrade:
@@ -194,3 +204,19 @@ def _client_error(error: httptools.HttpParserError, head: bytes) -> ClientError:
         if found.status == 505:
             return found
     return ClientError(400, str(error) or type(error).__name__)
+
+
+# Sites have few paths that are asked for often: a hit costs a fifth of the split.
+_SPLITS: dict[bytes, tuple[str, bytes, bytes]] = {}
+
+
+def _split(target: bytes, method: str, headers: Headers) -> tuple[str, bytes, bytes]:
+    """Split a request target; remember it if it is a short one in origin-form."""
+    if target[0] != _SLASH:
+        return split_target(target_of(target, method, headers))
+    split = split_target(target)
+    if len(target) <= _LONGEST_CACHED_TARGET:
+        if len(_SPLITS) >= _MOST_CACHED_TARGETS:
+            _SPLITS.clear()
+        _SPLITS[target] = split
+    return split

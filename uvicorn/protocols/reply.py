@@ -42,6 +42,7 @@ _NEXT: Final[dict[tuple[int, str], int]] = {
     (STREAM, "last"): DONE,
 }
 _KEYS: Final = frozenset({"status", "headers", "content", "more_content"})
+_MISSING: Final[Any] = object()
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 # Header names that are looked at; the rest goes on the wire as it is.
 _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date", b"server"})
@@ -99,24 +100,29 @@ class ReplySequence:
         """
         if type(reply) is not dict and not isinstance(reply, Mapping):
             raise ReplyTypeError(f"a reply must be a dict, not {_shown(reply)}")
-        if not _KEYS.issuperset(reply):
-            raise _unknown_keys(reply)
         status = reply.get("status")
-        content = reply.get("content", b"")
-        more = reply.get("more_content", False)
+        content = reply.get("content", _MISSING)
+        more = reply.get("more_content", _MISSING)
+        headers = reply.get("headers")
+        known = (status is not None) + (content is not _MISSING) + (more is not _MISSING) + (headers is not None)
+        if known != len(reply) and not _KEYS.issuperset(reply):
+            raise _unknown_keys(reply)
+        if content is _MISSING:
+            content = b""
+        if more is _MISSING:
+            more = False
         if type(content) is not bytes:
             content = _bytes_of(content)
         if type(more) is not bool:
             raise ReplyTypeError(f"more_content must be True or False, not {_shown(more)}")
         if status is None:
-            return self._admit_chunk(reply, content, more)
+            return self._admit_chunk(headers, content, more)
         if self._state != START:
             raise self._out_of_order("first" if more else "whole")
         if type(status) is not int:
             raise ReplyTypeError(f"status must be an int, not {_shown(status)}")
         if not 200 <= status <= 599:
             raise ReplyError(f"status must be 200 to 599, not {status}")
-        headers = reply.get("headers")
         fields = encode_fields(headers) if headers else NO_FIELDS
         promised = fields.content_length
         if promised is not None:
@@ -124,11 +130,11 @@ class ReplySequence:
         self._state = STREAM if more else DONE
         return status, fields, content, more
 
-    def _admit_chunk(self, reply: Mapping[str, Any], content: bytes, more: bool) -> Reply:
+    def _admit_chunk(self, headers: Any, content: bytes, more: bool) -> Reply:
         state = _NEXT.get((self._state, "chunk" if more else "last"))
         if state is None:
             raise self._out_of_order("chunk" if more else "last")
-        if reply.get("headers"):
+        if headers:
             raise ReplyError("headers are allowed in the first reply only, beside status")
         if self._remaining is not None:
             self._take_promised(content, more)
