@@ -42,7 +42,6 @@ _NEXT: Final[dict[tuple[int, str], int]] = {
     (STREAM, "last"): DONE,
 }
 _KEYS: Final = frozenset({"status", "headers", "content", "more_content"})
-_MISSING: Final[Any] = object()
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 # Header names that are looked at; the rest goes on the wire as it is.
 _SPECIAL: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date", b"server"})
@@ -100,17 +99,12 @@ class ReplySequence:
         """
         if type(reply) is not dict and not isinstance(reply, Mapping):
             raise ReplyTypeError(f"a reply must be a dict, not {_shown(reply)}")
-        status = reply.get("status")
-        content = reply.get("content", _MISSING)
-        more = reply.get("more_content", _MISSING)
-        headers = reply.get("headers")
-        known = (status is not None) + (content is not _MISSING) + (more is not _MISSING) + (headers is not None)
-        if known != len(reply) and not _KEYS.issuperset(reply):
+        if not _KEYS.issuperset(reply):
             raise _unknown_keys(reply)
-        if content is _MISSING:
-            content = b""
-        if more is _MISSING:
-            more = False
+        status = reply.get("status")
+        content = reply.get("content", b"")
+        more = reply.get("more_content", False)
+        headers = reply.get("headers")
         if type(content) is not bytes:
             content = _bytes_of(content)
         if type(more) is not bool:
