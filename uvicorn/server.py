@@ -90,6 +90,17 @@ class Server:
             connection.abort()
         service.dispatcher.cancel_tasks()
 
+    def describe_requests(self) -> str:
+        """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
+        now = self.service.loop.time()
+        lines = [
+            f"  {exchange.method} {exchange.shown_target} in {exchange.consumer_name} "
+            f"({'loop' if exchange.job is None else 'pool'}) for {now - exchange.started_at:.1f} s"
+            for connection in tuple(self.service.connections)
+            for exchange in tuple(connection.pipeline.exchanges)
+        ]
+        return "\n".join([f"Requests in flight: {len(lines)}", *lines])
+
     def _is_busy(self) -> bool:
         return self._acceptor.open > 0 or not self.service.dispatcher.is_idle
 

@@ -270,8 +270,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """
         self.alive = False
         try:
-            self.log.critical("Worker aborted (pid: %s)\n%s\n%s", self.pid, self._requests_in_flight(),
-                              describe_all_threads())  # fmt: skip
+            requests = "The worker was starting." if self.server is None else self.server.describe_requests()
+            self.log.critical("Worker aborted (pid: %s)\n%s\n%s", self.pid, requests, describe_all_threads())
         except Exception:
             traceback.print_exc()
         self._leave_stuck_threads(exit_code=1)
@@ -288,20 +288,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             if hasattr(stream, "fileno"):
                 return stream
         return sys.__stderr__
-
-    def _requests_in_flight(self) -> str:
-        assert self._loop is not None
-        if self.server is None:
-            return "The worker was starting."
-        lines = []
-        for connection in tuple(self.server.service.connections):
-            for exchange in tuple(connection.pipeline.exchanges):
-                side = "loop" if exchange.job is None else "pool"
-                age = self._loop.time() - exchange.started_at
-                lines.append(
-                    f"  {exchange.method} {exchange.shown_target} in {exchange.consumer_name} ({side}) for {age:.1f} s"
-                )
-        return "\n".join([f"Requests in flight: {len(lines)}", *lines])
 
     def _leave_stuck_threads(self, exit_code: int = 0) -> None:
         """Have the process end after Gunicorn's `worker_exit` hook, if a thread would hold it.
