@@ -229,11 +229,11 @@ def test_a_loop_that_is_blocked_in_c_code_names_the_line_all_the_same(serve):
 
     with server.raw() as blocking:
         blocking.get("/async/block-in-c")
-        log = server.wait_for_log("in block_in_c")
+        server.wait_for_log("in block_in_c")
         eventually(lambda: old not in server.workers(), "the old worker to be killed")
 
-    assert "WORKER TIMEOUT" in log
-    assert "odd_consumers.py" in log
+    assert "WORKER TIMEOUT" in server.log()
+    assert "odd_consumers.py" in server.log()
 
 
 @pytest.mark.parametrize("path", ["/async/leave-a-thread", "/async/leave-a-generator"])
