@@ -55,7 +55,7 @@ class Server:
         self._watch_connections(now)
         if service.wants_collection:
             service.wants_collection = False
-            gc.collect()
+            gc.collect(1)  # the young objects: a look at all would block the loop of an application with many
         self._acceptor.resume()
 
     async def drain(self, seconds: float) -> None:

@@ -216,12 +216,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def _tick(self) -> None:
         assert self._loop is not None
         assert self.server is not None
+        # First of all the next heartbeat: nothing that follows may stop it.
+        self._loop.call_later(min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS), self._tick)
         self.notify()
-        if self.cfg.timeout:
-            # For C code that holds the interpreter: no handler of ABRT in Python can run then.
-            faulthandler.dump_traceback_later(self.cfg.timeout + _LATER_SECONDS, file=self._error_stream())
-        period = min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
-        self._loop.call_later(period, self._tick)
+        self._set_stack_timer()
         self.server.tick()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
@@ -280,6 +278,18 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.server.hurry()
         self.cfg.worker_abort(self)
         sys.exit(1)
+
+    def _set_stack_timer(self) -> None:
+        """Have the stacks written if no tick comes in time.
+
+        For C code that holds the interpreter: no handler of ABRT in Python can run then.
+        """
+        if not self.cfg.timeout:
+            return
+        try:
+            faulthandler.dump_traceback_later(self.cfg.timeout + _LATER_SECONDS, file=self._error_stream())
+        except (AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:  # no file to write to
+            self.log.debug("No stacks can be written for a loop that is blocked in C: %s", error)
 
     def _error_stream(self) -> Any:
         """Return where the error log is written, if that is a file or a terminal, or else the standard error."""

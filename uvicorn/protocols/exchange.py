@@ -108,6 +108,8 @@ class Exchange:
     def reply(self, reply: Reply) -> bool | None:
         """Write one checked reply; do nothing if the exchange is closed.
 
+        Returns: True if a complete reply was written and the client has caught up; else ask `is_writable`.
+
         The sequence was checked in the sender's thread. Two threads that reply to one
         message at the same time through two channels of theirs cannot exist: there is one channel.
         """
@@ -310,8 +312,9 @@ class Exchange:
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
-        if self.job is not None:
-            self.job.is_waiting = is_waiting
+        job = self.job  # read once: the loop may let go of it meanwhile
+        if job is not None:
+            job.is_waiting = is_waiting
 
 
 class Notice(Exchange):

@@ -116,8 +116,8 @@ class Pipeline:
             if service.report is not None:
                 service.report(exchange)
             service.dispatcher.ended(exchange)
-        if exchange.job is not None and not service.has_hooks:
-            exchange.job = None  # they hold each other, and the job is not needed any more
+        if exchange.job is not None and not exchange.is_lost and not service.has_hooks:
+            exchange.job = None  # they hold each other; a lost one's thread may still be waiting in a channel
         exchanges = self.exchanges
         if not exchanges or exchanges[0] is not exchange:
             return  # its turn comes later, or never
