@@ -20,7 +20,7 @@ LAYERS = [
     ["errors", "messages"],
     ["settings", "protocols.flow", "compatibility"],
     ["protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake", "protocols.proxy",
-     "protocols.parser"],
+     "protocols.request_line", "protocols.parser"],
     ["bridge"],
     ["routing"],
     ["protocols.http", "protocols.pipeline", "protocols.exchange", "protocols.body", "protocols.watch",
@@ -32,7 +32,7 @@ LAYERS = [
 ]
 PUBLIC = "uvicorn"  # the package itself gathers the public names
 SANS_IO = ["messages", "protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake",
-           "protocols.parser", "protocols.proxy", "protocols.flow"]  # fmt: skip
+           "protocols.request_line", "protocols.parser", "protocols.proxy", "protocols.flow"]  # fmt: skip
 THREADS = ("threading", "concurrent.futures", "concurrent", "janus", "queue", "_thread", "multiprocessing")
 IO = ("asyncio", "socket", "ssl", "select", "selectors", "uvloop", *THREADS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uvicorn.messages import Message, http_disconnect, http_request, split_absolute_target, split_target
+from uvicorn.messages import Message, http_disconnect, split_absolute_target, split_target
 
 
 def test_content_is_the_message_itself():
@@ -32,17 +32,6 @@ def test_a_message_is_a_dict_that_consumers_may_add_to():
 
 def test_a_disconnect_has_channel_and_path():
     assert http_disconnect("/a") == {"channel": "http.disconnect", "path": "/a"}
-
-
-def test_a_request_is_built_from_its_base_and_leaves_the_base_alone():
-    base = {"channel": "http.request", "body": b"", "client": ["192.0.2.1", 1], "headers": []}
-    headers = [[b"host", b"a"]]
-    message = http_request(base, "1.1", "GET", ("/\u00e9", b"/%C3%A9", b"q"), headers)
-    assert message["headers"] is headers
-    assert (message["path"], message["raw_path"], message["query_string"]) == ("/\u00e9", b"/%C3%A9", b"q")
-    assert (message["http_version"], message["method"]) == ("1.1", "GET")
-    assert message["client"] is base["client"]
-    assert base == {"channel": "http.request", "body": b"", "client": ["192.0.2.1", 1], "headers": []}
 
 
 LONG = b"/" + b"a" * 5000

@@ -11,6 +11,7 @@ from gunicorn.instrument.statsd import Statsd
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.protocols.exchange import Exchange
 from uvicorn.protocols.reply import encode_fields
+from uvicorn.protocols.request_line import RequestLine
 from uvicorn.reporting import Reporter, RequestHooks, RequestView, ResponseView, environ_of
 from uvicorn.settings import Limits
 
@@ -56,7 +57,8 @@ HEADERS = [[b"host", b"example.org"], [b"user-agent", b"curl \xe9"], [b"referer"
 def make(
     method="GET", target=b"/caf%C3%A9?q=1&r=%20", path="/caf\xe9", headers=HEADERS, version="1.1", line=None, status=200
 ):
-    exchange = Exchange(line or FakeLine(), method, target, path, headers, version, True, 100.0)
+    request = RequestLine(method, target, version, (path, b"", b""))
+    exchange = Exchange(line or FakeLine(), request, headers, True, 100.0)
     exchange.consumer = Consumer(consumer)
     exchange.status = status
     exchange.fields = encode_fields([(b"Content-Type", b"text/plain"), (b"x-two", b"a: b")])

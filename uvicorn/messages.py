@@ -1,4 +1,4 @@
-"""What a message is: `Message`, and the pure functions that build one.
+"""What a message is: `Message`, and the pure functions around it.
 
 The keys of an `http.request` (ASGI draft, "Request", django/channels cd34f65):
 
@@ -29,7 +29,6 @@ __all__ = [
     "Headers",
     "Message",
     "http_disconnect",
-    "http_request",
     "split_absolute_target",
     "split_target",
 ]
@@ -77,30 +76,6 @@ class Message(dict[str, Any]):
     def reply_channel(self) -> Any:
         """Where replies go: the same object as `message["reply_channel"]`."""
         return self["reply_channel"]
-
-
-def http_request(
-    base: dict[str, Any],
-    http_version: str,
-    method: str,
-    target: tuple[str, bytes, bytes],
-    headers: Headers,
-) -> Message:
-    """Build an `http.request` from what one connection has in common and one request's head.
-
-    Args:
-        base: a message of the connection, with `body` empty and no `body_channel`.
-        target: path, raw path and query string, as `split_target` returns them.
-
-    Returns: the message, still without its reply channel.
-    """
-    message = Message(base)
-    message["http_version"] = http_version
-    message["method"] = method
-    message["path"], message["raw_path"], message["query_string"] = target
-    message["headers"] = headers
-    message["channel_session"] = {}
-    return message
 
 
 def http_disconnect(path: str) -> Message:

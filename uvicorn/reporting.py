@@ -32,12 +32,13 @@ class RequestView:
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        self.method = exchange.method
-        self.uri = exchange.shown_target
+        line = exchange.request
+        self.method = line.method
+        self.uri = line.shown_target
         self.path, _, self.query = self.uri.partition("?")
         self.headers = [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in exchange.headers]
-        self.version = (1, 0) if exchange.is_http10 else (1, 1)
-        self.scheme = exchange.line.service.scheme
+        self.version = (1, 0) if line.is_http10 else (1, 1)
+        self.scheme = exchange.pipeline.service.scheme
 
 
 class ResponseView:
@@ -64,12 +65,12 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
 
     consumer.name, consumer.mode ("loop" or "pool"), consumer.wait_ms (time in the queue, int).
     """
-    client, server = exchange.line.addresses()
+    client, server = exchange.pipeline.addresses()
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": request.uri,
-        "SERVER_PROTOCOL": f"HTTP/{exchange.http_version}",
-        "PATH_INFO": exchange.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        "SERVER_PROTOCOL": f"HTTP/{exchange.request.http_version}",
+        "PATH_INFO": exchange.request.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
         "QUERY_STRING": request.query,
         "REMOTE_ADDR": str(client[0]) if client else "",
         "REMOTE_PORT": str(client[1]) if client else "",
@@ -101,7 +102,7 @@ class Reporter:
 
     def __call__(self, exchange: Exchange) -> None:
         """Report an exchange that is over, complete or not. Runs on: the loop."""
-        duration = timedelta(seconds=max(0.0, exchange.line.service.loop.time() - exchange.started_at))
+        duration = timedelta(seconds=max(0.0, exchange.pipeline.service.loop.time() - exchange.started_at))
         try:
             request = RequestView(exchange)
             self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)

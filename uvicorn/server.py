@@ -94,7 +94,7 @@ class Server:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
         now = self.service.loop.time()
         lines = [
-            f"  {exchange.method} {exchange.shown_target} in {exchange.consumer_name} "
+            f"  {exchange.shown_line} in {exchange.consumer_name} "
             f"({'loop' if exchange.job is None else 'pool'}) for {now - exchange.started_at:.1f} s"
             for connection in tuple(self.service.connections)
             for exchange in tuple(connection.pipeline.exchanges)
@@ -116,8 +116,8 @@ class Server:
         service = self.service
         for exchange, runner in service.dispatcher.running():
             service.log.warning(
-                "Still running: %s %s in %s for %.1f s\n%s",
-                exchange.method, exchange.shown_target, exchange.consumer_name,
+                "Still running: %s in %s for %.1f s\n%s",
+                exchange.shown_line, exchange.consumer_name,
                 service.loop.time() - exchange.started_at, describe(runner),
             )  # fmt: skip
         unanswered = sum(len(connection.pipeline.exchanges) for connection in service.connections)

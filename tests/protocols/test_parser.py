@@ -25,8 +25,8 @@ def parser(**limits):
     ],
 )
 def test_a_head_tells_its_version_and_whether_the_connection_is_kept(line, version, persists):
-    message, target, _, kept = parser().head(line + b"\r\n")
-    assert (message["http_version"], target, kept) == (version, b"/", persists)
+    message, request, _, kept = parser().head(line + b"\r\n")
+    assert (message["http_version"], request.target, kept) == (version, b"/", persists)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,108 @@ def test_what_a_consumer_does_to_its_addresses_does_not_show_in_the_next_message
         message, _, _, _ = requests.head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (message["client"], message["server"]) == (["192.0.2.1", 1], ["192.0.2.2", 80])
         message["client"][0] = message["server"][0] = "changed"
+
+
+# ---- heads that come again ----
+
+FIELDS = b"Host: a\r\nUser-Agent: b\r\nAccept: c\r\nAccept: d\r\n\r\n"
+
+
+def test_the_same_fields_again_and_again_give_equal_messages_of_their_own():
+    requests = parser()
+    heads = [requests.head(b"GET /a HTTP/1.1\r\n" + FIELDS) for _ in range(4)]
+    messages = [message for message, _, _, _ in heads]
+    assert messages[0]["headers"] == [[b"host", b"a"], [b"user-agent", b"b"], [b"accept", b"c"], [b"accept", b"d"]]
+    messages[2]["headers"][0][1] = b"changed"
+    messages[2]["channel_session"]["user"] = 1
+    assert messages[3]["headers"] == messages[1]["headers"] == messages[0]["headers"]
+    assert [message["channel_session"] for message in messages] == [{}, {}, {"user": 1}, {}]
+    assert [kept for _, _, _, kept in heads] == [True] * 4
+
+
+@pytest.mark.parametrize("path", [b"/b", b"/%41?c=d", b"/never-seen-before"])
+def test_the_same_fields_with_another_line_give_another_message(path):
+    requests = parser()
+    for _ in range(3):
+        requests.head(b"GET /a HTTP/1.1\r\n" + FIELDS)
+    message, request, _, _ = requests.head(b"POST " + path + b" HTTP/1.1\r\n" + FIELDS)
+    fresh, _, _, _ = parser().head(b"POST " + path + b" HTTP/1.1\r\n" + FIELDS)
+    assert message == fresh
+    assert (request.method, request.target) == ("POST", path)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"GE(T / HTTP/1.1", 400),
+        (b"BREW / HTTP/1.1", 501),
+        (b"GET  / HTTP/1.1", 400),
+        (b"GET / HTTP/2.1", 505),
+        (b"GET /\x01 HTTP/1.1", 400),
+        (b"CONNECT a:80 HTTP/1.1", 501),
+        (b"GET a HTTP/1.1", 400),
+    ],
+)
+def test_a_wrong_line_is_refused_also_when_its_fields_are_known(line, status):
+    requests = parser()
+    for _ in range(3):
+        requests.head(b"GET / HTTP/1.1\r\n" + FIELDS)
+    with pytest.raises(ClientError) as caught:
+        requests.head(line + b"\r\n" + FIELDS)
+    assert caught.value.status == status
+
+
+def test_the_fields_are_looked_at_again_when_the_version_changes():
+    requests = parser()
+    for _ in range(3):
+        assert requests.head(b"GET / HTTP/1.1\r\n" + FIELDS)[3] is True
+    message, _, _, persists = requests.head(b"GET / HTTP/1.0\r\n" + FIELDS)
+    assert (message["http_version"], persists) == ("1.0", False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Host: a\r\nContent-Length: 2\r\n\r\n",
+        b"Host: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"Host: a\r\nConnection: close\r\n\r\n",
+        b"Host: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        b"Host: a\r\nConnection: keep-alive\r\n\r\n",
+    ],
+)
+def test_what_the_fields_ask_for_is_seen_each_time(fields):
+    requests, seen = parser(), []
+    for _ in range(4):
+        _, _, special, persists = requests.head(b"POST / HTTP/1.1\r\n" + fields)
+        seen.append((special, persists))
+        if special.content_length:
+            requests.begin_body()
+            requests.body(b"2\r\nab\r\n0\r\n\r\n" if special.content_length < 0 else b"ab")
+        if not persists:
+            requests = parser()
+    assert seen == seen[:1] * 4
+
+
+def test_a_known_line_is_not_enough_where_limits_are_tighter():
+    parser().head(b"GET /a-path-of-some-length HTTP/1.1\r\n" + FIELDS)
+    with pytest.raises(ClientError) as caught:
+        parser(request_line=20).head(b"GET /a-path-of-some-length HTTP/1.1\r\n" + FIELDS)
+    assert caught.value.status == 414
+
+
+def test_a_trusted_scheme_and_root_path_come_with_known_fields():
+    policy = HeaderPolicy({b"x-forwarded-proto": b"https"}, frozenset({b"script_name"}), "drop", True)
+    requests = RequestParser({**BASE, "scheme": "http", "root_path": ""}, policy, Limits())
+    for _ in range(4):
+        message, _, _, _ = requests.head(
+            b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nSCRIPT_NAME: /app\r\nx_y: z\r\n\r\n"
+        )
+        assert (message["scheme"], message["root_path"]) == ("https", "/app")
+        assert [name for name, _ in message["headers"]] == [b"host", b"x-forwarded-proto", b"script_name"]
+
+
+def test_a_target_in_absolute_form_names_the_host_also_with_known_fields():
+    requests = parser()
+    for target, host in [(b"/", b"a"), (b"/", b"a"), (b"http://b/", b"b"), (b"/", b"a"), (b"http://c/", b"c")]:
+        message, _, _, _ = requests.head(b"GET " + target + b" HTTP/1.1\r\n" + FIELDS)
+        assert message["headers"][0] == [b"host", host]

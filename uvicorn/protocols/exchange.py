@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uvicorn.bridge.consumer import Consumer
     from uvicorn.bridge.dispatcher import ConsumerJob
     from uvicorn.protocols.pipeline import Pipeline
+    from uvicorn.protocols.request_line import RequestLine
 
 __all__ = ["Exchange", "Notice"]
 
@@ -32,42 +33,26 @@ class Exchange:
     """Hold one request's facts and write its response.
 
     Args:
-        line: the pipeline of its connection.
+        pipeline: of its connection.
+        request: what the request line says.
         persists: the client wants the connection kept (RFC 9112 section 9.3).
-        is_http10: the request came with HTTP/1.0.
+        now: loop time, seconds.
     """
 
     __slots__ = (
-        "_held", "_held_bytes", "_is_chunked", "_is_common", "_was_looked_for", "active_at", "consumer", "fields",
-        "headers", "http_version", "is_answered", "is_closed", "is_head", "is_http10", "is_lost",
-        "is_request_complete", "is_stopping", "job", "line", "method", "path", "persists", "sent_bytes",
-        "started_at", "status", "target", "task", "write_buffer",
+        "_held", "_is_chunked", "_was_looked_for", "active_at", "consumer", "fields", "headers", "is_answered",
+        "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists", "pipeline",
+        "request", "sent_bytes", "started_at", "status", "task",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        line: Pipeline,
-        method: str,
-        target: bytes,
-        path: str,
-        headers: Headers,
-        http_version: str,
-        persists: bool,
-        now: float,
-    ) -> None:
-        self.line = line
-        self.method = method
-        self.target = target  # as received
-        self.path = path  # decoded
+    def __init__(self, pipeline: Pipeline, request: RequestLine, headers: Headers, persists: bool, now: float) -> None:
+        self.pipeline = pipeline
+        self.request = request
         self.headers = headers
-        self.http_version = http_version
         self.persists = persists
-        self.is_head = method == "HEAD"
-        self.is_http10 = http_version == "1.0"
-        self._is_common = not self.is_head and not self.is_http10
-        self.started_at = now  # loop time, seconds
+        self.is_head = request.is_head
+        self.started_at = now
         self.active_at = now  # when the consumer was called, or last sent something
-        self.write_buffer = line.service.limits.write_buffer
         self.consumer: Consumer | None = None  # set when it is called, or queued
         self.task: asyncio.Task[None] | None = None
         self.job: ConsumerJob | None = None
@@ -81,12 +66,16 @@ class Exchange:
         self.is_stopping = False
         self._is_chunked = False
         self._was_looked_for = False
-        self._held: list[bytes] | None = None  # written when the exchange is first
-        self._held_bytes = 0
+        self._held: _Held | None = None  # written when the exchange is first
 
     def __repr__(self) -> str:
         state = "lost" if self.is_lost else "closed" if self.is_closed else self.status or "waiting"
-        return f"<Exchange {self.method} {self.shown_target} {self.consumer_name} {state}>"
+        return f"<Exchange {self.shown_line} {self.consumer_name} {state}>"
+
+    @property
+    def write_buffer(self) -> int:
+        """How many bytes may wait for the client before a sender has to."""
+        return self.pipeline.service.limits.write_buffer
 
     @property
     def consumer_name(self) -> str:
@@ -94,9 +83,9 @@ class Exchange:
         return self.consumer.name if self.consumer is not None else "no consumer"
 
     @property
-    def shown_target(self) -> str:
-        """The request target, safe to log."""
-        return self.target.decode("ascii", "backslashreplace")
+    def shown_line(self) -> str:
+        """Method and request target, safe to log."""
+        return self.request.shown
 
     @property
     def wants_call(self) -> bool:
@@ -116,36 +105,36 @@ class Exchange:
         if self.is_closed:
             return None
         status, fields, content, more = reply
-        line = self.line
+        pipeline = self.pipeline
         try:
             if (
                 status
                 and not more
-                and self._is_common
-                and self.persists
                 and self.is_request_complete
+                and self.persists
+                and self.request.is_usual
                 and fields.is_plain
                 and status not in BODILESS
                 and len(content) <= _JOIN_BYTES
-                and not line.is_ending
-                and line.exchanges[0] is self
+                and not pipeline.is_ending
+                and pipeline.exchanges[0] is self
             ):
                 # The shortest way, and the most frequent one: a complete response on a connection that is kept.
                 self.status = status
                 self.fields = fields
                 self.sent_bytes = len(content)
                 self.is_closed = True
-                line.transport.write(line.service.encoder.whole(status, fields.block, content))
-                line.response_ended(self)
-                return line.gate.is_open
+                return pipeline.finish(self, pipeline.service.encoder.whole(status, fields.block, content))
             self._reply(status, fields, content, more)
         except Exception:  # a mistake of ours; half a response may be written
-            line.service.log.error("Error in the response to %s %s", self.method, self.shown_target, exc_info=True)
-            line.abort()
+            pipeline.service.log.error("Error in the response to %s", self.shown_line, exc_info=True)
+            pipeline.abort()
         return None
 
     def _reply(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         if status:
+            if self.status:  # a thread and a coroutine sent a first reply at the same time: see channels.py
+                return
             self._begin(status, fields, content, more)
         elif self.status in BODILESS or self.is_head:
             pass
@@ -159,13 +148,13 @@ class Exchange:
             self._write(content)
             self.sent_bytes += len(content)
         if more:
-            self.active_at = self.line.service.now
+            self.active_at = self.pipeline.service.now
         else:
             self.is_closed = True
-            self.line.response_ended(self)
+            self.pipeline.response_ended(self)
 
     def _begin(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
-        line = self.line
+        pipeline = self.pipeline
         self.status = status
         self.fields = fields
         has_body = not self.is_head and status not in BODILESS
@@ -174,21 +163,21 @@ class Exchange:
             if status not in BODILESS and (content or not self.is_head):  # a HEAD may leave out what it does not know
                 length = len(content)
         elif fields.content_length is None and has_body:
-            if self.is_http10:
+            if self.request.is_http10:
                 self.persists = False  # the end of the connection is the end of the body
             else:
                 self._is_chunked = True
                 length = -1
-        if fields.closes or not line.may_persist(self) or not (self.is_request_complete or more):
+        if fields.closes or not pipeline.may_persist(self) or not (self.is_request_complete or more):
             self.persists = False
         if not self.persists:
             connection = b"connection: close\r\n"
-            line.take_no_more()
-        elif self.is_http10:
+            pipeline.take_no_more()
+        elif self.request.is_http10:
             connection = b"connection: keep-alive\r\n"
         else:
             connection = b""
-        head = line.service.encoder.head(status, fields, length, connection)
+        head = pipeline.service.encoder.head(status, fields, length, connection)
         if not has_body or not content:
             self._write(head)
             return
@@ -199,20 +188,19 @@ class Exchange:
             self._write(head, content)
 
     def _write(self, *parts: bytes) -> None:
-        line = self.line
-        if line.is_first(self):
+        pipeline = self.pipeline
+        if pipeline.is_first(self):
             if len(parts) == 1:
-                line.write(parts[0])
+                pipeline.write(parts[0])
             elif sum(map(len, parts)) <= _JOIN_BYTES:
-                line.write(b"".join(parts))
+                pipeline.write(b"".join(parts))
             else:
                 for part in parts:
-                    line.write(part)
+                    pipeline.write(part)
         else:
             if self._held is None:
-                self._held = []
-            self._held += parts
-            self._held_bytes += sum(map(len, parts))
+                self._held = _Held()
+            self._held.add(parts)
 
     @property
     def is_holding(self) -> bool:
@@ -223,14 +211,13 @@ class Exchange:
         """Write what was kept back while an earlier exchange was not complete."""
         if self._held is not None:
             held, self._held = self._held, None
-            self._held_bytes = 0
-            self.line.write(b"".join(held))
+            self.pipeline.write(b"".join(held.parts))
 
     # ---- what else can happen ----
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer, and close the connection; `reason` is for the debug log."""
-        self.line.service.log.debug("%d to %s %s: %s", status, self.method, self.shown_target, reason)
+        self.pipeline.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
         self.answer(status, retry_after=retry_after)
 
     def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
@@ -249,14 +236,14 @@ class Exchange:
 
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised: log it once, and answer 500 or close the connection."""
-        service = self.line.service
-        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.line.is_lost):
-            service.log.debug("%s ended: %s %s: %s", self.consumer_name, self.method, self.shown_target, error)
+        service = self.pipeline.service
+        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.pipeline.is_lost):
+            service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
         service.log.error(
-            "Error in %s: %s %s", self.consumer_name, self.method, self.shown_target,
+            "Error in %s: %s", self.consumer_name, self.shown_line,
             exc_info=(type(error), error, error.__traceback__),
         )  # fmt: skip
         self.answer(500, service.shown_error(error), persists=True)
@@ -265,9 +252,9 @@ class Exchange:
         """Learn that nobody holds the reply channel any more: answer 500, or close the connection."""
         if self.is_closed:
             return
-        self.line.service.log.error(
-            "%s let go of its reply channel %s: %s %s", self.consumer_name,
-            "in the middle of a reply" if self.status else "without a reply", self.method, self.shown_target,
+        self.pipeline.service.log.error(
+            "%s let go of its reply channel %s: %s", self.consumer_name,
+            "in the middle of a reply" if self.status else "without a reply", self.shown_line,
         )  # fmt: skip
         self.answer(500, persists=True)
 
@@ -278,7 +265,7 @@ class Exchange:
         self.is_closed = self.is_lost = True
         self.is_stopping = is_stopping
         self._held = None
-        self.line.response_ended(self)
+        self.pipeline.response_ended(self)
 
     def is_abandoned(self) -> bool:
         """Whether the consumer has returned and the reply is open: True once, for a look by the garbage collector.
@@ -297,24 +284,39 @@ class Exchange:
     def is_writable(self) -> bool:
         """Whether the client has caught up with what was written."""
         if self._held is not None:
-            return self._held_bytes <= self.write_buffer
-        return self.line.gate.is_open
+            return self._held.size <= self.write_buffer
+        return self.pipeline.gate.is_open
 
     def is_flooded(self) -> bool:
         """Whether so much waits for the client that a reply must be refused."""
-        if self._held is None and self.line.gate.is_open:
+        if self._held is None and self.pipeline.gate.is_open:
             return False
-        return self._held_bytes + self.line.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
+        held = self._held.size if self._held is not None else 0
+        return held + self.pipeline.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
 
     def on_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the exchange is lost."""
-        self.line.gate.wait(callback)
+        self.pipeline.gate.wait(callback)
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
         job = self.job  # read once: the loop may let go of it meanwhile
         if job is not None:
             job.is_waiting = is_waiting
+
+
+class _Held:
+    """What an exchange writes when it is its turn."""
+
+    __slots__ = ("parts", "size")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, parts: tuple[bytes, ...]) -> None:
+        self.parts += parts
+        self.size += sum(map(len, parts))
 
 
 class Notice(Exchange):
@@ -326,9 +328,7 @@ class Notice(Exchange):
     __slots__ = ()
 
     def __init__(self, lost: Exchange, consumer: Consumer) -> None:
-        super().__init__(
-            lost.line, lost.method, lost.target, lost.path, lost.headers, lost.http_version, False, lost.started_at
-        )
+        super().__init__(lost.pipeline, lost.request, lost.headers, False, lost.started_at)
         self.consumer = consumer
         self.is_closed = self.is_lost = True
 

@@ -50,6 +50,11 @@ class Special(NamedTuple):
     scheme: str | None = None
     root_path: str | None = None
 
+    @property
+    def is_unusual(self) -> bool:
+        """Whether the request has a body, or is the last one of its connection."""
+        return self.content_length != 0 or self.expects_continue or self.closes
+
 
 #: What they say in a request that has Host alone.
 PLAIN: Final = Special()

@@ -32,6 +32,7 @@ from uvicorn.protocols.intake import ChunkedCutter, HeadBuffer
 from uvicorn.protocols.parser import RequestParser
 from uvicorn.protocols.pipeline import DEPTH, Pipeline
 from uvicorn.protocols.proxy import read_proxy_header
+from uvicorn.protocols.request_line import NO_REQUEST_LINE
 from uvicorn.protocols.service import Service
 from uvicorn.protocols.watch import ConnectionWatch
 
@@ -67,9 +68,9 @@ class HTTPConnection(asyncio.Protocol):
     def __init__(self, service: Service, client: list[Any] | None, server: list[Any] | None) -> None:
         self.service = service
         self.address = client[0] if client else None
-        self.pipeline = Pipeline(self, service)
-        self.transport = self.pipeline.transport
         self.read_gate = ReadGate(self._pause_reading, self._resume_reading)
+        self.pipeline = Pipeline(self, service, self.read_gate)
+        self.transport = self.pipeline.transport
         self.watch = ConnectionWatch(self)
         self.body: RequestBody | None = None
         self.requests = 0
@@ -186,28 +187,28 @@ class HTTPConnection(asyncio.Protocol):
         Raises: ClientError.
         """
         service = self.service
-        message, target, special, persists = self._parser.head(data)
+        pipeline = self.pipeline
+        message, request, special, persists = self._parser.head(data)
+        headers = message["headers"]
+        if service.is_observed:  # what is reported must not change with what the consumer does to its message
+            headers = [*map(list, headers)]
         exchange = Exchange(
-            self.pipeline,
-            message["method"],
-            target,
-            message["path"],
-            # What is reported must not change with what the consumer does to its message.
-            [*map(list, message["headers"])] if service.is_observed else message["headers"],
-            message["http_version"],
+            pipeline,
+            request,
+            headers,
             persists and service.keeps_connections,
             service.loop.time() if service.is_observed else service.now,
         )
-        exchanges = self.pipeline.exchanges
+        exchanges = pipeline.exchanges
         exchanges.append(exchange)
-        if len(exchanges) >= DEPTH or not self.pipeline.gate.is_open:
+        if len(exchanges) >= DEPTH or not pipeline.gate.is_open:
             self.read_gate.hold(PIPELINE)
         self.requests += 1
         service.requests += 1
         if service.requests >= service.most_requests:
             service.on_most_requests()
         application = service.application
-        consumer = application.only or application.find("http.request", exchange.path)
+        consumer = application.only or application.find("http.request", request.path)
         if special.content_length:
             self._begin_body(exchange, consumer, message, special)
             return
@@ -306,11 +307,6 @@ class HTTPConnection(asyncio.Protocol):
 
     # ---- called by the pipeline ----
 
-    @property
-    def is_held(self) -> bool:
-        """Whether reading from the client is stopped."""
-        return self.read_gate.reasons != 0
-
     def has_more_requests(self) -> bool:
         """Whether bytes of a further request wait already."""
         return bool(self._rest)
@@ -350,7 +346,7 @@ class HTTPConnection(asyncio.Protocol):
         if exchanges and not exchanges[-1].is_request_complete:
             exchange = exchanges[-1]
         else:
-            exchange = Exchange(self.pipeline, "-", b"-", "", [], "1.1", False, self.service.loop.time())
+            exchange = Exchange(self.pipeline, NO_REQUEST_LINE, [], False, self.service.loop.time())
             exchanges.append(exchange)
         self._fail_body(ReadTimeout(error.reason) if error.status == 408 else ChannelClosed(error.reason))
         exchange.answer(error.status)

@@ -2,6 +2,10 @@
 
 httptools does the parsing; this is the only file that knows it. What it lets pass and the RFCs do not is
 checked here, and in `head.py`.
+
+A client sends the same header fields with each request of a connection, or nearly so (that is what HPACK lives on,
+RFC 7541 section 2). Fields that came twice in a row, byte for byte, are kept, and not parsed and checked a third time:
+of such a head only the request line is read, and not even that if it is known (`request_line.py`).
 """
 
 from __future__ import annotations
@@ -12,23 +16,22 @@ from typing import Any, Final, TypeAlias
 import httptools
 
 from uvicorn.errors import ClientError
-from uvicorn.messages import Headers, Message, http_request, split_target
-from uvicorn.protocols.head import PLAIN, HeaderPolicy, Special, check_sizes, line_error, target_of
+from uvicorn.messages import Headers, Message
+from uvicorn.protocols.head import PLAIN, HeaderPolicy, Special, check_sizes, line_error
+from uvicorn.protocols.request_line import REMEMBERED, RequestLine, read_request_line
 from uvicorn.settings import Limits
 
 __all__ = ["Head", "RequestParser"]
 
 _REST_OF_LINE: Final = len(b"  HTTP/1.1")
-_SLASH: Final = 0x2F
-_LONGEST_CACHED_TARGET: Final = 256  # bytes; arbitrary, as the next: together under half a megabyte
-_MOST_CACHED_TARGETS: Final = 512  # emptied when full
+_LONGEST_KEPT: Final = 4096  # bytes; arbitrary: what one connection may cost while it is idle
+_EMPTY_LINE: Final = b"\r\n\r\n"
 _METHODS: dict[bytes, str] = {}  # llhttp knows 34 methods: no more can come in
 _TOKEN_BYTES: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
-
-#: The head of one request: the `http.request`, still without reply channel and body; the request target as received;
+#: The head of one request: the `http.request`, still without reply channel and body; its request line;
 #: what the special header fields say; whether the client wants the connection kept.
-Head: TypeAlias = "tuple[Message, bytes, Special, bool]"
+Head: TypeAlias = "tuple[Message, RequestLine, Special, bool]"
 
 
 class RequestParser:
@@ -40,8 +43,9 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_events", "_has_addresses", "_headers", "_limits", "_longest_unchecked", "_most_fields", "_parser", "_policy",
-        "_special_names", "_specials", "_usual", "base",
+        "_client", "_events", "_headers", "_kept_block", "_kept_fields", "_kept_special", "_last_block",
+        "_last_line", "_limits", "_longest_unchecked", "_parser", "_policy", "_server", "_special_names", "_specials", "_template",
+        "_usual", "base",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
@@ -50,17 +54,24 @@ class RequestParser:
         self._special_names = policy.special
         self._limits = limits
         self._longest_unchecked = limits.shortest_refused
-        self._most_fields = limits.request_fields
         self._headers: Headers = []  # filled by httptools while a head is fed
         self._specials: Headers = []
         self._usual: Headers = [[b"", b""]]  # like nothing that comes, until a head was usual
+        self._last_block = b""
+        self._kept_block = b""  # fields that came twice: the last three bytes of the request line, and all that follows
+        self._kept_fields: tuple[tuple[bytes, bytes], ...] = ()
+        self._kept_special = PLAIN
         self._events = _Events(self._on_header)
         self._parser = httptools.HttpRequestParser(self._events)
 
     def set_base(self, base: dict[str, Any]) -> None:
         """Set what all messages of the connection have in common."""
         self.base = base
-        self._has_addresses = bool(base.get("client") and base.get("server"))
+        has_addresses = base.get("client") and base.get("server")
+        self._client: list[Any] = base["client"] if has_addresses else []
+        self._server: list[Any] = base["server"] if has_addresses else []
+        self._last_line: RequestLine | None = None
+        self._template = base
 
     def head(self, head: bytes) -> Head:
         """Parse one complete head.
@@ -68,56 +79,91 @@ class RequestParser:
         Raises: ClientError, 400, 414, 417, 431, 501 or 505.
         Spec: RFC 9112 sections 3 to 6 and 9.3.
         """
-        line_end = head.find(b"\r\n")
         if len(head) > self._longest_unchecked:
             check_sizes(head, self._limits)
-        headers = self._headers = []
-        specials = self._specials = []
-        parser = self._parser
-        is_upgrade = False
-        try:
-            parser.feed_data(head)
-        except httptools.HttpParserUpgrade:
-            is_upgrade = True
-        except httptools.HttpParserError as error:
-            raise _client_error(error, head) from None
-        if len(headers) > self._most_fields:
-            raise ClientError(431, f"{len(headers)} header fields")
-        name = parser.get_method()
-        target = self._events.targets.pop()
-        version = "1.1" if head.startswith(b" HTTP/1.1\r", line_end - 9) else "1.0"
-        if line_end != len(name) + len(target) + _REST_OF_LINE or (
-            version == "1.0" and not head.startswith(b" HTTP/1.0\r", line_end - 9)
-        ):
-            raise line_error(head)
-        if specials == self._usual:  # Host alone, and the same as before
-            special = PLAIN
+        line_end = head.find(b"\r\n")
+        line = head[:line_end]
+        request = REMEMBERED.get(line)
+        block = head[line_end - 3 :]
+        if block == self._kept_block:
+            special = self._kept_special
+            headers = [[name, value] for name, value in self._kept_fields]
+            if request is None:
+                self._feed(line + _EMPTY_LINE)
+                request = self._read_line(line, headers)
         else:
-            special = self._policy.apply(specials, version)
-            if special is PLAIN:
-                self._usual = specials
-        if b"_" in head:
-            headers, special = self._policy.map_names(headers, special)
-        method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
-        if method == "CONNECT":
-            raise ClientError(501, "CONNECT is not served")
-        split = _SPLITS.get(target)
-        if split is None:
-            split = _split(target, method, headers)
-        message = http_request(self.base, version, method, split, headers)
-        if self._has_addresses:  # copies: what one consumer does to its message must not show in the next
-            message["client"] = [*message["client"]]
-            message["server"] = [*message["server"]]
+            is_upgrade = self._feed(head)
+            headers, special = self._read_fields(block, is_upgrade)
+            if request is None:
+                request = self._read_line(line, headers)
+            else:
+                self._events.targets.clear()
+            if is_upgrade:
+                self._ignore_upgrade(special.content_length)
+        if request is not self._last_line:
+            self._last_line = request
+            self._template = {**self.base, **request.keys}
+        message = Message(self._template)
+        message["headers"] = headers
+        message["channel_session"] = {}
+        if self._client:  # copies: what one consumer does to its message must not show in the next
+            message["client"] = [*self._client]
+            message["server"] = [*self._server]
         if special is PLAIN:
-            return message, target, special, version == "1.1"
-        if is_upgrade:
-            self._ignore_upgrade(special.content_length)
+            return message, request, special, not request.is_http10
         if special.scheme is not None:
             message["scheme"] = special.scheme
         if special.root_path is not None:
             message["root_path"] = special.root_path
         # Not httptools' should_keep_alive(): it forgets with the end of the message.
-        return message, target, special, not special.closes and (version == "1.1" or special.keeps)
+        return message, request, special, not special.closes and (special.keeps or not request.is_http10)
+
+    def _feed(self, head: bytes) -> bool:
+        """Give a head to httptools; return whether it asks for another protocol."""
+        self._headers = []
+        self._specials = []
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            return True
+        except httptools.HttpParserError as error:
+            raise _client_error(error, head) from None
+        return False
+
+    def _read_fields(self, block: bytes, is_upgrade: bool) -> tuple[Headers, Special]:
+        """Check the fields that httptools has read, and keep them if they came a second time."""
+        headers = self._headers
+        if len(headers) > self._limits.request_fields:
+            raise ClientError(431, f"{len(headers)} header fields")
+        if self._specials == self._usual:  # Host alone, and the same as before
+            special = PLAIN
+        else:
+            special = self._policy.apply(self._specials, "1.1" if block.startswith(b"1.1\r") else "1.0")
+            if special is PLAIN:
+                self._usual = self._specials
+        if b"_" in block:
+            headers, special = self._policy.map_names(headers, special)
+        if block != self._last_block:
+            self._last_block = block if len(block) <= _LONGEST_KEPT else b""
+        elif block.startswith(b"1.1\r") and not (is_upgrade or special.is_unusual):
+            self._kept_block = block
+            self._kept_fields = tuple((name, value) for name, value in headers)
+            self._kept_special = special
+        return headers, special
+
+    def _read_line(self, line: bytes, headers: Headers) -> RequestLine:
+        """Check the request line of what httptools was given last, where it is too lenient."""
+        name = self._parser.get_method()
+        target = self._events.targets.pop()
+        version = "1.1" if line.endswith(b" HTTP/1.1") else "1.0"
+        if len(line) != len(name) + len(target) + _REST_OF_LINE or (
+            version == "1.0" and not line.endswith(b" HTTP/1.0")
+        ):
+            raise line_error(line)
+        method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode("ascii"))
+        if method == "CONNECT":
+            raise ClientError(501, "CONNECT is not served")
+        return read_request_line(line, method, target, version, headers)
 
     def begin_body(self) -> None:
         """Expect the body of the head that was parsed last."""
@@ -204,19 +250,3 @@ def _client_error(error: httptools.HttpParserError, head: bytes) -> ClientError:
         if found.status == 505:
             return found
     return ClientError(400, str(error) or type(error).__name__)
-
-
-# Sites have few paths that are asked for often: a hit costs a fifth of the split.
-_SPLITS: dict[bytes, tuple[str, bytes, bytes]] = {}
-
-
-def _split(target: bytes, method: str, headers: Headers) -> tuple[str, bytes, bytes]:
-    """Split a request target; remember it if it is a short one in origin-form."""
-    if target[0] != _SLASH:
-        return split_target(target_of(target, method, headers))
-    split = split_target(target)
-    if len(target) <= _LONGEST_CACHED_TARGET:
-        if len(_SPLITS) >= _MOST_CACHED_TARGETS:
-            _SPLITS.clear()
-        _SPLITS[target] = split
-    return split

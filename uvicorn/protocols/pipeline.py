@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from uvicorn.messages import http_disconnect
 from uvicorn.protocols.encoder import CONTINUE
 from uvicorn.protocols.exchange import Exchange, Notice
-from uvicorn.protocols.flow import WriteGate
+from uvicorn.protocols.flow import ReadGate, WriteGate
 
 if TYPE_CHECKING:
     from uvicorn.protocols.service import Service
@@ -27,10 +27,6 @@ DEPTH: Final = 16  # requests of one connection in flight; arbitrary
 
 class Owner(Protocol):
     """What a pipeline needs of its connection."""
-
-    @property
-    def is_held(self) -> bool:
-        """Whether reading from the client is stopped."""
 
     def has_more_requests(self) -> bool:
         """Whether bytes of a further request wait already."""
@@ -57,15 +53,16 @@ class Pipeline:
         is_ending: the client is half-closed or gone, or the worker stops: look before saying that it persists.
     """
 
-    __slots__ = ("_owes_continue", "exchanges", "gate", "is_ending", "is_half_closed", "is_lost", "owner", "service",
-                 "transport", "written_bytes")  # fmt: skip
+    __slots__ = ("_owes_continue", "_read_gate", "exchanges", "gate", "is_ending", "is_half_closed", "is_lost", "owner",
+                 "service", "transport", "written_bytes")  # fmt: skip
 
-    def __init__(self, owner: Owner, service: Service) -> None:
+    def __init__(self, owner: Owner, service: Service, read_gate: ReadGate) -> None:
         self.owner = owner
         self.service = service
         self.transport: asyncio.Transport = _NO_TRANSPORT
         self.exchanges: deque[Exchange] = deque()
         self.gate = WriteGate()
+        self._read_gate = read_gate
         self.is_ending = False
         self.is_half_closed = False  # the client has said that it will send nothing more
         self.is_lost = False
@@ -107,6 +104,19 @@ class Pipeline:
         if not self.is_lost:
             self.transport.abort()
 
+    def finish(self, exchange: Exchange, response: bytes) -> bool:
+        """Write a whole response of the first exchange, after which the connection is kept.
+
+        Returns: whether the client has caught up.
+        """
+        self.transport.write(response)
+        if self.service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._read_gate.reasons:
+            self.response_ended(exchange)
+        else:  # nobody to tell, nobody waits: most often
+            self.exchanges.clear()
+            exchange.job = None
+        return self.gate.is_open
+
     def response_ended(self, exchange: Exchange) -> None:
         """Go on after a response that is complete, or lost."""
         if exchange.is_lost:
@@ -118,20 +128,7 @@ class Pipeline:
             service.dispatcher.ended(exchange)
         if exchange.job is not None and not exchange.is_lost and not service.has_hooks:
             exchange.job = None  # they hold each other; a lost one's thread may still be waiting in a channel
-        exchanges = self.exchanges
-        if not exchanges or exchanges[0] is not exchange:
-            return  # its turn comes later, or never
-        if (
-            len(exchanges) == 1
-            and exchange.persists
-            and exchange.is_request_complete
-            and not self.is_ending
-            and not exchange.is_lost
-        ):
-            exchanges.clear()  # what _advance would do, for the most frequent case
-            if self.gate.waiters or self.owner.is_held:
-                self._make_room()
-        else:
+        if self.is_first(exchange):  # or its turn comes later, or never
             self._advance()
 
     # ---- what the connection asks for ----
@@ -182,9 +179,10 @@ class Pipeline:
             return
         service.dispatcher.cancel(exchange, service.limits.disconnect_grace)
         if service.application.only is None and self.is_lost:
-            consumer = service.application.find("http.disconnect", exchange.path)
+            path = exchange.request.path
+            consumer = service.application.find("http.disconnect", path)
             if consumer is not None:
-                service.dispatcher.dispatch(consumer, http_disconnect(exchange.path), Notice(exchange, consumer))
+                service.dispatcher.dispatch(consumer, http_disconnect(path), Notice(exchange, consumer))
 
 
 _NO_TRANSPORT: Final = asyncio.Transport()  # until the connection is made

@@ -75,7 +75,7 @@ class ConnectionWatch:
             if self._is_overdue(now - self.head_since, limits.header_timeout):
                 self.head_since = 0.0
                 connection.refuse(ClientError(408, "the head of the request took too long"))
-        elif not connection.pipeline.exchanges and not self._linger_until and not connection.is_held:
+        elif not connection.pipeline.exchanges and not self._linger_until and not connection.read_gate.reasons:
             self._check_idle(now)
         if connection.pipeline.exchanges:
             self._check_replies(now, limits.reply_timeout)
@@ -140,8 +140,8 @@ class ConnectionWatch:
                 exchange.active_at = now
             elif not exchange.is_closed and now - exchange.active_at > timeout + _TICK_SECONDS:
                 connection.service.log.warning(
-                    "%s was silent for %g seconds (reply_timeout): %s %s",
-                    exchange.consumer_name, timeout, exchange.method, exchange.shown_target,
+                    "%s was silent for %g seconds (reply_timeout): %s",
+                    exchange.consumer_name, timeout, exchange.shown_line,
                 )  # fmt: skip
                 connection.service.dispatcher.cancel(exchange, 0.0)
                 exchange.answer(504)
@@ -170,7 +170,7 @@ class ConnectionWatch:
     def _probe(self) -> None:
         connection = self._connection
         first = connection.pipeline.exchanges[0]
-        if first.status or first.is_http10:
+        if first.status or first.request.is_http10:
             return
         self._is_probed = True
         connection.pipeline.write(CONTINUE)
