@@ -15,7 +15,9 @@ is the order in the outbox, and put into the outbox. A reply that has more to fo
 stream's `Window`, which blocks the thread while more than `write_buffer` bytes are on their way.
 
 *Both at once.* A channel that a thread has used is marked; a reply on the loop then
-drains the outbox first, so it cannot overtake what a thread sent before it.
+drains the outbox first, so it cannot overtake what a thread sent before it. The first reply of a channel that no
+thread has used is checked on the loop without the lock. A thread that sends a first reply at the very
+same time makes a mistake that is then not always raised: the exchange takes one of the two.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from uvicorn.protocols.reply import DONE, START, Reply, ReplySequence
 __all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
 
 _numbers = count(1)
+_making_lock: Final = threading.Lock()  # held while a channel gets its own
 
 
 class Sink(Protocol):
@@ -47,7 +50,10 @@ class Sink(Protocol):
     is_stopping: bool  # lost because the worker stops
     is_answered: bool  # a thread has sent the whole reply; written by that thread
     is_head: bool
-    write_buffer: int  # bytes that may wait for the client before a sender has to
+
+    @property
+    def write_buffer(self) -> int:
+        """How many bytes may wait for the client before a sender has to."""
 
     def reply(self, reply: Reply) -> bool | None:
         """Write one checked reply; do nothing if the exchange is closed. Return True if the client has caught up."""
@@ -72,11 +78,14 @@ class ReplyChannel(ReplySequence):
     """Take the replies to one message (ASGI draft, "Channels and Messages", reply channels).
 
     Safe to use from any thread or task.
+
+    Args:
+        lock: an unlocked lock of its own, if a thread is going to use it; otherwise it is made when one does.
     """
 
     __slots__ = ("_exchange", "_is_shared", "_lock", "_name", "_outbox", "_window")
 
-    def __init__(self, exchange: Sink, outbox: Outbox) -> None:
+    def __init__(self, exchange: Sink, outbox: Outbox, lock: threading.Lock | None = None) -> None:
         # What ReplySequence sets, here without a call: this runs for every request.
         self._is_head = exchange.is_head
         self._state = START
@@ -84,7 +93,7 @@ class ReplyChannel(ReplySequence):
         self._exchange = exchange
         self._outbox = outbox
         self._is_shared = False  # a thread has sent through it
-        self._lock = threading.Lock()  # held for a check and a put, never while somebody waits
+        self._lock = lock  # held for a check and a put, never while somebody waits
         self._window: Window | None = None
         self._name: str | None = None
 
@@ -127,11 +136,21 @@ class ReplyChannel(ReplySequence):
         Cancellation: cancelling the wait on the loop does not take back what was sent.
         Spec: ASGI draft (django/channels cd34f65), "Response" and "Response Chunk".
         """
+        exchange = self._exchange
         if get_ident() != self._outbox.loop_thread:
             self._send_from_thread(reply)
             return _DRAINED
+        if self._state or self._is_shared or exchange.is_closed:
+            return self._send_more(reply)
+        admitted = self.admit(reply)
+        if exchange.reply(admitted):
+            return _DRAINED
+        return self._drained(admitted)
+
+    def _send_more(self, reply: Mapping[str, Any]) -> Awaitable[None]:
+        """Send what is not the first reply, or not through this channel's first sender. Runs on: the loop."""
         exchange = self._exchange
-        with self._lock:
+        with self._locked():
             if self._is_shared:
                 self._outbox.drain_now()
             if exchange.is_closed and self._state != DONE:
@@ -139,15 +158,25 @@ class ReplyChannel(ReplySequence):
             if self._state and exchange.is_flooded():
                 raise ChannelFull("the client is far behind: await what send() returns")
             admitted = self.admit(reply)
-            has_caught_up = exchange.reply(admitted)
-        if has_caught_up and not admitted[3]:
-            return _DRAINED
-        return Drained(exchange) if admitted[3] or not exchange.is_writable() else _DRAINED
+            exchange.reply(admitted)
+        return self._drained(admitted)
+
+    def _locked(self) -> threading.Lock:
+        """Return the channel's lock. Runs on: any thread."""
+        if self._lock is None:
+            with _making_lock:
+                if self._lock is None:
+                    self._lock = threading.Lock()
+        return self._lock
+
+    def _drained(self, admitted: Reply) -> Drained:
+        """Return what to await after a reply; one with more to come takes a turn of the loop at least."""
+        return Drained(self._exchange) if admitted[3] or not self._exchange.is_writable() else _DRAINED
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         exchange = self._exchange
         window = None
-        with self._lock:
+        with self._locked():
             if exchange.is_closed and self._state != DONE:
                 raise closed_error(exchange)
             self._is_shared = True

@@ -37,7 +37,6 @@ _PATIENCE_SECONDS: Final = 5.0  # arbitrary: how long a thread waits to run post
 class Served(Sink, Protocol):
     """What the dispatcher needs of an exchange, beyond what a channel does."""
 
-    method: str
     started_at: float  # loop time, seconds
     is_answered: bool  # a complete reply is on its way; written by the thread that sent it
     job: ConsumerJob | None
@@ -52,8 +51,8 @@ class Served(Sink, Protocol):
         """How logs call the consumer."""
 
     @property
-    def shown_target(self) -> str:
-        """The request target, safe to log."""
+    def shown_line(self) -> str:
+        """Method and request target, safe to log."""
 
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised. Runs on: the loop."""
@@ -102,8 +101,8 @@ class Dispatcher:
 
     def dispatch(self, consumer: Consumer, message: Message, exchange: Served) -> None:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
-        message["reply_channel"] = ReplyChannel(exchange, self.outbox)
         if consumer.is_async:
+            message["reply_channel"] = ReplyChannel(exchange, self.outbox)
             call = self._run(consumer, message, exchange)
             # A fresh context: the current one may be that of the consumer whose reply made room for this request.
             # A name, or asyncio would make one up for each task.
@@ -115,6 +114,7 @@ class Dispatcher:
                 task = asyncio.Task(call, loop=self._loop, name=consumer.name, context=self.context.copy())
             exchange.task = self._tasks[exchange] = task
             return
+        message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
         if not self.pool.submit(job):
             self._rejected += 1

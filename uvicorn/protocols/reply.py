@@ -99,15 +99,15 @@ class ReplySequence:
         """
         if type(reply) is not dict and not isinstance(reply, Mapping):
             raise ReplyTypeError(f"a reply must be a dict, not {_shown(reply)}")
-        if not _KEYS.issuperset(reply):
-            raise _unknown_keys(reply)
         status = reply.get("status")
-        content = reply.get("content", b"")
-        more = reply.get("more_content", False)
         headers = reply.get("headers")
+        content = reply.get("content")
+        more = "more_content" in reply and reply["more_content"]
+        if len(reply) != (status is not None) + (headers is not None) + (content is not None) + (more is not False):
+            _check_keys(reply)
         if type(content) is not bytes:
-            content = _bytes_of(content)
-        if type(more) is not bool:
+            content = _bytes_of(content) if "content" in reply else b""
+        if more is not False and more is not True:
             raise ReplyTypeError(f"more_content must be True or False, not {_shown(more)}")
         if status is None:
             return self._admit_chunk(headers, content, more)
@@ -175,32 +175,29 @@ def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
         content-length; ReplyTypeError for what is not a pair of bytes.
     Spec: RFC 9110 sections 5.1, 5.5 and 8.6; RFC 9112 section 6.1.
     """
-    lines: list[bytes] = []
-    special: list[tuple[bytes, bytes]] = []
     if type(headers) is not list and not isinstance(headers, Iterable):
         raise ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(headers)}")
-    for pair in headers:
-        try:
-            line = _LINES.get(pair)
-        except TypeError:  # it cannot be hashed: not a pair, or a list
-            line = None
-        if line is None:
-            line = _encode_field(pair, special)
-        lines.append(line)
-    block = b"".join(lines)
-    if special:
-        return _framed(block, special)
-    fields = _PLAIN_FIELDS.get(block)
+    pairs = tuple(headers)
+    try:
+        fields = _FIELDS.get(pairs)
+    except TypeError:  # something in it cannot be hashed: a pair that is a list, or none at all
+        return _encode(pairs)
     if fields is None:
-        fields = Fields(block)
-        if len(block) <= _LONGEST_CACHED:
-            _remember(_PLAIN_FIELDS, block, fields)
+        fields = _encode(pairs)
+        if len(fields.block) <= _LONGEST_CACHED:
+            _remember(_FIELDS, pairs, fields)
     return fields
 
 
+def _encode(pairs: tuple[object, ...]) -> Fields:
+    special: list[tuple[bytes, bytes]] = []
+    block = b"".join([_encode_field(pair, special) for pair in pairs])
+    return _framed(block, special) if special else Fields(block)
+
+
 # Most consumers send the same few fields again and again.
-_LINES: dict[Any, bytes] = {}  # (name, value), both as the consumer gave them -> line
-_PLAIN_FIELDS: dict[Any, Fields] = {}  # block -> fields
+_FIELDS: dict[Any, Fields] = {}  # the pairs as the consumer gave them -> fields
+_LINES: dict[Any, bytes] = {}  # one pair -> line, where other pairs change
 
 
 def _remember(cache: dict[Any, _T], key: Any, value: _T) -> None:
@@ -213,6 +210,12 @@ def _encode_field(pair: object, special: list[tuple[bytes, bytes]]) -> bytes:
     """Check one field and return its line; add it to `special` if the server must know of it."""
     name: Any
     value: Any
+    try:
+        known = _LINES.get(pair)
+        if known is not None:
+            return known
+    except TypeError:
+        pass
     try:
         if isinstance(pair, (bytes, str)):  # two characters would unpack, too
             raise TypeError
@@ -294,9 +297,10 @@ def _bytes_of(content: object) -> bytes:
     raise ReplyTypeError(f"content must be bytes, bytearray or memoryview, not {_shown(content)}{hint}")
 
 
-def _unknown_keys(reply: Mapping[str, Any]) -> ReplyError:
-    unknown = ", ".join(sorted(repr(key) for key in reply if key not in _KEYS))
-    return ReplyError(f"a reply over HTTP cannot have {unknown}; allowed are {', '.join(sorted(_KEYS))}")
+def _check_keys(reply: Mapping[str, Any]) -> None:
+    if not _KEYS.issuperset(reply):
+        unknown = ", ".join(sorted(repr(key) for key in reply if key not in _KEYS))
+        raise ReplyError(f"a reply over HTTP cannot have {unknown}; allowed are {', '.join(sorted(_KEYS))}")
 
 
 def _shown(value: object) -> str:
