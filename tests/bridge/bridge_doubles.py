@@ -344,9 +344,10 @@ class Bridge:
         await self.idle()
         self.pool.stop()
 
-    def call(self, consumer, **keys):
-        """Dispatch a message to a callable; return its exchange."""
+    def call(self, consumer, prepare=lambda exchange: None, **keys):
+        """Dispatch a message to a callable; return its exchange, which `prepare` may change before."""
         exchange = self.make_exchange()
+        prepare(exchange)
         self._exchanges.append(exchange)
         self.dispatcher.dispatch(Consumer(consumer), Message(channel="http.request", **keys), exchange)
         return exchange

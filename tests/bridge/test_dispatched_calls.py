@@ -43,9 +43,12 @@ async def test_whatever_a_consumer_raises_reaches_its_exchange_and_ends_nothing_
 @on_loop
 async def test_a_failure_is_told_once_and_before_the_channel_is_let_go(is_async):
     async with Bridge() as bridge:
-        exchange = bridge.call(raising(ValueError("x"), is_async))
         drops_at_failure = []
-        exchange.failed = lambda error: drops_at_failure.append(exchange.drops)
+
+        def listen(exchange):
+            exchange.failed = lambda error: drops_at_failure.append(exchange.drops)
+
+        bridge.call(raising(ValueError("x"), is_async), listen)
         await until_async(lambda: drops_at_failure, "the report")
         await bridge.idle()
         assert drops_at_failure == [0]
@@ -225,9 +228,11 @@ async def test_a_call_that_is_started_by_the_reply_of_another_has_a_fresh_contex
         async def reply_coloured_on_the_loop(message):
             reply_coloured(message)
 
-        for first in (reply_coloured, reply_coloured_on_the_loop):
-            exchange = bridge.call(first)
+        def call_another(exchange):
             exchange.on_reply = lambda reply: bridge.call(coroutine if is_async else plain)
+
+        for first in (reply_coloured, reply_coloured_on_the_loop):
+            exchange = bridge.call(first, call_another)
             await until_async(lambda exchange=exchange: exchange.replies, "the reply")
             await bridge.idle()
         assert seen == ["none", "none"]

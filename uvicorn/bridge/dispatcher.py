@@ -18,7 +18,7 @@ import contextvars
 import inspect
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
@@ -95,7 +95,7 @@ class Dispatcher:
         self._queue_timeout = queue_timeout
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         self._tasks: dict[Served, asyncio.Task[None]] = {}
-        self._has_task_factory = outbox.loop.get_task_factory() is not None
+        self._look_at_loop()
         self._abandoned: list[tuple[float, Served]] = []
         self._rejected = 0
 
@@ -103,16 +103,9 @@ class Dispatcher:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
         if consumer.is_async:
             message["reply_channel"] = ReplyChannel(exchange, self.outbox)
-            call = self._run(consumer, message, exchange)
-            # A fresh context: the current one may be that of the consumer whose reply made room for this request.
-            # A name, or asyncio would make one up for each task.
-            if sys.version_info < (3, 11):
-                task = self.context.copy().run(self._loop.create_task, call)
-            elif self._has_task_factory:
-                task = self._loop.create_task(call, context=self.context.copy())
-            else:
-                task = asyncio.Task(call, loop=self._loop, name=consumer.name, context=self.context.copy())
-            exchange.task = self._tasks[exchange] = task
+            exchange.task = task = self._start(self._run(consumer, message, exchange), consumer.name)
+            if not (self._is_eager and task.done()):
+                self._tasks[exchange] = task
             return
         message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
@@ -137,7 +130,7 @@ class Dispatcher:
     def tick(self) -> None:
         """Do once a second what depends on time."""
         now = self._loop.time()
-        self._has_task_factory = self._loop.get_task_factory() is not None
+        self._look_at_loop()
         for job in self.pool.expire(monotonic() - self._queue_timeout):
             assert isinstance(job, ConsumerJob)
             if job.started_at:  # only its post_request is left to run
@@ -187,6 +180,26 @@ class Dispatcher:
             exchange.job.response_ended()
         elif exchange.task is not None:
             self.hooks.after(exchange)
+
+    def _look_at_loop(self) -> None:
+        """Learn how to make tasks: as a factory of the application does, or at once (Python 3.12), or soon."""
+        self._has_task_factory = self._loop.get_task_factory() is not None
+        # `ended` wants to know of the task before the consumer runs; so does whoever watches the hooks.
+        self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self._has_task_factory
+
+    def _start(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Make a task. It has a name, or asyncio would make one up for each.
+
+        It has a fresh context: the current one may be that of the consumer whose reply made room for this request.
+        """
+        context = self.context.copy()
+        if sys.version_info >= (3, 12) and self._is_eager:
+            return asyncio.Task(call, loop=self._loop, name=name, context=context, eager_start=True)
+        if sys.version_info < (3, 11):
+            return context.run(self._loop.create_task, call)
+        if self._has_task_factory:
+            return self._loop.create_task(call, context=context)
+        return asyncio.Task(call, loop=self._loop, name=name, context=context)
 
     async def _run(self, consumer: Consumer, message: Message, exchange: Served) -> None:
         try:

@@ -44,8 +44,8 @@ class RequestParser:
 
     __slots__ = (
         "_client", "_events", "_headers", "_kept_block", "_kept_fields", "_kept_special", "_last_block",
-        "_last_line", "_limits", "_longest_unchecked", "_parser", "_policy", "_server", "_special_names", "_specials", "_template",
-        "_usual", "base",
+        "_last_line", "_limits", "_longest_unchecked", "_parser", "_policy", "_server", "_special_names", "_specials",
+        "_template", "_usual", "base",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
