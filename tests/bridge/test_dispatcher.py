@@ -253,7 +253,7 @@ async def test_a_task_cancelled_before_its_first_step_leaves_nothing_behind(way)
             calls.append(message)
 
         # An application may say how tasks are made; where it does not, newer Pythons take their first step at once.
-        asyncio.get_running_loop().set_task_factory(lambda loop, call, **kwargs: asyncio.Task(call, loop=loop, **kwargs))
+        asyncio.get_running_loop().set_task_factory(lambda loop, call, **keys: asyncio.Task(call, loop=loop, **keys))
         bridge.dispatcher.tick()
         exchange = bridge.call(consumer)
         task = exchange.task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -221,7 +222,7 @@ def test_no_headers_may_be_said_in_many_ways(headers):
 def test_header_fields_are_encoded_as(headers, expected, in_list):
     for _ in range(2):  # what is remembered must be the same
         fields = encode_fields([list(pair) for pair in headers] if in_list else iter(headers))
-        assert fields._replace(is_plain=True) == expected
+        assert replace(fields, is_plain=True) == expected
         is_special = re.match(rb"(?i)connection|keep|transfer|date|server|content-length", bytes_of(headers[0][0]))
         assert fields.is_plain is not bool(is_special)
 

@@ -27,7 +27,7 @@ from uvicorn.messages import Message
 from uvicorn.protocols.body import RequestBody
 from uvicorn.protocols.exchange import Exchange
 from uvicorn.protocols.flow import BODY, PIPELINE, ReadGate
-from uvicorn.protocols.head import Special
+from uvicorn.protocols.head import PLAIN, Special
 from uvicorn.protocols.intake import ChunkedCutter, HeadBuffer
 from uvicorn.protocols.parser import RequestParser
 from uvicorn.protocols.pipeline import DEPTH, Pipeline
@@ -98,8 +98,8 @@ class HTTPConnection(asyncio.Protocol):
         """Take in what the client sent."""
         try:
             if self._expects == HEAD and not self._rest and not self._buffer.data:
-                end = data.find(_HEAD_END) + 4
-                if end > 3 and end == len(data) and data[0] >= _LETTER_A:  # one complete request without a body
+                _, end, rest = data.partition(_HEAD_END)  # a copy, and yet cheaper than find()
+                if end and not rest and data[0] >= _LETTER_A:  # one complete request without a body
                     self._take_head(data)
                     return
             self._rest = self._rest + data if self._rest else data
@@ -209,7 +209,7 @@ class HTTPConnection(asyncio.Protocol):
             service.on_most_requests()
         application = service.application
         consumer = application.only or application.find("http.request", request.path)
-        if special.content_length:
+        if special is not PLAIN and special.content_length:
             self._begin_body(exchange, consumer, message, special)
             return
         exchange.is_request_complete = True

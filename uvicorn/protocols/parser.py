@@ -58,7 +58,7 @@ class RequestParser:
         self._specials: Headers = []
         self._usual: Headers = [[b"", b""]]  # like nothing that comes, until a head was usual
         self._last_block = b""
-        self._kept_block = b""  # fields that came twice: the last three bytes of the request line, and all that follows
+        self._kept_block = b""  # fields that came twice: all that follows the request line
         self._kept_fields: tuple[tuple[bytes, bytes], ...] = ()
         self._kept_special = PLAIN
         self._events = _Events(self._on_header)
@@ -81,19 +81,20 @@ class RequestParser:
         """
         if len(head) > self._longest_unchecked:
             check_sizes(head, self._limits)
-        line_end = head.find(b"\r\n")
-        line = head[:line_end]
+        line, _, block = head.partition(b"\r\n")
         request = REMEMBERED.get(line)
-        block = head[line_end - 3 :]
-        if block == self._kept_block:
+        is_http10 = request.is_http10 if request is not None else not line.endswith(b" HTTP/1.1")
+        if block == self._kept_block and not is_http10:
             special = self._kept_special
-            headers = [[name, value] for name, value in self._kept_fields]
+            headers = []
+            for name, value in self._kept_fields:  # not a comprehension, which is a call before Python 3.12
+                headers.append([name, value])
             if request is None:
                 self._feed(line + _EMPTY_LINE)
                 request = self._read_line(line, headers)
         else:
             is_upgrade = self._feed(head)
-            headers, special = self._read_fields(block, is_upgrade)
+            headers, special = self._read_fields(block, "1.0" if is_http10 else "1.1", is_upgrade)
             if request is None:
                 request = self._read_line(line, headers)
             else:
@@ -107,16 +108,16 @@ class RequestParser:
         message["headers"] = headers
         message["channel_session"] = {}
         if self._client:  # copies: what one consumer does to its message must not show in the next
-            message["client"] = [*self._client]
-            message["server"] = [*self._server]
+            message["client"] = self._client.copy()
+            message["server"] = self._server.copy()
         if special is PLAIN:
-            return message, request, special, not request.is_http10
+            return message, request, special, not is_http10
         if special.scheme is not None:
             message["scheme"] = special.scheme
         if special.root_path is not None:
             message["root_path"] = special.root_path
         # Not httptools' should_keep_alive(): it forgets with the end of the message.
-        return message, request, special, not special.closes and (special.keeps or not request.is_http10)
+        return message, request, special, not special.closes and (special.keeps or not is_http10)
 
     def _feed(self, head: bytes) -> bool:
         """Give a head to httptools; return whether it asks for another protocol."""
@@ -130,7 +131,7 @@ class RequestParser:
             raise _client_error(error, head) from None
         return False
 
-    def _read_fields(self, block: bytes, is_upgrade: bool) -> tuple[Headers, Special]:
+    def _read_fields(self, block: bytes, version: str, is_upgrade: bool) -> tuple[Headers, Special]:
         """Check the fields that httptools has read, and keep them if they came a second time."""
         headers = self._headers
         if len(headers) > self._limits.request_fields:
@@ -138,14 +139,14 @@ class RequestParser:
         if self._specials == self._usual:  # Host alone, and the same as before
             special = PLAIN
         else:
-            special = self._policy.apply(self._specials, "1.1" if block.startswith(b"1.1\r") else "1.0")
+            special = self._policy.apply(self._specials, version)
             if special is PLAIN:
                 self._usual = self._specials
         if b"_" in block:
             headers, special = self._policy.map_names(headers, special)
         if block != self._last_block:
             self._last_block = block if len(block) <= _LONGEST_KEPT else b""
-        elif block.startswith(b"1.1\r") and not (is_upgrade or special.is_unusual):
+        elif version == "1.1" and not (is_upgrade or special.is_unusual):
             self._kept_block = block
             self._kept_fields = tuple((name, value) for name, value in headers)
             self._kept_special = special

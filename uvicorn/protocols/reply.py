@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
 
 from uvicorn.errors import ReplyError, ReplyTypeError
 
@@ -53,7 +54,8 @@ _LONGEST_CACHED: Final = 256  # bytes; arbitrary
 _T = TypeVar("_T")
 
 
-class Fields(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Fields:
     """The header fields of one reply, checked and encoded.
 
     Attributes:
@@ -102,9 +104,10 @@ class ReplySequence:
         status = reply.get("status")
         headers = reply.get("headers")
         content = reply.get("content")
-        more = "more_content" in reply and reply["more_content"]
-        if len(reply) != (status is not None) + (headers is not None) + (content is not None) + (more is not False):
+        more: Any = False
+        if status is None or headers is None or content is None or len(reply) != 3:  # not the most frequent shape
             _check_keys(reply)
+            more = reply.get("more_content", False)
         if type(content) is not bytes:
             content = _bytes_of(content) if "content" in reply else b""
         if more is not False and more is not True:
