@@ -10,6 +10,7 @@ import time
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.governor import Load
 from uvicorn.bridge.inbox import BodyChannel, ThreadBodyChannel
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
@@ -87,7 +88,8 @@ class ManualLoop:
 class PoolJob:
     """A job that notes where it ran, and blocks if it is told to."""
 
-    def __init__(self, blocks=False, action=None):
+    def __init__(self, blocks=False, action=None, load=None):
+        self.load = load or Load()
         self.submitted_at = time.monotonic()
         self.is_waiting = False
         self.started = threading.Event()
@@ -123,8 +125,8 @@ class Pools:
         self._made.append(pool)
         return pool
 
-    def blocking(self):
-        job = PoolJob(blocks=True)
+    def blocking(self, load=None):
+        job = PoolJob(blocks=True, load=load)
         self._jobs.append(job)
         return job
 

@@ -152,7 +152,7 @@ def test_a_job_that_comes_just_before_a_thread_parks_is_run_by_it(pools):
         pool.submit(late)
         pools.loop.turn()
 
-    pool._queue = LateDeque(come)
+    pool._backlog.queue = LateDeque(come)
     first = PoolJob()
     pools.run(pool, first)
     until(lambda: late.runs == 1, "the run of the late job")

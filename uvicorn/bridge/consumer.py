@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from uvicorn.bridge.governor import Load
 from uvicorn.errors import ConsumerError
 
 __all__ = ["Consumer", "is_async_callable", "name_of", "streams_body"]
@@ -33,7 +34,7 @@ class Consumer:
         name: how logs call it: module and qualified name.
     """
 
-    __slots__ = ("call", "is_async", "name", "streams_body")
+    __slots__ = ("call", "is_async", "load", "name", "streams_body")
 
     def __init__(self, call: Callable[[Any], Any], body: str | None = None) -> None:
         self.name = name_of(call)
@@ -44,6 +45,7 @@ class Consumer:
         _check_signature(call, self.name)
         self.call = call
         self.is_async = is_async_callable(call)
+        self.load = Load()
         self.streams_body = self.is_async or (_is_marked(call) if body is None else body == "stream")
 
     def __repr__(self) -> str:

@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol, cast
 
 from uvicorn.bridge.channels import ReplyChannel, Sink
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.errors import ConsumerError
@@ -77,6 +78,7 @@ class Dispatcher:
     Args:
         queue_timeout: seconds that a job may wait for a thread.
         hooks: what to call before and after each consumer, or None.
+        governor: what sets the limit of the pool, or None; its `repr` tells why.
     """
 
     def __init__(
@@ -86,9 +88,11 @@ class Dispatcher:
         log: Log,
         queue_timeout: float,
         hooks: Hooks | None = None,
+        governor: object = None,
     ) -> None:
         self.pool: Final = pool
         self.hooks: Final = hooks
+        self.governor: Final = governor
         self.outbox: Final = outbox
         self._loop = outbox.loop
         self._log = log
@@ -141,9 +145,10 @@ class Dispatcher:
             job.exchange.refuse(503, "no thread became free in time", retry_after=1)
         if self._rejected:
             self._log.warning(
-                "Rejected %d requests: %d threads busy of %d, %d queued; see threads, queue_size and queue_timeout",
+                "Rejected %d requests: %d threads busy of %d, %d queued%s; see threads, queue_size and queue_timeout",
                 self._rejected, self.pool.busy, self.pool.threads, self.pool.queued,
-            )
+                f" ({self.pool.held} held back by the governor)" if self.pool.held else "",
+            )  # fmt: skip
             self._rejected = 0
         abandoned, self._abandoned = self._abandoned, []
         for due, exchange in abandoned:
@@ -240,6 +245,11 @@ class ConsumerJob:
         self._ended = threading.Event() if has_hooks else None
         self._posts = [True] if has_hooks else []  # who pops it runs post_request: once, whoever comes first
         self._has_left = False  # the thread will not run post_request any more
+
+    @property
+    def load(self) -> Load:
+        """What a call of the consumer costs."""
+        return self._consumer.load
 
     def forget(self) -> None:
         """Let the message go: the consumer will not be called, nor any hook. Runs on: the loop."""

@@ -15,6 +15,9 @@ all the work, and at most one other is woken for nothing; when one blocks, the n
 already: threads grow exactly as fast as consumers block. Waking a thread for every request
 (`executor.submit`) makes threads that fight for the interpreter.
 
+*A limit.* The governor may allow less to run at once than there are threads. Which jobs may run is then
+decided in `backlog.py`; in what follows, "the queue is empty" means that it has no job that may run.
+
 *No wake-up is lost.* A drain that finds the queue empty puts itself on the list of parked drains
 and then looks at the queue again; a submitter appends first and then looks at the list. A searching drain
 says that it searches no more, and then looks at the queue; a submitter appends first and then asks whether
@@ -32,49 +35,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from time import monotonic, thread_time
+from typing import Final
 
+from uvicorn.bridge.backlog import TAKING, Backlog, Job, Slot
 from uvicorn.bridge.outbox import Log
 
 __all__ = ["ConsumerPool", "Job", "Slot"]
 
 
-class Job(Protocol):
-    """One call of a synchronous consumer."""
-
-    submitted_at: float  # time.monotonic()
-    is_waiting: bool  # blocked in one of our channels; written by the job's thread
-
-    def run(self) -> None:
-        """Do the work. Must not raise. Runs on: a worker thread."""
-
-
-class Slot:
-    """One drain: the thread that runs it, and the job that it runs just now."""
-
-    __slots__ = ("job", "lock", "thread_id")
-
-    def __init__(self, thread_id: int) -> None:
-        self.job: Job | None = None
-        self.thread_id = thread_id
-        self.lock = threading.Lock()  # held while the drain works; released to unpark it
-        self.lock.acquire()
-
-
-class _Taking:
-    """Stand in a slot for the job that its drain is about to take: or it would be in nobody's hands for a moment."""
-
-    submitted_at = 0.0
-    is_waiting = False
-
-    def run(self) -> None:
-        """Do nothing: it is never run."""
-
-
-_TAKING: Final = _Taking()
+_BUSY_THREADS: Final = 4  # arbitrary: with fewer at work, nobody is hurt
 
 
 class ConsumerPool:
@@ -101,12 +73,15 @@ class ConsumerPool:
         self.threads: Final = threads
         self.queue_size: Final = queue_size
         self.rejected = 0
+        self.on_busy: Callable[[], None] | None = None  # called at the end of each turn of a busy loop
         self._call_soon = call_soon
         self._log: Log = log or logging.getLogger("gunicorn.error")
         self._name = name
-        self._queue: deque[Job] = deque()
         self._parked: list[Slot] = []
         self._slots: list[Slot] = []
+        self._backlog = Backlog(self._slots, threads)
+        self._busy_from = min(threads, _BUSY_THREADS)
+        self._measures = 0  # how many calls to measure; a race of two threads costs a measure, or gives one more
         self._started = 0
         self._growing = threading.Lock()  # held while a thread is added; never while a job runs
         self._executor = ThreadPoolExecutor(threads, initializer=self._name_thread)
@@ -119,7 +94,8 @@ class ConsumerPool:
         busy = self.busy
         return (
             f"<ConsumerPool {busy - waiting} running, {waiting} waiting, "
-            f"{len(self._queue)} queued / {self.threads}>"
+            f"{self.queued} queued / {self.threads}"
+            + (f", limit {self.limit:.2f}>" if self.limit < self.threads else ">")
         )
 
     @property
@@ -130,18 +106,57 @@ class ConsumerPool:
     @property
     def queued(self) -> int:
         """How many jobs wait for a thread."""
-        return len(self._queue)
+        return len(self._backlog)
+
+    @property
+    def held(self) -> int:
+        """How many of them the limit keeps back."""
+        return len(self._backlog.held)
+
+    @property
+    def first_held(self) -> Job | None:
+        """The one of them that is next."""
+        try:
+            return self._backlog.held[0]
+        except IndexError:
+            return None
+
+    @property
+    def limit(self) -> float:
+        """What the weights of the running jobs may add up to; `threads` if there is no limit."""
+        return self._backlog.limit
+
+    @property
+    def weight(self) -> float:
+        """What they add up to."""
+        return self._backlog.weight
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether so much runs or waits that a limit may be needed."""
+        # What is queued, too: it may be held by and by, when there is no other turn to tell of it.
+        working = self._started - len(self._parked)
+        return working + len(self._backlog.queue) >= self._busy_from or bool(self._backlog.held)
+
+    def set_limit(self, limit: float) -> None:
+        """Change the limit, and let in what may run now."""
+        if self._backlog.set_limit(limit):
+            self._wake_one()
+
+    def measure(self, calls: int) -> None:
+        """Have the next calls measured (`Load.learn`), if there is a limit for which it matters."""
+        self._measures = calls if self._backlog.is_limited else 0
 
     def running(self) -> Iterator[tuple[int, Job]]:
         """Yield (thread identifier, job) for each job that runs. Runs on: any thread."""
         for slot in tuple(self._slots):
             job = slot.job
-            if job is not None and job is not _TAKING:
+            if job is not None and job is not TAKING:
                 yield slot.thread_id, job
 
     def submit(self, job: Job) -> bool:
         """Queue a job; return False, and do nothing, if all threads are busy and the queue is full."""
-        queued = len(self._queue)
+        queued = len(self._backlog)
         if queued >= self.queue_size and queued + self.busy >= self.threads + self.queue_size:
             self.rejected += 1
             return False
@@ -150,49 +165,38 @@ class ConsumerPool:
 
     def submit_beyond(self, job: Job) -> None:
         """Queue a job whatever the queue's size: what is left to do for one that was admitted before."""
-        self._queue.append(job)
+        self._backlog.queue.append(job)
         if not self._is_wake_due:
             self._is_wake_due = True
             self._call_soon(self._end_turn)
 
     def cancel(self, job: Job) -> bool:
         """Take a job back; return False if a thread has it already."""
-        try:
-            self._queue.remove(job)
-        except ValueError:
-            return False
-        return True
+        return self._backlog.remove(job)
 
     def expire(self, before: float) -> list[Job]:
         """Take back the jobs that were submitted before this time (time.monotonic())."""
-        expired: list[Job] = []
-        while self._queue:
-            try:
-                job = self._queue.popleft()
-            except IndexError:  # a thread took the last one
-                break
-            if job.submitted_at > before:
-                self._queue.appendleft(job)
-                if not self._is_wake_due:  # a drain may have parked while we held the job
-                    self._is_wake_due = True
-                    self._call_soon(self._end_turn)
-                break
-            expired.append(job)
+        expired = self._backlog.expire(before)
+        if self._backlog and not self._is_wake_due:  # a drain may have parked while we held a job
+            self._is_wake_due = True
+            self._call_soon(self._end_turn)
         return expired
 
     def stop(self) -> None:
         """Let every thread end that has nothing to do; do not wait for those that have."""
         with self._growing:  # or a thread could be asked for after the executor was shut down
             self._is_stopping = True
-        self._queue.clear()
+        self._backlog.clear()
         for slot in tuple(self._slots):
             self._unpark(slot)
         self._executor.shutdown(wait=False)
 
     def _end_turn(self) -> None:
         self._is_wake_due = False
-        if self._queue:
+        if self._backlog.has_ready():
             self._wake_one()
+        if self.on_busy is not None and self.is_busy:
+            self.on_busy()
 
     def _wake_one(self) -> None:
         """Unpark a drain, or start one, if none is on its way. Runs on: any thread."""
@@ -204,7 +208,7 @@ class ConsumerPool:
         except IndexError:
             if self._started >= self.threads or not self._start_one():
                 self._is_searching = False
-                if self._queue and self._parked:  # one has parked, and a job has come that relied on us
+                if self._parked and self._backlog.has_ready():  # one has parked, and a job has come that relied on us
                     self._wake_one()
         else:
             slot.lock.release()
@@ -237,28 +241,48 @@ class ConsumerPool:
     def _drain(self) -> None:
         slot = Slot(threading.get_ident())
         self._slots.append(slot)
-        queue = self._queue
+        backlog = self._backlog
+        queue = backlog.queue
         self._is_searching = False
         while not self._is_stopping:
-            slot.job = _TAKING
-            try:
-                slot.job = job = queue.popleft()
-            except IndexError:
-                slot.job = None
+            slot.job = TAKING
+            if backlog.is_limited:
+                has_more = backlog.choose(slot)
+            else:
+                try:
+                    slot.job = queue.popleft()
+                except IndexError:
+                    slot.job = None
+                has_more = bool(queue)
+            job = slot.job
+            if job is None:
                 self._park(slot)
                 continue
-            if queue:
+            if has_more:
                 self._wake_one()
             try:
-                job.run()
+                if self._measures > 0:
+                    self._run_measured(job)
+                else:
+                    job.run()
             except BaseException:
                 self._log.error("Error in thread %s", threading.current_thread().name, exc_info=True)
             slot.job = None
             del job  # or the parked drain would keep the last message alive
 
+    def _run_measured(self, job: Job) -> None:
+        self._measures -= 1
+        load, was_alone = job.load, self._is_alone(job)
+        began, cpu_began = monotonic(), thread_time()
+        job.run()
+        load.learn(thread_time() - cpu_began, monotonic() - began, was_alone and self._is_alone(job))
+
+    def _is_alone(self, job: Job) -> bool:
+        return all(other is job or other.is_waiting or other.load.is_light for _, other in self.running())
+
     def _park(self, slot: Slot) -> None:
         self._parked.append(slot)
-        if self._queue or self._is_stopping:
+        if self._is_stopping or self._backlog.has_ready():
             self._unpark(slot)
         slot.lock.acquire()
         self._is_searching = False
