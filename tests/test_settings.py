@@ -21,6 +21,8 @@ DEFAULTS = {
     "write_buffer": 65536,
     "limit_request_body": 0,
     "server_header": "uvicorn",
+    "governor": "on",
+    "switch_interval": 0.0007,
 }
 
 
@@ -136,7 +138,7 @@ def test_a_name_in_the_config_file_is_converted(monkeypatch):
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_each_setting_has_its_environment_variable(monkeypatch, name):
-    value = "text" if name == "server_header" else "17"
+    value = {"server_header": "text", "governor": "off"}.get(name, "17")
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
     assert read(known())[name] == type(DEFAULTS[name])(value)
 
@@ -163,6 +165,10 @@ WRONG = [
     ("queue_size", "-2"),
     ("queue_size", "1.5"),
     ("queue_timeout", "soon"),
+    ("governor", "yes"),
+    ("governor", ""),
+    ("switch_interval", "-0.001"),
+    ("switch_interval", "short"),
     ("queue_timeout", "-1"),
     ("queue_timeout", "nan"),
     ("queue_timeout", "inf"),
@@ -219,6 +225,8 @@ def test_a_wrong_value_is_refused_by_a_configuration_that_knows_our_settings(nam
         ("body_buffer", 1, 1),
         ("limit_request_body", "0", 0),
         ("server_header", "", ""),
+        ("governor", "off", "off"),
+        ("switch_interval", "0", 0.0),
     ],
 )
 def test_values_at_the_edge_are_taken(name, value, taken):
@@ -234,6 +242,7 @@ def test_a_worker_reads_ours_and_gunicorns():
         queue_timeout=1, reply_timeout=2, header_timeout=3, body_timeout=4, write_timeout=5, body_buffer=6,
         write_buffer=7, limit_request_body=8, server_header="me", limit_request_line=9, limit_request_fields=10,
         limit_request_field_size=11, keepalive=12, asgi_disconnect_grace_period=13, threads=3,
+        governor="off", switch_interval=0.25,
     )  # fmt: skip
     assert Settings.from_config(cfg) == Settings(
         limits=Limits(
@@ -244,6 +253,8 @@ def test_a_worker_reads_ours_and_gunicorns():
         queue_size=24,
         queue_timeout=1.0,
         server_header="me",
+        governor=False,
+        switch_interval=0.25,
     )  # fmt: skip
 
 

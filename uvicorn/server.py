@@ -99,7 +99,9 @@ class Server:
             for connection in tuple(self.service.connections)
             for exchange in tuple(connection.pipeline.exchanges)
         ]
-        return "\n".join([f"Requests in flight: {len(lines)}", *lines])
+        dispatcher = self.service.dispatcher
+        states = [repr(state) for state in (dispatcher.pool, dispatcher.governor) if state is not None]
+        return "\n".join([f"Requests in flight: {len(lines)}", *lines, *states])
 
     def _is_busy(self) -> bool:
         return self._acceptor.open > 0 or not self.service.dispatcher.is_idle

@@ -56,6 +56,17 @@ def whole(name: str, unit: str, least: int = 0) -> Callable[[Any], int]:
     return check
 
 
+def one_of(name: str, *words: str) -> Callable[[Any], str]:
+    """Return a validator for one of some words."""
+
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"{name} must be {' or '.join(map(repr, words))}, not {value!r}")
+        return str(value)
+
+    return check
+
+
 def header_value(name: str) -> Callable[[Any], str]:
     """Return a validator for the value of a header field."""
 
@@ -228,9 +239,41 @@ class ServerHeader(_OurSetting):
         """
 
 
+class Governor(_OurSetting):
+    name = "governor"
+    cli: ClassVar = ["--governor"]
+    meta = "STRING"
+    validator = one_of("governor", "on", "off")
+    default = "on"
+    desc = """\
+        ``on``: while synchronous consumers compute, fewer of them run at once, so that asynchronous ones are
+        answered soon. ``off``: as many run as there are threads.
+
+        What runs at once is limited by what the consumers compute: consumers that wait are not limited. On an
+        interpreter without the global lock it has no effect.
+        """
+
+
+class SwitchInterval(_OurSetting):
+    name = "switch_interval"
+    cli: ClassVar = ["--switch-interval"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("switch_interval")
+    default = 0.0007
+    desc = """\
+        Seconds after which a thread that computes gives the interpreter to one that waits for it; 0 leaves
+        what Python or the application has set (0.005).
+
+        It is set in each worker, with ``sys.setswitchinterval``. Shorter: asynchronous consumers are answered
+        sooner beside a thread that computes. Longer: computing is interrupted less often.
+        """
+
+
 OURS = (
     QueueSize, QueueTimeout, ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout,
     BodyBuffer, WriteBuffer, LimitRequestBody, ServerHeader,
+    Governor, SwitchInterval,
 )  # fmt: skip
 
 
@@ -326,6 +369,8 @@ class Settings:
     queue_size: int
     queue_timeout: float
     server_header: str
+    governor: bool
+    switch_interval: float
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -353,4 +398,6 @@ class Settings:
             queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
             queue_timeout=ours["queue_timeout"],
             server_header=ours["server_header"],
+            governor=ours["governor"] == "on",
+            switch_interval=ours["switch_interval"],
         )

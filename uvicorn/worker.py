@@ -28,6 +28,7 @@ from uvicorn import compatibility
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.sampler import PoolSampler, reason_against
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.listener import Acceptor
@@ -157,6 +158,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     async def _serve(self) -> None:
         assert self._loop is not None
         loop = self._loop
+        if self.settings.switch_interval:
+            sys.setswitchinterval(self.settings.switch_interval)
         self._stop = asyncio.Event()
         for number, handler in (
             (signal.SIGTERM, self._on_term),
@@ -189,7 +192,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             loop,
             settings.limits,
             self.application,
-            Dispatcher(pool, outbox, log, settings.queue_timeout, hooks),
+            Dispatcher(pool, outbox, log, settings.queue_timeout, hooks, self._make_governor(pool, outbox)),
             outbox,
             Encoder(settings.server_header),
             SpoolWriter(outbox, cfg.tmp_upload_dir),
@@ -212,6 +215,15 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             settings.limits.header_timeout or 60.0,
         )
         return Server(service, acceptor)
+
+    def _make_governor(self, pool: ConsumerPool, outbox: Outbox) -> PoolSampler | None:
+        if not self.settings.governor or pool.threads == 1:
+            return None
+        reason = reason_against()
+        if reason:
+            self.log.info("The governor stands aside: %s", reason)
+            return None
+        return PoolSampler(pool, outbox, self.log)
 
     def _tick(self) -> None:
         assert self._loop is not None

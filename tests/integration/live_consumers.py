@@ -10,6 +10,7 @@ import functools
 import gc
 import hashlib
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -177,6 +178,14 @@ async def release(message):
     message["reply_channel"].send(whole(b"released"))
 
 
+def compute(message):
+    """Use 20 ms of CPU time, without a break."""
+    end = time.thread_time() + 0.02
+    while time.thread_time() < end:
+        pass
+    message["reply_channel"].send(whole(b"computed"))
+
+
 def spin(message):
     """Compute for a while, without giving up the interpreter on purpose."""
     end = time.monotonic() + float(query_of(message).get("seconds", 0.02))
@@ -226,6 +235,7 @@ async def state(message):
     names = Counter(type(thing).__name__ for thing in gc.get_objects())
     value = {
         "pid": os.getpid(),
+        "switch_interval": sys.getswitchinterval(),
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "tasks": len(asyncio.all_tasks()),
         "files": len(os.listdir("/proc/self/fd")),
@@ -266,6 +276,7 @@ routes = [
     *pair("partial", functools.partial(hello), functools.partial(hello_async)),
     single("/sync/give-coroutine", odd.give_coroutine),
     single("/sync/spin", spin),
+    single("/sync/compute", compute),
     single("/async/block-the-loop", block_the_loop),
     single("/async/block-in-c", odd.block_in_c),
     single("/sync/drop-in-a-cycle", odd.drop_in_a_cycle),

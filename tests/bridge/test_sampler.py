@@ -1,0 +1,173 @@
+"""The sampler: when it watches, what it sees, and what it makes of it."""
+
+import sys
+
+import pytest
+from bridge_doubles import PoolJob, Pools, RecordingLog, until
+from doubles import FakeLoop
+
+from uvicorn.bridge import sampler as sampler_module
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.sampler import PoolSampler, reason_against
+
+
+class Bench:
+    """A sampler whose clocks the test moves, over a real pool."""
+
+    def __init__(self, threads=8):
+        self.loop = FakeLoop()
+        self.pools = Pools()
+        self.pool = self.pools.make(threads=threads)
+        self.log = RecordingLog()
+        self.outbox = Outbox(self.loop, self.log)
+        self.process = self.thread = 0.0
+        self.sampler = PoolSampler(self.pool, self.outbox, self.log, lambda: (self.loop.now, self.process, self.thread))
+
+    def occupy(self, running, held=0):
+        """Have jobs run, and others wait behind them."""
+        jobs = self.pools.block(self.pool, running)
+        if held:
+            self.pool.set_limit(float(running))
+        for _ in range(held):
+            self.pool.submit(self.pools.blocking())
+        self.pools.loop.turn()
+        return jobs
+
+    def pass_time(self, samples=1, threads=0.0, loop=0.0, wake_ups=0, lag=0.0):
+        """Let samples be taken, with so much CPU time used per second, and wake-ups that waited `lag` seconds."""
+        for _ in range(samples):
+            self.outbox._wake_ups, self.outbox._lag_seconds = wake_ups, wake_ups * lag
+            self.loop.now += 0.01
+            self.process += 0.01 * (threads + loop)
+            self.thread += 0.01 * loop
+            self.loop.settle()
+
+    @property
+    def is_watching(self):
+        return any(not timer.cancelled() for timer in self.loop._scheduled)
+
+    def close(self):
+        self.pools.close()
+        self.loop.end()
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.close()
+
+
+def test_a_pool_with_little_to_do_is_not_watched(bench):
+    bench.occupy(3)
+    bench.pools.run(bench.pool)
+    assert not bench.is_watching
+    assert not bench.outbox.is_timed
+
+
+def test_a_busy_pool_is_watched_until_it_was_quiet_for_a_second(bench):
+    jobs = bench.occupy(4)
+    bench.pool.submit(bench.pools.blocking())
+    bench.pools.loop.turn()
+    assert bench.is_watching
+    bench.pass_time(samples=200)
+    assert bench.is_watching
+    for job in (*jobs, *bench.pools._jobs):
+        job.release.set()
+    until(lambda: not bench.pool.is_busy)
+    bench.pass_time(samples=90)
+    assert bench.is_watching
+    bench.pass_time(samples=20)
+    assert not bench.is_watching
+    assert not bench.outbox.is_timed
+
+
+def test_computing_threads_that_keep_the_loop_waiting_are_limited_and_it_tells_why(bench):
+    bench.occupy(8)
+    bench.sampler.watch()
+    bench.pass_time(samples=2, threads=0.95, loop=0.05, wake_ups=4, lag=0.1)
+    assert bench.pool.limit == 1.0
+    assert (bench.sampler.cuts, bench.sampler.raises) == (1, 0)
+    assert repr(bench.sampler) == (
+        "<PoolSampler limit 1.00 of 8; the loop waits long for computing threads (1 cuts, 0 raises); "
+        "lag 100.0 ms, threads 95%, loop 5%, 0 held>"
+    )
+    assert bench.log.texts("debug") == [f"Governor: {bench.sampler!r}"]
+
+
+def test_waiting_threads_are_let_in_though_the_loop_is_busy(bench):
+    bench.occupy(2, held=3)
+    bench.sampler.watch()
+    bench.pass_time(samples=8, threads=0.05, loop=0.9, wake_ups=4, lag=0.02)
+    assert bench.pool.limit > 4
+    assert bench.sampler.reason == "the threads mostly wait"
+    until(lambda: bench.pool.busy == 5, "the run of what was held")
+
+
+def test_what_was_seen_before_a_change_says_nothing_about_the_new_limit(bench):
+    bench.occupy(8)
+    bench.sampler.watch()
+    bench.pass_time(samples=2, threads=0.95, loop=0.05, wake_ups=50, lag=0.1)
+    bench.pass_time(samples=1, threads=0.95, loop=0.05, wake_ups=1, lag=0.0)
+    assert bench.sampler.sample.wake_ups == 1
+    assert bench.sampler.sample.seconds == pytest.approx(0.01)
+
+
+def test_a_job_that_begins_to_wait_in_a_channel_makes_room_at_the_next_sample(bench):
+    (job,) = bench.occupy(1, held=1)
+    bench.sampler.watch()
+    job.is_waiting = True
+    bench.pass_time()
+    until(lambda: bench.pool.busy == 2, "the run of what was held")
+
+
+def test_after_a_quiet_time_a_few_requests_are_not_held_back(bench):
+    bench.pool.set_limit(0.5)
+    bench.sampler.watch()
+    bench.pass_time(samples=101)
+    assert (bench.pool.limit, bench.is_watching) == (4, False)
+
+
+def test_the_lag_is_the_time_from_a_wake_up_of_the_loop_to_its_turn(bench, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("uvicorn.bridge.outbox.monotonic", lambda: now[0])
+    bench.outbox.is_timed = True
+    for lag in (0.25, 0.5):
+        bench.outbox.put(lambda _: None)
+        bench.outbox.put(lambda _: None)  # of the same burst
+        now[0] += lag
+        bench.loop.settle()
+    assert bench.outbox.take_lag() == (0.75, 2)
+    assert bench.outbox.take_lag() == (0.0, 0)
+    bench.outbox.is_timed = False
+    bench.outbox.put(lambda _: None)
+    bench.loop.settle()
+    assert bench.outbox.take_lag() == (0.0, 0)
+
+
+def test_there_is_a_governor_where_threads_share_an_interpreter(monkeypatch):
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+    assert reason_against() == ""
+
+
+def test_there_is_none_where_threads_run_in_parallel(monkeypatch):
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    assert "in parallel" in reason_against()
+
+
+@pytest.mark.parametrize("error", [OSError("no such clock"), AttributeError("thread_time")])
+def test_there_is_none_where_the_cpu_time_of_a_thread_is_unknown(monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+    monkeypatch.setattr(sampler_module, "read_clocks", fail)
+    assert str(error) in reason_against()
+
+
+def test_a_pool_that_is_not_governed_runs_as_many_jobs_as_it_has_threads(bench):
+    pool = bench.pools.make(threads=6)
+    assert pool.on_busy is None
+    bench.pools.block(pool, 6)
+    bench.pools.run(bench.pool, PoolJob())
+    assert (pool.limit, pool.busy) == (6, 6)
