@@ -1,0 +1,1 @@
+"""Compare this server with others, on this machine, in one run. See docs/benchmarks.md."""

@@ -1,0 +1,130 @@
+"""The consumers of this package."""
+
+from __future__ import annotations
+
+import asyncio
+
+from work import CHUNK, CHUNKS, LOADS, PAGE, view, view_async, wait
+
+from uvicorn import route, streams_body
+
+_PLAIN = [(b"content-type", b"text/plain")]
+_BINARY = [(b"content-type", b"application/octet-stream")]
+
+
+def _answer(message, content):
+    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": content})
+
+
+# ---- on the loop ----
+
+
+async def hello(message):
+    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": PAGE})
+
+
+async def echo(message):
+    body = message["body"]
+    if message["body_channel"] is not None:
+        body += await message["body_channel"].read(1 << 20)
+    _answer(message, body)
+
+
+async def wait_10(message):
+    await asyncio.sleep(0.010)
+    _answer(message, PAGE)
+
+
+async def typical(message):
+    await view_async()
+    _answer(message, PAGE)
+
+
+async def stream(message):
+    send = message["reply_channel"].send
+    await send({"status": 200, "headers": _BINARY, "more_content": True})
+    for _ in range(CHUNKS):
+        await send({"content": CHUNK, "more_content": True})
+    await send({})
+
+
+async def upload(message):
+    size = len(message["body"])
+    if message["body_channel"] is not None:
+        async for chunk in message["body_channel"]:
+            size += len(chunk)
+    _answer(message, b"%d" % size)
+
+
+# ---- in threads ----
+
+
+def hello_sync(message):
+    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": PAGE})
+
+
+def echo_sync(message):
+    body = message["body"]
+    if message["body_channel"] is not None:
+        body += message["body_channel"].read(1 << 20)
+    _answer(message, body)
+
+
+def wait_10_sync(message):
+    wait(0.010)
+    _answer(message, PAGE)
+
+
+def typical_sync(message):
+    view()
+    _answer(message, PAGE)
+
+
+def stream_sync(message):
+    send = message["reply_channel"].send
+    send({"status": 200, "headers": _BINARY, "more_content": True})
+    for _ in range(CHUNKS):
+        send({"content": CHUNK, "more_content": True})
+    send({})
+
+
+def upload_collected(message):
+    size = len(message["body"])
+    for chunk in message["body_channel"] or ():
+        size += len(chunk)
+    _answer(message, b"%d" % size)
+
+
+@streams_body
+def upload_sync(message):
+    upload_collected(message)
+
+
+# ---- both in one application ----
+
+
+def _loaded(work):
+    def consumer(message):
+        work()
+        message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": PAGE})
+
+    return consumer
+
+
+def _mixed(**computing):
+    """Return routes: a hello on the loop, and each load in the pool; `computing` is for those that compute."""
+    return [
+        route("http.request", hello, path=r"^/$"),
+        *(
+            route("http.request", _loaded(work), path=rf"^{path}$", **(computing if "compute" in path else {}))
+            for path, work in LOADS.items()
+        ),
+    ]
+
+
+def __getattr__(name):
+    if name == "mixed":
+        return _mixed()
+    if name == "mixed_two_pools":
+        return _mixed(pool="reports", threads=4)
+    raise AttributeError(name)

@@ -1,0 +1,74 @@
+"""What the consumers of all servers do before they answer: wait, compute, or hash.
+
+Computing is measured by the thread's own CPU clock. So a call costs the same whether its thread runs alone or
+shares the interpreter with others, and a server that gets less done has lost the time itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+
+PAGE = b"Hello, world!"
+CHUNK = b"x" * 65536  # of a stream
+CHUNKS = 160  # 10 MiB, one response
+_HASHED = b"x" * 262144  # long enough for hashlib to release the interpreter
+
+
+def wait(seconds: float) -> None:
+    """Wait, as for a database."""
+    time.sleep(seconds)
+
+
+def compute(seconds: float) -> None:
+    """Run Python code for so much CPU time of this thread."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        for _ in range(200):
+            pass
+
+
+def hash_in_c(seconds: float) -> None:
+    """Hash for so much CPU time of this thread: C code that releases the interpreter."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        hashlib.sha256(_HASHED).digest()
+
+
+def view() -> None:
+    """Do what a typical view does: a few queries, and a little computing between them."""
+    wait(0.003)
+    compute(0.0005)
+    wait(0.003)
+    compute(0.0005)
+    wait(0.003)
+
+
+async def view_async() -> None:
+    """Do the same on the loop."""
+    await asyncio.sleep(0.003)
+    compute(0.0005)
+    await asyncio.sleep(0.003)
+    compute(0.0005)
+    await asyncio.sleep(0.003)
+
+
+def half() -> None:
+    """Wait half of the time, and compute the other half."""
+    wait(0.005)
+    compute(0.005)
+
+
+# path -> what a synchronous consumer does there before it answers
+LOADS: dict[str, Callable[[], None]] = {
+    "/nothing": lambda: None,
+    "/wait10": lambda: wait(0.010),
+    "/compute1": lambda: compute(0.001),
+    "/compute5": lambda: compute(0.005),
+    "/compute20": lambda: compute(0.020),
+    "/view": view,
+    "/hash": lambda: hash_in_c(0.005),
+    "/half": half,
+}

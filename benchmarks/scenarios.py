@@ -1,0 +1,302 @@
+"""The scenarios: who takes part, what is asked, what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.checks import HELLO, Request
+from benchmarks.load import Load
+from benchmarks.measures import Beside, IdleMemory, Measure, SlowReaders, Throughput, start_up
+from benchmarks.servers import Contender
+
+__all__ = ["METRICS", "SCENARIOS", "Metric", "Scenario", "choose"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that is measured. `is_high_good` says which direction is better."""
+
+    title: str
+    digits: int
+    is_high_good: bool
+
+
+METRICS = {
+    "requests_per_second": Metric("requests/s", 0, True),
+    "mib_per_second": Metric("MiB/s", 0, True),
+    "load_per_second": Metric("load, requests/s", 1, True),
+    "waiting_per_second": Metric("waiting, requests/s", 1, True),
+    "computing_per_second": Metric("computing, requests/s", 1, True),
+    "p50_ms": Metric("median, ms", 2, False),
+    "p99_ms": Metric("99th percentile, ms", 2, False),
+    "kib_per_connection": Metric("KiB per connection", 1, False),
+    "kib_per_stream": Metric("KiB per stream", 1, False),
+    "resident_mib": Metric("memory before, MiB", 1, False),
+    "seconds": Metric("seconds", 3, False),
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One comparison.
+
+    Attributes:
+        metrics: which of `METRICS` are shown, the most telling first.
+        measure: measures one server once; has `shown_commands(seconds)`.
+        pairs: further ratios, (which of ours, which other), beside those of each peer to ours of its side.
+        is_fresh: start the servers anew for each round.
+        is_idle: the servers must keep idle connections, and many.
+    """
+
+    name: str
+    title: str
+    contenders: tuple[Contender, ...]
+    measure: Measure
+    metrics: tuple[str, ...]
+    checks: tuple[Request, ...] = (HELLO,)
+    pairs: tuple[tuple[str, str], ...] = ()
+    rounds: int = 3
+    seconds: int = 2
+    is_fresh: bool = False
+    is_idle: bool = False
+
+    def compared(self) -> list[tuple[str, str]]:
+        """Return all pairs of names of which ratios are made: (ours, other)."""
+        ours = {contender.side: contender.name for contender in reversed(self.contenders) if contender.kind == "ours"}
+        sides = {"limit": "async"}
+        found = [
+            (ours[side], contender.name)
+            for contender in self.contenders
+            if (side := sides.get(contender.side, contender.side)) in ours and contender.name != ours[side]
+        ]
+        return [*found, *(pair for pair in self.pairs if pair not in found)]
+
+
+# ---- who takes part ----
+
+OURS, OURS_SYNC, OURS_OFF = "ours, async", "ours, sync", "ours, sync, governor off"
+_PAGES = (  # name, kind, application, side
+    (OURS, "ours", "consumers:{}", "async"),
+    ("uvicorn", "uvicorn", "asgi:{}", "async"),
+    ("granian ASGI", "granian asgi", "asgi:{}", "async"),
+    ("gunicorn asgi", "gunicorn asgi", "asgi:{}", "async"),
+    ("hypercorn", "hypercorn", "asgi:{}", "async"),
+    (OURS_SYNC, "ours", "consumers:{}_sync", "sync"),
+    ("granian WSGI", "granian wsgi", "wsgi:{}", "sync"),
+    ("Starlette def on uvicorn", "uvicorn", "framework:{}", "sync"),
+    ("gunicorn gthread", "gunicorn gthread", "wsgi:{}", "sync"),
+    ("a2wsgi on uvicorn", "uvicorn", "wrapped:{}", "sync"),
+)
+_LOOPS = (
+    Contender("meinheld", "meinheld", "hello", "async"),
+    Contender("bjoern", "bjoern", "hello", "async"),
+    Contender("constant bytes", "constant bytes", "", "limit"),
+)
+_BOTH = ((OURS_SYNC, OURS),)
+
+
+def _page(page: str, *without: str) -> tuple[Contender, ...]:
+    """Return the contenders that have this page."""
+    return tuple(
+        Contender(name, kind, app.format(page), side) for name, kind, app, side in _PAGES if name not in without
+    )
+
+
+_STARLETTE = "Starlette def on uvicorn"
+_GOVERNOR_OFF = Contender(OURS_OFF, "ours, governor off", "consumers:hello_sync", "sync")
+_SIDE_BY_SIDE = (
+    Contender("ours", "ours", "consumers:mixed", "sync"),
+    Contender("ours, governor off", "ours, governor off", "consumers:mixed", "sync"),
+    Contender("Starlette on uvicorn", "uvicorn", "framework:mixed", "sync"),
+    Contender("Starlette on granian", "granian asgi", "framework:mixed", "sync"),
+)
+_TWO_POOLS = (
+    Contender("ours, two pools", "ours", "consumers:mixed_two_pools", "sync", needs=("pool", "threads")),
+    Contender("ours, one pool", "ours", "consumers:mixed", "sync"),
+)
+
+
+# ---- what is asked ----
+
+_BROWSER = (  # with Host, 16 header fields
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    ("Accept-Language", "en-US,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate, br"),
+    ("Referer", "http://127.0.0.1/list?page=2"),
+    ("Cookie", "session=8f14e45fceea167a5a36dedd4bea2543; theme=dark; consent=1"),
+    ("Upgrade-Insecure-Requests", "1"),
+    ("Sec-Fetch-Dest", "document"),
+    ("Sec-Fetch-Mode", "navigate"),
+    ("Sec-Fetch-Site", "same-origin"),
+    ("Sec-Fetch-User", "?1"),
+    ("Cache-Control", "max-age=0"),
+    ("If-None-Match", '"33a64df551425fcc55e4d42a148795d9f25f89d4"'),
+    ("DNT", "1"),
+    ("Priority", "u=0, i"),
+)
+_MIB = 1 << 20
+_STREAM_BYTES = 160 * 65536  # as in apps/work.py
+_UPLOAD_BYTES = 4 * _MIB
+
+
+def _hello(name: str, load: Load, title: str, rounds: int = 3, more: tuple[Contender, ...] = ()) -> Scenario:
+    return Scenario(
+        name,
+        f"Hello: {title}",
+        (*_page("hello"), *_LOOPS, *more),
+        Throughput(load),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+        pairs=_BOTH,
+        rounds=rounds,
+    )
+
+
+def _echo(name: str, size: int, title: str) -> Scenario:
+    body = b"x" * size
+    return Scenario(
+        name,
+        f"Echo of {title}, 50 connections",
+        _page("echo", _STARLETTE),
+        Throughput(Load(50, body_bytes=size)),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+        (Request("/", "POST", (("content-type", "application/octet-stream"),), body, body),),
+        pairs=_BOTH,
+    )
+
+
+def _beside(
+    name: str, title: str, loads: dict[str, Load], contenders: tuple[Contender, ...] = _SIDE_BY_SIDE
+) -> Scenario:
+    return Scenario(
+        name,
+        f"An asynchronous hello beside {title}",
+        contenders,
+        Beside(loads),
+        ("p50_ms", "p99_ms", *loads),
+        (HELLO, *(Request(load.path) for load in loads.values())),
+        pairs=(("ours, two pools", "ours, one pool"),) if contenders is _TWO_POOLS else (),
+        seconds=3,
+    )
+
+
+def _pool(path: str) -> dict[str, Load]:
+    return {"load_per_second": Load(64, path)}
+
+
+_MIXTURE = {"waiting_per_second": Load(32, "/wait10"), "computing_per_second": Load(32, "/compute5")}
+
+_ALL = (
+    _hello("hello-50", Load(50), "50 connections", rounds=5, more=(_GOVERNOR_OFF,)),
+    _hello("hello-1", Load(1), "1 connection"),
+    _hello("hello-200", Load(200), "200 connections"),
+    _hello("hello-t10-c200", Load(200, threads=10), "wrk -t10 -c200"),
+    Scenario(
+        "headers-16",
+        "Hello with 16 request headers, 50 connections",
+        (*_page("hello"), *_LOOPS[:2]),
+        Throughput(Load(50, headers=_BROWSER)),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+        (Request("/", headers=_BROWSER),),
+        pairs=_BOTH,
+    ),
+    _echo("echo-1k", 1024, "1 KiB"),
+    _echo("echo-100k", 102400, "100 KiB"),
+    Scenario(
+        "wait-10ms",
+        "A wait of 10 ms, 40 threads, 64 connections",
+        _page("wait_10"),
+        Throughput(Load(64)),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+    ),
+    Scenario(
+        "view",
+        "A typical view: 9 ms of waiting, 1 ms of computing, 40 threads, 64 connections",
+        _page("typical"),
+        Throughput(Load(64)),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+        pairs=_BOTH,
+    ),
+    Scenario(
+        "stream",
+        "A stream of 160 chunks of 64 KiB, 4 connections",
+        _page("stream"),
+        Throughput(Load(4), _STREAM_BYTES),
+        ("mib_per_second",),
+        (Request(answer=b"x" * _STREAM_BYTES),),
+        pairs=_BOTH,
+    ),
+    Scenario(
+        "stream-slow",
+        "The same stream to 16 clients that read 1 MiB/s",
+        _page("stream"),
+        SlowReaders(16, _MIB),
+        ("kib_per_stream", "resident_mib"),
+        (Request(answer=b"x" * _STREAM_BYTES),),
+        pairs=_BOTH,
+        is_fresh=True,
+    ),
+    Scenario(
+        "upload",
+        "Uploads of 4 MiB, 4 connections",
+        (
+            *_page("upload", _STARLETTE),
+            Contender("ours, sync, collected first", "ours", "consumers:upload_collected", "sync"),
+        ),
+        Throughput(Load(4, body_bytes=_UPLOAD_BYTES), _UPLOAD_BYTES),
+        ("mib_per_second",),
+        (Request("/", "POST", body=b"x" * _UPLOAD_BYTES, answer=b"%d" % _UPLOAD_BYTES),),
+        pairs=_BOTH,
+    ),
+    _beside("beside-nothing", "an idle pool", {}),
+    _beside("beside-wait10", "64 clients that wait 10 ms", _pool("/wait10")),
+    _beside("beside-compute1", "64 clients that compute 1 ms", _pool("/compute1")),
+    _beside("beside-compute5", "64 clients that compute 5 ms", _pool("/compute5")),
+    _beside("beside-compute20", "64 clients that compute 20 ms", _pool("/compute20")),
+    _beside("beside-view", "64 clients of the typical view", _pool("/view")),
+    _beside("beside-hash", "64 clients that hash 5 ms in C", _pool("/hash")),
+    _beside("beside-half", "64 clients that wait 5 ms and compute 5 ms", _pool("/half")),
+    _beside("beside-mixture", "32 clients that wait 10 ms and 32 that compute 5 ms", _MIXTURE),
+    _beside("beside-two-pools", "the same mixture, computing in a pool of its own", _MIXTURE, _TWO_POOLS),
+    Scenario(
+        "idle-memory",
+        "Memory of an idle connection, 2,000 of them",
+        _page("hello"),
+        IdleMemory(2000),
+        ("kib_per_connection", "resident_mib"),
+        is_fresh=True,
+        is_idle=True,
+    ),
+    Scenario(
+        "start-up",
+        "From the start of the command to the first answer",
+        _page("hello"),
+        start_up,
+        ("seconds", "resident_mib"),
+        rounds=5,
+        is_fresh=True,
+    ),
+)
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+
+
+def choose(names: list[str]) -> list[Scenario]:
+    """Return the scenarios of these names; "hello" means all that begin with it, "all" all.
+
+    Raises: ValueError that lists what there is.
+    """
+    chosen: list[Scenario] = []
+    for name in names:
+        is_meant: Callable[[str], bool] = (
+            (lambda _: True) if name == "all" else name.__eq__ if name in SCENARIOS else _begins(name)
+        )
+        found = [scenario for scenario in _ALL if is_meant(scenario.name)]
+        if not found:
+            raise ValueError(f"no scenario {name!r}; there are: all, {', '.join(SCENARIOS)}")
+        chosen += [scenario for scenario in found if scenario not in chosen]
+    return chosen
+
+
+def _begins(name: str) -> Callable[[str], bool]:
+    return lambda known: known.startswith(f"{name}-")
