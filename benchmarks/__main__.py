@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import rounds, tables
+from benchmarks import counting, rounds, tables
 from benchmarks.environments import Environments
 from benchmarks.load import CLIENT_CORE
 from benchmarks.scenarios import SCENARIOS, choose
@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fresh", action="store_true", help="look for newer releases of the peers")
     run.add_argument("--dry", action="store_true", help="store nothing")
     run.set_defaults(function=_run)
+    count = commands.add_parser("count", help="count the instructions of the hot paths")
+    count.add_argument("--update", action="store_true", help="store the figures for this version of Python")
+    count.add_argument("--against", default="", metavar="COMMIT", help="compare with a commit, not the stored figures")
+    count.add_argument("--python", default=sys.executable, help="an interpreter with what this package needs")
+    count.set_defaults(function=_count)
     return parser
 
 
@@ -82,6 +87,10 @@ def _run(options: argparse.Namespace) -> None:
         if is_stored:
             options.results.mkdir(parents=True, exist_ok=True)
             (options.results / f"{scenario.name}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _count(options: argparse.Namespace) -> None:
+    sys.exit(counting.run(options.python, options.update, options.against))
 
 
 def _prepare() -> None:
