@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from benchmarks import instructions, tables
 from benchmarks.environments import CHECKOUT
 from benchmarks.instructions import STORED
 
-__all__ = ["run"]
+__all__ = ["NOT_RUN", "run"]
 
 NOT_RUN = 77  # the exit code for "could not be checked", as automake's test driver has it
 
@@ -25,40 +24,52 @@ def run(python: str, is_update: bool, commit: str = "") -> int:
 
     Args:
         is_update: store what was counted, for this minor version.
-        commit: compare with this commit instead of the stored figures, on the same interpreter.
+        commit: compare with this commit, and not with the stored figures.
     """
     if shutil.which("valgrind") is None:
-        print("Instructions were NOT counted: valgrind is not installed (on Debian: apt-get install valgrind)")
-        return NOT_RUN
-    how = instructions.described(python)
-    version = instructions.minor(how["python"])
+        return _not_run("valgrind is not installed (on Debian: apt-get install valgrind)")
+    build = instructions.build(python)
+    version = instructions.minor(build["python"])
     counted = instructions.count(python)
     if is_update:
-        _store(version, instructions.entry(counted, how))
-    stored = _of_commit(python, commit, how) if commit else _stored().get(version)
-    compared = instructions.compare(counted, stored or {})
-    print(", ".join(f"{name} {value}" for name, value in how.items()))
-    print(tables.aligned(instructions.table(counted, compared)))
-    if not stored:
-        print(f"Instructions were NOT compared: benchmarks/instructions.json has no figures for Python {version}")
-        return NOT_RUN
+        _store(version, {"build": build, "instructions": {path: round(value) for path, value in counted.items()}})
+        return 0
+    entry = _stored().get(version, {})
+    if not commit and entry.get("build") != build:
+        commit = _last_stored()
+        if not commit:
+            return _not_run("the figures are of another build, and the commit that stored them is not here")
+        print(f"The figures are of another build of Python or its libraries: counting {commit[:12]} with this one")
+    stored = _count_commit(python, commit) if commit else entry["instructions"]
+    compared = instructions.compare(counted, stored)
+    print(", ".join(f"{name} {value}" for name, value in build.items() if value))
+    print(tables.aligned(instructions.rows(compared)))
     worse = [one.path for one in compared if one.is_worse]
     if worse:
         print(f"More than {(instructions.TOLERANCE - 1) * 100:.0f}% above the stored figure: {', '.join(worse)}.")
-        print("If that is the price of something: python -m benchmarks count --update, and say so in the commit.")
+        print("If it is worth its price: python -m benchmarks count --update, and say why in the same commit.")
     return 1 if worse else 0
 
 
-def _of_commit(python: str, commit: str, how: Mapping[str, str]) -> dict[str, Any]:
+def _not_run(reason: str) -> int:
+    print(f"Instructions were NOT compared: {reason}")
+    return NOT_RUN
+
+
+def _last_stored() -> str:
+    """Return the commit that last stored figures: their code is in it. Empty if the history is not here."""
+    command = ["git", "-C", str(CHECKOUT), "log", "-1", "--format=%H", "--", str(STORED)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _count_commit(python: str, commit: str) -> dict[str, float]:
     """Count another commit, with the paths that it had itself."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "checkout"
-        git = ["git", "-C", str(CHECKOUT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", str(path), commit], check=True)
-        try:
-            return instructions.entry(instructions.count(python, path), how)
-        finally:
-            subprocess.run([*git, "remove", "--force", str(path)], check=True)
+        archive = subprocess.Popen(["git", "-C", str(CHECKOUT), "archive", commit], stdout=subprocess.PIPE)
+        subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, check=True)
+        if archive.wait():
+            raise SystemExit(f"no commit {commit}")
+        return instructions.count(python, Path(folder))
 
 
 def _stored() -> dict[str, Any]:
@@ -66,7 +77,6 @@ def _stored() -> dict[str, Any]:
 
 
 def _store(version: str, entry: dict[str, Any]) -> None:
-    stored = {**_stored(), version: entry}
-    text = json.dumps(dict(sorted(stored.items(), key=lambda item: int(item[0].split(".")[1]))), indent=1)
-    STORED.write_text(text + "\n")
-    print(f"Stored in {STORED.relative_to(CHECKOUT)}", file=sys.stderr)
+    stored = sorted({**_stored(), version: entry}.items(), key=lambda item: int(item[0].split(".")[1]))
+    STORED.write_text(json.dumps(dict(stored), indent=1) + "\n")
+    print(f"Stored for Python {version}: commit it with the code that was counted", file=sys.stderr)

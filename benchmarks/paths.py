@@ -21,9 +21,8 @@ from uvicorn import ASGIWorker
 from uvicorn.cli import ConsumerApplication
 from uvicorn.protocols.http import HTTPConnection
 
-__all__ = ["CALIBRATION", "PATHS"]
+__all__ = ["PATHS"]
 
-CALIBRATION = "calibration"
 _PAGE = b"Hello, world!"
 _CHUNK = b"x" * 65536
 _PLAIN = [(b"content-type", b"text/plain")]
@@ -147,55 +146,7 @@ def _stream_sync(message: Any, count: int) -> None:
     send({})
 
 
-# ---- what is compared with: the interpreter itself ----
-
-
-class _Thing:
-    __slots__ = ("left", "name")
-
-    def __init__(self, name: str, left: int) -> None:
-        self.name = name
-        self.left = left
-
-    def step(self, text: bytes) -> bytes:
-        self.left -= 1
-        return text.lower() if self.left else text
-
-
-def _calibrate(count: int) -> None:
-    """Do what a server does of Python, without it: calls, attributes, dicts, bytes, a coroutine and a turn of the loop.
-
-    Its count says how many instructions this interpreter takes for such code; figures are kept as multiples of it.
-    """
-    base = {name: name for name in ("method", "path", "headers", "body", "client", "server", "scheme", "channel")}
-    loop = uvloop.new_event_loop()
-    done = 0
-
-    async def turn(message: dict[str, Any]) -> None:
-        nonlocal done
-        thing = message["thing"]
-        message["headers"] = [[thing.step(b"Content-Type"), b"text/plain"], [thing.step(b"Host"), b"127.0.0.1"]]
-        message["body"] = b"".join([b"HTTP/1.1 ", b"%d" % 200, b"\r\n", message["headers"][0][0], b": ", b"x"])
-        done += 1
-        if done >= count:
-            loop.stop()
-        else:
-            loop.call_soon(start)
-
-    def start() -> None:
-        message = base.copy()
-        message.update(thing=_Thing("thing", 3))  # type: ignore[call-overload]
-        task = loop.create_task(turn(message))
-        waiting.add(task)
-        task.add_done_callback(waiting.discard)
-
-    waiting: set[Any] = set()
-    loop.call_soon(start)
-    loop.run_forever()
-
-
 PATHS: dict[str, Callable[[int], None]] = {
-    CALIBRATION: _calibrate,
     "asynchronous hello": lambda count: _serve(_hello, _GET, count),
     "synchronous hello": lambda count: _serve(_hello_sync, _GET, count),
     "asynchronous hello, 16 headers": lambda count: _serve(_hello, _GET_16, count),

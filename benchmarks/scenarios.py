@@ -32,7 +32,7 @@ METRICS = {
     "p99_ms": Metric("99th percentile, ms", 2, False),
     "kib_per_connection": Metric("KiB per connection", 1, False),
     "kib_per_stream": Metric("KiB per stream", 1, False),
-    "resident_mib": Metric("memory before, MiB", 1, False),
+    "resident_mib": Metric("memory, MiB", 1, False),
     "seconds": Metric("seconds", 3, False),
 }
 

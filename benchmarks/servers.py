@@ -54,8 +54,10 @@ KINDS = {
         {"UVICORN_GOVERNOR": "off", "UVICORN_SWITCH_INTERVAL": "0"},
     ),
     "uvicorn": Kind("peers", f"{_UVICORN} {{app}}", idle="--timeout-keep-alive 75"),
-    "granian asgi": Kind("peers", f"{_GRANIAN} --interface asgi --loop uvloop {{app}}"),
-    "granian wsgi": Kind("peers", f"{_GRANIAN} --interface wsgi --blocking-threads 40 {{app}}"),
+    "granian asgi": Kind("peers", f"{_GRANIAN} --interface asgi --loop uvloop {{app}}", idle="--backpressure 10000"),
+    "granian wsgi": Kind(
+        "peers", f"{_GRANIAN} --interface wsgi --blocking-threads 40 {{app}}", idle="--backpressure 10000"
+    ),
     "gunicorn asgi": Kind(
         "peers", f"gunicorn -k asgi {_GUNICORN} {{app}}", idle="--keep-alive 75 --worker-connections 10000"
     ),

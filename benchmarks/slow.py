@@ -29,9 +29,9 @@ class Connections:
             sock.close()
 
     def ask(self) -> None:
-        """Ask for a small page on each, and read the answers."""
-        self.ask_only()
+        """Ask for a small page on each, one after the other, and read the answers."""
         for sock in self._sockets:
+            sock.sendall(_REQUEST)
             answer = sock.recv(65536)
             while not answer.endswith((b"Hello, world!", b"0\r\n\r\n")):
                 piece = sock.recv(65536)
