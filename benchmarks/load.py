@@ -37,49 +37,34 @@ class Load:
     headers: tuple[tuple[str, str], ...] = ()
     body_bytes: int = 0  # POST, if there are any
 
-    def command(self, url: str, seconds: float) -> list[str]:
+    def command(self, url: str, seconds: int) -> list[str]:
         """Return the command; the body's size is in the environment."""
         words = ["taskset", "-c", str(CLIENT_CORE), "wrk", f"-t{self.threads}", f"-c{self.connections}"]
-        words += [f"-d{seconds:g}", "--latency", "--timeout", "30s"]
+        words += [f"-d{seconds}", "--latency", "--timeout", "30s"]
         for name, value in self.headers:
             words += ["-H", f"{name}: {value}"]
         if self.body_bytes:
             words += ["-s", str(_POST)]
         return [*words, f"{url}{self.path}"]
 
-    def shown_command(self, seconds: float) -> str:
+    def shown_command(self, seconds: int) -> str:
         """Return the command as a result tells it."""
         words = [f"'{word}'" if " " in word else word for word in self.command("http://127.0.0.1:PORT", seconds)]
         text = " ".join(words).replace(str(_POST), "benchmarks/post.lua")
         return f"BODY_BYTES={self.body_bytes} {text}" if self.body_bytes else text
 
-    def start(self, url: str, seconds: float) -> subprocess.Popen[str]:
-        """Start wrk; `result` waits for it. wrk takes whole seconds."""
-        return subprocess.Popen(
-            self.command(url, seconds),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "BODY_BYTES": str(self.body_bytes)},
-        )
-
-    def run(self, url: str, seconds: float) -> Measured:
-        """Load a server.
+    def run(self, url: str, seconds: int) -> Measured:
+        """Load a server. wrk takes whole seconds.
 
         Raises: WrongLoad.
         """
-        return result(self.start(url, seconds))
-
-
-def result(process: subprocess.Popen[str]) -> Measured:
-    """Wait for wrk and return what it found.
-
-    Raises: WrongLoad.
-    """
-    output, _ = process.communicate()
-    if process.returncode:
-        raise WrongLoad(output)
-    return parse_wrk(output)
+        variables = {**os.environ, "BODY_BYTES": str(self.body_bytes)}
+        done = subprocess.run(
+            self.command(url, seconds), capture_output=True, text=True, env=variables, check=False
+        )
+        if done.returncode:
+            raise WrongLoad(done.stdout + done.stderr)
+        return parse_wrk(done.stdout)
 
 
 def parse_wrk(output: str) -> Measured:

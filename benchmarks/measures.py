@@ -9,17 +9,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import slow
 from benchmarks.figures import percentile
-from benchmarks.load import CLIENT_CORE, Load, WrongLoad, result
+from benchmarks.load import CLIENT_CORE, Load, WrongLoad
 from benchmarks.servers import Running
 
-__all__ = ["Beside", "IdleMemory", "Measure", "SlowReaders", "Throughput", "start_up"]
+__all__ = ["Beside", "Crowd", "IdleMemory", "Measure", "SlowReaders", "Throughput", "start_up"]
 
 Measure = Callable[[Running, int], dict[str, float]]  # (server, seconds) -> metric -> number
-_PROBE = Path(__file__).resolve().parent / "probe.py"
-_WARM_UP_SECONDS = 1
+_HERE = Path(__file__).resolve().parent
+_PYTHON = ("taskset", "-c", str(CLIENT_CORE), sys.executable)
+_SPARE_SECONDS = 0.3  # for the probe to start and to end within the window of the load
 PACE_SECONDS = 0.01
 
 
@@ -43,37 +45,45 @@ class Throughput:
 
 
 @dataclass(frozen=True)
+class Crowd:
+    """So many clients of one page; `metric` is their throughput."""
+
+    metric: str
+    clients: int
+    path: str
+
+
+@dataclass(frozen=True)
 class Beside:
     """Ask for an asynchronous page, on one connection, while the pool is under load."""
 
-    loads: dict[str, Load]  # metric of its throughput -> load
+    crowds: tuple[Crowd, ...]
     pace_seconds: float = PACE_SECONDS
+    warm_up_seconds: float = 1.0  # threads are started, limits found
 
     def __call__(self, server: Running, seconds: int) -> dict[str, float]:
-        self._run(server, _WARM_UP_SECONDS)  # threads are started, limits found
-        processes = self._start(server, seconds)
-        probe = subprocess.run(self._probe(server.port, seconds - 0.5), capture_output=True, text=True, check=False)
-        found = {metric: result(process).requests_per_second for metric, process in processes.items()}
-        if probe.returncode:
-            raise WrongLoad(f"probe: {probe.stderr}")
-        times = json.loads(probe.stdout)
-        return {"p50_ms": percentile(times, 50), "p99_ms": percentile(times, 99), "answers": len(times), **found}
+        crowds = [_start(self._crowd(crowd, server.port, seconds)) for crowd in self.crowds]
+        for process in crowds:
+            assert process.stdout is not None
+            process.stdout.readline()  # it is warm
+        probe = _start(self._probe(server.port, seconds - _SPARE_SECONDS))
+        times, *counts = (_result(process) for process in (probe, *crowds))
+        found = {"p50_ms": percentile(times, 50), "p99_ms": percentile(times, 99), "probes": float(len(times))}
+        for crowd, counted in zip(self.crowds, counts, strict=True):
+            found[crowd.metric] = counted["answers"] / counted["seconds"]
+        return found
 
     def shown_commands(self, seconds: int) -> list[str]:
-        """Return the commands: all at once, after a second of the same load without the probe."""
-        probe = f"taskset -c {CLIENT_CORE} python benchmarks/probe.py PORT {seconds - 0.5:g} {self.pace_seconds:g}"
-        return [*(load.shown_command(seconds) for load in self.loads.values()), probe]
+        """Return the commands: the crowds, and when they are warm the probe."""
+        commands = [self._crowd(crowd, "PORT", seconds) for crowd in self.crowds]
+        return [_shown(command) for command in (*commands, self._probe("PORT", seconds - _SPARE_SECONDS))]
 
-    def _run(self, server: Running, seconds: int) -> None:
-        for process in self._start(server, seconds).values():
-            result(process)
+    def _crowd(self, crowd: Crowd, port: int | str, seconds: float) -> list[str]:
+        words = [str(_HERE / "crowd.py"), str(port), crowd.path, str(crowd.clients)]
+        return [*_PYTHON, *words, f"{self.warm_up_seconds:g}", f"{seconds:g}"]
 
-    def _start(self, server: Running, seconds: int) -> dict[str, subprocess.Popen[str]]:
-        return {metric: load.start(server.url, seconds) for metric, load in self.loads.items()}
-
-    def _probe(self, port: int, seconds: float) -> list[str]:
-        words = ["taskset", "-c", str(CLIENT_CORE), sys.executable, str(_PROBE)]
-        return [*words, str(port), str(seconds), str(self.pace_seconds)]
+    def _probe(self, port: int | str, seconds: float) -> list[str]:
+        return [*_PYTHON, str(_HERE / "probe.py"), str(port), f"{seconds:g}", f"{self.pace_seconds:g}"]
 
 
 @dataclass(frozen=True)
@@ -136,3 +146,22 @@ class StartUp:
 
 
 start_up = StartUp()
+
+
+def _start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _result(process: subprocess.Popen[str]) -> Any:
+    """Return what a client of ours printed at its end.
+
+    Raises: WrongLoad.
+    """
+    printed, errors = process.communicate()
+    if process.returncode:
+        raise WrongLoad(errors)
+    return json.loads(printed)
+
+
+def _shown(command: list[str]) -> str:
+    return " ".join(command).replace(sys.executable, "python").replace(str(_HERE), "benchmarks")

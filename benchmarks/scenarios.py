@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.checks import HELLO, Request
 from benchmarks.load import Load
-from benchmarks.measures import Beside, IdleMemory, Measure, SlowReaders, Throughput, start_up
+from benchmarks.measures import Beside, Crowd, IdleMemory, Measure, SlowReaders, Throughput, start_up
 from benchmarks.servers import Contender
 
 __all__ = ["METRICS", "SCENARIOS", "Metric", "Scenario", "choose"]
@@ -167,25 +167,24 @@ def _echo(name: str, size: int, title: str) -> Scenario:
 
 
 def _beside(
-    name: str, title: str, loads: dict[str, Load], contenders: tuple[Contender, ...] = _SIDE_BY_SIDE
+    name: str, title: str, *crowds: Crowd, contenders: tuple[Contender, ...] = _SIDE_BY_SIDE, warm_up: float = 1.0
 ) -> Scenario:
     return Scenario(
         name,
         f"An asynchronous hello beside {title}",
         contenders,
-        Beside(loads),
-        ("p50_ms", "p99_ms", *loads),
-        (HELLO, *(Request(load.path) for load in loads.values())),
-        pairs=(("ours, two pools", "ours, one pool"),) if contenders is _TWO_POOLS else (),
+        Beside(crowds, warm_up_seconds=warm_up),
+        ("p50_ms", "p99_ms", *(crowd.metric for crowd in crowds)),
+        (HELLO, *(Request(crowd.path) for crowd in crowds)),
         seconds=3,
     )
 
 
-def _pool(path: str) -> dict[str, Load]:
-    return {"load_per_second": Load(64, path)}
+def _pool(path: str) -> Crowd:
+    return Crowd("load_per_second", 64, path)
 
 
-_MIXTURE = {"waiting_per_second": Load(32, "/wait10"), "computing_per_second": Load(32, "/compute5")}
+_MIXTURE = (Crowd("waiting_per_second", 32, "/wait10"), Crowd("computing_per_second", 32, "/compute5"))
 
 _ALL = (
     _hello("hello-50", Load(50), "50 connections", rounds=5, more=(_GOVERNOR_OFF,)),
@@ -249,16 +248,16 @@ _ALL = (
         (Request("/", "POST", body=b"x" * _UPLOAD_BYTES, answer=b"%d" % _UPLOAD_BYTES),),
         pairs=_BOTH,
     ),
-    _beside("beside-nothing", "an idle pool", {}),
+    _beside("beside-nothing", "an idle pool"),
     _beside("beside-wait10", "64 clients that wait 10 ms", _pool("/wait10")),
     _beside("beside-compute1", "64 clients that compute 1 ms", _pool("/compute1")),
     _beside("beside-compute5", "64 clients that compute 5 ms", _pool("/compute5")),
-    _beside("beside-compute20", "64 clients that compute 20 ms", _pool("/compute20")),
+    _beside("beside-compute20", "64 clients that compute 20 ms", _pool("/compute20"), warm_up=2.0),
     _beside("beside-view", "64 clients of the typical view", _pool("/view")),
     _beside("beside-hash", "64 clients that hash 5 ms in C", _pool("/hash")),
     _beside("beside-half", "64 clients that wait 5 ms and compute 5 ms", _pool("/half")),
-    _beside("beside-mixture", "32 clients that wait 10 ms and 32 that compute 5 ms", _MIXTURE),
-    _beside("beside-two-pools", "the same mixture, computing in a pool of its own", _MIXTURE, _TWO_POOLS),
+    _beside("beside-mixture", "32 clients that wait 10 ms and 32 that compute 5 ms", *_MIXTURE),
+    _beside("beside-two-pools", "the same mixture, computing in a pool of its own", *_MIXTURE, contenders=_TWO_POOLS),
     Scenario(
         "idle-memory",
         "Memory of an idle connection, 2,000 of them",
