@@ -21,7 +21,6 @@ __all__ = ["Beside", "Crowd", "IdleMemory", "Measure", "SlowReaders", "Throughpu
 Measure = Callable[[Running, int], dict[str, float]]  # (server, seconds) -> metric -> number
 _HERE = Path(__file__).resolve().parent
 _PYTHON = ("taskset", "-c", str(CLIENT_CORE), sys.executable)
-_SPARE_SECONDS = 0.3  # for the probe to start and to end within the window of the load
 PACE_SECONDS = 0.01
 
 
@@ -62,12 +61,12 @@ class Beside:
     warm_up_seconds: float = 1.0  # threads are started, limits found
 
     def __call__(self, server: Running, seconds: int) -> dict[str, float]:
-        crowds = [_start(self._crowd(crowd, server.port, seconds)) for crowd in self.crowds]
+        crowds = [_start(self._crowd(crowd, server.port)) for crowd in self.crowds]
         for process in crowds:
             assert process.stdout is not None
             process.stdout.readline()  # it is warm
-        probe = _start(self._probe(server.port, seconds - _SPARE_SECONDS))
-        times, *counts = (_result(process) for process in (probe, *crowds))
+        times = _result(_start(self._probe(server.port, seconds)))
+        counts = [_result(process) for process in crowds]  # ends them
         found = {"p50_ms": percentile(times, 50), "p99_ms": percentile(times, 99), "probes": float(len(times))}
         for crowd, counted in zip(self.crowds, counts, strict=True):
             found[crowd.metric] = counted["answers"] / counted["seconds"]
@@ -75,12 +74,12 @@ class Beside:
 
     def shown_commands(self, seconds: int) -> list[str]:
         """Return the commands: the crowds, and when they are warm the probe."""
-        commands = [self._crowd(crowd, "PORT", seconds) for crowd in self.crowds]
-        return [_shown(command) for command in (*commands, self._probe("PORT", seconds - _SPARE_SECONDS))]
+        commands = [self._crowd(crowd, "PORT") for crowd in self.crowds]
+        return [_shown(command) for command in (*commands, self._probe("PORT", seconds))]
 
-    def _crowd(self, crowd: Crowd, port: int | str, seconds: float) -> list[str]:
+    def _crowd(self, crowd: Crowd, port: int | str) -> list[str]:
         words = [str(_HERE / "crowd.py"), str(port), crowd.path, str(crowd.clients)]
-        return [*_PYTHON, *words, f"{self.warm_up_seconds:g}", f"{seconds:g}"]
+        return [*_PYTHON, *words, f"{self.warm_up_seconds:g}"]
 
     def _probe(self, port: int | str, seconds: float) -> list[str]:
         return [*_PYTHON, str(_HERE / "probe.py"), str(port), f"{seconds:g}", f"{self.pace_seconds:g}"]
@@ -149,11 +148,12 @@ start_up = StartUp()
 
 
 def _start(command: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def _result(process: subprocess.Popen[str]) -> Any:
-    """Return what a client of ours printed at its end.
+    """Close the standard input of a client of ours, and return what it prints at its end.
 
     Raises: WrongLoad.
     """
