@@ -6,18 +6,20 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import counting, rounds, tables
+from benchmarks import counting, page, rounds, tables
 from benchmarks.environments import Environments
 from benchmarks.load import CLIENT_CORE
 from benchmarks.scenarios import SCENARIOS, choose
 
 _RESULTS = Path(__file__).resolve().parent / "results"
 _QUICK_SECONDS = 1
+_PICTURES = {"A small page": "benchmarks-hello.svg", "Beside a busy pool": "benchmarks-beside.svg"}
 
 
 def main() -> None:
@@ -50,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fresh", action="store_true", help="look for newer releases of the peers")
     run.add_argument("--dry", action="store_true", help="store nothing")
     run.set_defaults(function=_run)
+    draw = commands.add_parser("draw", help="make pictures and tables in docs/benchmarks.md of the stored results")
+    draw.set_defaults(function=_draw)
     count = commands.add_parser("count", help="count the instructions of the hot paths")
     count.add_argument("--update", action="store_true", help="store the figures for this version of Python")
     count.add_argument("--against", default="", metavar="COMMIT", help="compare with a commit, not the stored figures")
@@ -87,6 +91,17 @@ def _run(options: argparse.Namespace) -> None:
         if is_stored:
             options.results.mkdir(parents=True, exist_ok=True)
             (options.results / f"{scenario.name}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _draw(options: argparse.Namespace) -> None:
+    """Draw with matplotlib, in an environment of its own; then write the tables."""
+    results = page.load_results(options.results)
+    folder = page.PAGE.parent
+    python = Environments(options.environments).get("draw") / "bin/python"
+    drawing = Path(__file__).resolve().parent / "drawing.py"
+    subprocess.run([str(python), str(drawing), str(options.results), str(folder)], check=True)
+    pictures = {title: file for title, file in _PICTURES.items() if results and (folder / file).exists()}
+    page.PAGE.write_text(page.replaced(page.PAGE.read_text(), page.generated(results, pictures)))
 
 
 def _count(options: argparse.Namespace) -> None:

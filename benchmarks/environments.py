@@ -18,7 +18,11 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 _OURS = "ours"
 # name -> what `pip install` is called with, one call after the other
 _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
-    "peers": (("uvicorn", "uvloop", "httptools", "starlette", "a2wsgi", "granian", "gunicorn[fast]", "hypercorn"),),
+    "peers": (
+        ("uvicorn", "uvloop", "httptools", "starlette", "a2wsgi", "granian", "gunicorn", "hypercorn"),
+        # Gunicorn's parser in C. As an extra, "gunicorn[fast]", it may bring an older Gunicorn with it.
+        ("gunicorn_h1c",),
+    ),
     "bjoern": (("bjoern",),),  # needs a C compiler and Debian's libev-dev
     # The release asks for a greenlet that compiles on no supported Python; it works with today's.
     "meinheld": (("greenlet",), ("--no-deps", "meinheld")),

@@ -23,11 +23,11 @@ from pathlib import Path
 
 from benchmarks.environments import CHECKOUT
 
-__all__ = ["STORED", "TOLERANCE", "Compared", "build", "compare", "count", "minor", "parse_valgrind", "rows"]
+__all__ = ["PATHS", "STORED", "TOLERANCE", "Compared", "build", "compare", "count", "minor", "parse_valgrind", "rows"]
 
 STORED = Path(__file__).resolve().parent / "instructions.json"
 TOLERANCE = 1.05  # times the stored figure
-_PATHS = (  # as benchmarks/paths.py calls them
+PATHS = (  # as benchmarks/paths.py calls them
     "asynchronous hello",
     "synchronous hello",
     "asynchronous hello, 16 headers",
@@ -72,7 +72,7 @@ class Compared:
         return self.change is not None and self.change > TOLERANCE
 
 
-def count(python: str = sys.executable, checkout: Path = CHECKOUT, paths: tuple[str, ...] = _PATHS) -> dict[str, float]:
+def count(python: str = sys.executable, checkout: Path = CHECKOUT, paths: tuple[str, ...] = PATHS) -> dict[str, float]:
     """Count: path -> instructions per request.
 
     Raises: RuntimeError with what was printed, if a path cannot be walked.

@@ -68,8 +68,10 @@ def _taking_part(scenario: Scenario, only: tuple[str, ...], beside: Path | None)
     others = [contender for contender in scenario.contenders if contender not in ours]
     if only:
         others = [contender for contender in others if any(part in contender.name for part in only)]
-    copies = [replace(contender, name=f"{contender.name}, other checkout", checkout=beside) for contender in ours]
-    return (*ours, *(copies if beside else ()), *others)  # type: ignore[arg-type]
+    copies = []
+    if beside is not None:
+        copies = [replace(one, name=f"{one.name}, other checkout", checkout=beside) for one in ours]
+    return (*ours, *copies, *others)
 
 
 def _versions(contenders: tuple[Contender, ...]) -> tuple[tuple[str, str], ...]:

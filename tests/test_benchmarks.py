@@ -1,0 +1,203 @@
+"""The pure parts of the benchmarks: what is read, counted and compared. The servers are tried by running them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import figures, instructions, load, page, scenarios, tables
+
+WRK = """\
+Running 2s test @ http://127.0.0.1:8000/
+  1 threads and 50 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.88ms    1.02ms  22.47ms   94.56%
+    Req/Sec    27.29k     2.35k   30.86k    75.00%
+  Latency Distribution
+     50%  870.00us
+     75%    1.90ms
+     90%    2.47ms
+     99%    1.20s
+  54342 requests in 2.00s, 7.46MB read
+Requests/sec:  27141.54
+Transfer/sec:      3.73MB
+"""
+ROOT = Path(scenarios.__file__).parent.parent
+
+
+def result_of(rates, metric="requests_per_second"):
+    """Return a result as it is stored, of these contenders: name -> rounds."""
+    ours = rates["ours, async"]
+    return {
+        "scenario": "hello-50",
+        "title": "Hello",
+        "rounds": 2,
+        "seconds": 1,
+        "metrics": [metric],
+        "load": ["wrk"],
+        "contenders": {
+            name: {"figures": {metric: vars(figures.figure(rounds))}, "rounds": {metric: rounds}}
+            for name, rounds in rates.items()
+        },
+        "ratios": [
+            {"ours": "ours, async", "other": name, "metric": metric, **vars(figures.ratio(ours, rounds))}
+            for name, rounds in rates.items()
+            if name != "ours, async"
+        ],
+        "left_out": {},
+    }
+
+
+# ---- wrk ----
+
+
+def test_rate_and_latencies_are_read_from_what_wrk_prints():
+    measured = load.parse_wrk(WRK)
+    assert measured.requests_per_second == 27141.54
+    assert measured.latencies_ms == {50: 0.87, 75: 1.9, 90: 2.47, 99: 1200.0}
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        WRK + "  Non-2xx or 3xx responses: 3\n",
+        WRK.replace("Requests/sec", "  Socket errors: connect 0, read 3, write 0, timeout 0\nRequests/sec"),
+        WRK.replace("27141.54", "0.00"),
+        "unable to connect to 127.0.0.1:8000 Connection refused\n",
+    ],
+)
+def test_wrong_or_missing_answers_make_no_figure(spoiled):
+    with pytest.raises(load.WrongLoad):
+        load.parse_wrk(spoiled)
+
+
+def test_a_load_with_a_body_is_posted_and_its_size_is_told():
+    shown = load.Load(4, path="/in", body_bytes=1024).shown_command(2)
+    assert shown.startswith("BODY_BYTES=1024 taskset -c 1 wrk -t1 -c4 -d2 ")
+    assert shown.endswith(" -s benchmarks/post.lua http://127.0.0.1:PORT/in")
+
+
+# ---- figures ----
+
+
+def test_a_figure_is_the_median_and_the_range():
+    assert figures.figure([3.0, 1.0, 10.0]) == figures.Figure(3.0, 1.0, 10.0)
+    assert figures.Figure(28429.4, 27000, 31000).shown(0) == "28,429 (27,000 to 31,000)"
+
+
+def test_ratios_are_made_pair_by_pair():
+    # The machine was twice as fast in the second round: the ratio does not notice.
+    assert figures.ratio([10.0, 20.0], [5.0, 10.0]) == figures.Figure(2.0, 2.0, 2.0)
+    assert figures.ratio([10.0, 20.0, 9.0], [5.0, 5.0, 3.0]) == figures.Figure(3.0, 2.0, 4.0)
+
+
+@pytest.mark.parametrize(("above", "below"), [([1.0], [1.0, 2.0]), ([1.0], [0.0]), ([], [])])
+def test_what_has_no_pair_has_no_ratio(above, below):
+    assert figures.ratio(above, below) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [
+        ([5.0], 99, 5.0),
+        ([4.0, 1.0, 3.0, 2.0], 50, 2.0),
+        (list(range(1, 101)), 99, 99),
+        (list(range(1, 101)), 100, 100),
+        ([1.0, 2.0], 0, 1.0),
+    ],
+)
+def test_a_percentile_is_a_value_that_was_measured(values, percent, expected):
+    assert figures.percentile(values, percent) == expected
+
+
+# ---- scenarios ----
+
+
+def test_the_beginning_of_a_name_chooses_all_that_have_it():
+    names = [scenario.name for scenario in scenarios.choose(["hello", "hello-1", "view"])]
+    assert names == ["hello-50", "hello-1", "hello-200", "hello-t10-c200", "view"]
+    assert len(scenarios.choose(["all"])) == len(scenarios.SCENARIOS)
+
+
+def test_an_unknown_scenario_is_refused_with_a_list():
+    with pytest.raises(ValueError, match="there are: all, hello-50"):
+        scenarios.choose(["helo"])
+
+
+@pytest.mark.parametrize("scenario", scenarios.SCENARIOS.values(), ids=lambda scenario: scenario.name)
+def test_every_scenario_compares_each_peer_with_ours_and_can_say_how(scenario):
+    names = [contender.name for contender in scenario.contenders]
+    assert len(set(names)) == len(names)
+    compared = scenario.compared()
+    assert {other for _, other in compared} >= {name for name in names if not name.startswith("ours")}
+    assert all(ours in names and other in names for ours, other in compared)
+    assert set(scenario.metrics) <= set(scenarios.METRICS)
+    assert all("PORT" in contender.shown_command() for contender in scenario.contenders)
+    assert all(isinstance(command, str) for command in scenario.measure.shown_commands(2))
+
+
+# ---- tables and the page ----
+
+
+def test_a_table_has_figures_and_how_much_better_ours_is():
+    rows = tables.rows(result_of({"ours, async": [10.0, 20.0], "uvicorn": [5.0, 8.0]}))
+    assert rows[1][:2] == ["ours, async", "15 (10 to 20)"]
+    assert rows[2] == ["uvicorn", "6 (5 to 8)", "2.25 (2.00 to 2.50) ours, async"]
+
+
+def test_the_generated_part_of_the_page_is_replaced_and_the_rest_is_kept():
+    text = f"Before.\n\n{page.BEGIN}\nold\n{page.END}\n\nAfter.\n"
+    assert page.replaced(text, "new") == f"Before.\n\n{page.BEGIN}\n\nnew\n\n{page.END}\n\nAfter.\n"
+
+
+def test_a_page_without_its_markers_is_refused():
+    with pytest.raises(ValueError, match="marker"):
+        page.replaced("nothing here", "new")
+
+
+def test_a_claim_is_read_from_the_rounds_and_judged():
+    result = result_of({"ours, async": [10.0, 30.0], "uvicorn": [5.0, 10.0]})
+    claim = page.Claim("4", "the released uvicorn", "hello-50", "requests_per_second", "ours, async", "uvicorn", 2.3)
+    assert page.judged(claim, {"hello-50": result}) == (figures.Figure(2.5, 2.0, 3.0), "yes")
+    harder = page.Claim("4", "the released uvicorn", "hello-50", "requests_per_second", "ours, async", "uvicorn", 2.6)
+    assert page.judged(harder, {"hello-50": result})[1] == "no"
+    assert page.judged(claim, {}) == (None, "not measured")
+
+
+@pytest.mark.parametrize("claim", page.CLAIMS, ids=lambda claim: f"{claim.scenario} {claim.text}")
+def test_every_claim_names_a_scenario_and_contenders_that_there_are(claim):
+    scenario = scenarios.SCENARIOS[claim.scenario]
+    names = {contender.name for contender in scenario.contenders}
+    assert claim.metric in scenario.metrics
+    assert {claim.ours, claim.other or claim.ours} <= names
+
+
+# ---- instructions ----
+
+
+def test_the_count_is_read_from_what_valgrind_prints():
+    assert instructions.parse_valgrind("==12== \n==12== I   refs:      482,785,888\n") == 482785888
+    with pytest.raises(ValueError, match="no count"):
+        instructions.parse_valgrind("valgrind: Fatal error")
+
+
+@pytest.mark.parametrize(
+    ("now", "is_worse"), [(1000.0, False), (1050.0, False), (1050.1, True), (500.0, False)]
+)
+def test_more_than_five_percent_above_the_stored_count_is_a_regression(now, is_worse):
+    (compared,) = instructions.compare({"hello": now}, {"hello": 1000.0})
+    assert compared.is_worse is is_worse
+
+
+def test_a_path_that_is_not_stored_is_shown_and_no_regression():
+    (compared,) = instructions.compare({"new path": 123.0}, {})
+    assert not compared.is_worse
+    assert instructions.rows([compared])[1] == ["new path", "123", "-", "-"]
+
+
+@pytest.mark.parametrize("path", instructions.PATHS)
+def test_every_path_that_is_counted_can_be_walked(path):
+    command = [sys.executable, "-m", "benchmarks.paths", path, "50"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
