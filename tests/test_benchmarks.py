@@ -1,12 +1,14 @@
 """The pure parts of the benchmarks: what is read, counted and compared. The servers are tried by running them."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import figures, instructions, load, page, scenarios, tables
+from benchmarks import counting, figures, instructions, load, page, scenarios, tables
 
 WRK = """\
 Running 2s test @ http://127.0.0.1:8000/
@@ -194,6 +196,53 @@ def test_a_path_that_is_not_stored_is_shown_and_no_regression():
     (compared,) = instructions.compare({"new path": 123.0}, {})
     assert not compared.is_worse
     assert instructions.rows([compared])[1] == ["new path", "123", "-", "-"]
+
+
+@pytest.fixture
+def stored(monkeypatch, tmp_path):
+    """Store 1000 instructions for a build of Python 3.11, the one that counts."""
+    file = tmp_path / "instructions.json"
+    file.write_text(json.dumps({"3.11": {"build": {"python": "3.11.7"}, "instructions": {"hello": 1000}}}))
+    monkeypatch.setattr(counting, "STORED", file)
+    monkeypatch.setattr(instructions, "build", lambda python: {"python": "3.11.7"})
+    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
+    return file
+
+
+@pytest.mark.parametrize(("now", "code"), [(1049.0, 0), (1051.0, 1)])
+def test_a_regression_makes_the_command_fail(stored, monkeypatch, capsys, now, code):
+    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": now})
+    assert counting.run("python", is_update=False) == code
+    assert ("above the stored figure: hello" in capsys.readouterr().out) is bool(code)
+
+
+def test_figures_of_another_build_are_not_compared_but_their_commit_is_counted(stored, monkeypatch):
+    counted = []
+    monkeypatch.setattr(instructions, "build", lambda python: {"python": "3.11.2"})
+    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": 1200.0})
+    monkeypatch.setattr(counting, "_last_stored", lambda: "c0ffee")
+    monkeypatch.setattr(counting, "_count_commit", lambda python, commit: counted.append(commit) or {"hello": 1190.0})
+    assert counting.run("python", is_update=False) == 0
+    assert counted == ["c0ffee"]
+
+
+def test_a_check_that_could_not_run_says_so(stored, monkeypatch, capsys):
+    monkeypatch.setattr(instructions, "build", lambda python: {"python": "3.12.0"})
+    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": 1.0})
+    monkeypatch.setattr(counting, "_last_stored", lambda: "")
+    assert counting.run("python", is_update=False) == counting.NOT_RUN
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    assert counting.run("python", is_update=False) == counting.NOT_RUN
+    assert capsys.readouterr().out.count("Instructions were NOT compared") == 2
+
+
+def test_updating_keeps_the_figures_of_other_versions(stored, monkeypatch):
+    monkeypatch.setattr(instructions, "build", lambda python: {"python": "3.10.1"})
+    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": 2000.4})
+    assert counting.run("python", is_update=True) == 0
+    kept = json.loads(stored.read_text())
+    assert list(kept) == ["3.10", "3.11"]
+    assert kept["3.10"] == {"build": {"python": "3.10.1"}, "instructions": {"hello": 2000}}
 
 
 @pytest.mark.parametrize("path", instructions.PATHS)
