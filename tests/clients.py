@@ -175,7 +175,8 @@ class Site:
             self.settle()
             now = self.service.now = self.loop.time()
             self.service.dispatcher.tick()
-            for connection in tuple(self.service.connections):
+            self.service.calls.tick()
+            for connection in (*self.service.connections, *self.service.sockets):
                 connection.watch.tick(now)
             self.settle()
 
@@ -186,12 +187,15 @@ class Site:
                 client.leave()
             self.pool.queue.clear()
             self.loop.settle()
+            self.service.calls.abort()
+            self.loop.settle()
         finally:
             self.loop.end()
             for client in self.clients:
                 client.transport.end()
         assert [client.transport.misuse for client in self.clients if client.transport.misuse] == []
         assert not self.service.connections
+        assert not self.service.sockets
         errors = self.log.take("error")
         assert errors == []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent))  # for `benchmarks`; last, so that what is installed is tested
-pytest.register_assert_rewrite("clients", "doubles")
+pytest.register_assert_rewrite("clients", "doubles", "sockets")
 
 from clients import Site  # noqa: E402
 

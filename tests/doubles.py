@@ -81,6 +81,9 @@ class FakeTransport(asyncio.Transport):
         self._waiting = deque()  # sent by the client, while reading is paused
         self._sockets = None
 
+    def set_protocol(self, protocol):
+        self.protocol = protocol
+
     def feed(self, data):
         """Deliver what the client sends, now or when reading goes on."""
         if self.is_paused:

@@ -17,14 +17,15 @@ MODULES = {
 
 # From the bottom up: a module imports from its own layer and from those below.
 LAYERS = [
-    ["errors", "messages"],
-    ["settings", "protocols.flow", "compatibility"],
+    ["errors", "messages", "websocket_messages"],
+    ["settings", "setting_types", "websocket_settings", "protocols.flow", "compatibility"],
     ["protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake", "protocols.proxy",
-     "protocols.request_line", "protocols.parser"],
+     "protocols.request_line", "protocols.parser", "protocols.websocket_reply", "protocols.websocket_codec"],
     ["bridge"],
     ["routing"],
     ["protocols.http", "protocols.pipeline", "protocols.exchange", "protocols.body", "protocols.watch",
-     "protocols.service"],
+     "protocols.service", "protocols.websocket", "protocols.websocket_handshake", "protocols.websocket_inbound",
+     "protocols.websocket_watch"],
     ["server", "listener", "peers", "reporting", "loading"],
     ["worker"],
     ["cli"],
@@ -32,7 +33,8 @@ LAYERS = [
 ]
 PUBLIC = "uvicorn"  # the package itself gathers the public names
 SANS_IO = ["messages", "protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake",
-           "protocols.request_line", "protocols.parser", "protocols.proxy", "protocols.flow"]  # fmt: skip
+           "protocols.request_line", "protocols.parser", "protocols.proxy", "protocols.flow", "websocket_messages",
+           "protocols.websocket_reply", "protocols.websocket_codec"]  # fmt: skip
 THREADS = ("threading", "concurrent.futures", "concurrent", "janus", "queue", "_thread", "multiprocessing")
 IO = ("asyncio", "socket", "ssl", "select", "selectors", "uvloop", *THREADS)
 
@@ -98,6 +100,11 @@ def test_httptools_is_known_in_one_file():
     assert [module for module, names in IMPORTS.items() if "httptools" in names] == ["uvicorn.protocols.parser"]
 
 
+def test_websockets_is_known_in_one_file():
+    knowing = [module for module, names in IMPORTS.items() if any(name.startswith("websockets") for name in names)]
+    assert knowing == ["uvicorn.protocols.websocket_codec"]
+
+
 def test_janus_is_known_in_one_file():
     assert [module for module, names in IMPORTS.items() if "janus" in names] == ["uvicorn.bridge.inbox"]
 
@@ -108,7 +115,7 @@ def test_the_bridge_knows_only_the_grammar_of_replies_of_the_protocols():
         for module in OURS if module.startswith("uvicorn.bridge.")
         for name in IMPORTS[module] if name in OURS and name.startswith("uvicorn.protocols.")
     }  # fmt: skip
-    assert protocols == {"uvicorn.protocols.reply"}
+    assert protocols == {"uvicorn.protocols.reply", "uvicorn.protocols.websocket_reply"}
 
 
 def test_an_application_can_import_the_package_without_the_worker():

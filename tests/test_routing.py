@@ -102,9 +102,9 @@ def test_repr_of_a_route_tells_channel_consumer_and_path():
     assert repr(route("http.disconnect", left)) == f"<Route http.disconnect -> {__name__}.left>"
 
 
-@pytest.mark.parametrize("channel", ["websocket.connect", "http", "", None])
+@pytest.mark.parametrize("channel", ["websocket.send", "http", "", None])
 def test_a_channel_without_messages_is_refused(channel):
-    with pytest.raises(ConsumerError, match=r"http\.request or http\.disconnect"):
+    with pytest.raises(ConsumerError, match=r"http\.request, http\.disconnect, websocket\.connect, "):
         route(channel, home)
 
 

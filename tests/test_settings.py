@@ -7,7 +7,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
-from uvicorn import settings
+from uvicorn.setting_types import OurSetting
 from uvicorn.settings import OURS, Limits, Settings, apply_environment, environment_name, read
 
 DEFAULTS = {
@@ -23,6 +23,15 @@ DEFAULTS = {
     "server_header": "uvicorn",
     "governor": "on",
     "switch_interval": 0.0007,
+    "websocket_deflate": True,
+    "websocket_max_fragments": 100000,
+    "websocket_queue_size": 32,
+    "websocket_queue_bytes": 262144,
+    "websocket_backlog_timeout": 60.0,
+    "websocket_ping_interval": 20.0,
+    "websocket_ping_timeout": 20.0,
+    "websocket_handshake_timeout": 10.0,
+    "websocket_close_timeout": 10.0,
 }
 
 
@@ -59,7 +68,7 @@ def unknown(monkeypatch, conf_file=None, raw_env=(), **values):
 def test_all_our_settings_are_registered_with_gunicorn_and_their_base_is_not():
     names = set(Config().settings)
     assert set(DEFAULTS) <= names
-    assert settings._OurSetting.name not in names
+    assert OurSetting.name not in names
     assert {setting.name for setting in OURS} == set(DEFAULTS)
 
 
@@ -73,7 +82,8 @@ def test_defaults_hold_when_gunicorn_does_not_know_our_settings(monkeypatch):
 
 @pytest.mark.parametrize("setting", OURS, ids=lambda setting: setting.name)
 def test_each_setting_has_a_flag_and_words_for_help(setting):
-    assert setting.cli == ["--" + setting.name.replace("_", "-")]
+    switch = "no-" if setting.default is True else ""
+    assert setting.cli == [f"--{switch}{setting.name.replace('_', '-')}"]
     assert setting.section == "Consumers"
     assert setting.short.strip()
 
@@ -138,9 +148,11 @@ def test_a_name_in_the_config_file_is_converted(monkeypatch):
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_each_setting_has_its_environment_variable(monkeypatch, name):
-    value = {"server_header": "text", "governor": "off"}.get(name, "17")
+    special = {"server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False)}
+    value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
-    assert read(known())[name] == type(DEFAULTS[name])(value)
+    assert read(known())[name] == taken
+    assert type(read(known())[name]) is type(DEFAULTS[name])
 
 
 def test_the_environment_is_put_into_a_configuration_that_knows_our_settings(monkeypatch):
@@ -182,6 +194,11 @@ WRONG = [
     ("limit_request_body", "-1"),
     ("server_header", "a\r\nb: c"),
     ("server_header", "caf\xe9"),
+    ("websocket_deflate", "perhaps"),
+    ("websocket_max_fragments", "0"),
+    ("websocket_queue_size", "0"),
+    ("websocket_queue_bytes", "64k"),
+    ("websocket_ping_interval", "-1"),
 ]
 
 

@@ -22,7 +22,13 @@ from uvicorn.errors import ConsumerError
 
 __all__ = ["Route", "Router", "as_application", "route"]
 
-_CHANNELS: Final = ("http.request", "http.disconnect")
+_CHANNELS: Final = (
+    "http.request",
+    "http.disconnect",
+    "websocket.connect",
+    "websocket.receive",
+    "websocket.disconnect",
+)
 
 
 class Route:
@@ -47,7 +53,7 @@ def route(channel: str, consumer: Callable[[Any], Any], path: str | None = None,
     """Make a route.
 
     Args:
-        channel: "http.request" or "http.disconnect".
+        channel: "http.request", "http.disconnect", "websocket.connect", "websocket.receive" or "websocket.disconnect".
         consumer: a callable that takes one message; a coroutine function runs on the loop.
         path: a regular expression searched for in the decoded path; None for every path.
         body: "stream" for a synchronous consumer that wants a large body as it comes; "collect" for one that
@@ -57,7 +63,7 @@ def route(channel: str, consumer: Callable[[Any], Any], path: str | None = None,
     Spec: ASGI draft (django/channels cd34f65); the terms are those of Channels 1 routing.
     """
     if channel not in _CHANNELS:
-        raise ConsumerError(f"no messages come from {channel!r}; a route can be for {' or '.join(_CHANNELS)}")
+        raise ConsumerError(f"no messages come from {channel!r}; a route can be for {', '.join(_CHANNELS)}")
     if isinstance(consumer, (Router, SingleConsumer, Route)):
         raise ConsumerError("a route leads to one consumer: put the routes of a Router into the same list instead")
     try:

@@ -52,6 +52,7 @@ class Server:
         now = service.now = service.loop.time()
         service.encoder.set_time(time.time())
         service.dispatcher.tick()
+        service.calls.tick()
         self._watch_connections(now)
         if service.wants_collection:
             service.wants_collection = False
@@ -72,7 +73,7 @@ class Server:
             self.abort()
             await asyncio.sleep(0)
             last = service.loop.time() + (0.0 if self._is_hurried else _LAST_WORDS_SECONDS)
-            while not service.dispatcher.is_idle and service.loop.time() < last:  # noqa: ASYNC110 (threads end there)
+            while not self._are_consumers_idle() and service.loop.time() < last:  # noqa: ASYNC110 (threads end there)
                 await asyncio.sleep(_POLL_SECONDS / 10)
         service.dispatcher.pool.stop()
         service.spools.stop()
@@ -88,7 +89,10 @@ class Server:
         self._acceptor.abort()
         for connection in tuple(service.connections):
             connection.abort()
+        for socket in tuple(service.sockets):
+            socket.abort()
         service.dispatcher.cancel_tasks()
+        service.calls.abort()
 
     def describe_requests(self) -> str:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
@@ -104,7 +108,10 @@ class Server:
         return "\n".join([f"Requests in flight: {len(lines)}", *lines, *states])
 
     def _is_busy(self) -> bool:
-        return self._acceptor.open > 0 or not self.service.dispatcher.is_idle
+        return self._acceptor.open > 0 or not self._are_consumers_idle()
+
+    def _are_consumers_idle(self) -> bool:
+        return self.service.dispatcher.is_idle and self.service.calls.is_idle
 
     def _watch_connections(self, now: float) -> None:
         for connection in tuple(self.service.connections):
@@ -113,10 +120,16 @@ class Server:
             except Exception:  # a mistake of ours: it costs this connection, not the watch of all others, nor the stop
                 self.service.log.error("Error in the watch of a connection", exc_info=True)
                 connection.pipeline.abort()
+        for socket in tuple(self.service.sockets):
+            try:
+                socket.watch.tick(now)
+            except Exception:
+                self.service.log.error("Error in the watch of a socket", exc_info=True)
+                socket.transport.abort()
 
     def _report_left(self) -> None:
         service = self.service
-        for exchange, runner in service.dispatcher.running():
+        for exchange, runner in (*service.dispatcher.running(), *service.calls.running()):
             service.log.warning(
                 "Still running: %s in %s for %.1f s\n%s",
                 exchange.shown_line, exchange.consumer_name,

@@ -12,100 +12,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from gunicorn.config import Config, Setting
+from gunicorn.config import Config
 from gunicorn.errors import ConfigError
+
+from uvicorn.setting_types import OurSetting, header_value, one_of, seconds, whole
+from uvicorn.websocket_settings import WEBSOCKET_SETTINGS, SocketLimits
 
 __all__ = ["Limits", "Settings", "apply_environment"]
 
-_SECTION = "Consumers"
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 _LONGEST_HEAD = 1048576  # bytes; arbitrary: where even "unlimited" lines end
 
 
-def seconds(name: str) -> Callable[[Any], float]:
-    """Return a validator for a number of seconds, 0 or more."""
-
-    def check(value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = -1.0
-        if isinstance(value, bool) or not 0 <= number < 1e9:
-            raise ValueError(f"{name} must be a number of seconds, 0 or more, not {value!r}")
-        return number
-
-    return check
-
-
-def whole(name: str, unit: str, least: int = 0) -> Callable[[Any], int]:
-    """Return a validator for a whole number."""
-
-    def check(value: Any) -> int:
-        try:
-            number = int(value) if isinstance(value, (int, str)) else least - 1
-        except ValueError:
-            number = least - 1
-        if isinstance(value, bool) or number < least:
-            raise ValueError(f"{name} must be a number of {unit}, {least} or more, not {value!r}")
-        return number
-
-    return check
-
-
-def one_of(name: str, *words: str) -> Callable[[Any], str]:
-    """Return a validator for one of some words."""
-
-    def check(value: Any) -> str:
-        if value not in words:
-            raise ValueError(f"{name} must be {' or '.join(map(repr, words))}, not {value!r}")
-        return str(value)
-
-    return check
-
-
-def header_value(name: str) -> Callable[[Any], str]:
-    """Return a validator for the value of a header field."""
-
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not value.isprintable() or not value.isascii():
-            raise ValueError(f"{name} must be printable ASCII text, not {value!r}")
-        return value
-
-    return check
-
-
-class _OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
-    """A setting that knows whether somebody gave it a value, and its environment variable."""
-
-    name = "_uvicorn"
-    section = _SECTION
-    validator: Any = staticmethod(str)
-    desc = "Base of our settings."
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_given = False
-
-    def set(self, val: Any) -> None:
-        super().set(val)
-        self.is_given = True
-
-
-# Gunicorn's metaclass has registered the base as if it were a setting.
-def _unregister_base() -> None:
-    from gunicorn import config
-
-    config.KNOWN_SETTINGS.remove(_OurSetting)
-
-
-_unregister_base()
-
-
-class QueueSize(_OurSetting):
+class QueueSize(OurSetting):
     name = "queue_size"
     cli: ClassVar = ["--queue-size"]
     meta = "INT"
@@ -120,7 +43,7 @@ class QueueSize(_OurSetting):
         """
 
 
-class QueueTimeout(_OurSetting):
+class QueueTimeout(OurSetting):
     name = "queue_timeout"
     cli: ClassVar = ["--queue-timeout"]
     meta = "SECONDS"
@@ -132,7 +55,7 @@ class QueueTimeout(_OurSetting):
         """
 
 
-class ReplyTimeout(_OurSetting):
+class ReplyTimeout(OurSetting):
     name = "reply_timeout"
     cli: ClassVar = ["--reply-timeout"]
     meta = "SECONDS"
@@ -148,7 +71,7 @@ class ReplyTimeout(_OurSetting):
         """
 
 
-class HeaderTimeout(_OurSetting):
+class HeaderTimeout(OurSetting):
     name = "header_timeout"
     cli: ClassVar = ["--header-timeout"]
     meta = "SECONDS"
@@ -162,7 +85,7 @@ class HeaderTimeout(_OurSetting):
         """
 
 
-class BodyTimeout(_OurSetting):
+class BodyTimeout(OurSetting):
     name = "body_timeout"
     cli: ClassVar = ["--body-timeout"]
     meta = "SECONDS"
@@ -176,7 +99,7 @@ class BodyTimeout(_OurSetting):
         """
 
 
-class WriteTimeout(_OurSetting):
+class WriteTimeout(OurSetting):
     name = "write_timeout"
     cli: ClassVar = ["--write-timeout"]
     meta = "SECONDS"
@@ -190,7 +113,7 @@ class WriteTimeout(_OurSetting):
         """
 
 
-class BodyBuffer(_OurSetting):
+class BodyBuffer(OurSetting):
     name = "body_buffer"
     cli: ClassVar = ["--body-buffer"]
     meta = "BYTES"
@@ -204,7 +127,7 @@ class BodyBuffer(_OurSetting):
         """
 
 
-class WriteBuffer(_OurSetting):
+class WriteBuffer(OurSetting):
     name = "write_buffer"
     cli: ClassVar = ["--write-buffer"]
     meta = "BYTES"
@@ -216,7 +139,7 @@ class WriteBuffer(_OurSetting):
         """
 
 
-class LimitRequestBody(_OurSetting):
+class LimitRequestBody(OurSetting):
     name = "limit_request_body"
     cli: ClassVar = ["--limit-request-body"]
     meta = "BYTES"
@@ -228,7 +151,7 @@ class LimitRequestBody(_OurSetting):
         """
 
 
-class ServerHeader(_OurSetting):
+class ServerHeader(OurSetting):
     name = "server_header"
     cli: ClassVar = ["--server-header"]
     meta = "TEXT"
@@ -239,7 +162,7 @@ class ServerHeader(_OurSetting):
         """
 
 
-class Governor(_OurSetting):
+class Governor(OurSetting):
     name = "governor"
     cli: ClassVar = ["--governor"]
     meta = "STRING"
@@ -254,7 +177,7 @@ class Governor(_OurSetting):
         """
 
 
-class SwitchInterval(_OurSetting):
+class SwitchInterval(OurSetting):
     name = "switch_interval"
     cli: ClassVar = ["--switch-interval"]
     meta = "SECONDS"
@@ -273,7 +196,7 @@ class SwitchInterval(_OurSetting):
 OURS = (
     QueueSize, QueueTimeout, ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout,
     BodyBuffer, WriteBuffer, LimitRequestBody, ServerHeader,
-    Governor, SwitchInterval,
+    Governor, SwitchInterval, *WEBSOCKET_SETTINGS,
 )  # fmt: skip
 
 
@@ -316,7 +239,7 @@ def apply_environment(cfg: Config) -> None:
             cfg.set(name, value)
 
 
-def _checked(setting: type[_OurSetting], value: Any, source: str) -> Any:
+def _checked(setting: type[OurSetting], value: Any, source: str) -> Any:
     try:
         return setting.validator(value)
     except ValueError as error:
@@ -346,6 +269,7 @@ class Limits:
     reply_timeout: float = 300.0
     keepalive: float = 2.0  # 0: connections are not kept
     disconnect_grace: float = 3.0  # before a task whose client left is cancelled
+    sockets: SocketLimits = field(default_factory=SocketLimits)
 
     @property
     def shortest_refused(self) -> int:
@@ -394,6 +318,7 @@ class Settings:
                 reply_timeout=ours["reply_timeout"],
                 keepalive=cfg.keepalive,
                 disconnect_grace=cfg.asgi_disconnect_grace_period,
+                sockets=SocketLimits.from_values(ours, cfg.websocket_max_message_size),
             ),
             queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
             queue_timeout=ours["queue_timeout"],

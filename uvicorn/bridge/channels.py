@@ -55,8 +55,10 @@ class Sink(Protocol):
     def write_buffer(self) -> int:
         """How many bytes may wait for the client before a sender has to."""
 
-    def reply(self, reply: Reply) -> bool | None:
-        """Write one checked reply; do nothing if the exchange is closed. Return True if the client has caught up."""
+    def reply(self, reply: Any) -> bool | None:
+        """Write one checked `Reply`, of a socket a `SocketReply`; do nothing if the exchange is closed.
+
+        Returns: True if the client has caught up."""
 
     def dropped(self, _: object = None) -> None:
         """Learn that nobody can reply any more."""

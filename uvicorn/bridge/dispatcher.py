@@ -96,7 +96,7 @@ class Dispatcher:
         self.outbox: Final = outbox
         self._loop = outbox.loop
         self._log = log
-        self._queue_timeout = queue_timeout
+        self.queue_timeout: Final = queue_timeout
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         self._tasks: dict[Served, asyncio.Task[None]] = {}
         self._look_at_loop()
@@ -135,7 +135,7 @@ class Dispatcher:
         """Do once a second what depends on time."""
         now = self._loop.time()
         self._look_at_loop()
-        for job in self.pool.expire(monotonic() - self._queue_timeout):
+        for job in self.pool.expire(monotonic() - self.queue_timeout):
             assert isinstance(job, ConsumerJob)
             if job.started_at:  # only its post_request is left to run
                 self.pool.submit_beyond(job)

@@ -18,8 +18,10 @@ from uvicorn.settings import Limits
 __all__ = [
     "PLAIN",
     "SPECIAL",
+    "UPGRADE",
     "HeaderPolicy",
     "Special",
+    "asks_for_socket",
     "check_sizes",
     "line_error",
     "target_of",
@@ -27,6 +29,9 @@ __all__ = [
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
 SPECIAL: Final = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"})
+
+#: The content_length of a request that asks for a WebSocket.
+UPGRADE: Final = -2
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")  # RFC 3986 section 3.2.2, and a port
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
@@ -37,7 +42,7 @@ class Special(NamedTuple):
     """What the special header fields of a request say.
 
     Attributes:
-        content_length: bytes of the body; 0 for none; -1 for the chunked transfer coding.
+        content_length: bytes of the body; 0 for none; -1 for the chunked transfer coding; UPGRADE.
         expects_continue: the client waits for 100 before it sends the body.
         closes, keeps: the client asks for `Connection: close`, or `keep-alive`.
         scheme, root_path: what a trusted proxy says instead of our own, or None.
@@ -149,6 +154,18 @@ class HeaderPolicy:
         if before is not None and before != scheme:
             raise ClientError(400, "contradictory scheme headers")
         return scheme
+
+
+def asks_for_socket(method: str, http_version: str, headers: Headers) -> bool:
+    """Whether a request with an Upgrade field, and without a body, asks for a socket; if not, the field is ignored.
+
+    Spec: RFC 6455 section 4.2.1; RFC 9110 section 7.8.
+    """
+    if method != "GET" or http_version != "1.1":
+        return False
+    upgrades = [value for name, value in headers if name == b"upgrade"]
+    has_key = any(name == b"sec-websocket-key" for name, _ in headers)
+    return has_key and any(b"websocket" in value.lower() for value in upgrades)
 
 
 def line_error(head: bytes) -> ClientError:

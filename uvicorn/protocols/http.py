@@ -27,7 +27,7 @@ from uvicorn.messages import Message
 from uvicorn.protocols.body import RequestBody
 from uvicorn.protocols.exchange import Exchange
 from uvicorn.protocols.flow import BODY, PIPELINE, ReadGate
-from uvicorn.protocols.head import PLAIN, Special
+from uvicorn.protocols.head import PLAIN, UPGRADE, Special
 from uvicorn.protocols.intake import ChunkedCutter, HeadBuffer
 from uvicorn.protocols.parser import RequestParser
 from uvicorn.protocols.pipeline import DEPTH, Pipeline
@@ -35,6 +35,8 @@ from uvicorn.protocols.proxy import read_proxy_header
 from uvicorn.protocols.request_line import NO_REQUEST_LINE
 from uvicorn.protocols.service import Service
 from uvicorn.protocols.watch import ConnectionWatch
+from uvicorn.protocols.websocket import WebSocket
+from uvicorn.protocols.websocket_handshake import begin_socket
 
 __all__ = ["HTTPConnection"]
 
@@ -62,7 +64,8 @@ class HTTPConnection(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_cutter", "_expects", "_is_cut_short", "_is_cutting", "_overhead", "_parser", "_rest",
-        "_takes_more", "address", "body", "pipeline", "read_gate", "requests", "service", "transport", "watch",
+        "_socket", "_takes_more", "address", "body", "pipeline", "read_gate", "requests", "service", "transport",
+        "watch",
     )  # fmt: skip
 
     def __init__(self, service: Service, client: list[Any] | None, server: list[Any] | None) -> None:
@@ -82,6 +85,7 @@ class HTTPConnection(asyncio.Protocol):
         self._expects = PROXY_HEADER if service.peers.proxy_mode != "off" else HEAD
         self._rest = b""  # received, not looked at: the pipeline is full
         self._is_cutting = False
+        self._socket: WebSocket | None = None  # what the connection is to become
         self._takes_more = True  # no response has said yet that it is the last one
         self._is_cut_short = False  # the client may still be sending what we will not read
 
@@ -160,7 +164,10 @@ class HTTPConnection(asyncio.Protocol):
                 else:
                     data, at = self._take_proxy_header(data), 0
             if at < len(data):
-                self._is_cut_short = True
+                if self._socket is not None:
+                    self._socket.data_received(data[at:])
+                else:
+                    self._is_cut_short = True
         finally:
             self._is_cutting = False
 
@@ -222,6 +229,10 @@ class HTTPConnection(asyncio.Protocol):
             service.dispatcher.dispatch(consumer, message, exchange)
 
     def _begin_body(self, exchange: Exchange, consumer: Consumer | None, message: Message, special: Special) -> None:
+        if special.content_length == UPGRADE:
+            self._expects = NOTHING
+            self._socket = begin_socket(self, exchange, message)
+            return
         if consumer is None:
             self._cut_short()
             exchange.answer(404)

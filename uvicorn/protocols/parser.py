@@ -17,7 +17,7 @@ import httptools
 
 from uvicorn.errors import ClientError
 from uvicorn.messages import Headers, Message
-from uvicorn.protocols.head import PLAIN, HeaderPolicy, Special, check_sizes, line_error
+from uvicorn.protocols.head import PLAIN, UPGRADE, HeaderPolicy, Special, asks_for_socket, check_sizes, line_error
 from uvicorn.protocols.request_line import REMEMBERED, RequestLine, read_request_line
 from uvicorn.settings import Limits
 
@@ -100,7 +100,10 @@ class RequestParser:
             else:
                 self._events.targets.clear()
             if is_upgrade:
-                self._ignore_upgrade(special.content_length)
+                if not special.content_length and asks_for_socket(request.method, request.http_version, headers):
+                    special = special._replace(content_length=UPGRADE)
+                else:
+                    self._ignore_upgrade(special.content_length)
         if request is not self._last_line:
             self._last_line = request
             self._template = {**self.base, **request.keys}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
+from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.protocols.encoder import Encoder
 from uvicorn.protocols.head import HeaderPolicy
@@ -19,6 +20,7 @@ from uvicorn.settings import Limits
 if TYPE_CHECKING:
     from uvicorn.protocols.exchange import Exchange
     from uvicorn.protocols.http import HTTPConnection
+    from uvicorn.protocols.websocket import WebSocket
 
 __all__ = ["Application", "Peers", "Service"]
 
@@ -90,6 +92,8 @@ class Service:
         self.report: Final = report
         self.shows_errors: Final = shows_errors
         self.connections: Final[set[HTTPConnection]] = set()
+        self.sockets: Final[set[WebSocket]] = set()
+        self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
         self.on_connection_lost: Callable[[], None] = lambda: None
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
         self.keeps_connections: Final = limits.keepalive > 0
@@ -98,10 +102,12 @@ class Service:
         self.now = loop.time()  # set by each tick: exact to a second
 
     def begin_stopping(self) -> None:
-        """Have each response from here on say that it is the connection's last."""
+        """Have each response from here on say that it is the connection's last; close the sockets."""
         self.is_stopping = True
         for connection in self.connections:
             connection.pipeline.is_ending = True
+        for socket in tuple(self.sockets):
+            socket.restart()
 
     def shown_error(self, error: BaseException) -> str:
         """Return what a 500 response shows of an error: nothing, but in development."""

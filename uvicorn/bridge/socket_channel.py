@@ -1,0 +1,138 @@
+"""The reply channel of a socket: like that of a request, but open for as long as the socket is.
+
+Theory of operation
+-------------------
+A `SocketChannel` may be kept and used from anywhere: another task, another thread, another socket's consumer. What
+it sends goes the ways of `channels.py`: on the loop checked and written at once, in a thread checked under the
+channel's lock, in the order of the outbox, through a `Window` that blocks while the client is behind.
+
+*Before acceptance* the socket holds its channel by a weak reference only: when the consumer lets go of it without an
+answer, `__del__` tells the socket, which refuses the handshake. From acceptance on the socket holds it; if the consumer
+accepted from a thread and let go before the loop has seen that, the socket makes another one of the same name.
+
+*Answered with `status`*, the handshake is a request like any other: from then on an ordinary `ReplyChannel` of its
+exchange takes what is sent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Mapping
+from itertools import count
+from threading import get_ident
+from typing import Any, Final, Protocol
+
+from uvicorn.bridge.channels import Drained, ReplyChannel, Sink, Window, closed_error
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.errors import ChannelFull
+from uvicorn.protocols.websocket_reply import CONNECTING, DONE, OPEN, SocketSequence
+
+__all__ = ["SocketChannel", "SocketSink"]
+
+_DRAINED: Final = Drained(None)
+_numbers = count(1)
+
+
+class SocketSink(Sink, Protocol):
+    """What a channel needs of a socket, beyond what it needs of an exchange."""
+
+    @property
+    def handshake(self) -> Sink | None:
+        """The exchange of the request that asked for the socket; None once it is accepted."""
+
+
+class SocketChannel(SocketSequence):
+    """Take what is to be sent to one socket (ASGI draft, "Send/Close/Accept").
+
+    Safe to use from any thread or task.
+
+    Args:
+        name: None for a new one.
+    """
+
+    __slots__ = ("__weakref__", "_is_shared", "_lock", "_outbox", "_refusal", "_socket", "_window", "name")
+
+    def __init__(self, socket: SocketSink, outbox: Outbox, subprotocols: list[str], name: str | None = None) -> None:
+        super().__init__(subprotocols, CONNECTING if name is None else OPEN)
+        self.name = name or f"websocket.send!{next(_numbers)}"
+        self._socket = socket
+        self._outbox = outbox
+        self._is_shared = False  # a thread has sent through it
+        self._lock = threading.Lock()  # held for a check and a put, never while somebody waits
+        self._window: Window | None = None
+        self._refusal: ReplyChannel | None = None
+
+    def __repr__(self) -> str:
+        return f"<SocketChannel {self.name}{' closed' if self.closed else ''}>"
+
+    def __del__(self) -> None:
+        if self._state == CONNECTING:
+            self._outbox.put(self._socket.dropped)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is closed, or its client has left. Runs on: any thread."""
+        if self._refusal is not None:
+            return self._refusal.closed
+        return self._socket.is_closed or self._state == DONE
+
+    def send(self, reply: Mapping[str, Any]) -> Awaitable[None]:
+        """Accept the socket, send one message, close it, or several of these in this order.
+
+        Args:
+            reply: `accept` (bool), with it `subprotocol` (str) and `headers` (pairs); `text` (str) or `bytes`
+                (bytes-like); `close` (True, or a close code), with it `reason` (str). Before acceptance also a whole
+                HTTP reply with `status`, which refuses the handshake.
+
+        Returns: an awaitable that is done when the client has caught up; in a thread it is done already.
+        Raises: ReplyError for a reply that is not allowed; ChannelClosed when the socket is closed; ServerStopping;
+            ChannelFull on the loop, when the client is far behind a consumer that does not await.
+        Runs on: any thread.
+        Blocks: in a thread, while the client is more than `write_buffer` bytes behind; until it catches up, leaves, is
+            cut by `write_timeout`, or the worker stops.
+        Cancellation: cancelling the wait on the loop does not take back what was sent.
+        Spec: ASGI draft (django/channels cd34f65), "Send/Close/Accept".
+        """
+        if self._refusal is not None or (self._state == CONNECTING and self._is_response(reply)):
+            return self._refuse(reply)
+        if get_ident() != self._outbox.loop_thread:
+            self._send_from_thread(reply)
+            return _DRAINED
+        socket = self._socket
+        with self._lock:
+            if self._is_shared:
+                self._outbox.drain_now()
+            if socket.is_closed:
+                raise closed_error(socket)
+            if socket.is_flooded():
+                raise ChannelFull("the client is far behind: await what send() returns")
+            socket.reply(self.admit(reply))
+        return _DRAINED if socket.is_writable() else Drained(socket)
+
+    def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
+        socket = self._socket
+        with self._lock:
+            if socket.is_closed:
+                raise closed_error(socket)
+            self._is_shared = True
+            admitted = self.admit(reply)
+            window = self._window = self._window or Window(socket)
+            window.take(len(admitted[2]))
+            self._outbox.put(window.deliver, admitted)
+            is_last = self._state == DONE
+        if not is_last:
+            window.wait()
+
+    def _is_response(self, reply: Any) -> bool:
+        return isinstance(reply, Mapping) and "status" in reply
+
+    def _refuse(self, reply: Mapping[str, Any]) -> Awaitable[None]:
+        """Answer the handshake as what it is, a request."""
+        with self._lock:
+            if self._refusal is None:
+                handshake = self._socket.handshake
+                if self._state != CONNECTING or handshake is None:
+                    raise closed_error(self._socket)
+                self._refusal = ReplyChannel(handshake, self._outbox, threading.Lock())
+                self._state = DONE
+        return self._refusal.send(reply)

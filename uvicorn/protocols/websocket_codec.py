@@ -1,0 +1,266 @@
+"""From the bytes of a socket to its messages, and back. Sans-IO.
+
+The library `websockets` does the handshake's arithmetic, the frames and the compression; this is the only file
+that knows it. What is added: fragments become messages, with a bound on their number; text is checked fragment by
+fragment; and compression costs memory only once it is used.
+
+Spec: RFC 6455; RFC 7692 for `permessage-deflate`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from websockets.datastructures import Headers as HandshakeHeaders
+from websockets.datastructures import MultipleValuesError
+from websockets.exceptions import InvalidHeader
+from websockets.extensions.base import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+from websockets.headers import parse_subprotocol
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import ExtensionParameter
+
+from uvicorn.messages import Headers
+from uvicorn.protocols.reply import Fields, encode_fields
+from uvicorn.protocols.websocket_reply import TEXT
+from uvicorn.websocket_settings import SocketLimits
+
+__all__ = ["Refusal", "SocketCodec", "open_codec"]
+
+_CONT_OPCODE: Final = Opcode.CONT
+_TEXT_OPCODE: Final = Opcode.TEXT
+_BINARY_OPCODE: Final = Opcode.BINARY
+_INVALID_TEXT: Final = 1007
+_TOO_BIG: Final = 1009
+_NO_CLOSE_FRAME: Final = 1006
+_SMALLEST_DEFLATED: Final = 128  # bytes; measured: below it compressing costs more than the frame's whole way
+_VERSION: Final = "13"
+# 2**12 bytes of history and 2**14 of tables for each direction: 45 KiB for a socket that compresses, where zlib's
+# own choice would be 300. As `websockets` and the released uvicorn do.
+_DEFLATE: Final = {"server_max_window_bits": 12, "client_max_window_bits": 12, "compress_settings": {"memLevel": 5}}
+
+# It tells of each connection; Gunicorn's log is told by us.
+_LOGGER: Final = logging.getLogger("uvicorn.websocket")
+_LOGGER.setLevel(logging.ERROR)
+
+
+class Refusal(NamedTuple):
+    """The answer to a handshake that is not a valid one."""
+
+    status: int
+    fields: Fields
+    content: bytes
+
+
+class SocketCodec:
+    """Translate for one socket. Made by `open_codec`.
+
+    Attributes:
+        fields: the header fields of the answer that accepts the handshake.
+        subprotocols: what the client offers.
+        is_ended: the client's close frame, or a mistake of the client, was the last thing that was read.
+    """
+
+    __slots__ = (
+        "_decoder", "_fragments", "_is_text", "_most_fragments", "_parts", "_protocol", "fields", "is_ended",
+        "subprotocols",
+    )  # fmt: skip
+
+    def __init__(self, protocol: ServerProtocol, fields: Fields, subprotocols: list[str], limits: SocketLimits) -> None:
+        self._protocol = protocol
+        self._most_fragments = limits.max_fragments
+        self.fields = fields
+        self.subprotocols = subprotocols
+        self.is_ended = False
+        self._parts: list[Any] | None = None  # the fragments of a message that is not complete
+        self._fragments = 0
+        self._is_text = False
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def feed(self, data: bytes) -> list[str | bytes]:
+        """Take in what the client sent; return the messages that are complete, str for text.
+
+        Call `output` afterwards: there may be pongs, or a close frame, and `is_ended` may have become true.
+        """
+        protocol = self._protocol
+        protocol.receive_data(data)
+        messages: list[str | bytes] = []
+        try:
+            for frame in protocol.events_received():
+                assert isinstance(frame, Frame)
+                if frame.opcode is _TEXT_OPCODE and frame.fin:
+                    messages.append(str(frame.data, "utf-8"))
+                elif frame.opcode is _BINARY_OPCODE and frame.fin:
+                    messages.append(bytes(frame.data))
+                elif frame.opcode in (_CONT_OPCODE, _TEXT_OPCODE, _BINARY_OPCODE):
+                    self._take_fragment(frame, messages)
+                    if self.is_ended:
+                        break
+        except UnicodeDecodeError:
+            self._fail(_INVALID_TEXT, "text that is not UTF-8")
+        return messages
+
+    def text(self, data: bytes) -> bytes:
+        """Return the frame of a text message; `data` is UTF-8."""
+        self._protocol.send_text(data)
+        return self.output()
+
+    def binary(self, data: bytes) -> bytes:
+        """Return the frame of a binary message."""
+        self._protocol.send_binary(data)
+        return self.output()
+
+    def message(self, opcode: int, data: bytes) -> bytes:
+        """Return the frame of a message of either kind."""
+        return self.text(data) if opcode == TEXT else self.binary(data)
+
+    def ping(self) -> bytes:
+        """Return a ping."""
+        self._protocol.send_ping(b"")
+        return self.output()
+
+    def close(self, code: int, reason: str) -> bytes:
+        """Return a close frame."""
+        self._protocol.send_close(code, reason)
+        return self.output()
+
+    def output(self) -> bytes:
+        """Return what is to be written now."""
+        parts = self._protocol.data_to_send()
+        if len(parts) == 1 and parts[0]:
+            return parts[0]
+        if b"" in parts:  # the library's sign for the end of what we send
+            self.is_ended = True
+        return b"".join(parts)
+
+    @property
+    def received_code(self) -> int:
+        """The code of the client's close frame, 1005 if it was empty; 0 if none came."""
+        close = self._protocol.close_rcvd
+        return int(close.code) if close is not None else 0
+
+    @property
+    def close_code(self) -> int:
+        """How the socket ended: the client's code, or ours, or 1006 if neither sent a close frame."""
+        for close in (self._protocol.close_rcvd, self._protocol.close_sent):
+            if close is not None:
+                return int(close.code)
+        return _NO_CLOSE_FRAME
+
+    def _take_fragment(self, frame: Frame, messages: list[str | bytes]) -> None:
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = []
+            self._fragments = 0
+            self._is_text = frame.opcode is _TEXT_OPCODE
+            if self._is_text:
+                self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._fragments += 1
+        if self._fragments > self._most_fragments:
+            self._fail(_TOO_BIG, f"more than {self._most_fragments} fragments")
+            return
+        if self._decoder is not None:
+            part: Any = self._decoder.decode(bytes(frame.data), frame.fin)
+        else:
+            part = bytes(frame.data)
+        if part:
+            parts.append(part)
+        if frame.fin:
+            messages.append("".join(parts) if self._is_text else b"".join(parts))
+            self._parts = self._decoder = None
+
+    def _fail(self, code: int, reason: str) -> None:
+        self._parts = self._decoder = None
+        self._protocol.fail(code, reason)
+        self.is_ended = True
+
+
+class _Deflate(Extension):
+    """Compress from the first message on that is worth it: until then a socket has no tables and no history."""
+
+    name = ServerPerMessageDeflateFactory.name
+
+    def __init__(self, negotiated: PerMessageDeflate) -> None:
+        # In the order of its constructor. The negotiated one is let go, with its tables.
+        self._arguments = (
+            negotiated.remote_no_context_takeover, negotiated.local_no_context_takeover,
+            negotiated.remote_max_window_bits, negotiated.local_max_window_bits, negotiated.compress_settings,
+        )  # fmt: skip
+        self._deflate: PerMessageDeflate | None = None
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        if self._deflate is None:
+            if not frame.rsv1 or frame.opcode is _CONT_OPCODE:
+                return frame
+            self._deflate = PerMessageDeflate(*self._arguments)
+        return self._deflate.decode(frame, max_size=max_size)
+
+    def encode(self, frame: Frame) -> Frame:
+        if len(frame.data) < _SMALLEST_DEFLATED:  # RFC 7692 section 6: each message may be compressed or not
+            return frame
+        if self._deflate is None:
+            self._deflate = PerMessageDeflate(*self._arguments)
+        return self._deflate.encode(frame)
+
+
+class _DeflateFactory(ServerPerMessageDeflateFactory):
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], Any]:
+        response, extension = super().process_request_params(params, accepted_extensions)
+        return response, _Deflate(extension)
+
+
+_DEFLATE_FACTORIES: Final = [_DeflateFactory(**_DEFLATE)]  # type: ignore[arg-type]
+
+
+def open_codec(headers: Headers, limits: SocketLimits) -> SocketCodec | Refusal:
+    """Check the header fields of a handshake; return the socket's codec, or the answer to what is not valid.
+
+    Spec: RFC 6455 section 4.2.
+    """
+    fields = HandshakeHeaders((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+    negotiation = ServerProtocol(
+        extensions=_DEFLATE_FACTORIES if limits.deflate else None,
+        select_subprotocol=_none_selected,
+        logger=_LOGGER,
+    )
+    response = negotiation.accept(Request("/", fields))
+    if response.status_code != 101:
+        return _refusal(response, fields)
+    try:
+        offered = [name for value in fields.get_all("Sec-WebSocket-Protocol") for name in parse_subprotocol(value)]
+    except InvalidHeader:
+        return _refusal(negotiation.reject(400, "Invalid Sec-WebSocket-Protocol.\n"), fields)
+    # The one that negotiated waits for a request's bytes; this one begins with frames.
+    protocol = ServerProtocol(state=State.OPEN, max_size=limits.max_message_size or None, logger=_LOGGER)
+    protocol.extensions = negotiation.extensions
+    answer = [
+        (name.lower(), value)
+        for name, value in response.headers.raw_items()
+        if name.lower() in ("sec-websocket-accept", "sec-websocket-extensions")
+    ]
+    return SocketCodec(protocol, encode_fields(answer), [str(name) for name in offered], limits)
+
+
+def _none_selected(*_: object) -> None:
+    """Leave the subprotocol to the consumer."""
+
+
+def _refusal(response: Response, headers: HandshakeHeaders) -> Refusal:
+    status, fields = response.status_code, [("content-type", "text/plain; charset=utf-8")]
+    try:
+        version = headers.get("Sec-WebSocket-Version")
+    except MultipleValuesError:
+        version = None
+    if version != _VERSION:
+        status = 426  # RFC 6455 section 4.2.2; RFC 9110 section 15.5.22
+    if status == 426:
+        fields += [("upgrade", "websocket"), ("sec-websocket-version", _VERSION)]
+    return Refusal(status, encode_fields(fields), bytes(response.body or b""))

@@ -1,0 +1,180 @@
+"""What comes in from the client of a socket: bytes to messages, messages to calls, and when to stop reading.
+
+    data_received -> codec.feed -> SocketCalls.put -> the consumer
+    returned                                        the next one; read on if there is room again
+
+What the consumer has not taken waits in `SocketCalls`. Above the marks the server reads no more from the client, and
+what was read already waits as bytes. Loop thread only.
+"""
+
+from __future__ import annotations
+
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.socket_calls import SocketCalls
+from uvicorn.messages import Message
+from uvicorn.protocols.flow import ReadGate
+from uvicorn.websocket_messages import websocket_disconnect, websocket_receive
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.websocket import WebSocket
+    from uvicorn.protocols.websocket_codec import SocketCodec
+
+__all__ = ["SocketInbound"]
+
+# Reasons to stop reading.
+BACKLOG: Final = 1  # the consumer is behind
+PONGS: Final = 2  # the client pings and does not take the pongs
+EARLY: Final = 4  # the socket is not accepted yet
+
+_SLICE: Final = 8192  # bytes given to the codec at a time: what it makes of them comes on top of the marks
+_MOST_EARLY: Final = 65536  # bytes; arbitrary: what a client may send before it is accepted
+
+
+class SocketInbound:
+    """Take in what one client sends.
+
+    Args:
+        path: decoded, as in messages.
+        session: the `channel_session` of all messages.
+
+    Attributes:
+        is_left: nothing more is called.
+    """
+
+    __slots__ = (
+        "_codec", "_order", "_receiver", "_rest", "_session", "_socket", "calls", "is_left", "path", "read_gate",
+    )  # fmt: skip
+
+    def __init__(self, socket: WebSocket, codec: SocketCodec, path: str, session: dict[str, Any]) -> None:
+        self._socket = socket
+        self._codec = codec
+        self._session = session
+        self.path = path
+        self.calls = SocketCalls(socket.service.calls, socket)
+        self.read_gate = ReadGate(self._pause_reading, self._resume_reading)
+        self.is_left = False
+        self._order = 0
+        self._receiver: Consumer | None = None  # of websocket.receive, looked up once
+        self._rest = b""  # received, not looked at
+
+    # ---- bytes ----
+
+    def take(self, data: bytes) -> None:
+        """Take in what was received, or keep it while reading is stopped."""
+        socket = self._socket
+        if self._rest or self.read_gate.reasons or socket.handshake is not None:
+            self._rest += data
+            if socket.handshake is not None and len(self._rest) > _MOST_EARLY:
+                self.read_gate.hold(EARLY)
+            return
+        try:
+            if len(data) <= _SLICE:
+                self._feed(data)
+                return
+            for at in range(0, len(data), _SLICE):
+                if self.read_gate.reasons:
+                    self._rest = data[at:]
+                    return
+                self._feed(data[at : at + _SLICE])
+        except Exception:  # a mistake of ours: it costs this socket only
+            socket.service.log.error("Error in a socket of %s", socket.shown_target, exc_info=True)
+            socket.transport.abort()
+
+    def begin(self) -> None:
+        """Work off what came before the socket was accepted."""
+        if self._rest:
+            self._socket.service.loop.call_soon(self._take_rest)
+
+    def has_caught_up(self) -> None:
+        """Learn that the client has taken what was written: read on, if it was stopped for its pings."""
+        self.read_gate.release(PONGS)
+
+    def end(self) -> None:
+        """Take in no more messages; read on, for the client's close frame."""
+        self._rest = b""
+        self.read_gate.release(BACKLOG | PONGS | EARLY)
+
+    def _take_rest(self) -> None:
+        self.read_gate.release(EARLY)
+        rest, self._rest = self._rest, b""
+        if rest:
+            self.take(rest)
+
+    def _feed(self, data: bytes) -> None:
+        socket, codec = self._socket, self._codec
+        if codec.is_ended:
+            return
+        messages = codec.feed(data)
+        if messages and not socket.is_closed:
+            self._receive(messages)
+        output = codec.output()
+        if output:
+            socket.write(output)
+            if not socket.gate.is_open and not self.read_gate.reasons & PONGS:
+                self.read_gate.hold(PONGS)
+        if codec.is_ended:
+            socket.client_ended()
+
+    # ---- calls ----
+
+    def connect(self, consumer: Consumer, message: Message) -> None:
+        """Call the consumer of `websocket.connect`."""
+        self.calls.put(consumer, message, 0)
+
+    def disconnect(self) -> None:
+        """Call the consumer of `websocket.disconnect`, after what waits; then call nothing more."""
+        socket = self._socket
+        application = socket.service.application
+        consumer = application.only or application.find("websocket.disconnect", self.path)
+        if consumer is not None and not self.is_left:
+            socket.called(consumer, "websocket.disconnect")
+            message = websocket_disconnect(
+                socket.channel_of_disconnect(), self.path, self._order + 1, self._session, self._codec.close_code
+            )
+            self.calls.put(consumer, message, 0)
+        self.is_left = True
+
+    def returned(self) -> None:
+        """Learn that a call has ended: begin the next one, and read on if there is room again."""
+        has_more = self.calls.next()
+        if self.read_gate.reasons & BACKLOG:
+            limits = self._socket.service.limits.sockets
+            half = (limits.queue_size + 1) // 2, (limits.queue_bytes + 1) // 2
+            if not has_more or not self.calls.is_full(*half):
+                self.read_gate.release(BACKLOG)
+
+    def _receive(self, messages: list[str | bytes]) -> None:
+        """Call the consumer of `websocket.receive`, in order."""
+        socket = self._socket
+        service = socket.service
+        if self._receiver is None:
+            application = service.application
+            self._receiver = application.only or application.find("websocket.receive", self.path)
+            if self._receiver is None:
+                service.log.debug("No route for websocket.receive of %s: messages are dropped", socket.shown_target)
+                return
+        consumer = self._receiver
+        socket.called(consumer, "websocket.receive")
+        for payload in messages:
+            self._order += 1
+            message = websocket_receive(socket.channel, self.path, self._order, self._session, payload)
+            self.calls.put(consumer, message, getsizeof(payload))
+        limits = service.limits.sockets
+        if self.calls.is_full(limits.queue_size, limits.queue_bytes) and not self.read_gate.reasons & BACKLOG:
+            self.read_gate.hold(BACKLOG)
+
+    # ---- the transport ----
+
+    def _pause_reading(self) -> None:
+        if not self._socket.transport.is_closing():
+            self._socket.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._socket.transport.is_closing():
+            return
+        self._socket.transport.resume_reading()
+        if self._rest:
+            self._socket.service.loop.call_soon(self._take_rest)

@@ -1,0 +1,101 @@
+"""What our settings are made of: their base class, and the checks of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.config import Setting, validate_bool
+
+__all__ = ["OurSetting", "header_value", "on_or_off", "one_of", "seconds", "whole"]
+
+
+def seconds(name: str) -> Callable[[Any], float]:
+    """Return a validator for a number of seconds, 0 or more."""
+
+    def check(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = -1.0
+        if isinstance(value, bool) or not 0 <= number < 1e9:
+            raise ValueError(f"{name} must be a number of seconds, 0 or more, not {value!r}")
+        return number
+
+    return check
+
+
+def whole(name: str, unit: str, least: int = 0) -> Callable[[Any], int]:
+    """Return a validator for a whole number."""
+
+    def check(value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, (int, str)) else least - 1
+        except ValueError:
+            number = least - 1
+        if isinstance(value, bool) or number < least:
+            raise ValueError(f"{name} must be a number of {unit}, {least} or more, not {value!r}")
+        return number
+
+    return check
+
+
+def on_or_off(name: str) -> Callable[[Any], bool]:
+    """Return a validator for a switch: a bool, or a word that Gunicorn takes for one."""
+
+    def check(value: Any) -> bool:
+        try:
+            return bool(validate_bool(value))
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} must be true or false, not {value!r}") from None
+
+    return check
+
+
+def one_of(name: str, *words: str) -> Callable[[Any], str]:
+    """Return a validator for one of some words."""
+
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"{name} must be {' or '.join(map(repr, words))}, not {value!r}")
+        return str(value)
+
+    return check
+
+
+def header_value(name: str) -> Callable[[Any], str]:
+    """Return a validator for the value of a header field."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not value.isprintable() or not value.isascii():
+            raise ValueError(f"{name} must be printable ASCII text, not {value!r}")
+        return value
+
+    return check
+
+
+class OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
+    """A setting that knows whether somebody gave it a value, and its environment variable."""
+
+    name = "_uvicorn"
+    section = "Consumers"
+    validator: Any = staticmethod(str)
+    desc = "Base of our settings."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_given = False
+
+    def set(self, val: Any) -> None:
+        super().set(val)
+        self.is_given = True
+
+
+# Gunicorn's metaclass has registered the base as if it were a setting.
+def _unregister_base() -> None:
+    from gunicorn import config
+
+    config.KNOWN_SETTINGS.remove(OurSetting)
+
+
+_unregister_base()
