@@ -17,7 +17,7 @@ MODULES = {
 
 # From the bottom up: a module imports from its own layer and from those below.
 LAYERS = [
-    ["errors", "messages", "websocket_messages"],
+    ["errors", "messages", "websocket_messages", "origins"],
     ["settings", "setting_types", "websocket_settings", "protocols.flow", "compatibility"],
     ["protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake", "protocols.proxy",
      "protocols.request_line", "protocols.parser", "protocols.websocket_reply", "protocols.websocket_codec"],
@@ -34,7 +34,7 @@ LAYERS = [
 PUBLIC = "uvicorn"  # the package itself gathers the public names
 SANS_IO = ["messages", "protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake",
            "protocols.request_line", "protocols.parser", "protocols.proxy", "protocols.flow", "websocket_messages",
-           "protocols.websocket_reply", "protocols.websocket_codec"]  # fmt: skip
+           "origins", "protocols.websocket_reply", "protocols.websocket_codec"]  # fmt: skip
 THREADS = ("threading", "concurrent.futures", "concurrent", "janus", "queue", "_thread", "multiprocessing")
 IO = ("asyncio", "socket", "ssl", "select", "selectors", "uvloop", *THREADS)
 

@@ -15,6 +15,7 @@ from uvicorn.errors import (
     UvicornError,
 )
 from uvicorn.messages import Message
+from uvicorn.origins import is_allowed_origin, origin_of
 from uvicorn.routing import Router, route
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ __all__ = [
     "Router",
     "ServerStopping",
     "UvicornError",
+    "is_allowed_origin",
+    "origin_of",
     "route",
     "streams_body",
 ]

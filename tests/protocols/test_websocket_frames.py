@@ -205,10 +205,11 @@ def test_what_follows_a_close_frame_is_ignored(connect, after):
     assert client.consumer.channels == ["connect", "disconnect"]
 
 
-def test_a_close_frame_inside_of_a_message_is_a_mistake(connect):
+def test_a_close_frame_inside_of_a_message_closes_and_the_message_is_dropped(connect):
     client = connect()
     exchange(client, frame(TEXT, b"x", fin=False), close_frame())
-    assert client.close_code == 1002
+    assert client.close_code == 1000
+    assert client.consumer.channels == ["connect", "disconnect"]
 
 
 def test_a_client_that_leaves_without_a_close_frame_is_1006(connect):

@@ -34,6 +34,7 @@ from uvicorn.websocket_settings import SocketLimits
 __all__ = ["Refusal", "SocketCodec", "open_codec"]
 
 _CONT_OPCODE: Final = Opcode.CONT
+_CLOSE_OPCODE: Final = Opcode.CLOSE
 _TEXT_OPCODE: Final = Opcode.TEXT
 _BINARY_OPCODE: Final = Opcode.BINARY
 _INVALID_TEXT: Final = 1007
@@ -181,6 +182,15 @@ class SocketCodec:
         self.is_ended = True
 
 
+class _Protocol(ServerProtocol):
+    """Take a close frame in the middle of a message: RFC 6455 section 5.4 lets control frames come there."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is _CLOSE_OPCODE:
+            self.current_size = None  # the library would answer 1002, which case 7.1.5 of the Autobahn suite forbids
+        super().recv_frame(frame)
+
+
 class _Deflate(Extension):
     """Compress from the first message on that is worth it: until then a socket has no tables and no history."""
 
@@ -239,7 +249,7 @@ def open_codec(headers: Headers, limits: SocketLimits) -> SocketCodec | Refusal:
     except InvalidHeader:
         return _refusal(negotiation.reject(400, "Invalid Sec-WebSocket-Protocol.\n"), fields)
     # The one that negotiated waits for a request's bytes; this one begins with frames.
-    protocol = ServerProtocol(state=State.OPEN, max_size=limits.max_message_size or None, logger=_LOGGER)
+    protocol = _Protocol(state=State.OPEN, max_size=limits.max_message_size or None, logger=_LOGGER)
     protocol.extensions = negotiation.extensions
     answer = [
         (name.lower(), value)

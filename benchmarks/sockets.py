@@ -1,0 +1,195 @@
+"""Compare an echo of WebSocket messages, and the memory of idle sockets, with peers, side by side in one run.
+
+    python benchmarks/sockets.py [--rounds 7] [--seconds 3] [--sockets 100] [--size 32] [--idle 5000]
+
+Makes two virtual environments (this checkout; the peers at their newest releases) and starts all servers with one
+worker each. Every socket sends a message, waits for its echo, checks its length, and sends the next. Servers share one
+core, the client has another (taskset). Then each server, started anew, gets `--idle` sockets that say nothing: what its
+process grows by is divided by their number. Read the ratios: the absolute figures are the machine's.
+
+Needs taskset, uvloop for the client, and pip that can install packages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import statistics
+import struct
+import sys
+import tempfile
+from pathlib import Path
+
+import hello
+import uvloop
+
+RELEASED = "bin/uvicorn --loop uvloop --http httptools --ws {} --no-access-log --port {{port}} echoes:asgi"
+OURS = "bin/uvicorn --no-control-socket --threads 40 --worker-connections 20000 -b 127.0.0.1:{{port}} echoes:{}"
+
+# name -> (which environment, command; {port} is filled in)
+SERVERS = {
+    "asynchronous": ("ours", OURS.format("asynchronous")),
+    "synchronous": ("ours", OURS.format("synchronous")),
+    "released, websockets": ("peers", RELEASED.format("websockets")),
+    "released, websockets-sansio": ("peers", RELEASED.format("websockets-sansio")),
+    "released, wsproto": ("peers", RELEASED.format("wsproto")),
+    "granian": (
+        "peers",
+        "bin/granian --interface asgi --loop uvloop --no-access-log --host 127.0.0.1 --port {port} echoes:asgi",
+    ),
+}
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n"
+)
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+
+
+class Client(asyncio.Protocol):
+    """One socket. A mask of zeros is a mask: what is sent is made once."""
+
+    def __init__(self, size: int, fields: bytes) -> None:
+        length = struct.pack("!B", 0x80 | size) if size < 126 else (
+            struct.pack("!BH", 0xFE, size) if size < 65536 else struct.pack("!BQ", 0xFF, size)
+        )  # fmt: skip
+        self.frame = b"\x82" + length + bytes(4) + b"x" * size
+        self.expected = len(self.frame) - 4
+        self.fields = fields
+        self.missing = 0
+        self.count = 0
+        self.is_running = False
+        self.head = b""
+        self.is_open = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        transport.write(HANDSHAKE % self.fields)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.is_open.done():
+            self.head += data
+            if self.head.endswith(b"\r\n\r\n"):
+                if not self.head.startswith(b"HTTP/1.1 101 "):
+                    raise SystemExit(f"no socket: {self.head!r}")
+                self.is_open.set_result(None)
+            return
+        self.missing -= len(data)
+        if self.missing == 0:
+            self.count += 1
+            if self.is_running:
+                self.send()
+        elif self.missing < 0:
+            raise SystemExit("more than was sent")
+
+    def send(self) -> None:
+        self.missing = self.expected
+        self.transport.write(self.frame)
+
+
+async def connect(port: int, count: int, size: int = 1, fields: bytes = b"") -> list[Client]:
+    """Open sockets, a hundred at a time."""
+    loop = asyncio.get_running_loop()
+    clients: list[Client] = []
+    while len(clients) < count:
+        made = [
+            loop.create_connection(lambda: Client(size, fields), "127.0.0.1", port)
+            for _ in range(min(100, count - len(clients)))
+        ]
+        batch = [protocol for _, protocol in await asyncio.gather(*made)]
+        await asyncio.wait_for(asyncio.gather(*[client.is_open for client in batch]), 30)
+        clients += batch
+    return clients
+
+
+async def echo(port: int, options: argparse.Namespace) -> float:
+    """Return echoes per second."""
+    clients = await connect(port, options.sockets, options.size)
+    for client in clients:
+        client.is_running = True
+        client.send()
+    await asyncio.sleep(options.seconds / 10)
+    before = sum(client.count for client in clients)
+    start = asyncio.get_running_loop().time()
+    await asyncio.sleep(options.seconds)
+    rate = (sum(client.count for client in clients) - before) / (asyncio.get_running_loop().time() - start)
+    for client in clients:
+        client.is_running = False
+    await asyncio.sleep(0.2)
+    for client in clients:
+        client.transport.abort()
+    await asyncio.sleep(0.1)
+    return rate
+
+
+async def hold(port: int, count: int, pids: list[int]) -> float:
+    """Return the KiB that the server grew by for each idle socket whose client offers compression."""
+    warm = await connect(port, 20)
+    await asyncio.sleep(1)
+    before = memory(pids)
+    clients = await connect(port, count, fields=DEFLATE)
+    await asyncio.sleep(2)
+    grown = (memory(pids) - before) / count
+    for client in warm + clients:
+        client.transport.abort()
+    return grown
+
+
+def memory(pids: list[int]) -> int:
+    """Return the resident KiB of these processes."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                total += int(line.split()[1])
+    return total
+
+
+def children_of(pid: int) -> list[int]:
+    """Return a process and all that it has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in children_of(int(child)))]
+
+
+def main() -> None:
+    """Measure, and print medians, ratios and memory."""
+    parser = argparse.ArgumentParser(description="Compare an echo of WebSocket messages with peers.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--sockets", type=int, default=100)
+    parser.add_argument("--size", type=int, default=32, help="bytes of a message")
+    parser.add_argument("--idle", type=int, default=5000, help="idle sockets; 0 for no such measurement")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {1})
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        environments = {"ours": hello.make_environment(Path(folder) / "ours", str(hello.HERE.parent))}
+        environments["peers"] = hello.make_environment(
+            Path(folder) / "peers", "uvicorn", "uvloop", "httptools", "websockets", "wsproto", "granian"
+        )
+        ports = {name: hello.start(stack, environments[kind], command) for name, (kind, command) in SERVERS.items()}
+        results: dict[str, list[float]] = {name: [] for name in SERVERS}
+        for _ in range(options.rounds):
+            for name, port in ports.items():
+                results[name].append(uvloop.run(echo(port, options)))
+        stack.close()
+        idle = {}
+        for name, (kind, command) in SERVERS.items() if options.idle else ():
+            with contextlib.ExitStack() as one:
+                before = set(children_of(os.getpid()))
+                port = hello.start(one, environments[kind], command)
+                pids = [pid for pid in children_of(os.getpid()) if pid not in before]
+                idle[name] = uvloop.run(hold(port, options.idle, pids))
+    print(f"Python {sys.version.split()[0]}, {options.sockets} sockets, messages of {options.size} bytes, "
+          f"{options.rounds} rounds of {options.seconds} s")  # fmt: skip
+    for name, rates in results.items():
+        print(f"{name:28} {statistics.median(rates):9.0f} echoes/s  ({min(rates):.0f} to {max(rates):.0f})")
+    for name in results:
+        pairs = [ours / theirs for ours, theirs in zip(results["asynchronous"], results[name], strict=True)]
+        print(f"asynchronous / {name}: {statistics.median(pairs):.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
+    for name, size in idle.items():
+        print(f"{name:28} {size:6.1f} KiB for each of {options.idle} idle sockets")
+
+
+if __name__ == "__main__":
+    main()
