@@ -206,9 +206,8 @@ async def main():
                 times[library].append(time_of(make, payload, count))
         for library, found in times.items():
             ratios = [a / b for a, b in zip(found, times["websockets"], strict=True)]
-            print(
-                f"{name:9} {library:11} {statistics.median(found):8.1f} us, {statistics.median(ratios):5.2f} of websockets"
-            )
+            middle = statistics.median(found)
+            print(f"{name:9} {library:11} {middle:8.1f} us, {statistics.median(ratios):5.2f} of websockets")
     for library, make in LIBRARIES.items():
         with contextlib.suppress(OSError):
             print(f"idle      {library:11} {memory_of(make):8.1f} KiB")

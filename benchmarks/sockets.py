@@ -59,7 +59,7 @@ class Client(asyncio.Protocol):
         self.fields = fields
         self.missing = 0
         self.count = 0
-        self.is_running = False
+        self.is_running = self.has_failed = False
         self.head = b""
         self.is_open = asyncio.get_running_loop().create_future()
 
@@ -71,9 +71,10 @@ class Client(asyncio.Protocol):
         if not self.is_open.done():
             self.head += data
             if self.head.endswith(b"\r\n\r\n"):
-                if not self.head.startswith(b"HTTP/1.1 101 "):
-                    raise SystemExit(f"no socket: {self.head!r}")
-                self.is_open.set_result(None)
+                if self.head.startswith(b"HTTP/1.1 101 "):
+                    self.is_open.set_result(None)
+                else:
+                    self.transport.abort()
             return
         self.missing -= len(data)
         if self.missing == 0:
@@ -81,7 +82,13 @@ class Client(asyncio.Protocol):
             if self.is_running:
                 self.send()
         elif self.missing < 0:
-            raise SystemExit("more than was sent")
+            self.has_failed = True
+            self.transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.has_failed = self.has_failed or self.is_running
+        if not self.is_open.done():
+            self.is_open.set_exception(ConnectionError("no socket"))
 
     def send(self) -> None:
         self.missing = self.expected
@@ -104,7 +111,7 @@ async def connect(port: int, count: int, size: int = 1, fields: bytes = b"") -> 
 
 
 async def echo(port: int, options: argparse.Namespace) -> float:
-    """Return echoes per second."""
+    """Return echoes per second; 0 if a socket was lost, or got what it had not sent."""
     clients = await connect(port, options.sockets, options.size)
     for client in clients:
         client.is_running = True
@@ -114,6 +121,8 @@ async def echo(port: int, options: argparse.Namespace) -> float:
     start = asyncio.get_running_loop().time()
     await asyncio.sleep(options.seconds)
     rate = (sum(client.count for client in clients) - before) / (asyncio.get_running_loop().time() - start)
+    if any(client.has_failed for client in clients):
+        rate = 0.0
     for client in clients:
         client.is_running = False
     await asyncio.sleep(0.2)
@@ -171,7 +180,10 @@ def main() -> None:
         results: dict[str, list[float]] = {name: [] for name in SERVERS}
         for _ in range(options.rounds):
             for name, port in ports.items():
-                results[name].append(uvloop.run(echo(port, options)))
+                try:
+                    results[name].append(uvloop.run(echo(port, options)))
+                except OSError:
+                    results[name].append(0.0)
         stack.close()
         idle = {}
         for name, (kind, command) in SERVERS.items() if options.idle else ():
@@ -185,8 +197,11 @@ def main() -> None:
     for name, rates in results.items():
         print(f"{name:28} {statistics.median(rates):9.0f} echoes/s  ({min(rates):.0f} to {max(rates):.0f})")
     for name in results:
-        pairs = [ours / theirs for ours, theirs in zip(results["asynchronous"], results[name], strict=True)]
-        print(f"asynchronous / {name}: {statistics.median(pairs):.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
+        pairs = [a / b for a, b in zip(results["asynchronous"], results[name], strict=True) if b]
+        if len(pairs) < options.rounds:
+            print(f"{name} failed in {options.rounds - len(pairs)} of {options.rounds} rounds")
+        if pairs:
+            print(f"asynchronous / {name}: {statistics.median(pairs):.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
     for name, size in idle.items():
         print(f"{name:28} {size:6.1f} KiB for each of {options.idle} idle sockets")
 

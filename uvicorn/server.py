@@ -97,11 +97,16 @@ class Server:
     def describe_requests(self) -> str:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
         now = self.service.loop.time()
-        lines = [
-            f"  {exchange.shown_line} in {exchange.consumer_name} "
-            f"({'loop' if exchange.job is None else 'pool'}) for {now - exchange.started_at:.1f} s"
+        exchanges = [
+            exchange
             for connection in tuple(self.service.connections)
             for exchange in tuple(connection.pipeline.exchanges)
+        ]
+        calls = [socket for socket in self.service.calls.sockets() if socket.handshake is None]
+        lines = [
+            f"  {found.shown_line} in {found.consumer_name} "
+            f"({'loop' if found.job is None else 'pool'}) for {now - found.started_at:.1f} s"
+            for found in (*exchanges, *calls)
         ]
         dispatcher = self.service.dispatcher
         states = [repr(state) for state in (dispatcher.pool, dispatcher.governor) if state is not None]

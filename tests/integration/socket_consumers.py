@@ -91,6 +91,13 @@ def flood(message):
         events.append(("flood ended", message["path"], message["code"]))
 
 
+async def block_the_loop(message):
+    if message["channel"] == "websocket.connect":
+        message["reply_channel"].send({"accept": True})
+    elif message["channel"] == "websocket.receive":
+        time.sleep(60)  # noqa: ASYNC251 (that is what is tested)
+
+
 def page(message):
     message["reply_channel"].send(whole(PAGE, b"text/html; charset=utf-8"))
 
@@ -153,6 +160,7 @@ routes = [
     *sockets("/sync/slow-end", slow_end),
     *sockets("/async/slow-end", slow_end_async),
     *sockets("/sync/flood", flood),
+    *sockets("/async/block-the-loop", block_the_loop),
     route("http.request", page, path="^/page$"),
     route("http.request", report, path="^/report$"),
     route("http.request", state, path="^/state$"),

@@ -166,6 +166,15 @@ def test_a_client_that_ignores_the_close_does_not_hold_a_worker_that_stops(serve
         assert b"\x03\xf4service restart" in client.receive()
 
 
+def test_a_consumer_that_blocks_the_loop_is_named_when_its_worker_is_aborted(serve):
+    server = serve("--timeout", "2", app=APP)
+    with opened(server, "/async/block-the-loop") as socket:
+        socket.send("x")
+        log = server.wait_for_log("Worker aborted")
+    line = "websocket.receive /async/block-the-loop in socket_consumers.block_the_loop (loop) for "
+    assert line in log or line in server.wait_for_log(line)
+
+
 # ---- a browser ----
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

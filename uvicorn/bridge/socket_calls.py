@@ -178,6 +178,10 @@ class CallRunner:
             if isinstance(call, asyncio.Task):
                 yield socket, call
 
+    def sockets(self) -> tuple[Called, ...]:
+        """Return the sockets whose consumer runs, or waits for a thread."""
+        return tuple(self._calls)
+
     @property
     def is_idle(self) -> bool:
         """Whether no consumer of a socket runs and none waits."""

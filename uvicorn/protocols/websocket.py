@@ -182,6 +182,7 @@ class WebSocket(asyncio.Protocol):
         """Learn which consumer is called, for logs."""
         self.consumer = consumer
         self.method = channel
+        self.started_at = self.service.now
 
     def returned(self, _: object = None) -> None:
         """Learn that a call has ended."""
