@@ -5,7 +5,8 @@
 Makes two virtual environments (this checkout; the peers at their newest releases) and starts all servers with one
 worker each. Every socket sends a message, waits for its echo, checks its length, and sends the next. Servers share one
 core, the client has another (taskset). Then each server, started anew, gets `--idle` sockets that say nothing: what its
-process grows by is divided by their number. Read the ratios: the absolute figures are the machine's.
+process grows by is divided by their number. Read the ratios: the absolute figures are the machine's. On a machine that
+others use, too, what a second of the server's own processor time brings says more than what a second does.
 
 Needs taskset, uvloop for the client, and pip that can install packages.
 """
@@ -110,26 +111,36 @@ async def connect(port: int, count: int, size: int = 1, fields: bytes = b"") -> 
     return clients
 
 
-async def echo(port: int, options: argparse.Namespace) -> float:
-    """Return echoes per second; 0 if a socket was lost, or got what it had not sent."""
+async def echo(port: int, options: argparse.Namespace, pids: list[int]) -> tuple[float, float]:
+    """Return echoes per second, and per second of the server's processor time.
+
+    Both are 0 if a socket was lost, or got what it had not sent.
+    """
     clients = await connect(port, options.sockets, options.size)
     for client in clients:
         client.is_running = True
         client.send()
     await asyncio.sleep(options.seconds / 10)
     before = sum(client.count for client in clients)
-    start = asyncio.get_running_loop().time()
+    start, used = asyncio.get_running_loop().time(), cpu_of(pids)
     await asyncio.sleep(options.seconds)
-    rate = (sum(client.count for client in clients) - before) / (asyncio.get_running_loop().time() - start)
+    count = sum(client.count for client in clients) - before
+    rates = count / (asyncio.get_running_loop().time() - start), count / max(cpu_of(pids) - used, 0.01)
     if any(client.has_failed for client in clients):
-        rate = 0.0
+        rates = 0.0, 0.0
     for client in clients:
         client.is_running = False
     await asyncio.sleep(0.2)
     for client in clients:
         client.transport.abort()
     await asyncio.sleep(0.1)
-    return rate
+    return rates
+
+
+def cpu_of(pids: list[int]) -> float:
+    """Return the seconds of processor time that these processes have used."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(found[11]) + int(found[12]) for found in fields) / os.sysconf("SC_CLK_TCK")
 
 
 async def hold(port: int, count: int, pids: list[int]) -> float:
@@ -176,32 +187,38 @@ def main() -> None:
         environments["peers"] = hello.make_environment(
             Path(folder) / "peers", "uvicorn", "uvloop", "httptools", "websockets", "wsproto", "granian"
         )
-        ports = {name: hello.start(stack, environments[kind], command) for name, (kind, command) in SERVERS.items()}
-        results: dict[str, list[float]] = {name: [] for name in SERVERS}
+        ports, pids = {}, {}
+        for name, (kind, command) in SERVERS.items():
+            before = set(children_of(os.getpid()))
+            ports[name] = hello.start(stack, environments[kind], command)
+            pids[name] = [pid for pid in children_of(os.getpid()) if pid not in before]
+        results: dict[str, list[tuple[float, float]]] = {name: [] for name in SERVERS}
         for _ in range(options.rounds):
             for name, port in ports.items():
                 try:
-                    results[name].append(uvloop.run(echo(port, options)))
+                    results[name].append(uvloop.run(echo(port, options, pids[name])))
                 except OSError:
-                    results[name].append(0.0)
+                    results[name].append((0.0, 0.0))
         stack.close()
         idle = {}
         for name, (kind, command) in SERVERS.items() if options.idle else ():
             with contextlib.ExitStack() as one:
                 before = set(children_of(os.getpid()))
                 port = hello.start(one, environments[kind], command)
-                pids = [pid for pid in children_of(os.getpid()) if pid not in before]
-                idle[name] = uvloop.run(hold(port, options.idle, pids))
+                found = [pid for pid in children_of(os.getpid()) if pid not in before]
+                idle[name] = uvloop.run(hold(port, options.idle, found))
     print(f"Python {sys.version.split()[0]}, {options.sockets} sockets, messages of {options.size} bytes, "
           f"{options.rounds} rounds of {options.seconds} s")  # fmt: skip
-    for name, rates in results.items():
-        print(f"{name:28} {statistics.median(rates):9.0f} echoes/s  ({min(rates):.0f} to {max(rates):.0f})")
-    for name in results:
-        pairs = [a / b for a, b in zip(results["asynchronous"], results[name], strict=True) if b]
-        if len(pairs) < options.rounds:
-            print(f"{name} failed in {options.rounds - len(pairs)} of {options.rounds} rounds")
-        if pairs:
-            print(f"asynchronous / {name}: {statistics.median(pairs):.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
+    for at, unit in enumerate(("echoes/s", "echoes/s of the server's processor time")):
+        for name, rates in results.items():
+            found = [rate[at] for rate in rates]
+            print(f"{name:28} {statistics.median(found):9.0f} {unit}  ({min(found):.0f} to {max(found):.0f})")
+        for name, rates in results.items():
+            pairs = [a[at] / b[at] for a, b in zip(results["asynchronous"], rates, strict=True) if b[at]]
+            if len(pairs) < options.rounds:
+                print(f"{name} failed in {options.rounds - len(pairs)} of {options.rounds} rounds")
+            if pairs:
+                print(f"asynchronous / {name}: {statistics.median(pairs):.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
     for name, size in idle.items():
         print(f"{name:28} {size:6.1f} KiB for each of {options.idle} idle sockets")
 
