@@ -16,16 +16,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import http.client
 import os
+import socket
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
+import time
+import venv
 from pathlib import Path
 
-import hello
 import uvloop
 
+HERE = Path(__file__).resolve().parent
 RELEASED = "bin/uvicorn --loop uvloop --http httptools --ws {} --no-access-log --port {{port}} echoes:asgi"
 OURS = "bin/uvicorn --no-control-socket --threads 40 --worker-connections 20000 -b 127.0.0.1:{{port}} echoes:{}"
 
@@ -46,6 +51,37 @@ HANDSHAKE = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n"
 )
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+
+
+def make_environment(path: Path, *packages: str) -> Path:
+    """Make a virtual environment with these packages."""
+    venv.create(path, with_pip=True)
+    subprocess.run([path / "bin/pip", "install", "--quiet", "--upgrade", *packages], check=True)
+    return path
+
+
+def start(stack: contextlib.ExitStack, environment: Path, command: str) -> int:
+    """Start a server on one core, and return its port when it has answered rightly."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    words = command.format(port=port).split()
+    server = subprocess.Popen(
+        ["taskset", "-c", "0", str(environment / words[0]), *words[1:], "--log-level", "warning"], cwd=HERE
+    )
+    stack.callback(server.wait)
+    stack.callback(server.terminate)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            if (response.status, response.read()) != (200, b"Hello, world!"):
+                raise SystemExit(f"wrong answer from {command}")
+            return port
+        time.sleep(0.1)
+    raise SystemExit(f"no answer from {command}")
 
 
 class Client(asyncio.Protocol):
@@ -183,14 +219,14 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        environments = {"ours": hello.make_environment(Path(folder) / "ours", str(hello.HERE.parent))}
-        environments["peers"] = hello.make_environment(
+        environments = {"ours": make_environment(Path(folder) / "ours", str(HERE.parent))}
+        environments["peers"] = make_environment(
             Path(folder) / "peers", "uvicorn", "uvloop", "httptools", "websockets", "wsproto", "granian"
         )
         ports, pids = {}, {}
         for name, (kind, command) in SERVERS.items():
             before = set(children_of(os.getpid()))
-            ports[name] = hello.start(stack, environments[kind], command)
+            ports[name] = start(stack, environments[kind], command)
             pids[name] = [pid for pid in children_of(os.getpid()) if pid not in before]
         results: dict[str, list[tuple[float, float]]] = {name: [] for name in SERVERS}
         for _ in range(options.rounds):
@@ -204,7 +240,7 @@ def main() -> None:
         for name, (kind, command) in SERVERS.items() if options.idle else ():
             with contextlib.ExitStack() as one:
                 before = set(children_of(os.getpid()))
-                port = hello.start(one, environments[kind], command)
+                port = start(one, environments[kind], command)
                 found = [pid for pid in children_of(os.getpid()) if pid not in before]
                 idle[name] = uvloop.run(hold(port, options.idle, found))
     print(f"Python {sys.version.split()[0]}, {options.sockets} sockets, messages of {options.size} bytes, "
