@@ -4,6 +4,8 @@
     ├── ReplyError (ValueError)           the consumer sent a reply that is not allowed
     │   └── ReplyTypeError (TypeError)    ... of a wrong type
     ├── ConsumerError                     the consumer itself is not what it must be
+    ├── StartupError                      the application says that it cannot start
+    ├── WrongSide (RuntimeError)          a call from one side to the other was made on the wrong one
     ├── ClientError                       the client's request is malformed, too large or too slow
     ├── ChannelClosed (ConnectionError)   the client has left, or the exchange is over
     │   └── ServerStopping                the worker leaves before the exchange could end
@@ -26,7 +28,9 @@ __all__ = [
     "ReplyError",
     "ReplyTypeError",
     "ServerStopping",
+    "StartupError",
     "UvicornError",
+    "WrongSide",
 ]
 
 
@@ -47,6 +51,14 @@ class ReplyTypeError(ReplyError, TypeError):
 
 class ConsumerError(UvicornError):
     """Say that a callable cannot be served as a consumer, or broke the rules of one."""
+
+
+class StartupError(UvicornError):
+    """Say that the application cannot start: the worker stops with Gunicorn's boot error."""
+
+
+class WrongSide(UvicornError, RuntimeError):
+    """Say that `run_in_pool` or `run_on_loop` was called on the side that it leads to."""
 
 
 class ClientError(UvicornError):

@@ -42,6 +42,9 @@ class Job(Protocol):
     def run(self) -> None:
         """Do the work. Must not raise. Runs on: a worker thread."""
 
+    def expire(self) -> None:
+        """Learn that no thread became free in time. Runs on: the loop."""
+
 
 class Slot:
     """One drain: the thread that runs it, and the job that it runs just now."""
@@ -64,6 +67,9 @@ class _Taking:
 
     def run(self) -> None:
         """Do nothing: it is never run."""
+
+    def expire(self) -> None:
+        """Do nothing: it is never queued."""
 
 
 TAKING: Final = _Taking()

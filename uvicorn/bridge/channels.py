@@ -25,15 +25,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
 from itertools import count
 from threading import get_ident
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
-from uvicorn.protocols.reply import DONE, START, Reply, ReplySequence
+from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
+from uvicorn.protocols.reply import DONE, START, Fields, Reply, ReplySequence, encode_fields
 
 __all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
 
@@ -62,6 +62,9 @@ class Sink(Protocol):
 
     def dropped(self, _: object = None) -> None:
         """Learn that nobody can reply any more."""
+
+    def hint(self, fields: Fields) -> None:
+        """Send an informational response, 103 Early Hints; do nothing if it would come too late."""
 
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
@@ -174,6 +177,31 @@ class ReplyChannel(ReplySequence):
     def _drained(self, admitted: Reply) -> Drained:
         """Return what to await after a reply; one with more to come takes a turn of the loop at least."""
         return Drained(self._exchange) if admitted[3] or not self._exchange.is_writable() else _DRAINED
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has caught up. Runs on: the loop."""
+        return self._exchange.is_writable()
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the client has caught up or left; look at `closed` then. Runs on: the loop."""
+        self._exchange.on_writable(callback)
+
+    def hint(self, headers: Iterable[tuple[bytes | str, bytes | str]]) -> None:
+        """Send these fields ahead of the response, as 103 Early Hints (RFC 8297).
+
+        Nothing is sent to a client of HTTP/1.0, after the response has begun, or before it is this request's turn.
+
+        Raises: ReplyError for fields that are not allowed.
+        Runs on: any thread. Blocks: never.
+        """
+        fields = encode_fields(headers)
+        if not fields.is_plain:
+            raise ReplyError("fields about the connection or the content cannot be sent as hints")
+        if get_ident() == self._outbox.loop_thread:  # at once, or the reply would overtake it
+            self._exchange.hint(fields)
+        else:
+            self._outbox.put(self._exchange.hint, fields)
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         exchange = self._exchange

@@ -6,13 +6,13 @@ import asyncio
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
 
 from uvicorn.bridge.governor import Load
 from uvicorn.errors import ConsumerError
 
-__all__ = ["Consumer", "is_async_callable", "name_of", "streams_body"]
+__all__ = ["Consumer", "check_groups", "is_async_callable", "name_of", "streams_body"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK: Final = "_uvicorn_streams_body"
@@ -25,31 +25,52 @@ class Consumer:
         call: the callable.
         body: "stream" to get a large body as it comes, "collect" to have it collected first, or None for
             what `streams_body` says; an asynchronous consumer always gets it as it comes.
+        groups: the named groups that its route gives as keyword arguments; None if it has no route.
 
-    Raises: ConsumerError if it is not a callable that takes one positional argument.
+    Raises: ConsumerError if it is not a callable that takes one positional argument, and the groups.
 
     Attributes:
         is_async: runs as a task on the loop; otherwise in a thread of the pool.
         streams_body: gets a large body as it comes.
         name: how logs call it: module and qualified name.
+        target: the callable as it was given; `call` may be a wrapper that a route has put around it.
+        pool: the pool of threads it runs in; None for the worker's first one. Set when the worker starts.
+        pool_name: what the route calls that pool, or None.
+        missing: arguments that it requires and its route does not give: an include may.
     """
 
-    __slots__ = ("call", "is_async", "load", "name", "streams_body")
+    __slots__ = ("call", "is_async", "load", "missing", "name", "pool", "pool_name", "streams_body", "target")
 
-    def __init__(self, call: Callable[[Any], Any], body: str | None = None) -> None:
+    def __init__(
+        self, call: Callable[..., Any], body: str | None = None, groups: Collection[str] | None = None
+    ) -> None:
         self.name = name_of(call)
         if not callable(call):
             raise ConsumerError(f"{self.name} is not callable; a consumer is a callable that takes one message")
         if body not in (None, "stream", "collect"):
             raise ConsumerError(f"{self.name}: body must be 'stream' or 'collect', not {body!r}")
-        _check_signature(call, self.name)
-        self.call = call
+        self.missing = frozenset[str]()
+        if groups is None:
+            _check_signature(call, self.name)
+        else:
+            check_groups(call, self.name, groups)
+            self.missing = _missing(call, groups)
+        self.call = self.target = call
+        self.pool: Any = None
+        self.pool_name: str | None = None
         self.is_async = is_async_callable(call)
         self.load = Load()
         self.streams_body = self.is_async or (_is_marked(call) if body is None else body == "stream")
 
     def __repr__(self) -> str:
         return f"<Consumer {self.name} {'on the loop' if self.is_async else 'in the pool'}>"
+
+    def replaced(self, **attributes: Any) -> Consumer:
+        """Return a copy with other attributes: what a route makes of a consumer."""
+        copy = Consumer.__new__(Consumer)
+        for name in Consumer.__slots__:
+            setattr(copy, name, attributes[name] if name in attributes else getattr(self, name))
+        return copy
 
 
 def streams_body(consumer: _F) -> _F:
@@ -99,6 +120,39 @@ def _is_marked(call: object) -> bool:
             return True
         call = call.func
     return bool(getattr(call, _MARK, False) or getattr(getattr(type(call), "__call__", None), _MARK, False))  # noqa: B004
+
+
+def check_groups(call: Callable[..., Any], name: str, groups: Collection[str]) -> None:
+    """Refuse named groups that a consumer does not take.
+
+    Raises: ConsumerError.
+    """
+    try:
+        signature = inspect.signature(call, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return  # some builtins have none: the first call will tell
+    for given in ([], *([group] for group in groups)):
+        try:
+            signature.bind_partial(None, **dict.fromkeys(given, ""))
+        except TypeError:
+            if given:
+                raise ConsumerError(
+                    f"{name}{signature} does not take the named group {given[0]!r} of its route as a keyword argument"
+                ) from None
+            _check_signature(call, name)
+
+
+def _missing(call: Callable[..., Any], groups: Collection[str]) -> frozenset[str]:
+    try:
+        parameters = list(inspect.signature(call, follow_wrapped=False).parameters.values())
+    except (TypeError, ValueError):
+        return frozenset()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if parameters and parameters[0].kind in positional:
+        parameters = parameters[1:]  # the message
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    required = {item.name for item in parameters if item.kind in kinds and item.default is item.empty}
+    return frozenset(required.difference(groups))
 
 
 def _check_signature(call: Callable[..., Any], name: str) -> None:

@@ -18,12 +18,13 @@ import contextvars
 import inspect
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
 from uvicorn.bridge.channels import ReplyChannel, Sink
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.crossing import Crossing
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
@@ -79,6 +80,7 @@ class Dispatcher:
         queue_timeout: seconds that a job may wait for a thread.
         hooks: what to call before and after each consumer, or None.
         governor: what sets the limit of the pool, or None; its `repr` tells why.
+        named_pools: name -> pool, for consumers that do not run in the first one.
     """
 
     def __init__(
@@ -89,8 +91,12 @@ class Dispatcher:
         queue_timeout: float,
         hooks: Hooks | None = None,
         governor: object = None,
+        named_pools: Mapping[str, ConsumerPool] | None = None,
     ) -> None:
         self.pool: Final = pool
+        self._named_pools = dict(named_pools or {})
+        self.pools: Final = (pool, *self._named_pools.values())
+        self.crossing: Final = Crossing(outbox, pool, self._named_pools)
         self.hooks: Final = hooks
         self.governor: Final = governor
         self.outbox: Final = outbox
@@ -113,7 +119,7 @@ class Dispatcher:
             return
         message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
-        if not self.pool.submit(job):
+        if not (consumer.pool or self.pool).submit(job):
             self._rejected += 1
             job.forget()
             exchange.refuse(503, "the pool and its queue are full", retry_after=1)
@@ -126,7 +132,7 @@ class Dispatcher:
         """
         job = exchange.job
         if job is not None:
-            if self.pool.cancel(job):
+            if job.pool.cancel(job):
                 job.forget()
         elif exchange in self._tasks:
             self._abandoned.append((self._loop.time() + grace, exchange))
@@ -135,20 +141,22 @@ class Dispatcher:
         """Do once a second what depends on time."""
         now = self._loop.time()
         self._look_at_loop()
-        for job in self.pool.expire(monotonic() - self.queue_timeout):
-            assert isinstance(job, ConsumerJob)
-            if job.started_at:  # only its post_request is left to run
-                self.pool.submit_beyond(job)
-                continue
-            self._rejected += 1
-            job.forget()
-            job.exchange.refuse(503, "no thread became free in time", retry_after=1)
+        for pool in self.pools:
+            for job in pool.expire(monotonic() - self.queue_timeout):
+                if isinstance(job, ConsumerJob) and job.started_at:  # only its post_request is left to run
+                    pool.submit_beyond(job)
+                    continue
+                self._rejected += 1
+                job.expire()
         if self._rejected:
             self._log.warning(
                 "Rejected %d requests: %d threads busy of %d, %d queued%s; see threads, queue_size and queue_timeout",
-                self._rejected, self.pool.busy, self.pool.threads, self.pool.queued,
+                self._rejected,
+                sum(pool.busy for pool in self.pools),
+                sum(pool.threads for pool in self.pools),
+                sum(pool.queued for pool in self.pools),
                 f" ({self.pool.held} held back by the governor)" if self.pool.held else "",
-            )  # fmt: skip
+            )
             self._rejected = 0
         abandoned, self._abandoned = self._abandoned, []
         for due, exchange in abandoned:
@@ -163,19 +171,36 @@ class Dispatcher:
     def running(self) -> Iterator[tuple[Served, asyncio.Task[None] | int]]:
         """Yield each exchange whose consumer runs, with its task or its thread's identifier."""
         yield from tuple(self._tasks.items())
-        for thread_id, job in self.pool.running():
-            if isinstance(job, ConsumerJob):
-                yield job.exchange, thread_id
+        for pool in self.pools:
+            for thread_id, job in pool.running():
+                if isinstance(job, ConsumerJob):
+                    yield job.exchange, thread_id
 
     @property
     def is_idle(self) -> bool:
         """Whether no consumer runs and none waits."""
-        return not self._tasks and not self.pool.queued and not self.pool.busy
+        return not self._tasks and not any(pool.queued or pool.busy for pool in self.pools)
 
     def cancel_tasks(self) -> None:
-        """Cancel every task, because the worker stops."""
+        """Cancel every task, because the worker stops, and release the threads that wait for the loop."""
+        self.crossing.stop()
         for exchange, task in tuple(self._tasks.items()):
             self._cancel_task(exchange, task, "the worker is stopping")
+
+    def assign(self, consumers: Iterable[Consumer]) -> None:
+        """Give each consumer the pool that its route names."""
+        for consumer in consumers:
+            if consumer.pool_name is not None:
+                consumer.pool = self._named_pools[consumer.pool_name]
+
+    def refused(self) -> None:
+        """Count a request that found no thread, for the log."""
+        self._rejected += 1
+
+    def stop_pools(self) -> None:
+        """Let every thread end that has nothing to do."""
+        for pool in self.pools:
+            pool.stop()
 
     def ended(self, exchange: Served) -> None:
         """Learn that a response is over: run `post_request`, on the side where the consumer ran."""
@@ -256,6 +281,17 @@ class ConsumerJob:
         self._message = None
         self._posts.clear()
 
+    @property
+    def pool(self) -> ConsumerPool:
+        """The pool that it runs in."""
+        pool: ConsumerPool | None = self._consumer.pool
+        return self._dispatcher.pool if pool is None else pool
+
+    def expire(self) -> None:
+        """Answer 503: no thread became free in time. Runs on: the loop."""
+        self.forget()
+        self.exchange.refuse(503, "no thread became free in time", retry_after=1)
+
     def run(self) -> None:
         """Call the consumer, or what is left to call after it. Runs on: a worker thread."""
         message, self._message = self._message, None
@@ -289,7 +325,7 @@ class ConsumerJob:
         if self._ended is not None and self._posts:
             self._ended.set()
             if self._has_left:
-                self._dispatcher.pool.submit_beyond(self)
+                self.pool.submit_beyond(self)
 
     def _call(self, message: Message) -> None:
         hooks = self._dispatcher.hooks

@@ -18,6 +18,7 @@ from the first `receive`.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -250,15 +251,20 @@ class CollectedBodyChannel:
         memory: the part that was kept in memory.
         file: the part that was written to a temporary file, or None; closed when it has been read.
 
+    Attributes:
+        size: bytes of what was collected.
+
     Yields: iteration gives the chunks, as bytes.
     Runs on: the consumer's thread. Blocks: on the disk only.
     """
 
     def __init__(self, memory: bytes, file: IO[bytes] | None) -> None:
+        self.size = len(memory)
         self._memory = memory
         self._file = file
         self._is_over = False
         if file is not None:
+            self.size += file.seek(0, os.SEEK_END)
             file.seek(0)
 
     def __del__(self) -> None:

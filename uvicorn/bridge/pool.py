@@ -147,6 +147,12 @@ class ConsumerPool:
         """Have the next calls measured (`Load.learn`), if there is a limit for which it matters."""
         self._measures = calls if self._backlog.is_limited else 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `submit` would refuse a job."""
+        queued = len(self._backlog)
+        return queued >= self.queue_size and queued + self.busy >= self.threads + self.queue_size
+
     def running(self) -> Iterator[tuple[int, Job]]:
         """Yield (thread identifier, job) for each job that runs. Runs on: any thread."""
         for slot in tuple(self._slots):
@@ -157,7 +163,7 @@ class ConsumerPool:
     def submit(self, job: Job) -> bool:
         """Queue a job; return False, and do nothing, if all threads are busy and the queue is full."""
         queued = len(self._backlog)
-        if queued >= self.queue_size and queued + self.busy >= self.threads + self.queue_size:
+        if queued >= self.queue_size and self.is_full:
             self.rejected += 1
             return False
         self.submit_beyond(job)

@@ -258,6 +258,11 @@ class Exchange:
         )  # fmt: skip
         self.answer(500, persists=True)
 
+    def hint(self, fields: Fields) -> None:
+        """Send 103 Early Hints, if the response has not begun and it is this exchange's turn."""
+        if not self.status and not self.is_closed and not self.request.is_http10 and self.pipeline.is_first(self):
+            self.pipeline.write(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields.block)
+
     def lose(self, is_stopping: bool = False) -> None:
         """Close without a complete response; the connection is closed with it."""
         if self.is_closed:

@@ -215,7 +215,7 @@ class HTTPConnection(asyncio.Protocol):
         if service.requests >= service.most_requests:
             service.on_most_requests()
         application = service.application
-        consumer = application.only or application.find("http.request", request.path)
+        consumer = application.only or application.find("http.request", request.path, message)
         if special is not PLAIN and special.content_length:
             self._begin_body(exchange, consumer, message, special)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
@@ -30,8 +30,8 @@ class Application(Protocol):
 
     only: Consumer | None  # serves every request, if it is set
 
-    def find(self, channel: str, path: str) -> Consumer | None:
-        """Return the consumer for a message of this channel and path."""
+    def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
+        """Return the consumer for a message of this channel and path; other keys may be matched, too."""
 
 
 class Peers(Protocol):
