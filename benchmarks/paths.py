@@ -108,6 +108,7 @@ def _serve(consumer: Any, request: bytes, count: int) -> None:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = ASGIWorker(1, os.getpid(), [], app, 30, app.cfg, app.cfg.logger_class(app.cfg))
+    worker._loop = loop  # what `init_process` makes
     worker.load_wsgi()
     server = worker._make_server(loop)  # not public, but what a worker serves with
     server.tick()

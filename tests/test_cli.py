@@ -57,7 +57,7 @@ def test_help_shows_our_settings_among_gunicorns(site):
     for setting in OURS:
         assert setting.cli[0] in result.stdout
     assert "--bind" in result.stdout
-    assert "uvicorn [OPTIONS] module:consumer" in result.stdout
+    assert "uvicorn [OPTIONS] module:application" in result.stdout
 
 
 def test_help_shows_our_defaults(site):

@@ -39,7 +39,6 @@ def test_defaults_are_served_without_a_word():
         ("permit_unconventional_http_method", True),
         ("permit_unconventional_http_version", True),
         ("casefold_http_method", True),
-        ("asgi_lifespan", "on"),
         ("http2_max_concurrent_streams", 7),
         ("http2_initial_window_size", 70000),
         ("http2_max_frame_size", 20000),

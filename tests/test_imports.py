@@ -22,12 +22,14 @@ LAYERS = [
     ["protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake", "protocols.proxy",
      "protocols.request_line", "protocols.parser", "protocols.websocket_reply", "protocols.websocket_codec"],
     ["bridge"],
-    ["routing"],
+    ["interfaces"],
+    ["routing", "router", "routes", "patterns"],
     ["protocols.http", "protocols.pipeline", "protocols.exchange", "protocols.body", "protocols.watch",
      "protocols.service", "protocols.websocket", "protocols.websocket_handshake", "protocols.websocket_inbound",
      "protocols.websocket_watch"],
-    ["server", "listener", "peers", "reporting", "loading"],
+    ["server", "listener", "peers", "reporting", "loading", "lifecycle"],
     ["worker"],
+    ["workers"],
     ["cli"],
     ["__main__"],
 ]
@@ -71,7 +73,8 @@ def layer_of(module):
 
 
 IMPORTS = {module: imports_of(path) for module, path in MODULES.items()}
-OURS = [module for module in MODULES if module not in (PUBLIC, "uvicorn.protocols", "uvicorn.bridge")]
+PACKAGES = (PUBLIC, "uvicorn.protocols", "uvicorn.bridge", "uvicorn.interfaces")
+OURS = [module for module in MODULES if module not in PACKAGES]
 
 
 @pytest.mark.parametrize("module", OURS)

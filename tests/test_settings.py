@@ -11,6 +11,7 @@ from uvicorn.setting_types import OurSetting
 from uvicorn.settings import OURS, Limits, Settings, apply_environment, environment_name, read
 
 DEFAULTS = {
+    "interface": "auto",
     "queue_size": -1,
     "queue_timeout": 30.0,
     "reply_timeout": 300.0,
@@ -148,7 +149,10 @@ def test_a_name_in_the_config_file_is_converted(monkeypatch):
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_each_setting_has_its_environment_variable(monkeypatch, name):
-    special = {"server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False)}
+    special = {
+        "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
+        "interface": ("wsgi", "wsgi"),
+    }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
     assert read(known())[name] == taken
@@ -173,6 +177,7 @@ def test_what_is_put_into_a_configuration_is_still_read_from_it(monkeypatch):
 # ---- wrong values ----
 
 WRONG = [
+    ("interface", "cgi"),
     ("queue_size", "many"),
     ("queue_size", "-2"),
     ("queue_size", "1.5"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from uvicorn import bridge
 from uvicorn.bridge.consumer import streams_body
 from uvicorn.errors import (
     BodyTooLarge,
@@ -12,11 +13,14 @@ from uvicorn.errors import (
     ReadTimeout,
     ReplyError,
     ServerStopping,
+    StartupError,
     UvicornError,
+    WrongSide,
 )
+from uvicorn.interfaces.detect import asgi, consumer, wsgi
 from uvicorn.messages import Message
 from uvicorn.origins import is_allowed_origin, origin_of
-from uvicorn.routing import Router, route
+from uvicorn.routing import Router, include, mount, route, route_class
 
 if TYPE_CHECKING:
     from uvicorn.worker import ASGIWorker
@@ -33,11 +37,20 @@ __all__ = [
     "ReplyError",
     "Router",
     "ServerStopping",
+    "StartupError",
     "UvicornError",
+    "WrongSide",
+    "asgi",
+    "bridge",
+    "consumer",
+    "include",
     "is_allowed_origin",
+    "mount",
     "origin_of",
     "route",
+    "route_class",
     "streams_body",
+    "wsgi",
 ]
 
 

@@ -11,8 +11,8 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import AppImportError
 
 from uvicorn import __version__
-from uvicorn.loading import load_application, make_application
-from uvicorn.settings import apply_environment
+from uvicorn.loading import is_site, load_site, make_application
+from uvicorn.settings import Settings, apply_environment
 
 __all__ = ["ConsumerApplication", "main"]
 
@@ -21,6 +21,12 @@ _APP_LOAD_ERROR = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
 
 class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn has no types
     """A Gunicorn application whose worker is ours."""
+
+    def init(self, parser: Any, opts: Any, args: list[str]) -> None:
+        """Take the application's name, or several "/prefix=module:name"."""
+        if len(args) > 1 and is_site(args[0]):
+            args = [" ".join(args)]
+        super().init(parser, opts, args)
 
     def load_default_config(self) -> None:
         """Set our defaults: they give way to config file, environment and command line."""
@@ -39,10 +45,11 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
 
         Raises: AppImportError; where Gunicorn would print a traceback (--check-config), exits instead.
         """
-        if self.cfg.paste is not None:
-            return super().load()
+        interface = Settings.from_config(self.cfg).interface
         try:
-            return make_application(load_application(self.app_uri), self.app_uri)
+            if self.cfg.paste is not None:
+                return make_application(super().load(), self.app_uri, interface)
+            return load_site(self.app_uri, interface)
         except AppImportError as error:
             if not (self.cfg.check_config or self.cfg.print_config):
                 raise
@@ -66,7 +73,8 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-v"]):
         print(f"uvicorn {__version__} (gunicorn {gunicorn_version})")
         return
-    ConsumerApplication("%(prog)s [OPTIONS] module:consumer", prog="uvicorn").run()
+    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
+    ConsumerApplication(usage, prog="uvicorn").run()
 
 
 def _failure(error: Exception) -> int:

@@ -16,7 +16,6 @@ _NO_EFFECT: Final = {
     "permit_unconventional_http_method": "httptools knows the registered methods only",
     "permit_unconventional_http_version": "HTTP/1.0 and HTTP/1.1 are served",
     "casefold_http_method": "methods are case-sensitive",
-    "asgi_lifespan": "consumers have no lifespan",
     "http2_max_concurrent_streams": "HTTP/2 is not served",
     "http2_initial_window_size": "HTTP/2 is not served",
     "http2_max_frame_size": "HTTP/2 is not served",

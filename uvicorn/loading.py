@@ -1,5 +1,7 @@
 """Import an application by name, with one clear sentence for each thing that can be wrong.
 
+A name is `module:name`, or a site of several: "/=mysite.wsgi:application /api=service:app".
+
 A mistake in the name is an `AppImportError`, which Gunicorn prints without a traceback. An exception
 inside the application's own code is left as it is: its traceback is what helps.
 """
@@ -18,11 +20,41 @@ from gunicorn import util
 from gunicorn.errors import AppImportError
 
 from uvicorn.errors import ConsumerError
-from uvicorn.routing import Router, SingleConsumer, as_application
+from uvicorn.router import Hooks, Router, SingleConsumer, callables
+from uvicorn.routes import Mount
+from uvicorn.routing import as_application, mount
 
-__all__ = ["load_application", "make_application"]
+__all__ = ["is_site", "load_application", "load_site", "make_application"]
 
 _DEFAULT_NAME: Final = "application"  # as Gunicorn
+
+
+def is_site(uri: str) -> bool:
+    """Whether this names applications below prefixes: "/prefix=module:name ..."."""
+    return uri.startswith("/") and "=" in uri
+
+
+def load_site(uri: str, interface: str = "auto") -> Router | SingleConsumer:
+    """Import what is to be served, and make it an application.
+
+    Args:
+        uri: "module:name", or one or more of "/prefix=module:name", separated by spaces. The longest prefix wins.
+        interface: what the callables are; "auto" to look at them.
+
+    Raises: AppImportError; anything that the application's own import raises.
+    """
+    if not is_site(uri):
+        return make_application(load_application(uri), uri, interface)
+    mounts: dict[str, Mount] = {}
+    for part in uri.split():
+        prefix, _, name = part.partition("=")
+        if not prefix.startswith("/") or not name:
+            raise AppImportError(f"{part!r} is not a prefix and an application; write /prefix=module:name")
+        prefix = prefix.rstrip("/")
+        if prefix in mounts:
+            raise AppImportError(f"{prefix or '/'!r} is given twice")
+        mounts[prefix] = mount(prefix or "/", make_application(load_application(name), name, interface))
+    return Router([mounts[prefix] for prefix in sorted(mounts, key=len, reverse=True)])
 
 
 def load_application(uri: str) -> Any:
@@ -45,13 +77,21 @@ def load_application(uri: str) -> Any:
         raise AppImportError(f"There is no {name!r} in {module_name!r}{_nearest(name, names)}") from None
 
 
-def make_application(loaded: Any, uri: str) -> Router | SingleConsumer:
-    """Make what was loaded an application that can be served.
+def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router | SingleConsumer:
+    """Make what was loaded an application that can be served, with the `on_startup` and `on_shutdown` of its module.
 
-    Raises: AppImportError if it is neither a consumer nor a list of routes.
+    Args:
+        interface: what a callable is; "auto" to look at it.
+
+    Raises: AppImportError if it is no application, or there is a mistake in its list of routes.
     """
     try:
-        return as_application(loaded)
+        application = as_application(loaded, interface)
+        application.pools()  # for its mistakes
+        module = sys.modules.get(uri.partition(":")[0])
+        hooks = [callables(name, getattr(module, name, ())) for name in ("on_startup", "on_shutdown")]
+        application.hooks = application.hooks.joined(Hooks(*hooks))
+        return application
     except ConsumerError as error:
         raise AppImportError(f"Cannot serve {uri!r}: {error}") from None
 

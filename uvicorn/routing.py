@@ -1,138 +1,238 @@
 """Which consumer gets a message.
 
-An application is one consumer, or a list of routes:
+An application is one consumer (or WSGI, or ASGI application), or a list of routes:
 
     channel_routing = [
-        route("http.request", reports, path=r"^/reports/"),
+        route("http.request", report, path=r"^/reports/(?P<year>\\d+)$"),
+        include("project.chat.routing.routes", path=r"^/chat"),
+        mount("/api", service),
         route("http.request", home),
     ]
 
-The first route that matches wins; no match is 404. Patterns are compiled once, and searched for in the
-decoded path, as Channels 1 did: begin a pattern with "^" to match from the start.
+The first one that matches wins; no match is 404. Patterns are compiled once, and searched for in the decoded path (or
+another key of the message): begin a pattern with "^" to match from the start. Named groups reach the consumer as
+keyword arguments. The path of a route is what is below the mount point, and `root_path`.
+
+The cost: a route that begins with a literal segment, such as "^/reports/", is tried only for paths that begin with it.
+So 500 of them cost as much as one; all others are tried in their order.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
-from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.consumer import Consumer, check_groups, is_async_callable, name_of
 from uvicorn.errors import ConsumerError
+from uvicorn.interfaces.asgi import ASGIApplication
+from uvicorn.interfaces.detect import as_consumer
+from uvicorn.patterns import compile_filters, groups_of
+from uvicorn.router import CHANNELS, Router, SingleConsumer
+from uvicorn.routes import Include, Mount, Route, under
 
-__all__ = ["Route", "Router", "as_application", "route"]
+__all__ = ["Route", "Router", "SingleConsumer", "as_application", "include", "mount", "route", "route_class"]
 
-_CHANNELS: Final = (
-    "http.request",
-    "http.disconnect",
-    "websocket.connect",
-    "websocket.receive",
-    "websocket.disconnect",
-)
-
-
-class Route:
-    """Send the messages of one channel, and of paths that match, to one consumer.
-
-    Made by `route`.
-    """
-
-    __slots__ = ("channel", "consumer", "pattern")
-
-    def __init__(self, channel: str, consumer: Consumer, pattern: re.Pattern[str] | None) -> None:
-        self.channel = channel
-        self.consumer = consumer
-        self.pattern = pattern
-
-    def __repr__(self) -> str:
-        path = f", path={self.pattern.pattern!r}" if self.pattern is not None else ""
-        return f"<Route {self.channel} -> {self.consumer.name}{path}>"
+#: the keys of messages that a pattern can be for
+_KEYS: Final = frozenset({"path", "method", "scheme", "http_version", "query_string", "raw_path", "root_path"})
+_POOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def route(channel: str, consumer: Callable[[Any], Any], path: str | None = None, body: str | None = None) -> Route:
+def route(
+    channel: str,
+    consumer: Any,
+    path: str | None = None,
+    body: str | None = None,
+    pool: str | None = None,
+    threads: int | None = None,
+    **patterns: str,
+) -> Route:
     """Make a route.
 
     Args:
         channel: "http.request", "http.disconnect", "websocket.connect", "websocket.receive" or "websocket.disconnect".
-        consumer: a callable that takes one message; a coroutine function runs on the loop.
+        consumer: a callable that takes one message, or a WSGI or ASGI application; or its dotted name.
         path: a regular expression searched for in the decoded path; None for every path.
         body: "stream" for a synchronous consumer that wants a large body as it comes; "collect" for one that
             wants it complete, the default.
+        pool: the name of a pool of threads of its own for a synchronous consumer, or for the synchronous code of an
+            ASGI application; routes and mounts with the same name share it.
+        threads: how many threads that pool has; to be said once.
+        patterns: regular expressions for other keys: method, scheme, http_version, query_string, raw_path, root_path.
 
     Raises: ConsumerError that says which route is wrong, and why.
     Spec: ASGI draft (django/channels cd34f65); the terms are those of Channels 1 routing.
     """
-    if channel not in _CHANNELS:
-        raise ConsumerError(f"no messages come from {channel!r}; a route can be for {', '.join(_CHANNELS)}")
-    if isinstance(consumer, (Router, SingleConsumer, Route)):
-        raise ConsumerError("a route leads to one consumer: put the routes of a Router into the same list instead")
-    try:
-        pattern = re.compile(path) if path is not None else None
-    except (re.error, TypeError) as error:
-        raise ConsumerError(f"path {path!r} of a route is not a regular expression: {error}") from None
-    return Route(channel, Consumer(consumer, body), pattern)
+    if channel not in CHANNELS:
+        raise ConsumerError(f"no messages come from {channel!r}; a route can be for {', '.join(CHANNELS)}")
+    if isinstance(consumer, str):
+        consumer = _imported(consumer)
+    if isinstance(consumer, (Router, SingleConsumer, Route, Include, Mount)):
+        raise ConsumerError("a route leads to one consumer: use include(...) or mount(...) for a list of routes")
+    what = f"a route to {consumer.name if isinstance(consumer, Consumer) else name_of(consumer)}"
+    for key in patterns:
+        if key not in _KEYS:
+            raise ConsumerError(f"{what} has a pattern for {key!r}; messages have {', '.join(sorted(_KEYS))}")
+    filters = compile_filters(what, {"path": path, **patterns})
+    groups = groups_of(filters)
+    made = as_consumer(consumer, body=body, unknown="consumer", groups=groups)
+    if made is consumer:  # it was declared: its groups were not looked at
+        check_groups(made.target, made.name, groups)
+    if pool is not None or threads is not None:
+        made = _pooled(made, what, pool, threads)
+    return Route(channel, made, filters, threads)
 
 
-class Router:
-    """Find consumers in a list of routes; the first that matches wins.
+def route_class(consumer: Any, path: str | None = None, **patterns: Any) -> Include:
+    """Make one route for each channel that a class-based consumer has a method for (Channels 1).
 
-    Raises: ConsumerError for an entry that is not a route, or if there is none.
+    Args:
+        consumer: a class with `method_mapping` (channel -> name of a method), whose instances are made with the message
+            and the named groups, and have `dispatch(message, **groups)`; for example a `BaseConsumer`.
+
+    Raises: ConsumerError.
     """
-
-    only: Consumer | None = None
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes = tuple(routes)
-        for number, entry in enumerate(self.routes):
-            if not isinstance(entry, Route):
-                raise ConsumerError(f"entry {number} of the list of routes is {entry!r}; make it with route(...)")
-        if not self.routes:
-            raise ConsumerError("the list of routes is empty")
-        self._by_channel = {
-            channel: [entry for entry in self.routes if entry.channel == channel] for channel in _CHANNELS
-        }
-
-    def __call__(self, message: Any) -> None:
-        """Be callable, which is what Gunicorn asks of an application that it loads itself."""
-        raise ConsumerError("a Router is an application of its own: it cannot be called, nor be a consumer in a route")
-
-    def find(self, channel: str, path: str) -> Consumer | None:
-        """Return the consumer of the first route that matches, or None."""
-        for entry in self._by_channel.get(channel, ()):
-            if entry.pattern is None or entry.pattern.search(path):
-                return entry.consumer
-        return None
-
-    def consumers(self) -> list[Consumer]:
-        """Return the consumers of all routes."""
-        return [entry.consumer for entry in self.routes]
+    mapping = getattr(consumer, "method_mapping", None)
+    if not inspect.isclass(consumer) or not isinstance(mapping, Mapping) or not mapping:
+        raise ConsumerError(f"{name_of(consumer)} is no class-based consumer: it has no method_mapping")
+    routes = []
+    for channel, name in mapping.items():
+        method = getattr(consumer, name, None)
+        if method is None:
+            raise ConsumerError(f"{name_of(consumer)} has no method {name!r} for {channel}")
+        call = _class_call_async if is_async_callable(method) else _class_call
+        made = Consumer(partial(call, consumer)).replaced(name=f"{name_of(consumer)}.{name}")
+        routes.append(route(channel, made, path, **patterns))
+    return include(routes)
 
 
-class SingleConsumer:
-    """Send every request to one consumer."""
+def include(routes: Any, path: str | None = None, **patterns: str) -> Include:
+    """Put the routes of another list here; with patterns, only for messages that match them.
 
-    def __init__(self, consumer: Consumer) -> None:
-        self.only: Consumer | None = consumer
-        self._consumer = consumer
+    Args:
+        routes: a list of routes, a Router, or its dotted name: "project.chat.routing.routes".
+        path: a regular expression; the routes see the path behind what it matched.
+        patterns: as for `route`.
 
-    def find(self, channel: str, path: str) -> Consumer | None:
-        """Return the consumer, for a request."""
-        return self._consumer if channel == "http.request" else None
+    Raises: ConsumerError.
+    """
+    if isinstance(routes, str):
+        routes = _imported(routes)
+    router = routes if isinstance(routes, Router) else Router(routes)
+    for key in patterns:
+        if key not in _KEYS:
+            raise ConsumerError(f"an include has a pattern for {key!r}; messages have {', '.join(sorted(_KEYS))}")
+    filters = compile_filters("an include", {"path": path, **patterns})
+    groups = groups_of(filters)
+    for consumer in router.consumers():
+        check_groups(consumer.target, consumer.name, groups)
+    return Include(router.moved(lambda consumer: consumer.replaced(missing=consumer.missing - {*groups})), filters)
 
-    def consumers(self) -> list[Consumer]:
-        """Return the one consumer."""
-        return [self._consumer]
+
+def mount(
+    prefix: str, application: Any, pool: str | None = None, threads: int | None = None, body: str | None = None
+) -> Mount:
+    """Put a whole application below a prefix: "/api" is for /api and /api/..., "/" for everything.
+
+    The application's `root_path` (`SCRIPT_NAME`) has the prefix, and the routes of a list see the path below it.
+
+    Args:
+        application: a consumer, a WSGI or ASGI application, a list of routes, or a Router; or its dotted name.
+        pool, threads, body: as for `route`.
+
+    Raises: ConsumerError.
+    """
+    if not isinstance(prefix, str) or not prefix.startswith("/"):
+        raise ConsumerError(f"the prefix of a mount must begin with '/', not {prefix!r}")
+    if isinstance(application, str):
+        application = _imported(application)
+    prefix = prefix.rstrip("/")
+    made = as_application(application, body=body)
+    what = f"the mount of {prefix or '/'}"
+
+    def change(consumer: Consumer) -> Consumer:
+        if pool is not None and consumer.pool_name is None and _may_have_pool(consumer):
+            consumer = consumer.replaced(pool_name=pool)
+        return under(prefix, consumer)
+
+    if pool is not None or threads is not None:
+        _check_pool(what, pool, threads)
+        if not any(_may_have_pool(consumer) for consumer in made.consumers()):
+            raise ConsumerError(f"{what} has a pool, and none of its consumers is synchronous")
+    return Mount(prefix, made.moved(change), {pool: threads} if pool is not None else {})
 
 
-def as_application(loaded: Any) -> Router | SingleConsumer:
-    """Make an application of what was loaded: a consumer, a list of routes, or a Router.
+def as_application(loaded: Any, interface: str = "auto", body: str | None = None) -> Router | SingleConsumer:
+    """Make an application of what was loaded: a callable of any kind, a list of routes, or a Router.
+
+    Args:
+        interface: what a callable is; "auto" to look at it.
 
     Raises: ConsumerError that says what is wrong and what is allowed.
     """
-    if isinstance(loaded, (Router, SingleConsumer)):
+    if isinstance(loaded, SingleConsumer):
         return loaded
+    if isinstance(loaded, (Route, Include, Mount)):
+        loaded = [loaded]
     if isinstance(loaded, (list, tuple)):
-        return Router(loaded)
-    if isinstance(loaded, Route):
-        return Router([loaded])
-    return SingleConsumer(Consumer(loaded))
+        loaded = Router(loaded)
+    if isinstance(loaded, Router):
+        mistakes = [
+            f"{consumer.name} requires {', '.join(sorted(consumer.missing))}, which no named group of its route gives"
+            for consumer in loaded.consumers() if consumer.missing
+        ]  # fmt: skip
+        if mistakes:
+            raise ConsumerError("; ".join(mistakes))
+        return loaded
+    return SingleConsumer(as_consumer(loaded, interface, body))
+
+
+def _imported(name: str) -> Any:
+    """Import what a dotted name names: "package.module.name", or "package.module:name".
+
+    Raises: ConsumerError if there is no such name; what the module's own import raises.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        module_name, _, attribute = name.rpartition(".")
+    if not module_name or not attribute:
+        raise ConsumerError(f"{name!r} is no dotted name: write 'package.module.name'")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing != module_name and not module_name.startswith(missing + "."):
+            raise  # the module's own import failed
+        raise ConsumerError(f"{name!r}: there is no module {missing!r}") from None
+    except AttributeError:
+        raise ConsumerError(f"{name!r}: there is no {attribute!r} in {module_name!r}") from None
+
+
+def _pooled(consumer: Consumer, what: str, pool: str | None, threads: int | None) -> Consumer:
+    _check_pool(what, pool, threads)
+    if not _may_have_pool(consumer):
+        raise ConsumerError(f"{what} has a pool, and it is asynchronous: it runs on the loop")
+    return consumer.replaced(pool_name=pool)
+
+
+def _check_pool(what: str, pool: str | None, threads: int | None) -> None:
+    if not isinstance(pool, str) or not _POOL_NAME.fullmatch(pool):
+        raise ConsumerError(f"{what}: the name of a pool must be of letters, digits, '-' and '_', not {pool!r}")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ConsumerError(f"{what}: threads must be a number, 1 or more, not {threads!r}")
+
+
+def _may_have_pool(consumer: Consumer) -> bool:
+    """Whether a consumer may run something in a thread: ASGI applications do by way of asgiref."""
+    return not consumer.is_async or isinstance(consumer.target, ASGIApplication)
+
+
+def _class_call(consumer: Any, message: Any, **groups: str) -> Any:
+    return consumer(message, **groups).dispatch(message, **groups)
+
+
+async def _class_call_async(consumer: Any, message: Any, **groups: str) -> None:
+    await consumer(message, **groups).dispatch(message, **groups)

@@ -7,7 +7,7 @@ Stopping, in this order (`drain`):
    for a request that may be on its way;
 3. at the deadline, name what is left with its stack, wake every thread that waits in a channel
    (`ServerStopping`), cancel every task, and close all connections;
-4. leave; a thread that is stuck in its consumer is not waited for.
+4. leave (`close`); a thread that is stuck in its consumer is not waited for.
 """
 
 from __future__ import annotations
@@ -75,8 +75,11 @@ class Server:
             last = service.loop.time() + (0.0 if self._is_hurried else _LAST_WORDS_SECONDS)
             while not self._are_consumers_idle() and service.loop.time() < last:  # noqa: ASYNC110 (threads end there)
                 await asyncio.sleep(_POLL_SECONDS / 10)
-        service.dispatcher.pool.stop()
-        service.spools.stop()
+
+    def close(self) -> None:
+        """Let go of the threads, when nothing needs them any more."""
+        self.service.dispatcher.stop_pools()
+        self.service.spools.stop()
 
     def hurry(self) -> None:
         """Have `drain` go to its end at once."""

@@ -28,6 +28,20 @@ _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 _LONGEST_HEAD = 1048576  # bytes; arbitrary: where even "unlimited" lines end
 
 
+class ApplicationInterface(OurSetting):
+    name = "interface"
+    cli: ClassVar = ["--interface"]
+    meta = "NAME"
+    validator = one_of("interface", "auto", "consumer", "wsgi", "asgi", "asgi3", "asgi2")
+    default = "auto"
+    desc = """\
+        What the application is: ``auto``, ``consumer``, ``wsgi``, ``asgi`` (or ``asgi3``) or ``asgi2``.
+
+        ``auto``, the default, looks at the callable: one required parameter is a consumer, two are WSGI, three are
+        ASGI. It does not concern what is in a list of routes.
+        """
+
+
 class QueueSize(OurSetting):
     name = "queue_size"
     cli: ClassVar = ["--queue-size"]
@@ -194,7 +208,7 @@ class SwitchInterval(OurSetting):
 
 
 OURS = (
-    QueueSize, QueueTimeout, ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout,
+    ApplicationInterface, QueueSize, QueueTimeout, ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout,
     BodyBuffer, WriteBuffer, LimitRequestBody, ServerHeader,
     Governor, SwitchInterval, *WEBSOCKET_SETTINGS,
 )  # fmt: skip
@@ -290,11 +304,13 @@ class Settings:
     """All values of ours that a worker needs."""
 
     limits: Limits
-    queue_size: int
+    queue_size: int  # of the pool without a name
     queue_timeout: float
     server_header: str
     governor: bool
     switch_interval: float
+    interface: str = "auto"  # auto, consumer, wsgi, asgi or asgi2
+    given_queue_size: int = -1  # the setting
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -325,4 +341,10 @@ class Settings:
             server_header=ours["server_header"],
             governor=ours["governor"] == "on",
             switch_interval=ours["switch_interval"],
+            interface=ours["interface"].replace("asgi3", "asgi"),
+            given_queue_size=queue_size,
         )
+
+    def queue_size_of(self, threads: int) -> int:
+        """Return the queue size of a pool of so many threads."""
+        return 8 * threads if self.given_queue_size < 0 else self.given_queue_size

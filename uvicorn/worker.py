@@ -25,20 +25,24 @@ from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
 
 from uvicorn import compatibility
+from uvicorn.bridge import crossing
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.sampler import PoolSampler, reason_against
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
+from uvicorn.errors import StartupError
+from uvicorn.lifecycle import Lifecycle
 from uvicorn.listener import Acceptor
-from uvicorn.loading import load_application, make_application
+from uvicorn.loading import load_site, make_application
 from uvicorn.peers import GunicornPeers
 from uvicorn.protocols.encoder import Encoder
 from uvicorn.protocols.http import HTTPConnection
 from uvicorn.protocols.service import Service
 from uvicorn.reporting import Reporter, RequestHooks
-from uvicorn.routing import Router, SingleConsumer, as_application
+from uvicorn.router import Router, SingleConsumer
+from uvicorn.routing import as_application
 from uvicorn.server import Server
 from uvicorn.settings import Settings
 
@@ -46,6 +50,8 @@ __all__ = ["ASGIWorker"]
 
 _TICK_SECONDS: Final = 1.0
 _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
+_QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
+_BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 _LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
@@ -92,6 +98,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
         Raises: AppImportError with one sentence, or what the application's own import raises.
         """
+        self.settings = Settings.from_config(self.cfg)
         try:
             self.application = self._load()
         except SyntaxError as error:
@@ -102,11 +109,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
                 self.reloader.add_extra_file(error.filename)
             self.application = _failing_application(error)
         _tune_collector()
-        self.settings = Settings.from_config(self.cfg)
         self._check_again()
         self.ssl_context = gunicorn_sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
+        self._start_application(self.application)
 
     def _check_again(self) -> None:
         """Tell of what `check_config` would have refused: Gunicorn does not call it when it reloads."""
@@ -120,8 +127,44 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         uri = getattr(app, "app_uri", None) or "the application"
         # Gunicorn's own loader would refuse a list of routes, and shows a traceback for a wrong name.
         if type(app) is WSGIApplication and app.callable is None and self.cfg.paste is None:
-            return make_application(load_application(uri), uri)
-        return make_application(app.wsgi(), uri)
+            return load_site(uri, self.settings.interface)
+        return make_application(app.wsgi(), uri, self.settings.interface)
+
+    def _start_application(self, application: Router | SingleConsumer) -> None:
+        """Make what consumers run in, and have the application start.
+
+        Raises: SystemExit with Gunicorn's boot error, or what an `on_startup` raises.
+        """
+        assert self._loop is not None
+        self._dispatcher = self._make_dispatcher(self._loop, application)
+        self._lifecycle = Lifecycle(application, self._dispatcher, self.log, self.cfg.asgi_lifespan)
+        if self._lifecycle.is_empty:
+            return
+        try:
+            self._loop.run_until_complete(self._started(self._lifecycle))
+        except BaseException as error:
+            self._dispatcher.stop_pools()
+            is_told_to = isinstance(error, SystemExit) and not error.code
+            self._leave_stuck_threads(exit_code=0 if is_told_to else _BOOT_ERROR)
+            if isinstance(error, StartupError):
+                self.log.error("The application cannot start: %s", error, exc_info=error.__cause__)
+                sys.exit(_BOOT_ERROR)
+            raise
+
+    async def _started(self, lifecycle: Lifecycle) -> None:
+        """Wait until the application has started; go on telling the master that we live.
+
+        Raises: SystemExit(0) if the worker is to stop meanwhile.
+        """
+        starting = asyncio.ensure_future(lifecycle.start())
+        while not starting.done():
+            self.notify()
+            await asyncio.wait([starting], timeout=min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS))
+            if not starting.done() and (not self.alive or self.ppid != os.getppid()):
+                starting.cancel()
+                await asyncio.wait([starting], timeout=_LAST_SECONDS)
+                sys.exit(0)
+        starting.result()
 
     # ---- life ----
 
@@ -178,21 +221,58 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.server.hurry()
         else:
             self.log.info("Worker stopping (pid: %s)", self.pid)
-        await self.server.drain(drain_seconds(self.cfg.graceful_timeout))
+        graceful = self.cfg.graceful_timeout
+        deadline = loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
+        await self.server.drain(drain_seconds(graceful))
+        await self._stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
+        self.server.close()
         for listener in self.sockets:
             listener.close()
+
+    async def _stop_application(self, seconds: float) -> None:
+        """Have the application stop; after so many seconds it is not waited for."""
+        stopping = asyncio.ensure_future(self._lifecycle.stop())
+        await asyncio.wait([stopping], timeout=seconds)
+        if not stopping.done():
+            self.log.warning("Leaving without waiting for on_shutdown or a lifespan")
+            stopping.cancel()
+
+    def _make_dispatcher(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Dispatcher:
+        cfg, log, settings = self.cfg, self.log, self.settings
+        named_pools = {
+            name: ConsumerPool(threads, settings.queue_size_of(threads), loop.call_soon, log, f"uvicorn-{name}")
+            for name, threads in application.pools().items()
+        }
+        if named_pools:
+            log.info(
+                "Threads: %d%s; %d in all", cfg.threads,
+                "".join(f", {pool.threads} in pool {name}" for name, pool in named_pools.items()),
+                cfg.threads + sum(pool.threads for pool in named_pools.values()),
+            )  # fmt: skip
+        outbox = Outbox(loop, log)
+        pool = ConsumerPool(cfg.threads, settings.queue_size, loop.call_soon, log)
+        dispatcher = Dispatcher(
+            pool,
+            outbox,
+            log,
+            settings.queue_timeout,
+            RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None,
+            self._make_governor(pool, outbox),
+            named_pools,
+        )
+        dispatcher.assign(application.consumers())
+        crossing.install(dispatcher.crossing)
+        return dispatcher
 
     def _make_server(self, loop: asyncio.AbstractEventLoop) -> Server:
         cfg, log, settings = self.cfg, self.log, self.settings
         assert self.application is not None
-        outbox = Outbox(loop, log)
-        pool = ConsumerPool(cfg.threads, settings.queue_size, loop.call_soon, log)
-        hooks = RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None
+        outbox = self._dispatcher.outbox
         service = Service(
             loop,
             settings.limits,
             self.application,
-            Dispatcher(pool, outbox, log, settings.queue_timeout, hooks, self._make_governor(pool, outbox)),
+            self._dispatcher,
             outbox,
             Encoder(settings.server_header),
             SpoolWriter(outbox, cfg.tmp_upload_dir),

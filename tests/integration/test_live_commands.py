@@ -193,9 +193,9 @@ def test_a_protocol_that_is_not_served_is_refused_at_start(serve, command, args,
 
 
 def test_a_setting_without_effect_is_named_at_start(serve):
-    server = serve(config="asgi_lifespan = 'on'")
+    server = serve(config="http_parser = 'python'")
 
-    assert "Setting asgi_lifespan has no effect with uvicorn.ASGIWorker" in server.log()
+    assert "Setting http_parser has no effect with uvicorn.ASGIWorker" in server.log()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,7 +12,7 @@ WRONG = {
     "live_consumers": "There is no 'application' in 'live_consumers'",
     "live_consumers.hello:app": "There is no module 'live_consumers.hello'",
     "live_consumers:not_callable": "is not callable",
-    "live_consumers:no_arguments": "no_arguments() cannot be called with one argument",
+    "live_consumers:no_arguments": "no_arguments is a callable that requires 0 arguments",
     "live_consumers:two_arguments": "two_arguments(message, other) cannot be called with one argument",
     "live_consumers:no_routes": "the list of routes is empty",
     "live_consumers:not_a_route": "entry 0 of the list of routes is",

@@ -1,0 +1,1 @@
+"""WSGI and ASGI applications as consumers: adapters over the message interface."""

@@ -1,0 +1,7 @@
+"""Our worker under the name that existing command lines use: `gunicorn -k uvicorn.workers.UvicornWorker`."""
+
+from uvicorn.worker import ASGIWorker
+
+__all__ = ["UvicornWorker"]
+
+UvicornWorker = ASGIWorker
