@@ -272,3 +272,22 @@ def test_an_error_after_the_head_closes_the_connection(make_site):
     assert not client.responses()[0].is_complete
     assert client.is_closed
     assert client.site.log.take("error")
+
+
+def test_chunks_of_one_turn_of_the_loop_are_written_together_and_at_its_end(make_site):
+    turn = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await send(start())
+        for letter in (b"a", b"b", b"c"):
+            await send(body(letter, True))
+        await turn.wait()
+        await send(body(b"d", True))
+        raise ValueError
+
+    client = serve(make_site, app)
+    assert client.take().endswith(b"\r\n1\r\na\r\n2\r\nbc\r\n")
+    turn.set()
+    client.site.settle()
+    assert client.take() == b"1\r\nd\r\n"
+    assert client.site.log.take("error")

@@ -33,7 +33,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
-from uvicorn.protocols.reply import DONE, START, Fields, Reply, ReplySequence, encode_fields
+from uvicorn.protocols.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
 
 __all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
 
@@ -178,15 +178,6 @@ class ReplyChannel(ReplySequence):
         """Return what to await after a reply; one with more to come takes a turn of the loop at least."""
         return Drained(self._exchange) if admitted[3] or not self._exchange.is_writable() else _DRAINED
 
-    @property
-    def is_writable(self) -> bool:
-        """Whether the client has caught up. Runs on: the loop."""
-        return self._exchange.is_writable()
-
-    def on_change(self, callback: Callable[[], None]) -> None:
-        """Call back once, when the client has caught up or left; look at `closed` then. Runs on: the loop."""
-        self._exchange.on_writable(callback)
-
     def hint(self, headers: Iterable[tuple[bytes | str, bytes | str]]) -> None:
         """Send these fields ahead of the response, as 103 Early Hints (RFC 8297).
 
@@ -202,6 +193,31 @@ class ReplyChannel(ReplySequence):
             self._exchange.hint(fields)
         else:
             self._outbox.put(self._exchange.hint, fields)
+
+    # ---- for adapters that call `send` much: on the loop only ----
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has caught up."""
+        return self._exchange.is_writable()
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the request's method is HEAD."""
+        return self._is_head
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether the response has begun, and any chunk may follow: none was promised to be of a certain size."""
+        return self._state == STREAM and self._remaining is None and not self._exchange.is_closed
+
+    def caught_up(self) -> Awaitable[None]:
+        """Return what can be awaited until the client has caught up; others are served meanwhile."""
+        return Drained(self._exchange)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the client has caught up or left; look at `closed` then."""
+        self._exchange.on_writable(callback)
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         exchange = self._exchange

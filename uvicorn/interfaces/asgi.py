@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import is_async_callable, name_of
-from uvicorn.errors import ChannelFull, ConsumerError, ReadTimeout, ReplyError
+from uvicorn.errors import ChannelClosed, ChannelFull, ConsumerError, ReadTimeout, ReplyError
 from uvicorn.interfaces.environ import below
 
 __all__ = ["SPEC_VERSION", "ASGIApplication"]
@@ -40,6 +40,7 @@ _FULL: Final = {
     "content": b"503 Service Unavailable\n",
 }
 _STRIDE: Final = 65536  # bytes of a stream between two turns of the loop, so that others are served; arbitrary
+_GATHERED: Final = 16384  # bytes of small chunks that are written at once; arbitrary
 _CHUNK_COST: Final = 1024  # bytes that a chunk counts beside its own: many small ones take time, too
 
 
@@ -81,7 +82,11 @@ class ASGIApplication:
         scope = make_scope(message, self.state)
         call = _Call(message)
         if self.enters is None:
-            await self.call(scope, call.receive, call.send)
+            try:
+                await self.call(scope, call.receive, call.send)
+            except BaseException:
+                call.end()
+                raise
             return
         try:
             context = self.enters()
@@ -89,7 +94,11 @@ class ASGIApplication:
             message["reply_channel"].send(_FULL)
             return
         async with context:
-            await self.call(scope, call.receive, call.send)
+            try:
+                await self.call(scope, call.receive, call.send)
+            except BaseException:
+                call.end()
+                raise
 
 
 def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +138,8 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
 class _Call:
     """Be `receive` and `send` of one request. Runs on: the loop."""
 
-    __slots__ = ("_body", "_body_channel", "_channel", "_fields", "_is_received", "_since_turn", "_status", "_waiter")
+    __slots__ = ("_body", "_body_channel", "_channel", "_fields", "_gathered", "_is_flush_due", "_is_received", "_parts",
+                 "_since_turn", "_status", "_waiter")  # fmt: skip
 
     def __init__(self, message: Any) -> None:
         self._channel: ReplyChannel = message["reply_channel"]
@@ -139,6 +149,9 @@ class _Call:
         self._status = 0  # of a response that was started, until its first content
         self._fields: Any = ()
         self._since_turn = 0
+        self._parts: list[bytes] = []  # chunks that are not written yet
+        self._gathered = 0  # their bytes
+        self._is_flush_due = False
         self._waiter: asyncio.Future[None] | None = None
 
     async def receive(self) -> dict[str, Any]:
@@ -173,23 +186,27 @@ class _Call:
         kind = event["type"]
         if kind == "http.response.body":
             content = event.get("body", b"")
-            more = bool(event.get("more_body", False))
-            if self._status:
-                reply = {
-                    "status": self._status, "headers": self._fields, "content": content, "more_content": more
-                }  # fmt: skip
-                self._status = 0
-            else:
-                reply = {"content": content, "more_content": more}
-            caught_up = self._channel.send(reply)
-            if not more:
-                if self._waiter is not None:
-                    _resolve(self._waiter)
+            channel = self._channel
+            if event.get("more_body", False):
+                if self._status:
+                    channel.send(self._begun(content, True))
+                elif type(content) is bytes and channel.takes_any:
+                    self._gather(content)
+                else:
+                    self._flush()
+                    channel.send({"content": content, "more_content": True})
+                self._since_turn += len(content) + _CHUNK_COST
+                if self._since_turn > _STRIDE or not channel.is_writable:
+                    self._since_turn = 0
+                    self._flush()
+                    await channel.caught_up()
                 return
-            self._since_turn += len(content) + _CHUNK_COST
-            if self._since_turn > _STRIDE or not self._channel.is_writable:
-                self._since_turn = 0
-                await caught_up
+            if self._parts:
+                content = b"".join([*self._parts, content])
+                self._parts.clear()
+            channel.send(self._begun(content, False) if self._status else {"content": content})
+            if self._waiter is not None:
+                _resolve(self._waiter)
         elif kind == "http.response.start":
             if self._status:
                 raise ReplyError("http.response.start was sent twice")
@@ -202,6 +219,56 @@ class _Call:
                 f"an ASGI application cannot send {kind!r} here; allowed are http.response.start, "
                 "http.response.body and http.response.early_hint"
             )
+
+    def _gather(self, content: bytes) -> None:
+        """Take one chunk of a stream: those of one turn of the loop are written together, at its end.
+
+        Each write is a call of the system, which costs more than all else that is done for a small chunk.
+        """
+        self._parts.append(content)
+        self._gathered += len(content)
+        if self._gathered >= _GATHERED:
+            self._flush()
+        elif not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush_late)
+
+    def _flush(self) -> None:
+        """Write the chunks that were gathered. Raises: ChannelClosed."""
+        if self._parts:
+            content = b"".join(self._parts)
+            self._parts.clear()
+            self._gathered = 0
+            self._channel.send({"content": content, "more_content": True})
+
+    def _flush_late(self) -> None:
+        self._is_flush_due = False
+        self.end()
+
+    def end(self) -> None:
+        """Write what is left, though nobody can be told that the client has left."""
+        try:
+            self._flush()
+        except ChannelClosed:
+            self._parts.clear()
+
+    def _begun(self, content: Any, more: bool) -> dict[str, Any]:
+        """Return the first reply.
+
+        A content-length that says what the server would say is left out: it then knows the response for a plain one.
+        """
+        status, self._status = self._status, 0
+        fields = self._fields
+        if not more and not self._channel.is_head:
+            if type(fields) is not list:
+                fields = [*fields]
+            for number, field in enumerate(fields):
+                if field[0] == b"content-length":
+                    if field[1] == b"%d" % len(content):
+                        fields = [*fields]
+                        del fields[number]
+                    break
+        return {"status": status, "headers": fields, "content": content, "more_content": more}
 
     async def _disconnected(self) -> dict[str, Any]:
         while not self._channel.closed:
