@@ -138,8 +138,10 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
 class _Call:
     """Be `receive` and `send` of one request. Runs on: the loop."""
 
-    __slots__ = ("_body", "_body_channel", "_channel", "_fields", "_gathered", "_is_flush_due", "_is_received", "_parts",
-                 "_since_turn", "_status", "_waiter")  # fmt: skip
+    __slots__ = (
+        "_body", "_body_channel", "_channel", "_fields", "_gathered", "_is_flush_due", "_is_received", "_parts",
+        "_since_turn", "_status", "_waiter",
+    )  # fmt: skip
 
     def __init__(self, message: Any) -> None:
         self._channel: ReplyChannel = message["reply_channel"]
