@@ -77,6 +77,11 @@ class Message(dict[str, Any]):
         """Where replies go: the same object as `message["reply_channel"]`."""
         return self["reply_channel"]
 
+    @property
+    def channel_session(self) -> Any:
+        """What lives as long as the connection: the same object as `message["channel_session"]`."""
+        return self["channel_session"]
+
 
 def http_disconnect(path: str) -> Message:
     """Build an `http.disconnect` (ASGI draft, "Disconnect"), without its reply channel."""

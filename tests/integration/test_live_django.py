@@ -8,6 +8,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import postgres
 import pytest
 from processes import PYTHONPATH, Server, eventually
@@ -131,14 +132,14 @@ def test_the_signals_of_a_request_fire_in_the_thread_of_its_view(server, prefix,
 
 def ask_together(server, path):
     barrier = threading.Barrier(TOGETHER)
+    limits = httpx.Limits(max_connections=TOGETHER)
 
     def ask(_):
-        with server.client() as client:
-            barrier.wait(20)
-            return client.get(path).json()
+        barrier.wait(20)
+        return client.get(path).json()
 
-    with ThreadPoolExecutor(TOGETHER) as clients:
-        return list(clients.map(ask, range(TOGETHER)))
+    with server.client(limits=limits) as client, ThreadPoolExecutor(TOGETHER) as threads:
+        return list(threads.map(ask, range(TOGETHER)))
 
 
 def connections(server):
