@@ -12,7 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from uvicorn.bridge.consumer import Consumer, name_of
 from uvicorn.errors import ConsumerError
+from uvicorn.interfaces.asgi import ASGIApplication
 from uvicorn.interfaces.environ import below
+from uvicorn.interfaces.wsgi import WSGIApplication
 from uvicorn.routes import Entry, Include, Mount, Route
 
 __all__ = ["CHANNELS", "Hooks", "Router", "SingleConsumer", "callables"]
@@ -24,6 +26,7 @@ CHANNELS: Final = (
     "websocket.receive",
     "websocket.disconnect",
 )
+_SINGLE: Final = tuple(channel for channel in CHANNELS if channel != "http.disconnect")
 
 
 class Hooks(NamedTuple):
@@ -168,16 +171,18 @@ class _Table:
 
 
 class SingleConsumer:
-    """Send every request to one consumer."""
+    """Send every request, and the messages of every socket, to one consumer; a WSGI application takes requests only."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.only: Consumer | None = consumer
         self.hooks = Hooks()
         self._consumer = consumer
+        takes_requests_only = isinstance(consumer.target, (WSGIApplication, ASGIApplication))
+        self._channels = ("http.request",) if takes_requests_only else _SINGLE
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
-        """Return the consumer, for a request."""
-        return self._consumer if channel == "http.request" else None
+        """Return the consumer, if it is for this channel."""
+        return self._consumer if channel in self._channels else None
 
     find_below = find
 

@@ -176,6 +176,8 @@ def given(groups: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _call_under(call: Callable[..., Any], prefix: str, message: Any, **groups: str) -> Any:
+    if "root_path" not in message:  # of a socket that is open: its path says where it is
+        return call(message, **groups)
     root = message["root_path"].rstrip("/")
     if root and not below(message["path"], root):  # a proxy has taken it off; below a mount, `path` has all of it
         message["path"] = root + message["path"]

@@ -219,9 +219,9 @@ def test_an_upgrade_that_asks_for_no_socket_is_ignored(make_site, request_bytes)
     assert [message["channel"] for message in kept.messages] == ["http.request"]
 
 
-def test_a_site_without_a_route_for_sockets_answers_404(make_site):
+def test_a_site_without_a_route_for_sockets_answers_403(make_site):
     client = SocketClient(make_site([route("http.request", in_pool)]))
-    assert client.response.status == 404
+    assert client.response.status == 403
 
 
 def test_each_message_goes_where_it_is_routed(make_site):

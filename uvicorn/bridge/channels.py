@@ -35,7 +35,7 @@ from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
 from uvicorn.protocols.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
 
-__all__ = ["Drained", "ReplyChannel", "Sink", "Window"]
+__all__ = ["Drained", "ReplyChannel", "ReplySink", "Sink", "Window"]
 
 _numbers = count(1)
 _making_lock: Final = threading.Lock()  # held while a channel gets its own
@@ -63,9 +63,6 @@ class Sink(Protocol):
     def dropped(self, _: object = None) -> None:
         """Learn that nobody can reply any more."""
 
-    def hint(self, fields: Fields) -> None:
-        """Send an informational response, 103 Early Hints; do nothing if it would come too late."""
-
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
 
@@ -79,6 +76,13 @@ class Sink(Protocol):
         """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
 
 
+class ReplySink(Sink, Protocol):
+    """What the channel of a request needs, beyond what that of a socket does."""
+
+    def hint(self, fields: Fields) -> None:
+        """Send an informational response, 103 Early Hints; do nothing if it would come too late. Runs on: the loop."""
+
+
 class ReplyChannel(ReplySequence):
     """Take the replies to one message (ASGI draft, "Channels and Messages", reply channels).
 
@@ -90,7 +94,7 @@ class ReplyChannel(ReplySequence):
 
     __slots__ = ("_exchange", "_is_shared", "_lock", "_name", "_outbox", "_window")
 
-    def __init__(self, exchange: Sink, outbox: Outbox, lock: threading.Lock | None = None) -> None:
+    def __init__(self, exchange: ReplySink, outbox: Outbox, lock: threading.Lock | None = None) -> None:
         # What ReplySequence sets, here without a call: this runs for every request.
         self._is_head = exchange.is_head
         self._state = START

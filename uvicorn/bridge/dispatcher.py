@@ -22,7 +22,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
-from uvicorn.bridge.channels import ReplyChannel, Sink
+from uvicorn.bridge.channels import ReplyChannel, ReplySink, Sink
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.crossing import Crossing
 from uvicorn.bridge.governor import Load
@@ -61,6 +61,10 @@ class Served(Sink, Protocol):
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer. Runs on: the loop."""
+
+
+class ServedRequest(Served, ReplySink, Protocol):
+    """What `dispatch` needs: an exchange, and not a socket."""
 
 
 class Hooks(Protocol):
@@ -109,7 +113,7 @@ class Dispatcher:
         self._abandoned: list[tuple[float, Served]] = []
         self._rejected = 0
 
-    def dispatch(self, consumer: Consumer, message: Message, exchange: Served) -> None:
+    def dispatch(self, consumer: Consumer, message: Message, exchange: ServedRequest) -> None:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
         if consumer.is_async:
             message["reply_channel"] = ReplyChannel(exchange, self.outbox)

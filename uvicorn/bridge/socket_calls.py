@@ -28,6 +28,7 @@ from typing import Any, Final, Protocol, cast
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob, Dispatcher, Served
+from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.errors import ConsumerError
 from uvicorn.messages import Message
 
@@ -127,8 +128,8 @@ class CallRunner:
         if socket.handshake is not None:
             socket.handshake.job = job
         if message["channel"] == "websocket.disconnect":
-            self._dispatcher.pool.submit_beyond(job)  # it must run; there is one for each socket at most
-        elif self._waiting or not self._dispatcher.pool.submit(job):
+            job.pool.submit_beyond(job)  # it must run; there is one for each socket at most
+        elif any(other.pool is job.pool for other in self._waiting) or not job.pool.submit(job):
             self._waiting.append(job)
             self._retry_later()
 
@@ -151,7 +152,7 @@ class CallRunner:
             if job in self._waiting:
                 self._waiting.remove(job)
                 job.forget()
-            elif self._dispatcher.pool.cancel(job):
+            elif job.pool.cancel(job):
                 job.forget()
             return not job.is_forgotten
         return True
@@ -238,8 +239,12 @@ class CallRunner:
         self._offer()
 
     def _offer(self) -> None:
-        while self._waiting and self._dispatcher.pool.submit(self._waiting[0]):
-            self._waiting.popleft()
+        waiting, self._waiting = self._waiting, deque()
+        full: set[ConsumerPool] = set()
+        for job in waiting:
+            if job.pool in full or not job.pool.submit(job):
+                full.add(job.pool)
+                self._waiting.append(job)
         if self._waiting:
             self._retry_later()
 
@@ -291,7 +296,7 @@ class SocketJob(ConsumerJob):
         """Learn that the handshake was answered: have `post_request` called in the pool. Runs on: the loop."""
         if self._handshake is not None and self.started_at:
             self._message = None
-            self._dispatcher.pool.submit_beyond(self)
+            self.pool.submit_beyond(self)
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the job as waiting for the client, if it is this job's thread that waits. Runs on: that thread."""

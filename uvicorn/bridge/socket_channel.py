@@ -22,7 +22,7 @@ from itertools import count
 from threading import get_ident
 from typing import Any, Final, Protocol
 
-from uvicorn.bridge.channels import Drained, ReplyChannel, Sink, Window, closed_error
+from uvicorn.bridge.channels import Drained, ReplyChannel, ReplySink, Sink, Window, closed_error
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelFull
 from uvicorn.protocols.websocket_reply import CONNECTING, DONE, OPEN, SocketSequence
@@ -37,7 +37,7 @@ class SocketSink(Sink, Protocol):
     """What a channel needs of a socket, beyond what it needs of an exchange."""
 
     @property
-    def handshake(self) -> Sink | None:
+    def handshake(self) -> ReplySink | None:
         """The exchange of the request that asked for the socket; None once it is accepted."""
 
 

@@ -17,7 +17,7 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob
@@ -54,7 +54,7 @@ class WebSocket(asyncio.Protocol):
 
     Args:
         connection: where the handshake came in.
-        path, session: `path` and `channel_session` of all messages.
+        request: the `http.request` that asks for it.
 
     Attributes:
         handshake: the exchange of the request that asked for the socket; None once it is accepted.
@@ -70,7 +70,7 @@ class WebSocket(asyncio.Protocol):
         "job", "method", "service", "started_at", "task", "transport", "watch", "write_buffer", "written_bytes",
     )  # fmt: skip
 
-    def __init__(self, connection: HTTPConnection, codec: SocketCodec, path: str, session: dict[str, Any]) -> None:
+    def __init__(self, connection: HTTPConnection, codec: SocketCodec, request: Message) -> None:
         service = self.service = connection.service
         self._connection: HTTPConnection | None = connection
         self.transport = connection.transport
@@ -78,7 +78,7 @@ class WebSocket(asyncio.Protocol):
         self._state = CONNECTING
         self.handshake: Handshake | None = None
         self.gate = WriteGate()
-        self.inbound = SocketInbound(self, codec, path, session)
+        self.inbound = SocketInbound(self, codec, request)
         self.watch = SocketWatch(self)
         self.written_bytes = 0
         self._held: list[SocketReply] | None = None  # sent before 101 could be written

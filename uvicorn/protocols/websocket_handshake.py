@@ -100,8 +100,7 @@ def begin_socket(connection: HTTPConnection, request: Exchange, message: Message
     path = request.request.path
     request.is_request_complete = True
     request.persists = False
-    application = service.application
-    consumer = application.only or application.find("websocket.connect", path)
+    consumer = service.application.find("websocket.connect", path, message)
     codec = open_codec(message["headers"], service.limits.sockets)
     if isinstance(codec, Refusal):
         service.log.debug("%d to a WebSocket handshake: %s", codec.status, request.shown_line)
@@ -111,9 +110,9 @@ def begin_socket(connection: HTTPConnection, request: Exchange, message: Message
         request.answer(503, retry_after=1)
         return None
     if consumer is None:
-        request.answer(404)
+        request.answer(403)
         return None
-    socket = WebSocket(connection, codec, path, message["channel_session"])
+    socket = WebSocket(connection, codec, message)
     service.sockets.add(socket)
     exchanges = connection.pipeline.exchanges
     socket.handshake = exchanges[-1] = Handshake(request, socket)

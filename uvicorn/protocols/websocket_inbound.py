@@ -10,7 +10,7 @@ what was read already waits as bytes. Loop thread only.
 from __future__ import annotations
 
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.socket_calls import SocketCalls
@@ -37,22 +37,24 @@ class SocketInbound:
     """Take in what one client sends.
 
     Args:
-        path: decoded, as in messages.
-        session: the `channel_session` of all messages.
+        request: the `http.request` that asked for the socket.
 
     Attributes:
+        path: decoded, as in messages.
         is_left: nothing more is called.
     """
 
     __slots__ = (
-        "_codec", "_order", "_receiver", "_rest", "_session", "_socket", "calls", "is_left", "path", "read_gate",
+        "_codec", "_order", "_receiver", "_rest", "_root_path", "_session", "_socket", "calls", "is_left", "path",
+        "read_gate",
     )  # fmt: skip
 
-    def __init__(self, socket: WebSocket, codec: SocketCodec, path: str, session: dict[str, Any]) -> None:
+    def __init__(self, socket: WebSocket, codec: SocketCodec, request: Message) -> None:
         self._socket = socket
         self._codec = codec
-        self._session = session
-        self.path = path
+        self._session = request["channel_session"]
+        self.path: str = request["path"]
+        self._root_path: str = request["root_path"]
         self.calls = SocketCalls(socket.service.calls, socket)
         self.read_gate = ReadGate(self._pause_reading, self._resume_reading)
         self.is_left = False
@@ -127,8 +129,7 @@ class SocketInbound:
     def disconnect(self) -> None:
         """Call the consumer of `websocket.disconnect`, after what waits; then call nothing more."""
         socket = self._socket
-        application = socket.service.application
-        consumer = application.only or application.find("websocket.disconnect", self.path)
+        consumer = self._find("websocket.disconnect")
         if consumer is not None and not self.is_left:
             socket.called(consumer, "websocket.disconnect")
             message = websocket_disconnect(
@@ -151,8 +152,7 @@ class SocketInbound:
         socket = self._socket
         service = socket.service
         if self._receiver is None:
-            application = service.application
-            self._receiver = application.only or application.find("websocket.receive", self.path)
+            self._receiver = self._find("websocket.receive")
             if self._receiver is None:
                 service.log.debug("No route for websocket.receive of %s: messages are dropped", socket.shown_target)
                 return
@@ -165,6 +165,9 @@ class SocketInbound:
         limits = service.limits.sockets
         if self.calls.is_full(limits.queue_size, limits.queue_bytes) and not self.read_gate.reasons & BACKLOG:
             self.read_gate.hold(BACKLOG)
+
+    def _find(self, channel: str) -> Consumer | None:
+        return self._socket.service.application.find(channel, self.path, {"root_path": self._root_path})
 
     # ---- the transport ----
 
