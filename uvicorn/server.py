@@ -112,7 +112,7 @@ class Server:
             for found in (*exchanges, *calls)
         ]
         dispatcher = self.service.dispatcher
-        states = [repr(state) for state in (dispatcher.pool, dispatcher.governor) if state is not None]
+        states = [repr(state) for state in (*dispatcher.pools, *dispatcher.governors)]
         return "\n".join([f"Requests in flight: {len(lines)}", *lines, *states])
 
     def _is_busy(self) -> bool:

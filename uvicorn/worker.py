@@ -257,7 +257,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             log,
             settings.queue_timeout,
             RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None,
-            self._make_governor(pool, outbox),
+            self._make_governors((pool, *named_pools.values()), outbox),
             named_pools,
         )
         dispatcher.assign(application.consumers())
@@ -296,14 +296,15 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         )
         return Server(service, acceptor)
 
-    def _make_governor(self, pool: ConsumerPool, outbox: Outbox) -> PoolSampler | None:
-        if not self.settings.governor or pool.threads == 1:
-            return None
+    def _make_governors(self, pools: tuple[ConsumerPool, ...], outbox: Outbox) -> list[PoolSampler]:
+        governed = [pool for pool in pools if pool.threads > 1]
+        if not self.settings.governor or not governed:
+            return []
         reason = reason_against()
         if reason:
             self.log.info("The governor stands aside: %s", reason)
-            return None
-        return PoolSampler(pool, outbox, self.log)
+            return []
+        return [PoolSampler(pool, outbox, self.log) for pool in governed]
 
     def _tick(self) -> None:
         assert self._loop is not None

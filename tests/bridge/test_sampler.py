@@ -36,7 +36,8 @@ class Bench:
     def pass_time(self, samples=1, threads=0.0, loop=0.0, wake_ups=0, lag=0.0):
         """Let samples be taken, with so much CPU time used per second, and wake-ups that waited `lag` seconds."""
         for _ in range(samples):
-            self.outbox._wake_ups, self.outbox._lag_seconds = wake_ups, wake_ups * lag
+            self.outbox.timed_wake_ups += wake_ups
+            self.outbox.lag_seconds += wake_ups * lag
             self.loop.now += 0.01
             self.process += 0.01 * (threads + loop)
             self.thread += 0.01 * loop
@@ -62,7 +63,7 @@ def test_a_pool_with_little_to_do_is_not_watched(bench):
     bench.occupy(3)
     bench.pools.run(bench.pool)
     assert not bench.is_watching
-    assert not bench.outbox.is_timed
+    assert not bench.outbox.timers
 
 
 def test_a_busy_pool_is_watched_until_it_was_quiet_for_a_second(bench):
@@ -79,7 +80,7 @@ def test_a_busy_pool_is_watched_until_it_was_quiet_for_a_second(bench):
     assert bench.is_watching
     bench.pass_time(samples=20)
     assert not bench.is_watching
-    assert not bench.outbox.is_timed
+    assert not bench.outbox.timers
 
 
 def test_computing_threads_that_keep_the_loop_waiting_are_limited_and_it_tells_why(bench):
@@ -131,18 +132,31 @@ def test_after_a_quiet_time_a_few_requests_are_not_held_back(bench):
 def test_the_lag_is_the_time_from_a_wake_up_of_the_loop_to_its_turn(bench, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("uvicorn.bridge.outbox.monotonic", lambda: now[0])
-    bench.outbox.is_timed = True
+    bench.outbox.timers += 1
     for lag in (0.25, 0.5):
         bench.outbox.put(lambda _: None)
         bench.outbox.put(lambda _: None)  # of the same burst
         now[0] += lag
         bench.loop.settle()
-    assert bench.outbox.take_lag() == (0.75, 2)
-    assert bench.outbox.take_lag() == (0.0, 0)
-    bench.outbox.is_timed = False
+    assert (bench.outbox.lag_seconds, bench.outbox.timed_wake_ups) == (0.75, 2)
+    bench.outbox.timers -= 1
     bench.outbox.put(lambda _: None)
     bench.loop.settle()
-    assert bench.outbox.take_lag() == (0.0, 0)
+    assert (bench.outbox.lag_seconds, bench.outbox.timed_wake_ups) == (0.75, 2)
+
+
+def test_each_of_two_pools_sees_the_whole_lag_and_one_may_look_away_first(bench):
+    other = PoolSampler(bench.pools.make(threads=4), bench.outbox, bench.log, bench.sampler._clocks)
+    bench.sampler.watch()
+    bench.pass_time(samples=60)
+    other.watch()
+    assert bench.outbox.timers == 2
+    bench.pass_time(samples=10, threads=1.0, wake_ups=2, lag=0.25)
+    assert [sampler.sample.lag_seconds for sampler in (bench.sampler, other)] == [pytest.approx(0.25)] * 2
+    bench.pass_time(samples=35)
+    assert bench.outbox.timers == 1
+    bench.pass_time(samples=60)
+    assert bench.outbox.timers == 0
 
 
 def test_there_is_a_governor_where_threads_share_an_interpreter(monkeypatch):

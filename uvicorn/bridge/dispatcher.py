@@ -83,7 +83,7 @@ class Dispatcher:
     Args:
         queue_timeout: seconds that a job may wait for a thread.
         hooks: what to call before and after each consumer, or None.
-        governor: what sets the limit of the pool, or None; its `repr` tells why.
+        governors: what sets the limits of the pools; their `repr` tells why.
         named_pools: name -> pool, for consumers that do not run in the first one.
     """
 
@@ -94,7 +94,7 @@ class Dispatcher:
         log: Log,
         queue_timeout: float,
         hooks: Hooks | None = None,
-        governor: object = None,
+        governors: Iterable[object] = (),
         named_pools: Mapping[str, ConsumerPool] | None = None,
     ) -> None:
         self.pool: Final = pool
@@ -102,7 +102,7 @@ class Dispatcher:
         self.pools: Final = (pool, *self._named_pools.values())
         self.crossing: Final = Crossing(outbox, pool, self._named_pools)
         self.hooks: Final = hooks
-        self.governor: Final = governor
+        self.governors: Final = tuple(governors)
         self.outbox: Final = outbox
         self._loop = outbox.loop
         self._log = log
@@ -153,13 +153,14 @@ class Dispatcher:
                 self._rejected += 1
                 job.expire()
         if self._rejected:
+            held = sum(pool.held for pool in self.pools)
             self._log.warning(
                 "Rejected %d requests: %d threads busy of %d, %d queued%s; see threads, queue_size and queue_timeout",
                 self._rejected,
                 sum(pool.busy for pool in self.pools),
                 sum(pool.threads for pool in self.pools),
                 sum(pool.queued for pool in self.pools),
-                f" ({self.pool.held} held back by the governor)" if self.pool.held else "",
+                f" ({held} held back by the governor)" if held else "",
             )
             self._rejected = 0
         abandoned, self._abandoned = self._abandoned, []

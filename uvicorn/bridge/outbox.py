@@ -18,7 +18,8 @@ unbounded drain swallowed 16,000 items in one callback; hence this queue of our 
 queue itself is bounded by its producers: one complete reply for each request in the pool,
 and the window of each stream (`channels.py`).
 
-*Timed, if somebody asks.* While `is_timed`, a wake-up carries its time: it tells how long the loop waited for its turn.
+*Timed, if somebody asks.* While there are `timers`, a wake-up carries its time: it tells how long the loop waited for
+its turn.
 
 *In isolation.* A call that raises is logged and the next one is made: one connection in a
 bad state cannot strand the replies of all others.
@@ -63,10 +64,10 @@ class Outbox:
         self._log: Log = log or logging.getLogger("gunicorn.error")
         self._items: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._is_woken = False
-        self.is_timed = False  # whether wake-ups are timed; set by the loop
+        self.timers = 0  # how many want wake-ups timed; loop only, as are the next two
+        self.lag_seconds = 0.0  # from wake-up to turn, added up over all timed wake-ups
+        self.timed_wake_ups = 0
         self._woken_at = 0.0  # time.monotonic(); 0 for a wake-up that is not timed
-        self._lag_seconds = 0.0
-        self._wake_ups = 0
         self._context = contextvars.copy_context()
 
     def __len__(self) -> int:
@@ -79,7 +80,7 @@ class Outbox:
         """
         self._items.append((function, argument))
         if not self._is_woken:
-            if self.is_timed:
+            if self.timers:
                 self._woken_at = monotonic()
             self._is_woken = True
             try:
@@ -96,20 +97,11 @@ class Outbox:
         """
         self._run(len(self._items))
 
-    def take_lag(self) -> tuple[float, int]:
-        """Return the time from wake-up to turn, added up over the timed wake-ups since the last call, and their number.
-
-        Runs on: the loop.
-        """
-        taken = self._lag_seconds, self._wake_ups
-        self._lag_seconds, self._wake_ups = 0.0, 0
-        return taken
-
     def _drain(self) -> None:
         self._is_woken = False
         if self._woken_at:
-            self._lag_seconds += monotonic() - self._woken_at
-            self._wake_ups += 1
+            self.lag_seconds += monotonic() - self._woken_at
+            self.timed_wake_ups += 1
             self._woken_at = 0.0
         self._run(min(len(self._items), _MOST_PER_TURN))
         if self._items and not self._is_woken:

@@ -9,7 +9,8 @@ the clock per wake-up of the loop at most. A few calls per sample are measured, 
 A sample is made of sums that fade: what was seen ten samples ago counts a third, and what was seen before the
 last change of the limit nothing at all, because it tells of another limit.
 
-The CPU time of the threads is that of the process without the loop's thread.
+The CPU time of the threads is that of the process without the loop's thread. Where there are several pools, each has a
+sampler of its own, and sees the lag and the computing of all: each backs off when together they are too many.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class PoolSampler:
         self._log = log
         self._clocks = clocks
         self._then = (0.0, 0.0, 0.0)
+        self._lag_then = (0.0, 0)
         self._sums = _Sums()
         self._is_watching = False
         self._quiet = 0
@@ -106,8 +108,8 @@ class PoolSampler:
             return
         self._is_watching = True
         self._quiet = 0
-        self._outbox.is_timed = True
-        self._outbox.take_lag()
+        self._outbox.timers += 1
+        self._take_lag()
         self._sums = _Sums()
         self._then = self._clocks()
         self._outbox.loop.call_later(_PERIOD_SECONDS, self._tick)
@@ -125,7 +127,8 @@ class PoolSampler:
         if self._quiet < _QUIET_SAMPLES:
             self._outbox.loop.call_later(_PERIOD_SECONDS, self._tick)
             return
-        self._is_watching = self._outbox.is_timed = False
+        self._is_watching = False
+        self._outbox.timers -= 1
         pool.set_limit(max(limit, min(_LIMIT_AFTER_QUIET, pool.threads)))
         pool.measure(0)
 
@@ -135,7 +138,7 @@ class PoolSampler:
         then, process_then, thread_then = self._then
         self._then = now, process, thread
         loop_cpu = thread - thread_then
-        sums.add(now - then, max(0.0, process - process_then - loop_cpu), loop_cpu, *self._outbox.take_lag())
+        sums.add(now - then, max(0.0, process - process_then - loop_cpu), loop_cpu, *self._take_lag())
         first_held = pool.first_held
         if first_held is not self._first_held:
             self._first_held, self._held_since = first_held, now
@@ -153,6 +156,12 @@ class PoolSampler:
             thread_share=sums.threads_cpu / wall,
             loop_share=sums.loop_cpu / wall,
         )
+
+    def _take_lag(self) -> tuple[float, int]:
+        """Return the lag of the loop since the last call, added up over its wake-ups, and their number."""
+        (seconds, count), outbox = self._lag_then, self._outbox
+        self._lag_then = outbox.lag_seconds, outbox.timed_wake_ups
+        return outbox.lag_seconds - seconds, outbox.timed_wake_ups - count
 
     def _change(self, limit: float, reason: str) -> None:
         if limit < self._pool.limit:
