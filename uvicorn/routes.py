@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.interfaces.environ import below
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Include", "Mount", "Route", "under"]
 
 Change: TypeAlias = "Callable[[Consumer], Consumer]"
+_NO_GROUPS: Final[Mapping[str, str]] = {}
 
 
 class _Filtered:
@@ -31,6 +32,23 @@ class _Filtered:
         self.filters = filters
         self.pattern = filters.get("path")
         self._others = {key: pattern for key, pattern in filters.items() if key != "path"}
+
+    def match(self, path: str, message: Mapping[str, Any]) -> tuple[int, Mapping[str, str]] | None:
+        """Return where the match of the path ends, and the named groups; None if the message does not match."""
+        end, groups = 0, _NO_GROUPS
+        if self.pattern is not None:
+            found = self.pattern.search(path)
+            if found is None:
+                return None
+            end = found.end()
+            if self.pattern.groupindex:
+                groups = given(found.groupdict())
+        if self._others:
+            more = match_filters(self._others, message)
+            if more is None:
+                return None
+            groups = {**groups, **more}
+        return end, groups
 
     @property
     def shown(self) -> str:
@@ -58,18 +76,10 @@ class Route(_Filtered):
 
     def find_in(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
         """Return the consumer, with the named groups bound to it; None if the message does not match."""
-        groups: Mapping[str, str] = {}
-        if self.pattern is not None:
-            found = self.pattern.search(path)
-            if found is None:
-                return None
-            if self.pattern.groupindex:
-                groups = given(found.groupdict())
-        if self._others:
-            more = match_filters(self._others, message)
-            if more is None:
-                return None
-            groups = {**groups, **more}
+        found = self.match(path, message)
+        if found is None:
+            return None
+        _, groups = found
         return bound(self.consumer, groups) if groups else self.consumer
 
     def moved(self, change: Change) -> Route:
@@ -99,19 +109,11 @@ class Include(_Filtered):
 
     def find_in(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
         """Return what the included routes find, with the named groups bound to it."""
-        groups: Mapping[str, str] = {}
-        if self.pattern is not None:
-            found = self.pattern.search(path)
-            if found is None:
-                return None
-            path = path[found.end() :]
-            groups = given(found.groupdict())
-        if self._others:
-            more = match_filters(self._others, message)
-            if more is None:
-                return None
-            groups = {**groups, **more}
-        consumer = self.router.find_below(channel, path, message)
+        found = self.match(path, message)
+        if found is None:
+            return None
+        end, groups = found
+        consumer = self.router.find_below(channel, path[end:], message)
         return bound(consumer, groups) if groups and consumer is not None else consumer
 
     def moved(self, change: Change) -> Include:

@@ -65,6 +65,19 @@ class Consumer:
     def __repr__(self) -> str:
         return f"<Consumer {self.name} {'on the loop' if self.is_async else 'in the pool'}>"
 
+    def call_plain(self, message: Any) -> None:
+        """Call a synchronous consumer.
+
+        Raises: ConsumerError if it returned a coroutine; what the consumer raises.
+        """
+        result = self.call(message)
+        if result is not None and inspect.iscoroutine(result):
+            result.close()
+            raise ConsumerError(
+                f"{self.name} is a plain function but returned a coroutine: "
+                "write it as 'async def', or do not return the coroutine"
+            )
+
     def replaced(self, **attributes: Any) -> Consumer:
         """Return a copy with other attributes: what a route makes of a consumer."""
         copy = Consumer.__new__(Consumer)

@@ -28,7 +28,6 @@ from uvicorn.bridge.crossing import Crossing
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.errors import ConsumerError
 from uvicorn.messages import Message
 
 __all__ = ["ConsumerJob", "Dispatcher", "Hooks", "Served"]
@@ -336,13 +335,7 @@ class ConsumerJob:
         hooks = self._dispatcher.hooks
         if hooks is not None:
             hooks.before(self.exchange)
-        result = self._consumer.call(message)
-        if result is not None and inspect.iscoroutine(result):
-            result.close()
-            raise ConsumerError(
-                f"{self._consumer.name} is a plain function but returned a coroutine: "
-                "write it as 'async def', or do not return the coroutine"
-            )
+        self._consumer.call_plain(message)
 
     def _post(self) -> None:
         try:

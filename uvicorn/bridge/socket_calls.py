@@ -29,7 +29,6 @@ from typing import Any, Final, Protocol, cast
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob, Dispatcher, Served
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.errors import ConsumerError
 from uvicorn.messages import Message
 
 __all__ = ["CallRunner", "Called", "SocketCalls", "SocketJob"]
@@ -307,13 +306,7 @@ class SocketJob(ConsumerJob):
         hooks = self._dispatcher.hooks
         if hooks is not None and self._handshake is not None:
             hooks.before(self._handshake)
-        result = self._consumer.call(message)
-        if result is not None and inspect.iscoroutine(result):
-            result.close()
-            raise ConsumerError(
-                f"{self._consumer.name} is a plain function but returned a coroutine: "
-                "write it as 'async def', or do not return the coroutine"
-            )
+        self._consumer.call_plain(message)
 
     def _post(self) -> None:
         handshake, self._handshake = self._handshake, None
