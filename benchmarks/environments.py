@@ -16,6 +16,7 @@ __all__ = ["CHECKOUT", "Environments", "Missing"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _OURS = "ours"
+_OURS_DJANGO = "ours-django"
 # name -> what `pip install` is called with, one call after the other
 _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
     "peers": (
@@ -23,6 +24,7 @@ _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
         # Gunicorn's parser in C. As an extra, "gunicorn[fast]", it may bring an older Gunicorn with it.
         ("gunicorn_h1c",),
     ),
+    "django": (("uvicorn", "uvloop", "httptools", "gunicorn", "django"),),
     "bjoern": (("bjoern",),),  # needs a C compiler and Debian's libev-dev
     # The release asks for a greenlet that compiles on no supported Python; it works with today's.
     "meinheld": (("greenlet",), ("--no-deps", "meinheld")),
@@ -72,7 +74,11 @@ class Environments:
     def _make(self, name: str) -> Path:
         path = self._folder / name
         stamp = path / "complete"
-        steps = (tuple(_requirements()),) if name == _OURS else _INSTALLED[name]
+        steps = {
+            **_INSTALLED,
+            _OURS: (tuple(_requirements()),),
+            _OURS_DJANGO: ((*_requirements(), "django", "asgiref>=3.13"),),
+        }[name]
         wanted = json.dumps(steps)
         if stamp.exists() and stamp.read_text() == wanted and not self._is_fresh:
             return path

@@ -37,6 +37,9 @@ METRICS = {
 }
 
 
+_OUR_KINDS = ("ours", "ours, django")
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One comparison.
@@ -63,7 +66,8 @@ class Scenario:
 
     def compared(self) -> list[tuple[str, str]]:
         """Return all pairs of names of which ratios are made: (ours, other)."""
-        ours = {contender.side: contender.name for contender in reversed(self.contenders) if contender.kind == "ours"}
+        of_ours = [contender for contender in reversed(self.contenders) if contender.kind in _OUR_KINDS]
+        ours = {contender.side: contender.name for contender in of_ours}
         sides = {"limit": "async"}
         found = [
             (ours[side], contender.name)
@@ -202,6 +206,41 @@ _ALL = (
     ),
     _echo("echo-1k", 1024, "1 KiB"),
     _echo("echo-100k", 102400, "100 KiB"),
+    Scenario(
+        "applications-asgi",
+        "Hello of an ASGI application, 50 connections",
+        (
+            Contender("ours, ASGI", "ours", "asgi:hello", "async"),
+            *(Contender(name, kind, app.format("hello"), side) for name, kind, app, side in _PAGES[1:4]),
+        ),
+        Throughput(Load(50)),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+    ),
+    Scenario(
+        "applications-wsgi",
+        "Hello of a WSGI application, 40 threads, 50 connections",
+        (
+            Contender("ours, WSGI", "ours", "wsgi:hello", "sync"),
+            Contender("granian WSGI", "granian wsgi", "wsgi:hello", "sync"),
+            Contender("gunicorn gthread", "gunicorn gthread", "wsgi:hello", "sync"),
+            Contender("a2wsgi on uvicorn", "uvicorn", "wrapped:hello", "sync"),
+        ),
+        Throughput(Load(50)),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+    ),
+    Scenario(
+        "applications-django",
+        "A Django view with one query (SQLite), 40 threads, 50 connections",
+        (
+            Contender("ours, WSGI", "ours, django", "django_page:wsgi", "sync"),
+            Contender("ours, ASGI", "ours, django", "django_page:asgi", "async"),
+            Contender("gunicorn gthread", "gunicorn gthread, django", "django_page:wsgi", "sync"),
+            Contender("uvicorn, ASGI", "uvicorn, django", "django_page:asgi", "async"),
+        ),
+        Throughput(Load(50)),
+        ("requests_per_second", "p50_ms", "p99_ms"),
+        pairs=(("ours, WSGI", "uvicorn, ASGI"),),
+    ),
     Scenario(
         "wait-10ms",
         "A wait of 10 ms, 40 threads, 64 connections",

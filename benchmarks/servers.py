@@ -53,6 +53,9 @@ KINDS = {
         _OURS.idle,
         {"UVICORN_GOVERNOR": "off", "UVICORN_SWITCH_INTERVAL": "0"},
     ),
+    "ours, django": Kind("ours-django", _OURS.command),
+    "uvicorn, django": Kind("django", f"{_UVICORN} {{app}}"),
+    "gunicorn gthread, django": Kind("django", f"gunicorn -k gthread {_GUNICORN} {{app}}"),
     "uvicorn": Kind("peers", f"{_UVICORN} {{app}}", idle="--timeout-keep-alive 75"),
     "granian asgi": Kind("peers", f"{_GRANIAN} --interface asgi --loop uvloop {{app}}", idle="--backpressure 10000"),
     "granian wsgi": Kind(
