@@ -195,8 +195,7 @@ class Exchange:
             elif sum(map(len, parts)) <= _JOIN_BYTES:
                 pipeline.write(b"".join(parts))
             else:
-                for part in parts:
-                    pipeline.write(part)
+                pipeline.write_all(parts)
         else:
             if self._held is None:
                 self._held = _Held()

@@ -91,6 +91,12 @@ class Pipeline:
             self.written_bytes += len(data)
             self.transport.write(data)
 
+    def write_all(self, parts: tuple[bytes, ...]) -> None:
+        """Write these to the client, in one call of the system: uvloop makes one for each `write`."""
+        if not self.is_lost:
+            self.written_bytes += sum(map(len, parts))
+            self.transport.writelines(parts)
+
     def buffered_bytes(self) -> int:
         """How many bytes wait for the client."""
         return self.transport.get_write_buffer_size()
