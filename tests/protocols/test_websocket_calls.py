@@ -493,3 +493,54 @@ class BrokenCodec:
     is_ended = False
     close_code = 1006
     feed = None
+
+
+class Keeping(Socketed):
+    """Leave a task behind at `websocket.connect`; it ends when `end` says so."""
+
+    async def __call__(self, message):
+        await super().__call__(message)
+        if message["channel"] == "websocket.connect":
+            self.end = asyncio.get_running_loop().create_future()
+            message["reply_channel"].keep(self.run(), "kept")
+
+    async def run(self):
+        await self.end
+
+
+def test_a_task_that_a_consumer_keeps_is_waited_for_when_the_worker_stops(make_site):
+    consumer = Keeping()
+    site = make_site(consumer)
+    client = SocketClient(site)
+    client.text("a")
+    client.leave()
+    assert consumer.channels == ["connect", "receive", "disconnect"]
+    assert not site.service.calls.is_idle
+    assert [task.get_name() for _, task in site.service.calls.running()] == ["kept"]
+    consumer.end.set_result(None)
+    site.settle()
+    assert site.service.calls.is_idle
+
+
+def test_what_a_kept_task_raises_is_the_failure_of_its_consumer(make_site):
+    consumer = Keeping()
+    site = make_site(consumer)
+    client = SocketClient(site)
+    consumer.end.set_exception(LookupError("broken"))
+    site.settle()
+    assert client.close_code == 1011
+    [line] = site.log.take("error")
+    assert "Keeping()" in line
+
+
+def test_a_kept_task_is_cancelled_by_an_abort_and_none_is_begun_after_it(make_site):
+    consumer = Keeping()
+    site = make_site(consumer)
+    SocketClient(site)
+    [(socket, task)] = site.service.calls.running()
+    site.service.calls.abort()
+    site.settle()
+    assert task.cancelled()
+    assert site.log.take("error")  # the socket was still open
+    socket.keep(consumer.run(), "late")
+    assert site.service.calls.is_idle

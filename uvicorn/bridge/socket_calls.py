@@ -13,6 +13,9 @@ is given up, and its socket is told.
 
 *Bounded.* The queue itself takes what comes; its owner looks at `is_full`, and stops reading from the client. What is
 called stands in `CallRunner._calls` until it has returned, so that a worker that stops knows what is left.
+
+*Kept.* A consumer may leave a task behind that lasts as long as the socket (`SocketChannel.keep`); the calls feed it.
+It stands in `CallRunner._kept`, and so it is waited for, reported and cancelled like a call.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import inspect
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
@@ -107,6 +110,7 @@ class CallRunner:
         self._dispatcher = dispatcher
         self._loop = dispatcher.outbox.loop
         self._calls: dict[Called, asyncio.Task[None] | SocketJob] = {}
+        self._kept: dict[asyncio.Task[None], Called] = {}
         self._waiting: deque[SocketJob] = deque()
         self._abandoned: list[tuple[float, Called, asyncio.Task[None]]] = []
         self._retry: asyncio.TimerHandle | None = None
@@ -118,7 +122,7 @@ class CallRunner:
         if self._is_stopped:
             return
         if consumer.is_async:
-            self._calls[socket] = task = self._make_task(consumer, message, socket)
+            self._calls[socket] = task = self._make_task(self._run(consumer, message, socket), consumer.name)
             if socket.handshake is not None:
                 socket.handshake.task = task
             return
@@ -131,6 +135,15 @@ class CallRunner:
         elif any(other.pool is job.pool for other in self._waiting) or not job.pool.submit(job):
             self._waiting.append(job)
             self._retry_later()
+
+    def keep(self, call: Coroutine[Any, Any, None], name: str, socket: Called) -> None:
+        """Run a coroutine beside the calls of a socket; `socket.failed` learns what it raises."""
+        if self._is_stopped:
+            call.close()
+            return
+        task = self._make_task(call, name)
+        self._kept[task] = socket
+        task.add_done_callback(self._kept_ended)
 
     def returned(self, socket: Called) -> None:
         """Learn that a call has ended; offer the pool what waits."""
@@ -173,10 +186,12 @@ class CallRunner:
                 self._cancel(socket, task, "the client has left")
 
     def running(self) -> Iterator[tuple[Called, asyncio.Task[None]]]:
-        """Yield each socket whose consumer runs on the loop; those in threads are known to the pool."""
+        """Yield each socket whose consumer runs on the loop, or has a task there; the pool knows those in threads."""
         for socket, call in tuple(self._calls.items()):
             if isinstance(call, asyncio.Task):
                 yield socket, call
+        for task, socket in tuple(self._kept.items()):
+            yield socket, task
 
     def sockets(self) -> tuple[Called, ...]:
         """Return the sockets whose consumer runs, or waits for a thread."""
@@ -184,8 +199,8 @@ class CallRunner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no consumer of a socket runs and none waits."""
-        return not self._calls
+        """Whether no consumer of a socket runs, none waits and none is kept."""
+        return not self._calls and not self._kept
 
     def abort(self) -> None:
         """Cancel every task, give up what waits, and begin nothing more, because the worker stops."""
@@ -198,14 +213,19 @@ class CallRunner:
 
     # ---- on the loop ----
 
-    def _make_task(self, consumer: Consumer, message: Message, socket: Called) -> asyncio.Task[None]:
-        call = self._run(consumer, message, socket)
+    def _make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         context = self._dispatcher.context.copy()
         if sys.version_info < (3, 11):
             return context.run(self._loop.create_task, call)
         if self._has_task_factory:
             return self._loop.create_task(call, context=context)
-        return asyncio.Task(call, loop=self._loop, name=consumer.name, context=context)
+        return asyncio.Task(call, loop=self._loop, name=name, context=context)
+
+    def _kept_ended(self, task: asyncio.Task[None]) -> None:
+        socket = self._kept.pop(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            socket.failed(error)
 
     async def _run(self, consumer: Consumer, message: Message, socket: Called) -> None:
         hooks = self._dispatcher.hooks
@@ -224,7 +244,7 @@ class CallRunner:
             return
         has_begun = inspect.getcoroutinestate(cast(Any, task.get_coro())) != inspect.CORO_CREATED
         task.cancel(reason)
-        if not has_begun:  # it will never enter its `try`
+        if not has_begun and task not in self._kept:  # it will never enter its `try`
             socket.returned()
 
     # ---- in the pool ----

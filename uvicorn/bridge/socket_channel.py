@@ -17,7 +17,7 @@ exchange takes what is sent.
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from itertools import count
 from threading import get_ident
 from typing import Any, Final, Protocol
@@ -39,6 +39,9 @@ class SocketSink(Sink, Protocol):
     @property
     def handshake(self) -> ReplySink | None:
         """The exchange of the request that asked for the socket; None once it is accepted."""
+
+    def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a coroutine beside the calls of the socket. Runs on: the loop."""
 
 
 class SocketChannel(SocketSequence):
@@ -108,6 +111,21 @@ class SocketChannel(SocketSequence):
                 raise ChannelFull("the client is far behind: await what send() returns")
             socket.reply(self.admit(reply))
         return _DRAINED if socket.is_writable() else Drained(socket)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the client has caught up, or the socket is opened, refused or closed; look at `closed`.
+
+        Runs on: the loop.
+        """
+        self._socket.on_writable(callback)
+
+    def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a coroutine as a task that may last as long as the socket, and longer.
+
+        It has a fresh context. What it raises is the consumer's failure. A worker that stops waits for it, and cancels
+        it at last. Runs on: the loop.
+        """
+        self._socket.keep(call, name)
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         socket = self._socket

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob
@@ -189,6 +189,10 @@ class WebSocket(asyncio.Protocol):
         self.service.calls.returned(self)
         self.job = None
         self.inbound.returned()
+
+    def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a coroutine beside the calls; what it raises comes to `failed`."""
+        self.service.calls.keep(call, name, self)
 
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised: log it once, and answer 500, or close with 1011."""
