@@ -3,6 +3,7 @@
 import pytest
 
 from uvicorn import asgi, include, mount, route, wsgi
+from uvicorn.errors import ConsumerError
 from uvicorn.messages import Message
 from uvicorn.routing import as_application
 
@@ -53,8 +54,24 @@ def test_the_mount_point_is_in_the_message_that_asks_for_a_socket_alone():
     assert (connect["root_path"], "root_path" in receive) == ("/chat", False)
 
 
-@pytest.mark.parametrize("application", [wsgi(page), [mount("/a", wsgi(page)), mount("/b", asgi(service))]])
+@pytest.mark.parametrize("application", [wsgi(page), [mount("/a", wsgi(page)), route("http.request", asgi(service))]])
 @pytest.mark.parametrize("channel", SOCKET)
 def test_applications_that_know_no_sockets_get_none(application, channel):
     made = as_application(application)
     assert [find(made, channel, path) for path in ("/a", "/b")] == [None, None]
+
+
+@pytest.mark.parametrize("channel", SOCKET)
+def test_an_asgi_application_gets_sockets_from_another_consumer_than_requests(channel):
+    made = as_application([mount("/a", asgi(service))])
+    sockets, requests = find(made, channel, "/a"), find(made, "http.request", "/a")
+    assert sockets.target is requests.target
+    assert sockets is find(made, SOCKET[0], "/a") is not requests
+    assert made.consumers() == [requests]
+
+
+@pytest.mark.parametrize("channel", SOCKET)
+@pytest.mark.parametrize("application", [wsgi(page), asgi(service)])
+def test_a_route_for_one_message_of_a_socket_is_refused_to_an_application(channel, application):
+    with pytest.raises(ConsumerError, match=f"is for {channel} alone: an ASGI application takes whole sockets"):
+        route(channel, application)

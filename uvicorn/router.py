@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from uvicorn.bridge.consumer import Consumer, name_of
 from uvicorn.errors import ConsumerError
 from uvicorn.interfaces.asgi import ASGIApplication
+from uvicorn.interfaces.asgi_socket import ASGISockets
 from uvicorn.interfaces.environ import below
 from uvicorn.interfaces.wsgi import WSGIApplication
 from uvicorn.routes import Entry, Include, Mount, Route
@@ -171,18 +172,28 @@ class _Table:
 
 
 class SingleConsumer:
-    """Send every request, and the messages of every socket, to one consumer; a WSGI application takes requests only."""
+    """Send every request, and the messages of every socket, to one consumer; a WSGI application takes requests only.
 
-    def __init__(self, consumer: Consumer) -> None:
+    Args:
+        sockets: the consumer of the messages of sockets; None for the same one, and for an ASGI application an
+            `ASGISockets`.
+    """
+
+    def __init__(self, consumer: Consumer, sockets: Consumer | None = None) -> None:
         self.only: Consumer | None = consumer
         self.hooks = Hooks()
         self._consumer = consumer
-        takes_requests_only = isinstance(consumer.target, (WSGIApplication, ASGIApplication))
-        self._channels = ("http.request",) if takes_requests_only else _SINGLE
+        target = consumer.target
+        if sockets is None:
+            sockets = consumer.replaced(call=ASGISockets(target)) if isinstance(target, ASGIApplication) else consumer
+        self._sockets = sockets
+        self._channels = ("http.request",) if isinstance(target, WSGIApplication) else _SINGLE
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer, if it is for this channel."""
-        return self._consumer if channel in self._channels else None
+        if channel == "http.request":
+            return self._consumer
+        return self._sockets if channel in self._channels else None
 
     find_below = find
 
@@ -192,7 +203,7 @@ class SingleConsumer:
 
     def moved(self, change: Callable[[Consumer], Consumer]) -> SingleConsumer:
         """Return a copy with another consumer."""
-        return SingleConsumer(change(self._consumer))
+        return SingleConsumer(change(self._consumer), change(self._sockets))
 
     def pools(self) -> dict[str, int]:
         """Return the pools that are named: none."""

@@ -30,6 +30,7 @@ from uvicorn.bridge.consumer import Consumer, check_groups, is_async_callable, n
 from uvicorn.errors import ConsumerError
 from uvicorn.interfaces.asgi import ASGIApplication
 from uvicorn.interfaces.detect import as_consumer
+from uvicorn.interfaces.wsgi import WSGIApplication
 from uvicorn.patterns import compile_filters, groups_of
 from uvicorn.router import CHANNELS, Router, SingleConsumer
 from uvicorn.routes import Include, Mount, Route, under
@@ -79,6 +80,8 @@ def route(
     filters = compile_filters(what, {"path": path, **patterns})
     groups = groups_of(filters)
     made = as_consumer(consumer, body=body, unknown="consumer", groups=groups)
+    if channel.startswith("websocket.") and isinstance(made.target, (ASGIApplication, WSGIApplication)):
+        raise ConsumerError(f"{what} is for {channel} alone: an ASGI application takes whole sockets, from mount(...)")
     if made is consumer:  # it was declared: its groups were not looked at
         check_groups(made.target, made.name, groups)
     if pool is not None or threads is not None:
