@@ -80,7 +80,7 @@ def test_a_request_reaches_a_socket_that_was_kept(server, side):
 def test_a_site_of_requests_refuses_a_socket_with_its_answer(server):
     with pytest.raises(InvalidStatus) as caught, opened(server, "/nothing-here"):
         pass
-    assert caught.value.response.status_code == 404
+    assert caught.value.response.status_code == 403
 
 
 def test_ten_thousand_sends_from_twenty_threads_arrive_whole_and_in_order(server):
