@@ -221,19 +221,23 @@ class Dispatcher:
         # `ended` wants to know of the task before the consumer runs; so does whoever watches the hooks.
         self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self._has_task_factory
 
-    def _start(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Make a task. It has a name, or asyncio would make one up for each.
+    def make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Make a task that begins in the loop's next turn. It has a name, or asyncio would make one up for each.
 
         It has a fresh context: the current one may be that of the consumer whose reply made room for this request.
         """
         context = self.context.copy()
-        if sys.version_info >= (3, 12) and self._is_eager:
-            return asyncio.Task(call, loop=self._loop, name=name, context=context, eager_start=True)
         if sys.version_info < (3, 11):
-            return context.run(self._loop.create_task, call)
+            return context.run(self._loop.create_task, call, name=name)
         if self._has_task_factory:
-            return self._loop.create_task(call, context=context)
+            return self._loop.create_task(call, name=name, context=context)
         return asyncio.Task(call, loop=self._loop, name=name, context=context)
+
+    def _start(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Make a task that begins at once, if this Python can."""
+        if sys.version_info >= (3, 12) and self._is_eager:
+            return asyncio.Task(call, loop=self._loop, name=name, context=self.context.copy(), eager_start=True)
+        return self.make_task(call, name)
 
     async def _run(self, consumer: Consumer, message: Message, exchange: Served) -> None:
         try:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator
@@ -115,14 +114,13 @@ class CallRunner:
         self._abandoned: list[tuple[float, Called, asyncio.Task[None]]] = []
         self._retry: asyncio.TimerHandle | None = None
         self._is_stopped = False
-        self._has_task_factory = self._loop.get_task_factory() is not None
 
     def start(self, consumer: Consumer, message: Message, socket: Called) -> None:
         """Call a consumer. When it has returned, or cannot be called, `socket.returned` is called."""
         if self._is_stopped:
             return
         if consumer.is_async:
-            self._calls[socket] = task = self._make_task(self._run(consumer, message, socket), consumer.name)
+            self._calls[socket] = task = self._dispatcher.make_task(self._run(consumer, message, socket), consumer.name)
             if socket.handshake is not None:
                 socket.handshake.task = task
             return
@@ -141,7 +139,7 @@ class CallRunner:
         if self._is_stopped:
             call.close()
             return
-        task = self._make_task(call, name)
+        task = self._dispatcher.make_task(call, name)
         self._kept[task] = socket
         task.add_done_callback(self._kept_ended)
 
@@ -171,7 +169,6 @@ class CallRunner:
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
-        self._has_task_factory = self._loop.get_task_factory() is not None
         limit = monotonic() - self._dispatcher.queue_timeout
         while self._waiting and self._waiting[0].submitted_at <= limit:
             job = self._waiting.popleft()
@@ -212,14 +209,6 @@ class CallRunner:
             self._cancel(socket, task, "the worker is stopping")
 
     # ---- on the loop ----
-
-    def _make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        context = self._dispatcher.context.copy()
-        if sys.version_info < (3, 11):
-            return context.run(self._loop.create_task, call)
-        if self._has_task_factory:
-            return self._loop.create_task(call, context=context)
-        return asyncio.Task(call, loop=self._loop, name=name, context=context)
 
     def _kept_ended(self, task: asyncio.Task[None]) -> None:
         socket = self._kept.pop(task)
