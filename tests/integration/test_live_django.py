@@ -124,7 +124,9 @@ def test_consumers_beside_django(server):
     assert server.get("/asgi/count").json()["thread"] == "MainThread"
 
 
-@pytest.mark.parametrize(("prefix", "name"), [("/", "consumer"), pytest.param("/asgi/", "consumer", marks=LEASES), ("/slow/", "slow")])
+@pytest.mark.parametrize(
+    ("prefix", "name"), [("/", "consumer"), pytest.param("/asgi/", "consumer", marks=LEASES), ("/slow/", "slow")]
+)
 def test_the_signals_of_a_request_fire_in_the_thread_of_its_view(server, prefix, name):
     server.get("/signals")
     thread = server.get(f"{prefix}where").json()["thread"]
