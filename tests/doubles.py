@@ -63,6 +63,7 @@ class FakeTransport(asyncio.Transport):
         received: what the client has got.
         unsent: what waits for a stalled client.
         misuse: what was written after `close` or `write_eof`.
+        awaits_peer: after `close`, the connection stays until the client agrees, as with TLS.
     """
 
     def __init__(self, loop, protocol, has_eof=True):
@@ -71,7 +72,7 @@ class FakeTransport(asyncio.Transport):
         self.received = bytearray()
         self.unsent = bytearray()
         self.is_stalled = self.is_paused = self.is_lost = False
-        self.is_aborted = self.is_eof_written = False
+        self.is_aborted = self.is_eof_written = self.awaits_peer = False
         self.misuse = []
         self.pauses = 0
         self._loop = loop
@@ -133,7 +134,7 @@ class FakeTransport(asyncio.Transport):
 
     def close(self):
         self._is_closing = True
-        if not self.unsent:
+        if not self.unsent and not self.awaits_peer:
             self._lose()
 
     def abort(self):

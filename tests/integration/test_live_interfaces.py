@@ -76,7 +76,8 @@ def test_a_wsgi_response_is_streamed_held_back_and_closed(serve):
     closed = server.folder / "closed.txt"
 
     assert len(server.get("/whole").content) == 50 * 10_000
-    assert closed.read_text() == "closed in uvicorn-consumer-1\n" * 2  # with the one of the start
+    # With the one of the start; it is closed after its last part was sent.
+    eventually(lambda: closed.read_text() == "closed in uvicorn-consumer-1\n" * 2, "the closed response")
     client = server.raw(receive_buffer=4096)
     client.get("/endless").receive(size=100_000)
     before = server.memory()

@@ -297,3 +297,15 @@ def test_a_client_without_half_close_is_closed_at_once(make_site):
     client.send(b"BREW / HTTP/1.1\r\n\r\n")
     assert client.statuses() == [501]
     assert client.is_closed
+
+
+def test_a_client_that_does_not_answer_the_end_of_its_tls_session_is_cut(make_site):
+    site = make_site(Echo())
+    client = site.connect(has_eof=False)
+    transport = client.transport
+    transport.awaits_peer = True
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    site.pass_time(1.5)
+    assert (client.statuses(), transport.is_closing(), transport.is_lost) == ([200], True, False)
+    site.pass_time(1.5)
+    assert (transport.is_aborted, transport.is_lost) == (True, True)

@@ -32,8 +32,8 @@ class ConnectionWatch:
     """Keep the times of one connection, and act on them."""
 
     __slots__ = (
-        "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen", "_stalled_since",
-        "_taken_bytes", "_was_late", "body_at", "head_since",
+        "_closing_since", "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen",
+        "_stalled_since", "_taken_bytes", "_was_late", "body_at", "head_since",
     )  # fmt: skip
 
     def __init__(self, connection: HTTPConnection) -> None:
@@ -43,6 +43,7 @@ class ConnectionWatch:
         self.head_since = 0.0  # when the first byte of an unfinished head came; 0 if there is none
         self.body_at = 0.0  # when the client last sent something of a body
         self._linger_until = 0.0
+        self._closing_since = 0.0  # since when all is written to a connection that we have closed
         self._taken_bytes = 0
         self._stalled_since = 0.0
         self._is_probed = False
@@ -66,7 +67,11 @@ class ConnectionWatch:
         """Look at all deadlines."""
         connection = self._connection
         limits = connection.service.limits
-        if self._is_stalled(now, limits.write_timeout) or (self._linger_until and now > self._linger_until):
+        if (
+            self._is_stalled(now, limits.write_timeout)
+            or (self._linger_until and now > self._linger_until)
+            or self._is_left_open(now)
+        ):
             connection.pipeline.abort()
             return
         if connection.body is not None:
@@ -158,6 +163,14 @@ class ConnectionWatch:
             self._stalled_since = now
         self._taken_bytes = taken
         return 0 < timeout < now - self._stalled_since
+
+    def _is_left_open(self, now: float) -> bool:
+        """Whether a client with TLS has not answered the end of the session in time; some loops wait for it long."""
+        connection = self._connection
+        if not connection.transport.is_closing() or connection.pipeline.buffered_bytes():
+            return False
+        self._closing_since = self._closing_since or now
+        return now - self._closing_since > _LINGER_SECONDS
 
     # ---- half-closed clients ----
 
