@@ -67,6 +67,20 @@ def test_at_most_sixteen_requests_are_in_flight_and_none_is_lost(make_site, coun
     assert not client.transport.is_paused
 
 
+@pytest.mark.parametrize("piece", [None, 1, 35, 36, 37, 800])
+def test_the_same_request_forty_times_is_answered_forty_times(make_site, piece):
+    kept = Kept()
+    client = make_site(kept).connect()
+    client.send(GET % 7 * 40, piece)
+    for number in range(40):
+        kept.reply(number, status=200, content=b"%d" % number)
+        client.site.settle()
+    assert bodies(client) == [b"%d" % number for number in range(40)]
+    client.send(b"\n")  # not one more of them
+    client.send(b"\n")
+    assert len(kept.messages) == 40
+
+
 def test_reading_is_paused_while_sixteen_are_in_flight(make_site):
     kept = Kept()
     client = make_site(kept).connect()

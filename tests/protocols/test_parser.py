@@ -89,25 +89,42 @@ FIELDS = b"Host: a\r\nUser-Agent: b\r\nAccept: c\r\nAccept: d\r\n\r\n"
 
 def test_the_same_fields_again_and_again_give_equal_messages_of_their_own():
     requests = parser()
-    heads = [requests.head(b"GET /a HTTP/1.1\r\n" + FIELDS) for _ in range(4)]
+    heads = [requests.head(b"GET /a HTTP/1.1\r\n" + FIELDS) for _ in range(6)]
     messages = [message for message, _, _, _ in heads]
     assert messages[0]["headers"] == [[b"host", b"a"], [b"user-agent", b"b"], [b"accept", b"c"], [b"accept", b"d"]]
-    messages[2]["headers"][0][1] = b"changed"
-    messages[2]["channel_session"]["user"] = 1
-    assert messages[3]["headers"] == messages[1]["headers"] == messages[0]["headers"]
-    assert [message["channel_session"] for message in messages] == [{}, {}, {"user": 1}, {}]
-    assert [kept for _, _, _, kept in heads] == [True] * 4
+    messages[4]["headers"][0][1] = b"changed"
+    messages[4]["channel_session"]["user"] = 1
+    assert all(messages[at]["headers"] == messages[0]["headers"] for at in (1, 2, 3, 5))
+    assert [message["channel_session"] for message in messages] == [{}, {}, {}, {}, {"user": 1}, {}]
+    assert [kept for _, _, _, kept in heads] == [True] * 6
 
 
 @pytest.mark.parametrize("path", [b"/b", b"/%41?c=d", b"/never-seen-before"])
 def test_the_same_fields_with_another_line_give_another_message(path):
     requests = parser()
-    for _ in range(3):
+    for _ in range(5):
         requests.head(b"GET /a HTTP/1.1\r\n" + FIELDS)
     message, request, _, _ = requests.head(b"POST " + path + b" HTTP/1.1\r\n" + FIELDS)
     fresh, _, _, _ = parser().head(b"POST " + path + b" HTTP/1.1\r\n" + FIELDS)
     assert message == fresh
     assert (request.method, request.target) == ("POST", path)
+
+
+def test_a_known_head_is_known_again_after_others():
+    requests = parser()
+    heads = [b"GET /a HTTP/1.1\r\n" + FIELDS] * 5 + [b"GET /b HTTP/1.1\r\n" + FIELDS]
+    seen = [requests.head(head)[0]["path"] for head in heads * 2]
+    assert seen == ["/a", "/a", "/a", "/a", "/a", "/b"] * 2
+
+
+def test_a_known_head_has_the_addresses_that_were_set_last():
+    requests = parser()
+    for _ in range(5):
+        requests.head(b"GET /a HTTP/1.1\r\n" + FIELDS)
+    requests.set_base({**BASE, "client": ["b", 1], "server": ["c", 2]})
+    for _ in range(3):
+        message = requests.head(b"GET /a HTTP/1.1\r\n" + FIELDS)[0]
+        assert (message["client"], message["server"]) == (["b", 1], ["c", 2])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +141,7 @@ def test_the_same_fields_with_another_line_give_another_message(path):
 )
 def test_a_wrong_line_is_refused_also_when_its_fields_are_known(line, status):
     requests = parser()
-    for _ in range(3):
+    for _ in range(5):
         requests.head(b"GET / HTTP/1.1\r\n" + FIELDS)
     with pytest.raises(ClientError) as caught:
         requests.head(line + b"\r\n" + FIELDS)
@@ -133,7 +150,7 @@ def test_a_wrong_line_is_refused_also_when_its_fields_are_known(line, status):
 
 def test_the_fields_are_looked_at_again_when_the_version_changes():
     requests = parser()
-    for _ in range(3):
+    for _ in range(5):
         assert requests.head(b"GET / HTTP/1.1\r\n" + FIELDS)[3] is True
     message, _, _, persists = requests.head(b"GET / HTTP/1.0\r\n" + FIELDS)
     assert (message["http_version"], persists) == ("1.0", False)
@@ -151,7 +168,7 @@ def test_the_fields_are_looked_at_again_when_the_version_changes():
 )
 def test_what_the_fields_ask_for_is_seen_each_time(fields):
     requests, seen = parser(), []
-    for _ in range(4):
+    for _ in range(6):
         _, _, special, persists = requests.head(b"POST / HTTP/1.1\r\n" + fields)
         seen.append((special, persists))
         if special.content_length:
@@ -159,7 +176,7 @@ def test_what_the_fields_ask_for_is_seen_each_time(fields):
             requests.body(b"2\r\nab\r\n0\r\n\r\n" if special.content_length < 0 else b"ab")
         if not persists:
             requests = parser()
-    assert seen == seen[:1] * 4
+    assert seen == seen[:1] * 6
 
 
 def test_a_known_line_is_not_enough_where_limits_are_tighter():
@@ -172,7 +189,7 @@ def test_a_known_line_is_not_enough_where_limits_are_tighter():
 def test_a_trusted_scheme_and_root_path_come_with_known_fields():
     policy = HeaderPolicy({b"x-forwarded-proto": b"https"}, frozenset({b"script_name"}), "drop", True)
     requests = RequestParser({**BASE, "scheme": "http", "root_path": ""}, policy, Limits())
-    for _ in range(4):
+    for _ in range(6):
         message, _, _, _ = requests.head(
             b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nSCRIPT_NAME: /app\r\nx_y: z\r\n\r\n"
         )

@@ -116,9 +116,16 @@ class Dispatcher:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
         if consumer.is_async:
             message["reply_channel"] = ReplyChannel(exchange, self.outbox)
-            exchange.task = task = self._start(self._run(consumer, message, exchange), consumer.name)
-            if not (self._is_eager and task.done()):
-                self._tasks[exchange] = task
+            call = self._run(consumer, message, exchange)
+            if sys.version_info >= (3, 12) and self._is_eager:
+                exchange.task = task = asyncio.Task(
+                    call, loop=self._loop, name=consumer.name, context=self.context.copy(), eager_start=True
+                )
+                if task.done():
+                    return
+            else:
+                exchange.task = task = self.make_task(call, consumer.name)
+            self._tasks[exchange] = task
             return
         message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
@@ -232,12 +239,6 @@ class Dispatcher:
         if self._has_task_factory:
             return self._loop.create_task(call, name=name, context=context)
         return asyncio.Task(call, loop=self._loop, name=name, context=context)
-
-    def _start(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Make a task that begins at once, if this Python can."""
-        if sys.version_info >= (3, 12) and self._is_eager:
-            return asyncio.Task(call, loop=self._loop, name=name, context=self.context.copy(), eager_start=True)
-        return self.make_task(call, name)
 
     async def _run(self, consumer: Consumer, message: Message, exchange: Served) -> None:
         try:

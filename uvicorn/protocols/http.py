@@ -102,6 +102,9 @@ class HTTPConnection(asyncio.Protocol):
         """Take in what the client sent."""
         try:
             if self._expects == HEAD and not self._rest and not self._buffer.data:
+                if data == self._parser.known_head:
+                    self._take_head(data)
+                    return
                 _, end, rest = data.partition(_HEAD_END)  # a copy, and yet cheaper than find()
                 if end and not rest and data[0] >= _LETTER_A:  # one complete request without a body
                     self._take_head(data)

@@ -5,7 +5,8 @@ checked here, and in `head.py`.
 
 A client sends the same header fields with each request of a connection, or nearly so (that is what HPACK lives on,
 RFC 7541 section 2). Fields that came twice in a row, byte for byte, are kept, and not parsed and checked a third time:
-of such a head only the request line is read, and not even that if it is known (`request_line.py`).
+of such a head only the request line is read, and not even that if it is known (`request_line.py`). A head that is the
+same as the one before it, as from a client that polls, is not even cut into its parts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import httptools
 from uvicorn.errors import ClientError
 from uvicorn.messages import Headers, Message
 from uvicorn.protocols.head import PLAIN, UPGRADE, HeaderPolicy, Special, asks_for_socket, check_sizes, line_error
-from uvicorn.protocols.request_line import REMEMBERED, RequestLine, read_request_line
+from uvicorn.protocols.request_line import NO_REQUEST_LINE, REMEMBERED, RequestLine, read_request_line
 from uvicorn.settings import Limits
 
 __all__ = ["Head", "RequestParser"]
@@ -40,12 +41,15 @@ class RequestParser:
     Args:
         base: a message with what all requests of the connection have in common.
         policy: what to do with header fields of this peer.
+
+    Attributes:
+        known_head: a complete head without a body that came before, or None.
     """
 
     __slots__ = (
         "_client", "_events", "_headers", "_kept_block", "_kept_fields", "_kept_special", "_last_block",
         "_last_line", "_limits", "_longest_unchecked", "_parser", "_policy", "_server", "_special_names", "_specials",
-        "_template", "_usual", "base",
+        "_template", "_usual", "base", "known_head",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
@@ -70,8 +74,9 @@ class RequestParser:
         has_addresses = base.get("client") and base.get("server")
         self._client: list[Any] = base["client"] if has_addresses else []
         self._server: list[Any] = base["server"] if has_addresses else []
-        self._last_line: RequestLine | None = None
+        self._last_line = NO_REQUEST_LINE
         self._template = base
+        self.known_head: bytes | None = None
 
     def head(self, head: bytes) -> Head:
         """Parse one complete head.
@@ -79,17 +84,44 @@ class RequestParser:
         Raises: ClientError, 400, 414, 417, 431, 501 or 505.
         Spec: RFC 9112 sections 3 to 6 and 9.3.
         """
+        if head == self.known_head:
+            request = self._last_line
+            special = PLAIN
+            is_http10 = False
+            headers = []
+            for name, value in self._kept_fields:  # not a comprehension, which is a call before Python 3.12
+                headers.append([name, value])
+        else:
+            headers, request, special, is_http10 = self._read(head)
+        message = Message(self._template)
+        message["headers"] = headers
+        message["channel_session"] = {}
+        if self._client:  # copies: what one consumer does to its message must not show in the next
+            message["client"] = self._client.copy()
+            message["server"] = self._server.copy()
+        if special is PLAIN:
+            return message, request, special, not is_http10
+        if special.scheme is not None:
+            message["scheme"] = special.scheme
+        if special.root_path is not None:
+            message["root_path"] = special.root_path
+        # Not httptools' should_keep_alive(): it forgets with the end of the message.
+        return message, request, special, not special.closes and (special.keeps or not is_http10)
+
+    def _read(self, head: bytes) -> tuple[Headers, RequestLine, Special, bool]:
+        """Read a head that is not the same as the last one; prepare the template of its message."""
         if len(head) > self._longest_unchecked:
             check_sizes(head, self._limits)
+        self.known_head = None
         line, _, block = head.partition(b"\r\n")
         request = REMEMBERED.get(line)
         is_http10 = request.is_http10 if request is not None else not line.endswith(b" HTTP/1.1")
         if block == self._kept_block and not is_http10:
             special = self._kept_special
-            headers = []
-            for name, value in self._kept_fields:  # not a comprehension, which is a call before Python 3.12
-                headers.append([name, value])
-            if request is None:
+            headers = [[name, value] for name, value in self._kept_fields]
+            if request is self._last_line and special is PLAIN:
+                self.known_head = head
+            elif request is None:
                 self._feed(line + _EMPTY_LINE)
                 request = self._read_line(line, headers)
         else:
@@ -107,20 +139,7 @@ class RequestParser:
         if request is not self._last_line:
             self._last_line = request
             self._template = {**self.base, **request.keys}
-        message = Message(self._template)
-        message["headers"] = headers
-        message["channel_session"] = {}
-        if self._client:  # copies: what one consumer does to its message must not show in the next
-            message["client"] = self._client.copy()
-            message["server"] = self._server.copy()
-        if special is PLAIN:
-            return message, request, special, not is_http10
-        if special.scheme is not None:
-            message["scheme"] = special.scheme
-        if special.root_path is not None:
-            message["root_path"] = special.root_path
-        # Not httptools' should_keep_alive(): it forgets with the end of the message.
-        return message, request, special, not special.closes and (special.keeps or not is_http10)
+        return headers, request, special, is_http10
 
     def _feed(self, head: bytes) -> bool:
         """Give a head to httptools; return whether it asks for another protocol."""
