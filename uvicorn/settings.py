@@ -137,7 +137,8 @@ class BodyBuffer(OurSetting):
     desc = """\
         Bytes up to which a request body always arrives whole in ``message["body"]``.
 
-        It is also how far a client may be ahead of a consumer that reads a larger body as it comes.
+        It is also how far a client may be ahead of a coroutine that reads a larger body as it comes; of a thread,
+        sixteen times as far.
         """
 
 
@@ -149,7 +150,9 @@ class WriteBuffer(OurSetting):
     validator = whole("write_buffer", "bytes", 1)
     default = 65536
     desc = """\
-        Bytes of a response that may wait for a slow client before ``send()`` blocks or waits.
+        Bytes of a response that may wait for a slow client before a coroutine's ``send()`` waits.
+
+        A thread's ``send()`` blocks at four times as many.
         """
 
 

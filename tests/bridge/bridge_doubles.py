@@ -194,7 +194,7 @@ class RecordingLog:
 class FakeExchange:
     """What a reply channel and a dispatcher see of an exchange; it keeps what it is told."""
 
-    def __init__(self, write_buffer=100, is_head=False):
+    def __init__(self, write_buffer=25, is_head=False):
         self.method = "GET"
         self.shown_target = "/"
         self.consumer_name = "tests.consumer"

@@ -10,7 +10,7 @@ from uvicorn.errors import ChannelClosed, ServerStopping
 
 HEAD = {"status": 200, "more_content": True}
 LAST = {"content": b"end"}
-FULL = b"x" * 100  # as much as the write buffer of a FakeExchange
+FULL = b"x" * 100  # what a thread may have on its way: four times the write buffer of a FakeExchange
 
 
 def chunk(content):

@@ -127,7 +127,7 @@ def test_a_thread_blocks_while_the_client_is_behind_and_goes_on_when_it_has_caug
 
     def send():
         for number in range(4):
-            channel.send({"text": f"{number}" * 6})
+            channel.send({"text": f"{number}" * 24})
 
     result = in_thread(send)
     settle_until(loop, lambda: socket.waiting)
@@ -144,7 +144,7 @@ def test_a_thread_that_waits_for_a_client_that_is_lost_is_woken(loop, outbox, is
     socket = FakeSocket(write_buffer=1)
     channel = open_channel(socket, outbox)
     socket.gate.close()
-    result = in_thread(channel.send, {"text": "long"})
+    result = in_thread(channel.send, {"text": "long enough"})
     settle_until(loop, lambda: socket.waiting and socket.replies)
     socket.lose(is_stopping)
     loop.settle()
@@ -166,7 +166,7 @@ def test_the_last_reply_of_a_thread_does_not_wait(loop, outbox):
     socket = FakeSocket(write_buffer=1)
     channel = open_channel(socket, outbox)
     socket.gate.close()
-    assert in_thread(channel.send, {"text": "long", "close": True})() is None
+    assert in_thread(channel.send, {"text": "long enough", "close": True})() is None
     loop.settle()
     assert socket.replies[0][1].close_code == 1000
     assert channel.closed

@@ -7,9 +7,9 @@ on the loop; `receive`, iteration and `read` for the consumer), and both are bou
 `high_water` the source stops reading from the client, below half of it reading goes on.
 
 `BodyChannel` serves a coroutine: everything happens on the loop. `ThreadBodyChannel` serves a
-thread: the chunks cross in a janus queue, made for this one stream, whose blocking `get` needs no
-wake-up of the loop. What the thread has read goes back through the outbox, one item for each half
-of the mark. `CollectedBodyChannel` reads what was collected before the consumer was called.
+thread: what came in one turn of the loop crosses as one item of a janus queue, made for this one stream, whose
+blocking `get` needs no wake-up of the loop. What the thread has read goes back through the outbox, one item for
+each half of the mark. `CollectedBodyChannel` reads what was collected before the consumer was called.
 
 A source that wants to know when the body is first asked for (`Expect: 100-continue`) learns it
 from the first `receive`.
@@ -155,7 +155,9 @@ class ThreadBodyChannel:
         self._source = source
         self._high_water = high_water
         self._outbox = outbox
-        self._queue: janus.Queue[bytes | Exception | None] = janus.Queue()  # bounded by bytes, by the source
+        self._queue: janus.Queue[deque[bytes] | Exception | None] = janus.Queue()  # bounded by bytes, by the source
+        self._gathered: deque[bytes] = deque()  # loop only: fed in this turn
+        self._batch: deque[bytes] = deque()  # reader only: what it got last
         self._reading = threading.Lock()
         self._size = 0  # loop only: fed, and not yet known to be read
         self._unreported = 0  # reader only: read, and not yet told to the loop
@@ -181,12 +183,16 @@ class ThreadBodyChannel:
             if not self._is_wanted:
                 self._is_wanted = True
                 self._outbox.put(self._source.want)
-            item = self._next()
-            if isinstance(item, bytes):
-                self._report(len(item))
-                return {"content": item, "more_content": True}
-            self._is_over = True
-            return _loss(item) if item is not None else {"content": b"", "more_content": False}
+            if not self._batch:
+                item = self._next()
+                if isinstance(item, deque):
+                    self._batch = item
+                else:
+                    self._is_over = True
+                    return _loss(item) if item is not None else {"content": b"", "more_content": False}
+            content = self._batch.popleft()
+            self._report(len(content))
+            return {"content": content, "more_content": True}
 
     def __iter__(self) -> Iterator[bytes]:
         while not self._is_over:
@@ -204,7 +210,7 @@ class ThreadBodyChannel:
         """
         return _read_all(self, limit)
 
-    def _next(self) -> bytes | Exception | None:
+    def _next(self) -> deque[bytes] | Exception | None:
         queue = self._queue.sync_q
         try:
             return queue.get_nowait()
@@ -228,15 +234,24 @@ class ThreadBodyChannel:
         self._size += len(data)
         if self._size > self._high_water:
             self._source.hold()
-        self._queue.async_q.put_nowait(data)
+        if not self._gathered:
+            self._outbox.loop.call_soon(self._pass_on)
+        self._gathered.append(data)
 
     def end(self) -> None:
         """Mark the end of the body."""
+        self._pass_on()
         self._queue.async_q.put_nowait(None)
 
     def fail(self, error: Exception) -> None:
         """Break off: ChannelClosed if the client left, else what `receive` is to raise."""
+        self._pass_on()
         self._queue.async_q.put_nowait(error)
+
+    def _pass_on(self) -> None:
+        if self._gathered:
+            gathered, self._gathered = self._gathered, deque()
+            self._queue.async_q.put_nowait(gathered)
 
     def _settle(self, size: int) -> None:
         self._size -= size

@@ -91,8 +91,8 @@ class SocketChannel(SocketSequence):
         Raises: ReplyError for a reply that is not allowed; ChannelClosed when the socket is closed; ServerStopping;
             ChannelFull on the loop, when the client is far behind a consumer that does not await.
         Runs on: any thread.
-        Blocks: in a thread, while the client is more than `write_buffer` bytes behind; until it catches up, leaves, is
-            cut by `write_timeout`, or the worker stops.
+        Blocks: in a thread, while the client is more than four times `write_buffer` bytes behind; until it catches up,
+            leaves, is cut by `write_timeout`, or the worker stops.
         Cancellation: cancelling the wait on the loop does not take back what was sent.
         Spec: ASGI draft (django/channels cd34f65), "Send/Close/Accept".
         """
