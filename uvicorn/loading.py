@@ -8,15 +8,17 @@ inside the application's own code is left as it is: its traceback is what helps.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
+import inspect
 import os
 import pkgutil
 import sys
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any, Final
 
-from gunicorn import util
 from gunicorn.errors import AppImportError
 
 from uvicorn.errors import ConsumerError
@@ -69,12 +71,8 @@ def load_application(uri: str) -> Any:
     name = name or _DEFAULT_NAME
     module = _import_module(module_name, name)
     if "(" in name:
-        return util.import_app(uri)
-    try:
-        return getattr(module, name)
-    except AttributeError:
-        names = [other for other, value in vars(module).items() if _is_servable(value)]
-        raise AppImportError(f"There is no {name!r} in {module_name!r}{_nearest(name, names)}") from None
+        return _call_factory(module, name)
+    return _attribute(module, name)
 
 
 def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router | SingleConsumer:
@@ -110,6 +108,39 @@ def _import_module(module_name: str, name: str) -> Any:
         else:
             hint = _nearest(module_name, _module_names(module_name))
         raise AppImportError(f"There is no module {missing!r}{hint}") from None
+
+
+def _attribute(module: ModuleType, name: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        names = [other for other, value in vars(module).items() if _is_servable(value)]
+        raise AppImportError(f"There is no {name!r} in {module.__name__!r}{_nearest(name, names)}") from None
+
+
+def _call_factory(module: ModuleType, text: str) -> Any:
+    """Call "factory('with', literal=arguments)"; unlike with Gunicorn's own `import_app`, it may return a list."""
+    try:
+        call = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        call = None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise AppImportError(f"{text!r} is not a call of one function; write module:factory('with', literal=arguments)")
+    factory = _attribute(module, call.func.id)
+    try:
+        args = [ast.literal_eval(arg) for arg in call.args]
+        kwargs = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
+        if len(kwargs) < len(call.keywords):
+            raise ValueError("**")
+    except ValueError:
+        raise AppImportError(f"The arguments of {text!r} must be literals: strings, numbers, lists, ...") from None
+    try:
+        inspect.signature(factory).bind(*args, **kwargs)
+    except TypeError as error:  # also for what cannot be called
+        raise AppImportError(f"{text!r} cannot be called: {error}") from None
+    except ValueError:
+        pass  # some builtins have no signature
+    return factory(*args, **kwargs)
 
 
 def _module_names(module_name: str) -> list[str]:
