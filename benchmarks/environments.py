@@ -77,7 +77,7 @@ class Environments:
         steps = {
             **_INSTALLED,
             _OURS: (tuple(_requirements()),),
-            _OURS_DJANGO: ((*_requirements(), "django", "asgiref>=3.13"),),
+            _OURS_DJANGO: ((*_requirements(), "django"),),
         }[name]
         wanted = json.dumps(steps)
         if stamp.exists() and stamp.read_text() == wanted and not self._is_fresh:

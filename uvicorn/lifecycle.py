@@ -77,8 +77,8 @@ class Lifecycle:
     def _lend_threads(self, served: list[Consumer], dispatcher: Dispatcher) -> None:
         if not can_lease():
             self._log.warning(
-                "This asgiref takes no threads from others (3.13 does): synchronous code of ASGI applications runs in "
-                "threads of its own, without a limit"
+                "This asgiref takes no threads from others: synchronous code of ASGI applications runs in threads of "
+                "its own, without a limit"
             )
             return
         for consumer in served:

@@ -1,7 +1,6 @@
 """The Django example through the running server: classic views, both handlers, consumers, and its connections."""
 
 import hashlib
-import inspect
 import os
 import re
 import subprocess
@@ -9,18 +8,12 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import asgiref.sync
 import httpx
 import postgres
 import pytest
 from processes import PYTHONPATH, Server, eventually
 
 THREADS = 4
-#: asgiref takes threads from others since 3.13, which needs Python 3.11
-LEASES = pytest.mark.skipif(
-    "executor" not in inspect.signature(asgiref.sync.ThreadSensitiveContext).parameters,
-    reason="this asgiref takes no threads from others: no release does for Python 3.10",
-)
 TOGETHER = 60
 
 
@@ -125,7 +118,7 @@ def test_consumers_beside_django(server):
 
 
 @pytest.mark.parametrize(
-    ("prefix", "name"), [("/", "consumer"), pytest.param("/asgi/", "consumer", marks=LEASES), ("/slow/", "slow")]
+    ("prefix", "name"), [("/", "consumer"), ("/asgi/", "consumer"), ("/slow/", "slow")]
 )
 def test_the_signals_of_a_request_fire_in_the_thread_of_its_view(server, prefix, name):
     server.get("/signals")
@@ -163,7 +156,7 @@ def connections(server):
         return {row[0] for row in connection.execute(query)}
 
 
-@pytest.mark.parametrize("path", ["/slow-query", pytest.param("/asgi/slow-query", marks=LEASES)])
+@pytest.mark.parametrize("path", ["/slow-query", "/asgi/slow-query"])
 def test_many_requests_at_once_open_no_more_connections_than_there_are_threads(on_postgres, path):
     answers = ask_together(on_postgres, path)
 
@@ -176,7 +169,6 @@ def test_many_requests_at_once_open_no_more_connections_than_there_are_threads(o
     assert len(connections(on_postgres)) <= THREADS
 
 
-@LEASES
 def test_connections_are_the_same_by_either_handler(on_postgres):
     pairs = {
         (answer["thread"], answer["backend"])

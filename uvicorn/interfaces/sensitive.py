@@ -5,7 +5,8 @@ one for each request, or one for all. Where asgiref is there, each call is made 
 a lease on our pool (`bridge/lease.py`): the threads are used again, and so are the database connections that
 belong to them.
 
-Needs asgiref 3.13, which takes an executor there.
+asgiref takes an executor there since 3.13, which needs Python 3.11. Older ones keep the executors of their contexts in
+a table, `SyncToAsync.context_to_thread_executor`; ours is put into it (`_OlderContext`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from uvicorn.bridge.lease import Lease
@@ -27,8 +29,8 @@ def uses_asgiref() -> bool:
 
 
 def can_lease() -> bool:
-    """Whether this asgiref takes our threads."""
-    return "executor" in inspect.signature(sys.modules["asgiref.sync"].ThreadSensitiveContext).parameters
+    """Whether this asgiref takes our threads: that of Django 3.2 or later does."""
+    return hasattr(sys.modules["asgiref.sync"].SyncToAsync, "context_to_thread_executor")
 
 
 class SensitiveCall:
@@ -46,7 +48,7 @@ class SensitiveCall:
         if pool.is_full:
             refused()
         self._lease = Lease(pool)
-        self._context = sys.modules["asgiref.sync"].ThreadSensitiveContext(executor=self._lease)
+        self._context = _context_with(self._lease)
 
     async def __aenter__(self) -> None:
         await self._context.__aenter__()
@@ -56,3 +58,34 @@ class SensitiveCall:
             await self._context.__aexit__(*error)
         finally:
             self._lease.release()
+
+
+def _context_with(executor: Lease) -> Any:
+    make = sys.modules["asgiref.sync"].ThreadSensitiveContext
+    return make(executor=executor) if _takes_executor(make) else _OlderContext(executor)
+
+
+@cache
+def _takes_executor(make: Any) -> bool:
+    return "executor" in inspect.signature(make).parameters
+
+
+class _OlderContext:
+    """Be a ThreadSensitiveContext with an executor, for an asgiref older than 3.13."""
+
+    __slots__ = ("_context", "_executor", "_executors")
+
+    def __init__(self, executor: Lease) -> None:
+        module = sys.modules["asgiref.sync"]
+        self._context = module.ThreadSensitiveContext()
+        self._executor = executor
+        self._executors = module.SyncToAsync.context_to_thread_executor
+
+    async def __aenter__(self) -> None:
+        self._executors[self._context] = self._executor
+        await self._context.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        # Taken out first: asgiref would shut it down, in a thread that it makes for that.
+        self._executors.pop(self._context, None)
+        await self._context.__aexit__(*error)
