@@ -10,7 +10,8 @@ All have these keys (ASGI draft, "WebSocket", django/channels cd34f65):
 
 `websocket.connect` has `scheme` ("ws" or "wss"), `http_version`, `raw_path`, `query_string`, `root_path`, `headers`,
 `client` and `server` too, as in `http.request`, and `subprotocols`, a list of str in the client's order.
-`websocket.receive` has `text` (str) and `bytes`, one of them None. `websocket.disconnect` has `code`, an int.
+`websocket.receive` has `text` (str) and `bytes`, one of them None. `websocket.disconnect` has `code`, an int, and
+`reason` (str; our addition).
 """
 
 from __future__ import annotations
@@ -62,11 +63,14 @@ def websocket_receive(
     })  # fmt: skip
 
 
-def websocket_disconnect(reply_channel: Any, path: str, order: int, session: dict[str, Any], code: int) -> Message:
+def websocket_disconnect(
+    reply_channel: Any, path: str, order: int, session: dict[str, Any], code: int, reason: str
+) -> Message:
     """Build a `websocket.disconnect`.
 
     Args:
         code: the close code: the client's if it sent one (1005 for an empty close), else ours, else 1006.
+        reason: that of the same close frame; "" if there is none.
 
     Spec: ASGI draft, "Disconnection"; RFC 6455 section 7.4.1.
     """
@@ -77,4 +81,5 @@ def websocket_disconnect(reply_channel: Any, path: str, order: int, session: dic
         "order": order,
         "channel_session": session,
         "code": code,
+        "reason": reason,
     })  # fmt: skip

@@ -29,13 +29,13 @@ async def echo(socket: WebSocket):
         while True:
             message = await socket.receive()
             if message["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect(message["code"])
+                raise WebSocketDisconnect(message["code"], message["reason"])
             if message["text"] is None:
                 await socket.send_bytes(message["bytes"])
             else:
                 await socket.send_text(message["text"])
     except WebSocketDisconnect as error:
-        events.append(["disconnect", error.code])
+        events.append(["disconnect", error.code, error.reason])
 
 
 @fast.websocket("/push/{count}")

@@ -41,8 +41,8 @@ def test_text_bytes_a_subprotocol_and_the_close_code_of_the_client(server):
         for message in MESSAGES:
             socket.send(message)
             assert socket.recv(PATIENCE) == message
-        socket.close(4001)
-    eventually(lambda: ["disconnect", 4001] in events_of(server), "the disconnect")
+        socket.close(4001, "done")
+    eventually(lambda: ["disconnect", 4001, "done"] in events_of(server), "the disconnect")
 
 
 def test_a_thousand_messages_come_back_in_order(server):

@@ -22,8 +22,8 @@ def received(content):
     return {"type": "websocket.receive", "text": content, "bytes": None}
 
 
-def left(code):
-    return {"type": "websocket.disconnect", "code": code, "reason": ""}
+def left(code, reason=""):
+    return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
 def start(status=401):
@@ -119,7 +119,7 @@ def test_an_application_gets_connect_messages_and_the_close_code(make_site):
     client.text("a")
     client.send(frame(2, b"\xff"), close_frame(4001, b"bye"))
     binary = {"type": "websocket.receive", "text": None, "bytes": b"\xff"}
-    assert app.received == [CONNECT, received("a"), binary, left(4001)]
+    assert app.received == [CONNECT, received("a"), binary, left(4001, "bye")]
     assert [found.payload for found in client.frames[:2]] == [b"hi", b"\0"]
     assert app.is_over
     assert site.service.calls.is_idle
@@ -299,9 +299,9 @@ def test_a_close_after_messages_that_wait_comes_after_them(make_site):
     app = Stepped()
     site, client = serve(make_site, app)
     app.do(site, ACCEPT)
-    client.send(frame(TEXT, b"a"), frame(TEXT, b"b"), close_frame(1001))
+    client.send(frame(TEXT, b"a"), frame(TEXT, b"b"), close_frame(1001, "caf\xe9".encode()))
     app.take(site, 4)
-    assert app.received == [None, CONNECT, received("a"), received("b"), left(1001)]
+    assert app.received == [None, CONNECT, received("a"), received("b"), left(1001, "caf\xe9")]
 
 
 def test_messages_that_wait_when_the_application_returns_are_let_go(make_site):

@@ -44,7 +44,7 @@ def test_messages_have_the_keys_of_the_contract(make_site):
     common = {"path": "/p", "channel_session": connect["channel_session"], "reply_channel": connect["reply_channel"]}
     assert text == {"channel": "websocket.receive", "order": 1, "text": "a", "bytes": None, **common}
     assert data == {"channel": "websocket.receive", "order": 2, "text": None, "bytes": b"\xff", **common}
-    assert disconnect == {"channel": "websocket.disconnect", "order": 3, "code": 3000, **common}
+    assert disconnect == {"channel": "websocket.disconnect", "order": 3, "code": 3000, "reason": "", **common}
 
 
 def test_the_session_and_the_reply_channel_live_as_long_as_the_socket(make_site):
@@ -491,7 +491,7 @@ def test_a_mistake_of_ours_costs_one_socket(make_site):
 
 class BrokenCodec:
     is_ended = False
-    close_code = 1006
+    ending = 1006, ""
     feed = None
 
 

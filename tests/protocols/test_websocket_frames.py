@@ -181,6 +181,7 @@ def test_a_close_frame_is_answered_with_its_code(connect, code):
     assert client.frames[-1].payload == struct.pack("!H", code) + b"bye"
     assert client.is_closed
     assert client.consumer.messages[-1]["code"] == code
+    assert client.consumer.messages[-1]["reason"] == "bye"
 
 
 def test_an_empty_close_frame_is_answered_with_an_empty_one(connect):
@@ -188,6 +189,7 @@ def test_an_empty_close_frame_is_answered_with_an_empty_one(connect):
     assert exchange(client, frame(CLOSE)) == [(CLOSE, b"")]
     assert client.is_closed
     assert client.consumer.messages[-1]["code"] == 1005
+    assert client.consumer.messages[-1]["reason"] == ""
 
 
 def test_messages_before_a_close_frame_still_arrive(connect):

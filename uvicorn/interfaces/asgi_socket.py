@@ -69,7 +69,7 @@ class ASGISockets:
         if kind == "websocket.receive":
             await found.put({"type": kind, "text": message["text"], "bytes": message["bytes"]})
         else:
-            found.disconnect(message["code"])
+            found.disconnect(message["code"], message["reason"])
 
     async def _serve(self, scope: dict[str, Any], socket: _Socket, name: str) -> None:
         """Run the application for one socket. Raises: what it raises; ReplyError for half a response."""
@@ -123,7 +123,7 @@ class _Socket:
         """Return the next event, waiting for it if needed.
 
         Returns: {"type": "websocket.connect"}; then {"type": "websocket.receive", "text": str | None, "bytes": bytes |
-            None} for each message; {"type": "websocket.disconnect", "code": int, "reason": ""} last.
+            None} for each message; {"type": "websocket.disconnect", "code": int, "reason": str} last.
         Raises: ChannelClosed on any later call.
         Cancellation: loses nothing.
         """
@@ -202,11 +202,11 @@ class _Socket:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
-    def disconnect(self, code: int) -> None:
+    def disconnect(self, code: int, reason: str = "") -> None:
         """Leave the end for the application, once."""
         if not self._is_left:
             self._is_left = True
-            self._events.append({"type": "websocket.disconnect", "code": code, "reason": ""})
+            self._events.append({"type": "websocket.disconnect", "code": code, "reason": reason})
             _resolve(self._waiter)
 
     def finish(self) -> None:

@@ -147,12 +147,12 @@ class SocketCodec:
         return int(close.code) if close is not None else 0
 
     @property
-    def close_code(self) -> int:
-        """How the socket ended: the client's code, or ours, or 1006 if neither sent a close frame."""
+    def ending(self) -> tuple[int, str]:
+        """How the socket ended, code and reason: as the client said, or as we did, or 1006 if no close frame came."""
         for close in (self._protocol.close_rcvd, self._protocol.close_sent):
             if close is not None:
-                return int(close.code)
-        return _NO_CLOSE_FRAME
+                return int(close.code), close.reason
+        return _NO_CLOSE_FRAME, ""
 
     def _take_fragment(self, frame: Frame, messages: list[str | bytes]) -> None:
         parts = self._parts

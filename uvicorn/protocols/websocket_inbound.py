@@ -133,7 +133,7 @@ class SocketInbound:
         if consumer is not None and not self.is_left:
             socket.called(consumer, "websocket.disconnect")
             message = websocket_disconnect(
-                socket.channel_of_disconnect(), self.path, self._order + 1, self._session, self._codec.close_code
+                socket.channel_of_disconnect(), self.path, self._order + 1, self._session, *self._codec.ending
             )
             self.calls.put(consumer, message, 0)
         self.is_left = True
