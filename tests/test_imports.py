@@ -23,7 +23,7 @@ LAYERS = [
      "protocols.request_line", "protocols.parser", "protocols.websocket_reply", "protocols.websocket_codec"],
     ["bridge"],
     ["interfaces"],
-    ["routing", "router", "routes", "patterns", "channels1"],
+    ["routing", "router", "routes", "patterns", "mistakes", "channels1"],
     ["protocols.http", "protocols.pipeline", "protocols.exchange", "protocols.body", "protocols.watch",
      "protocols.service", "protocols.websocket", "protocols.websocket_handshake", "protocols.websocket_inbound",
      "protocols.websocket_watch"],

@@ -219,3 +219,26 @@ def test_what_cannot_be_served_is_told_with_its_name(site, name):
     with pytest.raises(AppImportError, match=f"Cannot serve 'webshop_app:{name}': ") as caught:
         make_application(load_application(uri), uri)
     assert caught.value.__suppress_context__
+
+
+def test_all_mistakes_of_a_list_are_told_in_one_message_each_with_file_and_line(site):
+    write(site, "webshop_lists.py", """
+from uvicorn import include, mount, route
+
+def consumer(message):
+    pass
+
+inner = [route("http.request", consumer, path="(")]
+routes = [
+    include(inner),
+    mount("x", consumer),
+]
+on_startup = 7
+""")
+    with pytest.raises(AppImportError) as caught:
+        make_application(load_application("webshop_lists:routes"), "webshop_lists:routes")
+    first, *lines = str(caught.value).splitlines()
+    assert first == "Cannot serve 'webshop_lists:routes': 3 mistakes"
+    assert [line.split(" must ")[0].split(" of a ")[0].strip() for line in lines] == [
+        "on_startup", "webshop_lists.py:7: path '('", "webshop_lists.py:10: the prefix",
+    ]  # fmt: skip

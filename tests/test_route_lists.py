@@ -7,7 +7,7 @@ import pytest
 from clients import Echo
 
 from uvicorn import Router, asgi, include, mount, route, route_class, wsgi
-from uvicorn.errors import ConsumerError
+from uvicorn.errors import ConsumerError, RouteError
 from uvicorn.routing import as_application
 
 REQUEST = "http.request"
@@ -263,10 +263,61 @@ def test_a_class_based_consumer_is_routed_by_its_methods(make_site):
         (lambda: Router([route(REQUEST, say)], on_shutdown=[say]), "must be callable without arguments"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_found_when_the_list_is_made_and_named(make, sentence):
+def test_a_mistake_is_found_when_the_list_is_served_and_named(make, sentence):
     with pytest.raises(ConsumerError) as caught:
-        make()
+        as_application(make(), is_whole=True)
     assert sentence in str(caught.value)
+
+
+def test_all_mistakes_are_named_at_once_each_with_its_place():
+    line = sys._getframe().f_lineno
+    inner = [
+        route(REQUEST, say, path="("),
+        mount("api", 7),
+    ]
+    routes = [
+        include(inner, host="a"),
+        route(REQUEST, no_groups, path=r"^/(?P<year>\d+)$", pth="x", pool="a b"),
+        mount("/list", [route("http", "nowhere_at_all.say", method="*"), 7]),
+        include(inner, path="^/again"),
+        route(REQUEST, year_only),
+        route(REQUEST, say, pool="a", threads=2),
+        route(REQUEST, say, pool="a", threads=3),
+    ]
+    with pytest.raises(RouteError) as caught:
+        as_application(Router(routes, on_startup=7), is_whole=True)
+    first, *lines = str(caught.value).splitlines()
+    assert first == f"{len(lines)} mistakes"
+    places = [
+        int(place) - line if (place := text.partition(".py:")[2].partition(":")[0]) else None for text in lines
+    ]
+    expected = [
+        (6, "an include has a pattern for 'host'"), (2, "path '(' of a route to"), (3, "the prefix of a mount must"),
+        (3, "not callable"), (7, "has a pattern for 'pth'"), (7, "the name of a pool must be of letters"),
+        (8, "no messages come from 'http'"), (8, "method '*' of a route to"), (8, "no module 'nowhere_at_all'"),
+        (8, "entry 1 of the list of routes is 7"), (None, "on_startup must be a callable"),
+        (None, "year_only requires year"), (None, "pool 'a' has different sizes: 2, 3 threads"),
+    ]  # fmt: skip
+    assert [(place, text) for place, (_, text) in zip(places, expected, strict=True)] == expected
+    for text, (_, sentence) in zip(lines, expected, strict=True):
+        assert sentence in text
+
+
+def test_what_could_not_be_made_says_so_when_it_is_used():
+    made = route(REQUEST, say, path="(")
+    assert "is not a regular expression" in repr(made)
+    for use in (lambda: made.consumer, lambda: as_application(route(REQUEST, made))):
+        with pytest.raises(ConsumerError, match=r"regular expression|leads to one consumer"):
+            use()
+    with pytest.raises(RouteError, match=r"not a regular"):
+        Router([made]).find(REQUEST, "/")
+
+
+def test_a_pool_whose_size_may_be_said_by_a_mistaken_entry_is_no_mistake_more():
+    routes = [route(REQUEST, say, pool="a"), route(REQUEST, say, path="(", pool="a", threads=2)]
+    with pytest.raises(RouteError) as caught:
+        as_application(routes, is_whole=True)
+    assert len(caught.value.mistakes) == 1
 
 
 def test_every_mistake_about_pools_is_named():

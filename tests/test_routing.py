@@ -105,34 +105,34 @@ def test_repr_of_a_route_tells_channel_consumer_and_path():
 @pytest.mark.parametrize("channel", ["websocket.send", "http", "", None])
 def test_a_channel_without_messages_is_refused(channel):
     with pytest.raises(ConsumerError, match=r"http\.request, http\.disconnect, websocket\.connect, "):
-        route(channel, home)
+        as_application(route(channel, home))
 
 
 @pytest.mark.parametrize("path", ["(", "*", 7])
 def test_a_path_that_is_no_regular_expression_is_refused_and_shown(path):
     with pytest.raises(ConsumerError, match="not a regular expression") as caught:
-        route(REQUEST, home, path=path)
+        as_application(route(REQUEST, home, path=path))
     assert repr(path) in str(caught.value)
 
 
 def test_a_consumer_that_is_none_is_refused():
     with pytest.raises(ConsumerError, match="not callable"):
-        route(REQUEST, None)
+        as_application(route(REQUEST, None))
 
 
 def test_a_route_to_a_router_is_refused_when_it_is_made():
-    with pytest.raises(ConsumerError):
-        route(REQUEST, ROUTER)
+    with pytest.raises(ConsumerError, match=r"use include\(...\) or mount"):
+        as_application(route(REQUEST, ROUTER))
 
 
 def test_an_empty_list_of_routes_is_refused():
     with pytest.raises(ConsumerError, match="empty"):
-        Router([])
+        as_application(Router([]))
 
 
 def test_an_entry_that_is_no_route_is_refused_by_number():
     with pytest.raises(ConsumerError, match="entry 1 of the list"):
-        Router([route(REQUEST, home), ("http.request", reports)])
+        as_application(Router([route(REQUEST, home), ("http.request", reports)]))
 
 
 # ---- applications ----

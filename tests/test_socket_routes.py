@@ -74,4 +74,4 @@ def test_an_asgi_application_gets_sockets_from_another_consumer_than_requests(ch
 @pytest.mark.parametrize("application", [wsgi(page), asgi(service)])
 def test_a_route_for_one_message_of_a_socket_is_refused_to_an_application(channel, application):
     with pytest.raises(ConsumerError, match=f"is for {channel} alone: an ASGI application takes whole sockets"):
-        route(channel, application)
+        as_application(route(channel, application))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from uvicorn.mistakes import Mistaken
 from uvicorn.routes import Include
 from uvicorn.routing import route_class
 
@@ -52,7 +53,7 @@ class BaseConsumer:
         return set(cls.method_mapping)
 
     @classmethod
-    def as_route(cls, attrs: Mapping[str, Any] | None = None, **patterns: Any) -> Include:
+    def as_route(cls, attrs: Mapping[str, Any] | None = None, **patterns: Any) -> Include | Mistaken:
         """Return routes to this class, with some of its attributes changed.
 
         Args:

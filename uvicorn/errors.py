@@ -4,6 +4,7 @@
     ├── ReplyError (ValueError)           the consumer sent a reply that is not allowed
     │   └── ReplyTypeError (TypeError)    ... of a wrong type
     ├── ConsumerError                     the consumer itself is not what it must be
+    │   └── RouteError                    a list of routes has mistakes: all of them
     ├── StartupError                      the application says that it cannot start
     ├── WrongSide (RuntimeError)          a call from one side to the other was made on the wrong one
     ├── ClientError                       the client's request is malformed, too large or too slow
@@ -18,15 +19,20 @@ A consumer may let `ChannelClosed` escape: that is a normal end, logged without 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 __all__ = [
     "BodyTooLarge",
     "ChannelClosed",
     "ChannelFull",
     "ClientError",
     "ConsumerError",
+    "Mistake",
     "ReadTimeout",
     "ReplyError",
     "ReplyTypeError",
+    "RouteError",
     "ServerStopping",
     "StartupError",
     "UvicornError",
@@ -51,6 +57,25 @@ class ReplyTypeError(ReplyError, TypeError):
 
 class ConsumerError(UvicornError):
     """Say that a callable cannot be served as a consumer, or broke the rules of one."""
+
+
+class Mistake(NamedTuple):
+    """One mistake in a list of routes, and where it is: "file:line", or "" if that is not known."""
+
+    text: str
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}" if self.place else self.text
+
+
+class RouteError(ConsumerError):
+    """Name all mistakes of a list of routes, each on a line of its own."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(dict.fromkeys(mistakes))  # a list that is included twice has its mistakes once
+        lines = [str(mistake) for mistake in self.mistakes]
+        super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *lines]))
 
 
 class StartupError(UvicornError):

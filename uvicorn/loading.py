@@ -15,13 +15,14 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, Final
 
 from gunicorn.errors import AppImportError
 
-from uvicorn.errors import ConsumerError
+from uvicorn.errors import RouteError
+from uvicorn.mistakes import Mistaken, Mistakes
 from uvicorn.router import Hooks, Router, SingleConsumer, callables
 from uvicorn.routes import Mount
 from uvicorn.routing import as_application, mount
@@ -47,7 +48,7 @@ def load_site(uri: str, interface: str = "auto") -> Router | SingleConsumer:
     """
     if not is_site(uri):
         return make_application(load_application(uri), uri, interface)
-    mounts: dict[str, Mount] = {}
+    mounts: dict[str, Mount | Mistaken] = {}
     for part in uri.split():
         prefix, _, name = part.partition("=")
         if not prefix.startswith("/") or not name:
@@ -83,15 +84,18 @@ def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router |
 
     Raises: AppImportError if it is no application, or there is a mistake in its list of routes.
     """
-    try:
-        application = as_application(loaded, interface)
-        application.pools()  # for its mistakes
-        module = sys.modules.get(uri.partition(":")[0])
-        hooks = [callables(name, getattr(module, name, ())) for name in ("on_startup", "on_shutdown")]
-        application.hooks = application.hooks.joined(Hooks(*hooks))
-        return application
-    except ConsumerError as error:
-        raise AppImportError(f"Cannot serve {uri!r}: {error}") from None
+    wrong = Mistakes()
+    hooks: list[tuple[Callable[[], Any], ...]] = []
+    module = sys.modules.get(uri.partition(":")[0])
+    for name in ("on_startup", "on_shutdown"):
+        with wrong:
+            hooks.append(callables(name, getattr(module, name, ())))
+    with wrong:
+        application = as_application(loaded, interface, is_whole=True)
+        if not wrong:
+            application.hooks = application.hooks.joined(Hooks(*hooks))
+            return application
+    raise AppImportError(f"Cannot serve {uri!r}: {RouteError(wrong.found)}") from None
 
 
 def _import_module(module_name: str, name: str) -> Any:

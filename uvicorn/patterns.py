@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from uvicorn.errors import ConsumerError
 
-__all__ = ["Filters", "compile_filters", "first_segment", "groups_of", "match_filters"]
+__all__ = ["Filters", "compile_pattern", "first_segment", "groups_of", "match_filters"]
 
 #: A pattern that no path can match whose first segment is another one: "^/name/..." or "^/name$".
 _ONE_SEGMENT: Final = re.compile(r"\^/((?:[A-Za-z0-9_~-]|\\[.\-])+)(?:/(?![*+?{])|\$\Z)")
@@ -16,21 +16,17 @@ _ONE_SEGMENT: Final = re.compile(r"\^/((?:[A-Za-z0-9_~-]|\\[.\-])+)(?:/(?![*+?{]
 Filters = dict[str, "re.Pattern[str]"]
 
 
-def compile_filters(what: str, patterns: Mapping[str, Any]) -> Filters:
-    """Compile the patterns of one route: message key -> regular expression.
+def compile_pattern(what: str, key: str, pattern: Any) -> re.Pattern[str]:
+    """Compile one pattern of a route.
 
     Raises: ConsumerError that names the key and the pattern.
     """
-    filters: Filters = {}
-    for key, pattern in patterns.items():
-        if pattern is None:
-            continue
-        try:
-            filters[key] = re.compile(pattern)
-            filters[key].search("")  # a pattern of bytes is none here
-        except (re.error, TypeError) as error:
-            raise ConsumerError(f"{key} {pattern!r} of {what} is not a regular expression: {error}") from None
-    return filters
+    try:
+        compiled: re.Pattern[str] = re.compile(pattern)
+        compiled.search("")  # a pattern of bytes is none here
+        return compiled
+    except (re.error, TypeError) as error:
+        raise ConsumerError(f"{key} {pattern!r} of {what} is not a regular expression: {error}") from None
 
 
 def match_filters(filters: Filters, message: Mapping[str, Any]) -> dict[str, str] | None:

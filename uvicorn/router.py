@@ -16,6 +16,7 @@ from uvicorn.interfaces.asgi import ASGIApplication
 from uvicorn.interfaces.asgi_socket import ASGISockets
 from uvicorn.interfaces.environ import below
 from uvicorn.interfaces.wsgi import WSGIApplication
+from uvicorn.mistakes import Mistaken, Mistakes
 from uvicorn.routes import Entry, Include, Mount, Route
 
 __all__ = ["CHANNELS", "Hooks", "Router", "SingleConsumer", "callables"]
@@ -48,7 +49,9 @@ class Router:
         on_startup: called before the first message, one after the other: callables without arguments, of either kind.
         on_shutdown: called after the last message.
 
-    Raises: ConsumerError for an entry that is not a route, or if there is none; it names each mistake.
+    Attributes:
+        mistakes: what is wrong in the list. One with mistakes can be included or mounted, which are then mistaken,
+            too; it cannot be served.
     """
 
     only: Consumer | None = None
@@ -59,22 +62,30 @@ class Router:
         on_startup: Any = (),
         on_shutdown: Any = (),
     ) -> None:
+        wrong = Mistakes()
+        entries: list[Entry] = []
         given = tuple(routes)
-        mistakes = [
-            f"entry {number} of the list of routes is {entry!r}; make it with route(...), include(...) or mount(...)"
-            for number, entry in enumerate(given)
-            if not isinstance(entry, (Route, Include, Mount))
-        ]
+        for number, entry in enumerate(given):
+            if isinstance(entry, (Route, Include, Mount)):
+                entries.append(entry)
+            elif isinstance(entry, Mistaken):
+                wrong.found += entry.mistakes
+            else:
+                wrong.add(
+                    f"entry {number} of the list of routes is {entry!r}; "
+                    "make it with route(...), include(...) or mount(...)"
+                )
         if not given:
-            mistakes.append("the list of routes is empty")
-        if mistakes:
-            raise ConsumerError("; ".join(mistakes))
-        self.entries: tuple[Entry, ...] = given
-        self.hooks = Hooks(callables("on_startup", on_startup), callables("on_shutdown", on_shutdown))
-        for entry in given:
+            wrong.add("the list of routes is empty")
+        self.entries: tuple[Entry, ...] = tuple(entries)
+        self.hooks = Hooks()
+        with wrong:
+            self.hooks = Hooks(callables("on_startup", on_startup), callables("on_shutdown", on_shutdown))
+        for entry in entries:
             if not isinstance(entry, Route):
                 self.hooks = self.hooks.joined(_inner(entry).hooks)
-        self._tables = {channel: _Table(given, channel) for channel in CHANNELS}
+        self.mistakes: Final = tuple(wrong.found)
+        self._tables = {} if wrong else {channel: _Table(entries, channel) for channel in CHANNELS}
 
     def __call__(self, message: Any) -> None:
         """Be callable, which is what Gunicorn asks of an application that it loads itself."""
@@ -97,6 +108,7 @@ class Router:
         """Return the consumer for a path below the mount point."""
         table = self._tables.get(channel)
         if table is None:
+            Mistakes(self.mistakes).check()
             return None
         for entry in table.candidates(path):
             consumer = entry.find_in(channel, path, message)
@@ -120,19 +132,19 @@ class Router:
     def pools(self) -> dict[str, int]:
         """Return the pools that routes and mounts name: name -> threads.
 
-        Raises: ConsumerError if the size of one is not said, or said differently.
+        Raises: RouteError if the size of one is not said, or said differently.
         """
+        wrong = Mistakes()
         sizes: dict[str, set[int]] = {}
         for name, threads in self._pools():
             sizes.setdefault(name, set()).update([threads] if threads is not None else [])
-        mistakes = [
-            f"pool {name!r} has no size: say threads=... at one of its routes" if not given
-            else f"pool {name!r} has different sizes: {', '.join(map(str, sorted(given)))} threads"
-            for name, given in sizes.items() if len(given) != 1
-        ]  # fmt: skip
-        if mistakes:
-            raise ConsumerError("; ".join(mistakes))
-        return {name: given.pop() for name, given in sizes.items()}
+        for name, given in sizes.items():
+            if len(given) > 1:
+                wrong.add(f"pool {name!r} has different sizes: {', '.join(map(str, sorted(given)))} threads")
+            elif not given and not self.mistakes:  # or a mistaken entry may say it
+                wrong.add(f"pool {name!r} has no size: say threads=... at one of its routes")
+        wrong.check()
+        return {name: given.pop() for name, given in sizes.items() if given}
 
     def _pools(self) -> list[tuple[str, int | None]]:
         found: list[tuple[str, int | None]] = []

@@ -13,6 +13,8 @@ The first one that matches wins; no match is 404. Patterns are compiled once, an
 another key of the message): begin a pattern with "^" to match from the start. Named groups reach the consumer as
 keyword arguments. The path of a route is what is below the mount point, and `root_path`.
 
+A mistake raises nothing here: it is kept, and told with all others when the list is served (`mistakes.py`).
+
 The cost: a route that begins with a literal segment, such as "^/reports/", is tried only for paths that begin with it.
 So 500 of them cost as much as one; all others are tried in their order.
 """
@@ -22,7 +24,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -31,7 +33,8 @@ from uvicorn.errors import ConsumerError
 from uvicorn.interfaces.asgi import ASGIApplication
 from uvicorn.interfaces.detect import as_consumer
 from uvicorn.interfaces.wsgi import WSGIApplication
-from uvicorn.patterns import compile_filters, groups_of
+from uvicorn.mistakes import Mistaken, Mistakes
+from uvicorn.patterns import Filters, compile_pattern, groups_of
 from uvicorn.router import CHANNELS, Router, SingleConsumer
 from uvicorn.routes import Include, Mount, Route, under
 
@@ -50,8 +53,8 @@ def route(
     pool: str | None = None,
     threads: int | None = None,
     **patterns: str,
-) -> Route:
-    """Make a route.
+) -> Route | Mistaken:
+    """Make a route, or what knows the mistakes in it.
 
     Args:
         channel: "http.request", "http.disconnect", "websocket.connect", "websocket.receive" or "websocket.disconnect".
@@ -64,55 +67,58 @@ def route(
         threads: how many threads that pool has; to be said once.
         patterns: regular expressions for other keys: method, scheme, http_version, query_string, raw_path, root_path.
 
-    Raises: ConsumerError that says which route is wrong, and why.
+    Raises: what the own import of a named consumer raises.
     Spec: ASGI draft (django/channels cd34f65); the terms are those of Channels 1 routing.
     """
+    wrong = Mistakes()
     if channel not in CHANNELS:
-        raise ConsumerError(f"no messages come from {channel!r}; a route can be for {', '.join(CHANNELS)}")
-    if isinstance(consumer, str):
-        consumer = _imported(consumer)
-    if isinstance(consumer, (Router, SingleConsumer, Route, Include, Mount)):
-        raise ConsumerError("a route leads to one consumer: use include(...) or mount(...) for a list of routes")
+        wrong.add(f"no messages come from {channel!r}; a route can be for {', '.join(CHANNELS)}")
     what = f"a route to {consumer.name if isinstance(consumer, Consumer) else name_of(consumer)}"
-    for key in patterns:
-        if key not in _KEYS:
-            raise ConsumerError(f"{what} has a pattern for {key!r}; messages have {', '.join(sorted(_KEYS))}")
-    filters = compile_filters(what, {"path": path, **patterns})
-    groups = groups_of(filters)
-    made = as_consumer(consumer, body=body, unknown="consumer", groups=groups)
-    if channel.startswith("websocket.") and isinstance(made.target, (ASGIApplication, WSGIApplication)):
-        raise ConsumerError(f"{what} is for {channel} alone: an ASGI application takes whole sockets, from mount(...)")
-    if made is consumer:  # it was declared: its groups were not looked at
-        check_groups(made.target, made.name, groups)
+    filters = _compiled(what, path, patterns, wrong)
+    has_patterns = not wrong
+    made: Consumer | None = None
+    with wrong:
+        consumer = _imported(consumer) if isinstance(consumer, str) else consumer
+        if isinstance(consumer, (Router, SingleConsumer, Route, Include, Mount, Mistaken, list, tuple)):
+            raise ConsumerError("a route leads to one consumer: use include(...) or mount(...) for a list of routes")
+        if has_patterns or not callable(consumer):  # its arguments are judged by the groups of the patterns
+            made = _routed(channel, consumer, what, body, groups_of(filters))
     if pool is not None or threads is not None:
-        made = _pooled(made, what, pool, threads)
+        with wrong:
+            _check_pool(what, pool, threads)
+            if made is not None:
+                made = _pooled(made, what, pool)
+    if wrong or made is None:
+        return wrong.entry()
     return Route(channel, made, filters, threads)
 
 
-def route_class(consumer: Any, path: str | None = None, **patterns: Any) -> Include:
+def route_class(consumer: Any, path: str | None = None, **patterns: Any) -> Include | Mistaken:
     """Make one route for each channel that a class-based consumer has a method for (Channels 1).
 
     Args:
         consumer: a class with `method_mapping` (channel -> name of a method), whose instances are made with the message
             and the named groups, and have `dispatch(message, **groups)`; for example a `BaseConsumer`.
-
-    Raises: ConsumerError.
     """
+    wrong = Mistakes()
     mapping = getattr(consumer, "method_mapping", None)
     if not inspect.isclass(consumer) or not isinstance(mapping, Mapping) or not mapping:
-        raise ConsumerError(f"{name_of(consumer)} is no class-based consumer: it has no method_mapping")
-    routes = []
+        wrong.add(f"{name_of(consumer)} is no class-based consumer: it has no method_mapping")
+        return wrong.entry()
+    routes: list[Any] = []
     for channel, name in mapping.items():
         method = getattr(consumer, name, None)
         if method is None:
-            raise ConsumerError(f"{name_of(consumer)} has no method {name!r} for {channel}")
+            wrong.add(f"{name_of(consumer)} has no method {name!r} for {channel}")
+            routes.append(wrong.entry())
+            continue
         call = _class_call_async if is_async_callable(method) else _class_call
         made = Consumer(partial(call, consumer)).replaced(name=f"{name_of(consumer)}.{name}")
         routes.append(route(channel, made, path, **patterns))
     return include(routes)
 
 
-def include(routes: Any, path: str | None = None, **patterns: str) -> Include:
+def include(routes: Any, path: str | None = None, **patterns: str) -> Include | Mistaken:
     """Put the routes of another list here; with patterns, only for messages that match them.
 
     Args:
@@ -120,24 +126,26 @@ def include(routes: Any, path: str | None = None, **patterns: str) -> Include:
         path: a regular expression; the routes see the path behind what it matched.
         patterns: as for `route`.
 
-    Raises: ConsumerError.
+    Raises: what the own import of a named list raises.
     """
-    if isinstance(routes, str):
-        routes = _imported(routes)
-    router = routes if isinstance(routes, Router) else Router(routes)
-    for key in patterns:
-        if key not in _KEYS:
-            raise ConsumerError(f"an include has a pattern for {key!r}; messages have {', '.join(sorted(_KEYS))}")
-    filters = compile_filters("an include", {"path": path, **patterns})
+    wrong = Mistakes()
+    filters = _compiled("an include", path, patterns, wrong)
     groups = groups_of(filters)
-    for consumer in router.consumers():
-        check_groups(consumer.target, consumer.name, groups)
+    router: Router | None = None
+    with wrong:
+        router = _router(routes)
+        wrong.found += router.mistakes
+        for consumer in router.consumers():
+            with wrong:
+                check_groups(consumer.target, consumer.name, groups)
+    if wrong or router is None:
+        return wrong.entry()
     return Include(router.moved(lambda consumer: consumer.replaced(missing=consumer.missing - {*groups})), filters)
 
 
 def mount(
     prefix: str, application: Any, pool: str | None = None, threads: int | None = None, body: str | None = None
-) -> Mount:
+) -> Mount | Mistaken:
     """Put a whole application below a prefix: "/api" is for /api and /api/..., "/" for everything.
 
     The application's `root_path` (`SCRIPT_NAME`) has the prefix, and the routes of a list see the path below it.
@@ -146,51 +154,75 @@ def mount(
         application: a consumer, a WSGI or ASGI application, a list of routes, or a Router; or its dotted name.
         pool, threads, body: as for `route`.
 
-    Raises: ConsumerError.
+    Raises: what the own import of a named application raises.
     """
-    if not isinstance(prefix, str) or not prefix.startswith("/"):
-        raise ConsumerError(f"the prefix of a mount must begin with '/', not {prefix!r}")
-    if isinstance(application, str):
-        application = _imported(application)
-    prefix = prefix.rstrip("/")
-    made = as_application(application, body=body)
+    wrong = Mistakes()
+    if isinstance(prefix, str) and prefix.startswith("/"):
+        prefix = prefix.rstrip("/")
+    else:
+        wrong.add(f"the prefix of a mount must begin with '/', not {prefix!r}")
     what = f"the mount of {prefix or '/'}"
+    made: Router | SingleConsumer | None = None
+    with wrong:
+        made = as_application(_imported(application) if isinstance(application, str) else application, body=body)
+    if pool is not None or threads is not None:
+        with wrong:
+            _check_pool(what, pool, threads)
+            if made is not None and not any(_may_have_pool(consumer) for consumer in made.consumers()):
+                raise ConsumerError(f"{what} has a pool, and none of its consumers is synchronous")
+    if wrong or made is None:
+        return wrong.entry()
 
     def change(consumer: Consumer) -> Consumer:
         if pool is not None and consumer.pool_name is None and _may_have_pool(consumer):
             consumer = consumer.replaced(pool_name=pool)
         return under(prefix, consumer)
 
-    if pool is not None or threads is not None:
-        _check_pool(what, pool, threads)
-        if not any(_may_have_pool(consumer) for consumer in made.consumers()):
-            raise ConsumerError(f"{what} has a pool, and none of its consumers is synchronous")
     return Mount(prefix, made.moved(change), {pool: threads} if pool is not None else {})
 
 
-def as_application(loaded: Any, interface: str = "auto", body: str | None = None) -> Router | SingleConsumer:
+def as_application(
+    loaded: Any, interface: str = "auto", body: str | None = None, is_whole: bool = False
+) -> Router | SingleConsumer:
     """Make an application of what was loaded: a callable of any kind, a list of routes, or a Router.
 
     Args:
         interface: what a callable is; "auto" to look at it.
+        is_whole: it is no part of another one: each of its pools must have a size.
 
-    Raises: ConsumerError that says what is wrong and what is allowed.
+    Raises: ConsumerError that says what is wrong and what is allowed; RouteError with all mistakes of a list.
     """
     if isinstance(loaded, SingleConsumer):
         return loaded
-    if isinstance(loaded, (Route, Include, Mount)):
-        loaded = [loaded]
-    if isinstance(loaded, (list, tuple)):
-        loaded = Router(loaded)
-    if isinstance(loaded, Router):
-        mistakes = [
-            f"{consumer.name} requires {', '.join(sorted(consumer.missing))}, which no named group of its route gives"
-            for consumer in loaded.consumers() if consumer.missing
-        ]  # fmt: skip
-        if mistakes:
-            raise ConsumerError("; ".join(mistakes))
-        return loaded
-    return SingleConsumer(as_consumer(loaded, interface, body))
+    if not isinstance(loaded, (Router, Route, Include, Mount, Mistaken, list, tuple)):
+        return SingleConsumer(as_consumer(loaded, interface, body))
+    router = _router(loaded)
+    wrong = Mistakes(router.mistakes)
+    for consumer in router.consumers():
+        if consumer.missing:
+            names = ", ".join(sorted(consumer.missing))
+            wrong.add(f"{consumer.name} requires {names}, which no named group of its route gives")
+    if is_whole:
+        with wrong:
+            router.pools()
+    wrong.check()
+    return router
+
+
+def _router(routes: Any) -> Router:
+    """Make a Router of a list of routes, of one entry, or of the dotted name of one.
+
+    Raises: ConsumerError for what is none of these.
+    """
+    if isinstance(routes, str):
+        routes = _imported(routes)
+    if isinstance(routes, (Route, Include, Mount, Mistaken)):
+        routes = [routes]
+    if isinstance(routes, Router):
+        return routes
+    if not isinstance(routes, Iterable) or isinstance(routes, (str, bytes)):
+        raise ConsumerError(f"{routes!r} is no list of routes")
+    return Router(routes)
 
 
 def _imported(name: str) -> Any:
@@ -214,8 +246,29 @@ def _imported(name: str) -> Any:
         raise ConsumerError(f"{name!r}: there is no {attribute!r} in {module_name!r}") from None
 
 
-def _pooled(consumer: Consumer, what: str, pool: str | None, threads: int | None) -> Consumer:
-    _check_pool(what, pool, threads)
+def _compiled(what: str, path: str | None, patterns: Mapping[str, Any], wrong: Mistakes) -> Filters:
+    """Compile the patterns of one entry; the wrong ones are left out, and named."""
+    filters: Filters = {}
+    for key, pattern in {"path": path, **patterns}.items():
+        if key not in _KEYS:
+            wrong.add(f"{what} has a pattern for {key!r}; messages have {', '.join(sorted(_KEYS))}")
+        elif pattern is not None:
+            with wrong:
+                filters[key] = compile_pattern(what, key, pattern)
+    return filters
+
+
+def _routed(channel: Any, consumer: Any, what: str, body: str | None, groups: list[str]) -> Consumer:
+    """Make the consumer of a route. Raises: ConsumerError."""
+    made = as_consumer(consumer, body=body, unknown="consumer", groups=groups)
+    if str(channel).startswith("websocket.") and isinstance(made.target, (ASGIApplication, WSGIApplication)):
+        raise ConsumerError(f"{what} is for {channel} alone: an ASGI application takes whole sockets, from mount(...)")
+    if made is consumer:  # it was declared: its groups were not looked at
+        check_groups(made.target, made.name, groups)
+    return made
+
+
+def _pooled(consumer: Consumer, what: str, pool: str | None) -> Consumer:
     if not _may_have_pool(consumer):
         raise ConsumerError(f"{what} has a pool, and it is asynchronous: it runs on the loop")
     return consumer.replaced(pool_name=pool)
