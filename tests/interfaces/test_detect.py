@@ -3,6 +3,7 @@
 import functools
 
 import pytest
+from werkzeug.wrappers import Request as WerkzeugRequest
 
 from uvicorn import asgi, consumer, wsgi
 from uvicorn.bridge.consumer import Consumer
@@ -134,7 +135,14 @@ def none_at_all():
     pass
 
 
-@pytest.mark.parametrize("application", [asynchronous_with_two, four, none_at_all, anything, print])
+@WerkzeugRequest.application
+def made_by_a_decorator(request):
+    pass
+
+
+@pytest.mark.parametrize(
+    "application", [asynchronous_with_two, four, none_at_all, anything, print, made_by_a_decorator]
+)
 def test_what_cannot_be_told_is_refused_with_how_to_say_it(application):
     with pytest.raises(ConsumerError, match="say it with --interface") as caught:
         as_consumer(application)
@@ -171,3 +179,8 @@ def test_a_declared_application_is_left_as_it_is():
     assert as_consumer(declared) is declared
     assert as_consumer(declared, body="stream").streams_body
     assert not declared.streams_body
+
+
+def test_what_is_said_holds_for_the_callable_and_not_for_what_it_wraps():
+    made = wsgi(made_by_a_decorator)
+    assert made.target.application is made_by_a_decorator

@@ -63,7 +63,7 @@ class ASGIApplication:
             raise ConsumerError(f"{name} is not callable; an ASGI application is called with scope, receive and send")
         count, arguments = (1, "one argument") if version == 2 else (3, "three arguments")
         try:
-            inspect.signature(application).bind(*[None] * count)
+            inspect.signature(application, follow_wrapped=False).bind(*[None] * count)
         except TypeError:
             raise ConsumerError(
                 f"{name} cannot be called with {arguments}; an ASGI {version} application takes "

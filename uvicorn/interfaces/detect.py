@@ -131,8 +131,11 @@ def interface_of(application: Any, unknown: Interface | None = None, groups: Col
 def _required_parameters(application: Any) -> list[str] | None:
     """Return the names of the positional parameters without a default, or None if that says nothing.
 
-    A wrapper that takes anything (`*args`) is looked through, if it says what it wraps.
+    A wrapper that takes anything (`*args`) is looked through, if it says what it wraps. That tells nothing if it takes
+    no keywords and wraps what takes one argument other than a message: it makes something else of that, as Werkzeug's
+    `Request.application` makes a WSGI application of a function of a request.
     """
+    takes_keywords = True
     for follow_wrapped in (False, True):
         try:
             parameters = inspect.signature(application, follow_wrapped=follow_wrapped).parameters.values()
@@ -144,8 +147,11 @@ def _required_parameters(application: Any) -> list[str] | None:
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
             and parameter.default is parameter.empty
         ]
+        if len(required) == 1 and required[0] != "message" and not takes_keywords:
+            return None
         if required:
             return required
+        takes_keywords = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
         optional = [parameter.name for parameter in parameters if parameter.kind == parameter.POSITIONAL_OR_KEYWORD]
         takes_any = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
         if len(optional) == 1 and not takes_any:

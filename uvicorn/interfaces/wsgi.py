@@ -44,7 +44,7 @@ class WSGIApplication:
         if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__):
             raise ConsumerError(f"{name} is asynchronous, and a WSGI application is not")
         try:
-            inspect.signature(application).bind(None, None)
+            inspect.signature(application, follow_wrapped=False).bind(None, None)
         except TypeError:
             raise ConsumerError(
                 f"{name} cannot be called with two arguments; a WSGI application takes environ and start_response"
