@@ -74,9 +74,10 @@ def read_request_line(line: bytes, method: str, target: bytes, http_version: str
 
     Raises: ClientError 400 for a target in no form that is served; one in absolute-form is put into `headers`.
     """
+    sent = target.partition(b"#")[0]  # no target may have a fragment: one that does is read as if it had none
     if target[0] != _SLASH:
-        return RequestLine(method, target, http_version, split_target(target_of(target, method, headers)))
-    request = RequestLine(method, target, http_version, split_target(target))
+        return RequestLine(method, target, http_version, split_target(target_of(sent, method, headers)))
+    request = RequestLine(method, target, http_version, split_target(sent))
     if len(line) <= _LONGEST_REMEMBERED:
         if len(REMEMBERED) >= _MOST_REMEMBERED:
             REMEMBERED.clear()
