@@ -1,6 +1,6 @@
 """Compare an echo of WebSocket messages, and the memory of idle sockets, with peers, side by side in one run.
 
-    python benchmarks/sockets.py [--rounds 7] [--seconds 3] [--sockets 100] [--size 32] [--idle 5000]
+    python benchmarks/sockets.py [--rounds 7] [--seconds 3] [--sockets 100] [--size 32] [--idle 5000] [--only NAME ...]
 
 Makes two virtual environments (this checkout; the peers at their newest releases) and starts all servers with one
 worker each. Every socket sends a message, waits for its echo, checks its length, and sends the next. Servers share one
@@ -216,7 +216,13 @@ def main() -> None:
     parser.add_argument("--sockets", type=int, default=100)
     parser.add_argument("--size", type=int, default=32, help="bytes of a message")
     parser.add_argument("--idle", type=int, default=5000, help="idle sockets; 0 for no such measurement")
+    parser.add_argument(
+        "--only", nargs="+", default=SERVERS, choices=SERVERS, metavar="NAME",
+        help=f"servers, beside the first, which all are compared with: {', '.join(SERVERS)}",
+    )  # fmt: skip
     options = parser.parse_args()
+    first = next(iter(SERVERS))
+    servers = {name: found for name, found in SERVERS.items() if name == first or name in options.only}
     os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         environments = {"ours": make_environment(Path(folder) / "ours", str(HERE.parent))}
@@ -224,11 +230,11 @@ def main() -> None:
             Path(folder) / "peers", "uvicorn", "uvloop", "httptools", "websockets", "wsproto", "granian"
         )
         ports, pids = {}, {}
-        for name, (kind, command) in SERVERS.items():
+        for name, (kind, command) in servers.items():
             before = set(children_of(os.getpid()))
             ports[name] = start(stack, environments[kind], command)
             pids[name] = [pid for pid in children_of(os.getpid()) if pid not in before]
-        results: dict[str, list[tuple[float, float]]] = {name: [] for name in SERVERS}
+        results: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
         for _ in range(options.rounds):
             for name, port in ports.items():
                 try:
@@ -237,7 +243,7 @@ def main() -> None:
                     results[name].append((0.0, 0.0))
         stack.close()
         idle = {}
-        for name, (kind, command) in SERVERS.items() if options.idle else ():
+        for name, (kind, command) in servers.items() if options.idle else ():
             with contextlib.ExitStack() as one:
                 before = set(children_of(os.getpid()))
                 port = start(one, environments[kind], command)
@@ -250,11 +256,11 @@ def main() -> None:
             found = [rate[at] for rate in rates]
             print(f"{name:28} {statistics.median(found):9.0f} {unit}  ({min(found):.0f} to {max(found):.0f})")
         for name, rates in results.items():
-            pairs = [a[at] / b[at] for a, b in zip(results["asynchronous"], rates, strict=True) if b[at]]
+            pairs = [a[at] / b[at] for a, b in zip(results[first], rates, strict=True) if b[at]]
             if len(pairs) < options.rounds:
                 print(f"{name} failed in {options.rounds - len(pairs)} of {options.rounds} rounds")
             if pairs:
-                print(f"asynchronous / {name}: {statistics.median(pairs):.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
+                print(f"{first} / {name}: {statistics.median(pairs):.2f}  ({min(pairs):.2f} to {max(pairs):.2f})")
     for name, size in idle.items():
         print(f"{name:28} {size:6.1f} KiB for each of {options.idle} idle sockets")
 
