@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import codecs
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Final, NamedTuple
 
 from websockets.datastructures import Headers as HandshakeHeaders
@@ -70,19 +70,21 @@ class SocketCodec:
         fields: the header fields of the answer that accepts the handshake.
         subprotocols: what the client offers.
         is_ended: the client's close frame, or a mistake of the client, was the last thing that was read.
+        has_output: the codec has to say something itself: pongs, or a close frame.
     """
 
     __slots__ = (
-        "_decoder", "_fragments", "_is_text", "_most_fragments", "_parts", "_protocol", "fields", "is_ended",
-        "subprotocols",
+        "_decoder", "_fragments", "_is_text", "_most_fragments", "_parts", "_protocol", "_whole", "fields",
+        "has_output", "is_ended", "subprotocols",
     )  # fmt: skip
 
-    def __init__(self, protocol: ServerProtocol, fields: Fields, subprotocols: list[str], limits: SocketLimits) -> None:
+    def __init__(self, protocol: _Protocol, fields: Fields, subprotocols: list[str], limits: SocketLimits) -> None:
         self._protocol = protocol
+        self._whole: _WholeFrames | None = None
         self._most_fragments = limits.max_fragments
         self.fields = fields
         self.subprotocols = subprotocols
-        self.is_ended = False
+        self.is_ended = self.has_output = False
         self._parts: list[Any] | None = None  # the fragments of a message that is not complete
         self._fragments = 0
         self._is_text = False
@@ -91,24 +93,36 @@ class SocketCodec:
     def feed(self, data: bytes) -> list[str | bytes]:
         """Take in what the client sent; return the messages that are complete, str for text.
 
-        Call `output` afterwards: there may be pongs, or a close frame, and `is_ended` may have become true.
+        Call `output` afterwards if `has_output`; then `is_ended` may have become true.
         """
         protocol = self._protocol
-        protocol.receive_data(data)
         messages: list[str | bytes] = []
+        if protocol.takes_whole_frames:
+            if self._whole is None:
+                self._whole = _WholeFrames(protocol)
+            data = self._whole.take(data, messages)
+            if not data:
+                return messages
+        protocol.receive_data(data)
         try:
+            frame: Any  # of an open socket, each event is a frame
             for frame in protocol.events_received():
-                assert isinstance(frame, Frame)
-                if frame.opcode is _TEXT_OPCODE and frame.fin:
-                    messages.append(str(frame.data, "utf-8"))
-                elif frame.opcode is _BINARY_OPCODE and frame.fin:
+                opcode = frame.opcode
+                if opcode is _TEXT_OPCODE and frame.fin:
+                    messages.append(frame.data.decode())
+                elif opcode is _BINARY_OPCODE and frame.fin:
                     messages.append(bytes(frame.data))
-                elif frame.opcode in (_CONT_OPCODE, _TEXT_OPCODE, _BINARY_OPCODE):
+                elif opcode in (_CONT_OPCODE, _TEXT_OPCODE, _BINARY_OPCODE):
                     self._take_fragment(frame, messages)
                     if self.is_ended:
                         break
+                else:
+                    self.has_output = True
         except UnicodeDecodeError:
             self._fail(_INVALID_TEXT, "text that is not UTF-8")
+        if protocol.parser_exc is not None:
+            self.has_output = True
+        protocol.look()
         return messages
 
     def message(self, opcode: int, data: bytes) -> bytes:
@@ -133,6 +147,7 @@ class SocketCodec:
 
     def output(self) -> bytes:
         """Return what is to be written now."""
+        self.has_output = False
         parts = self._protocol.data_to_send()
         if len(parts) == 1 and parts[0]:
             return parts[0]
@@ -179,16 +194,79 @@ class SocketCodec:
     def _fail(self, code: int, reason: str) -> None:
         self._parts = self._decoder = None
         self._protocol.fail(code, reason)
-        self.is_ended = True
+        self.is_ended = self.has_output = True
 
 
 class _Protocol(ServerProtocol):
-    """Take a close frame in the middle of a message: RFC 6455 section 5.4 lets control frames come there."""
+    """Take a close frame in the middle of a message: RFC 6455 section 5.4 lets control frames come there.
+
+    Attributes:
+        takes_whole_frames: the next byte begins a message, and none was compressed yet.
+        is_plain: no frame was compressed, or wrong.
+    """
+
+    takes_whole_frames = is_plain = True
+
+    def look(self) -> None:
+        """Look at where the parser stands, after it was given something."""
+        self.takes_whole_frames = self.is_plain and self.current_size is None and not self.reader.buffer
 
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode is _CLOSE_OPCODE:
             self.current_size = None  # the library would answer 1002, which case 7.1.5 of the Autobahn suite forbids
-        super().recv_frame(frame)
+        ServerProtocol.recv_frame(self, frame)  # super() would cost a small echo one percent
+
+
+class _WholeFrames:
+    """Read the messages that came whole, in one frame each.
+
+    It is the library's parser for a frame, without what it has around it for frames that come in pieces: a quarter of
+    the time of a small echo. What is not a whole message without compression is left to the rest of the library.
+    """
+
+    __slots__ = ("_at", "_data", "_frames", "_protocol")
+
+    def __init__(self, protocol: _Protocol) -> None:
+        self._protocol = protocol
+        self._data = b""
+        self._at = 0
+        self._frames = self._parse()
+
+    def take(self, data: bytes, messages: list[str | bytes]) -> bytes:
+        """Add the messages that these bytes begin with; return the rest."""
+        self._data = data
+        self._at = at = 0
+        try:
+            while at < len(data):
+                frame = next(self._frames)
+                if frame is None:  # it is not complete
+                    self._frames = self._parse()
+                    break
+                if frame.opcode is _TEXT_OPCODE and frame.fin:
+                    messages.append(frame.data.decode())
+                elif frame.opcode is _BINARY_OPCODE and frame.fin:
+                    messages.append(bytes(frame.data))
+                else:
+                    break
+                at = self._at
+        except Exception:  # the library will say what is wrong with it
+            self._protocol.is_plain = False
+            self._frames = self._parse()
+        self._data = b""
+        return data[at:] if at else data
+
+    def _parse(self) -> Generator[Any, None, None]:
+        """Yield each frame, or None if bytes are missing."""
+        read_exact, max_size = self._read_exact, self._protocol.max_message_size
+        while True:
+            yield (yield from Frame.parse(read_exact, mask=True, max_size=max_size))
+
+    def _read_exact(self, size: int) -> Generator[None, None, bytes]:
+        at = self._at
+        self._at = end = at + size
+        if end > len(self._data):
+            yield
+        return self._data[at:end]
 
 
 class _Deflate(Extension):
