@@ -44,23 +44,22 @@ def websocket_connect(request: Message, subprotocols: list[str]) -> Message:
     return message
 
 
-def websocket_receive(
-    reply_channel: Any, path: str, order: int, session: dict[str, Any], payload: str | bytes
-) -> Message:
-    """Build a `websocket.receive`.
+def websocket_receive(reply_channel: Any, path: str, session: dict[str, Any]) -> dict[str, Any]:
+    """Build what every `websocket.receive` of one socket begins as: `order`, and `text` or `bytes`, are to be set.
+
+    To copy a dict is cheaper than to build it.
 
     Spec: ASGI draft, "Receive".
     """
-    is_text = type(payload) is str
-    return Message({
+    return {
         "channel": "websocket.receive",
         "reply_channel": reply_channel,
         "path": path,
-        "order": order,
+        "order": 0,
         "channel_session": session,
-        "text": payload if is_text else None,
-        "bytes": None if is_text else payload,
-    })  # fmt: skip
+        "text": None,
+        "bytes": None,
+    }
 
 
 def websocket_disconnect(

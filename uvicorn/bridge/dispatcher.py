@@ -107,6 +107,7 @@ class Dispatcher:
         self._log = log
         self.queue_timeout: Final = queue_timeout
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
+        self.context_items: Final = tuple(self.context.items())
         self._tasks: dict[Served, asyncio.Task[None]] = {}
         self._look_at_loop()
         self._abandoned: list[tuple[float, Served]] = []
@@ -224,9 +225,9 @@ class Dispatcher:
 
     def _look_at_loop(self) -> None:
         """Learn how to make tasks: as a factory of the application does, or at once (Python 3.12), or soon."""
-        self._has_task_factory = self._loop.get_task_factory() is not None
+        self.has_task_factory = self._loop.get_task_factory() is not None
         # `ended` wants to know of the task before the consumer runs; so does whoever watches the hooks.
-        self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self._has_task_factory
+        self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self.has_task_factory
 
     def make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Make a task that begins in the loop's next turn. It has a name, or asyncio would make one up for each.
@@ -236,7 +237,7 @@ class Dispatcher:
         context = self.context.copy()
         if sys.version_info < (3, 11):
             return context.run(self._loop.create_task, call, name=name)
-        if self._has_task_factory:
+        if self.has_task_factory:
             return self._loop.create_task(call, name=name, context=context)
         return asyncio.Task(call, loop=self._loop, name=name, context=context)
 

@@ -3,8 +3,9 @@
 Theory of operation
 -------------------
 All on the loop, but for `SocketJob.run`. `SocketCalls` is one socket's queue. It starts a call when none runs, and
-the next one when that has *returned*: on the loop the task says so itself; a thread says so through the outbox, behind
-all that the consumer has sent. So calls never overlap, and nothing of one call can come after the next has begun.
+the next one when that has *returned*: on the loop the task (`socket_task.py`) says so itself; a thread says so through
+the outbox, behind all that the consumer has sent. So calls never overlap, and nothing of one call can come after the
+next has begun.
 
 No thread is held between two messages: each call of a synchronous consumer is a job of its own in the common pool. When
 the pool and its queue are full the call waits here, and `CallRunner` offers it again, at once when another socket's
@@ -12,7 +13,8 @@ call returns, else a few times a second, with one timer for all sockets. A call 
 is given up, and its socket is told.
 
 *Bounded.* The queue itself takes what comes; its owner looks at `is_full`, and stops reading from the client. What is
-called stands in `CallRunner._calls` until it has returned, so that a worker that stops knows what is left.
+called stands in `CallRunner._jobs` until it has returned, or has a task in `CallRunner._tasks`, so that a worker that
+stops knows what is left.
 
 *Kept.* A consumer may leave a task behind that lasts as long as the socket (`SocketChannel.keep`); the calls feed it.
 It stands in `CallRunner._kept`, and so it is waited for, reported and cancelled like a call.
@@ -21,16 +23,16 @@ It stands in `CallRunner._kept`, and so it is waited for, reported and cancelled
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from time import monotonic
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.dispatcher import ConsumerJob, Dispatcher, Served
+from uvicorn.bridge.dispatcher import ConsumerJob, Dispatcher
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.socket_task import Called, SocketTask
 from uvicorn.messages import Message
 
 __all__ = ["CallRunner", "Called", "SocketCalls", "SocketJob"]
@@ -38,68 +40,104 @@ __all__ = ["CallRunner", "Called", "SocketCalls", "SocketJob"]
 _RETRY_SECONDS: Final = 0.05  # while a call waits for a place in the pool; arbitrary
 
 
-class Called(Served, Protocol):
-    """What a call needs of its socket. All methods run on: the loop."""
-
-    handshake: Any  # the exchange while the socket is not accepted, for Gunicorn's hooks
-
-    def returned(self, _: object = None) -> None:
-        """Learn that the call has ended, whichever way."""
-
-
 class SocketCalls:
     """Queue the calls of one socket.
 
     Attributes:
+        backlog: the calls that wait for the one that runs; None before the first one.
+        is_running: a call runs, or is about to.
         taken: how many were started; it grows as long as the consumer keeps up.
+        task: makes the calls of asynchronous consumers; None while it is not worth to have one.
+        keeps_task: it is worth it: messages come.
     """
 
-    __slots__ = ("_bytes", "_is_running", "_queue", "_runner", "_socket", "taken")
+    __slots__ = ("_bytes", "_is_ended", "_runner", "_socket", "backlog", "is_running", "keeps_task", "taken", "task")
 
     def __init__(self, runner: CallRunner, socket: Called) -> None:
         self._runner = runner
         self._socket = socket
-        self._queue: deque[tuple[Consumer, Message, int]] | None = None  # made when it is first needed
+        self.backlog: deque[tuple[Consumer, Message, int]] | None = None
         self._bytes = 0
-        self._is_running = False
+        self._is_ended = False
+        self.is_running = False
         self.taken = 0
+        self.task: SocketTask | None = None
+        self.keeps_task = False
 
     @property
     def waiting(self) -> int:
         """How many calls wait for the one that runs."""
-        return len(self._queue) if self._queue is not None else 0
+        return len(self.backlog) if self.backlog is not None else 0
 
     def is_full(self, most: int, most_bytes: int) -> bool:
         """Whether more waits than this."""
-        return self._queue is not None and (len(self._queue) >= most or self._bytes >= most_bytes)
+        return self.backlog is not None and (len(self.backlog) >= most or self._bytes >= most_bytes)
 
     def put(self, consumer: Consumer, message: Message, size: int) -> None:
         """Call the consumer when its turn comes; `size` is what the message takes in memory, in bytes."""
-        if self._is_running:
-            if self._queue is None:
-                self._queue = deque()
-            self._queue.append((consumer, message, size))
+        if self.is_running:
+            if self.backlog is None:
+                self.backlog = deque()
+            self.backlog.append((consumer, message, size))
             self._bytes += size
         else:
-            self._is_running = True
+            self.is_running = True
+            self._start(consumer, message)
+
+    def call_now(self, consumer: Consumer, message: Message) -> bool:
+        """Call the consumer at once, if it can be; do nothing and return False if a call runs."""
+        if self.is_running:
+            return False
+        self.is_running = True
+        if self.task is not None and consumer.is_async:
             self.taken += 1
-            self._runner.start(consumer, message, self._socket)
+            self.task.begin(consumer, message, True)
+        else:
+            self._start(consumer, message)
+        return True
 
     def next(self) -> bool:
         """Start the next call, because one has returned; return False if there is none."""
-        if not self._queue:
-            self._is_running = False
+        if not self.backlog:
+            self.is_running = False
             return False
-        consumer, message, size = self._queue.popleft()
+        consumer, message, size = self.backlog.popleft()
         self._bytes -= size
-        self.taken += 1
-        self._runner.start(consumer, message, self._socket)
+        self._start(consumer, message)
         return True
 
     def clear(self) -> None:
         """Forget the calls that wait."""
-        self._queue = None
+        self.backlog = None
         self._bytes = 0
+
+    def cancel(self, grace: float) -> None:
+        """Learn that the client has left: cancel the call that runs on the loop, after `grace` seconds."""
+        if self.task is not None and self.task.is_calling:
+            self._runner.abandon(self.task, grace)
+
+    def end(self) -> None:
+        """Learn that the client has left: after the calls that wait there is none."""
+        self._is_ended = True
+        self.keeps_task = False
+        if self.task is not None:
+            self.task.end()
+
+    def let_go(self, task: SocketTask) -> None:
+        """Learn that the task takes no further call."""
+        if self.task is task:
+            self.task = None
+        self._runner.let_go(task)
+
+    def _start(self, consumer: Consumer, message: Message) -> None:
+        self.taken += 1
+        if not consumer.is_async:
+            self._runner.start_job(consumer, message, self._socket)
+        elif self.task is not None:
+            self.task.begin(consumer, message)
+        else:
+            self.keeps_task = self.taken > 1 and not self._is_ended
+            self.task = self._runner.start_task(consumer, message, self._socket, self)
 
 
 class CallRunner:
@@ -108,24 +146,33 @@ class CallRunner:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
         self._loop = dispatcher.outbox.loop
-        self._calls: dict[Called, asyncio.Task[None] | SocketJob] = {}
+        self._jobs: dict[Called, SocketJob] = {}
+        self._tasks: set[SocketTask] = set()  # those that wait for a call, too
         self._kept: dict[asyncio.Task[None], Called] = {}
         self._waiting: deque[SocketJob] = deque()
-        self._abandoned: list[tuple[float, Called, asyncio.Task[None]]] = []
+        self._abandoned: list[tuple[float, SocketTask, int]] = []  # when to cancel it, and which of its calls
         self._retry: asyncio.TimerHandle | None = None
         self._is_stopped = False
 
-    def start(self, consumer: Consumer, message: Message, socket: Called) -> None:
-        """Call a consumer. When it has returned, or cannot be called, `socket.returned` is called."""
+    def start_task(
+        self, consumer: Consumer, message: Message, socket: Called, queue: SocketCalls
+    ) -> SocketTask | None:
+        """Call an asynchronous consumer in a new task. When it has returned `socket.returned` is called."""
+        if self._is_stopped:
+            return None
+        task = queue.task = SocketTask(self._dispatcher, queue, socket, consumer, message)
+        self._tasks.add(task)
+        task.start()
+        if socket.handshake is not None:
+            socket.handshake.task = task.task
+        return queue.task
+
+    def start_job(self, consumer: Consumer, message: Message, socket: Called) -> None:
+        """Call a synchronous consumer. When it has returned, or cannot be called, `socket.returned` is called."""
         if self._is_stopped:
             return
-        if consumer.is_async:
-            self._calls[socket] = task = self._dispatcher.make_task(self._run(consumer, message, socket), consumer.name)
-            if socket.handshake is not None:
-                socket.handshake.task = task
-            return
         job = SocketJob(self._dispatcher, consumer, message, socket)
-        self._calls[socket] = socket.job = job
+        self._jobs[socket] = socket.job = job
         if socket.handshake is not None:
             socket.handshake.job = job
         if message["channel"] == "websocket.disconnect":
@@ -133,6 +180,10 @@ class CallRunner:
         elif any(other.pool is job.pool for other in self._waiting) or not job.pool.submit(job):
             self._waiting.append(job)
             self._retry_later()
+
+    def let_go(self, task: SocketTask) -> None:
+        """Learn that a task takes no further call."""
+        self._tasks.discard(task)
 
     def keep(self, call: Coroutine[Any, Any, None], name: str, socket: Called) -> None:
         """Run a coroutine beside the calls of a socket; `socket.failed` learns what it raises."""
@@ -145,20 +196,18 @@ class CallRunner:
 
     def returned(self, socket: Called) -> None:
         """Learn that a call has ended; offer the pool what waits."""
-        self._calls.pop(socket, None)
+        self._jobs.pop(socket, None)
         if self._waiting:
             self._offer()
 
-    def cancel(self, socket: Called, grace: float) -> None:
-        """Learn that the client has left: cancel the task that runs for it, after `grace` seconds."""
-        call = self._calls.get(socket)
-        if isinstance(call, asyncio.Task):
-            self._abandoned.append((self._loop.time() + grace, socket, call))
+    def abandon(self, task: SocketTask, grace: float) -> None:
+        """Cancel the call that a task makes, after `grace` seconds."""
+        self._abandoned.append((self._loop.time() + grace, task, task.number))
 
     def cancel_connect(self, socket: Called) -> bool:
         """Take back the call of `websocket.connect`, if no thread has begun it; return whether it was begun."""
-        job = self._calls.get(socket)
-        if isinstance(job, SocketJob):
+        job = self._jobs.get(socket)
+        if job is not None:
             if job in self._waiting:
                 self._waiting.remove(job)
                 job.forget()
@@ -176,28 +225,32 @@ class CallRunner:
             job.exchange.refuse(503, "no thread became free in time", retry_after=1)
         now = self._loop.time()
         abandoned, self._abandoned = self._abandoned, []
-        for due, socket, task in abandoned:
-            if due > now and not task.done():
-                self._abandoned.append((due, socket, task))
+        for due, task, number in abandoned:
+            if not task.is_calling or task.number != number:
+                continue  # it has returned
+            if due > now:
+                self._abandoned.append((due, task, number))
             else:
-                self._cancel(socket, task, "the client has left")
+                task.cancel_call("the client has left")
+        for task in tuple(self._tasks):
+            task.tick()
 
     def running(self) -> Iterator[tuple[Called, asyncio.Task[None]]]:
         """Yield each socket whose consumer runs on the loop, or has a task there; the pool knows those in threads."""
-        for socket, call in tuple(self._calls.items()):
-            if isinstance(call, asyncio.Task):
-                yield socket, call
+        for call in tuple(self._tasks):
+            if call.is_calling:
+                yield call.socket, call.task
         for task, socket in tuple(self._kept.items()):
             yield socket, task
 
     def sockets(self) -> tuple[Called, ...]:
         """Return the sockets whose consumer runs, or waits for a thread."""
-        return tuple(self._calls)
+        return (*self._jobs, *(call.socket for call in self._tasks if call.is_calling))
 
     @property
     def is_idle(self) -> bool:
         """Whether no consumer of a socket runs, none waits and none is kept."""
-        return not self._calls and not self._kept
+        return not self._jobs and not self._kept and not any(call.is_calling for call in self._tasks)
 
     def abort(self) -> None:
         """Cancel every task, give up what waits, and begin nothing more, because the worker stops."""
@@ -205,8 +258,13 @@ class CallRunner:
         waiting, self._waiting = self._waiting, deque()
         for job in waiting:
             job.forget()
-        for socket, task in self.running():
-            self._cancel(socket, task, "the worker is stopping")
+        for call in tuple(self._tasks):
+            if call.is_calling:
+                call.cancel_call("the worker is stopping")
+            else:
+                call.end()
+        for task in tuple(self._kept):
+            task.cancel("the worker is stopping")
 
     # ---- on the loop ----
 
@@ -215,26 +273,6 @@ class CallRunner:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
             socket.failed(error)
-
-    async def _run(self, consumer: Consumer, message: Message, socket: Called) -> None:
-        hooks = self._dispatcher.hooks
-        try:
-            if hooks is not None and socket.handshake is not None:
-                hooks.before(socket.handshake)
-            await consumer.call(message)
-        except BaseException as error:
-            socket.failed(error)
-        finally:
-            del message  # the reply channel must be able to end
-            socket.returned()
-
-    def _cancel(self, socket: Called, task: asyncio.Task[None], reason: str) -> None:
-        if task.done():
-            return
-        has_begun = inspect.getcoroutinestate(cast(Any, task.get_coro())) != inspect.CORO_CREATED
-        task.cancel(reason)
-        if not has_begun and task not in self._kept:  # it will never enter its `try`
-            socket.returned()
 
     # ---- in the pool ----
 

@@ -159,10 +159,10 @@ class WebSocket(asyncio.Protocol):
             is_owed = service.calls.cancel_connect(self) and is_owed
         else:
             service.on_connection_lost()
-        service.calls.cancel(self, service.limits.disconnect_grace)
+        self.inbound.calls.cancel(service.limits.disconnect_grace)
         if is_owed:
             self.inbound.disconnect()
-        self.inbound.is_left = True
+        self.inbound.leave()
         self.channel = None  # they hold each other; the messages that wait have it too
 
     # ---- calls ----
@@ -185,7 +185,7 @@ class WebSocket(asyncio.Protocol):
         self.started_at = self.service.now
 
     def returned(self, _: object = None) -> None:
-        """Learn that a call has ended."""
+        """Learn that a call has ended, and that others wait, or may."""
         self.service.calls.returned(self)
         self.job = None
         self.inbound.returned()
@@ -219,6 +219,19 @@ class WebSocket(asyncio.Protocol):
             self.close_slow(reason)
 
     # ---- what the channel asks for ----
+
+    def message(self, opcode: int, data: bytes) -> bool | None:
+        """Send one message, TEXT or BINARY, if the socket is open and the client has caught up.
+
+        Returns: whether the client has caught up with this message, too; None if nothing was done.
+        """
+        gate = self.gate
+        if self._state != OPEN or self.is_closed or not gate.is_open:
+            return None
+        frame = self._codec.message(opcode, data)
+        self.written_bytes += len(frame)
+        self.transport.write(frame)
+        return gate.is_open
 
     def reply(self, reply: SocketReply) -> bool | None:
         """Do what one checked reply says; do nothing if the socket is closed."""
@@ -357,7 +370,7 @@ class WebSocket(asyncio.Protocol):
         """Close at once, because the worker stops: whoever waits for this socket learns it."""
         self.is_stopping = True
         self.inbound.calls.clear()
-        self.inbound.is_left = True
+        self.inbound.leave()
         self._shut()
         if self._state != CLOSED:
             self.transport.abort()

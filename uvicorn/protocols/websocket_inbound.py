@@ -10,7 +10,7 @@ what was read already waits as bytes. Loop thread only.
 from __future__ import annotations
 
 from sys import getsizeof
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.socket_calls import SocketCalls
@@ -45,8 +45,8 @@ class SocketInbound:
     """
 
     __slots__ = (
-        "_codec", "_order", "_receiver", "_rest", "_root_path", "_session", "_socket", "calls", "is_left", "path",
-        "read_gate",
+        "_codec", "_order", "_receiver", "_rest", "_root_path", "_session", "_socket", "_template", "calls", "is_left",
+        "path", "read_gate",
     )  # fmt: skip
 
     def __init__(self, socket: WebSocket, codec: SocketCodec, request: Message) -> None:
@@ -61,6 +61,7 @@ class SocketInbound:
         self._order = 0
         self._receiver: Consumer | None = None  # of websocket.receive, looked up once
         self._rest = b""  # received, not looked at
+        self._template: dict[str, Any] | None = None  # of a websocket.receive
 
     # ---- bytes ----
 
@@ -72,15 +73,21 @@ class SocketInbound:
             if socket.handshake is not None and len(self._rest) > _MOST_EARLY:
                 self.read_gate.hold(EARLY)
             return
-        try:
-            if len(data) <= _SLICE:
-                self._feed(data)
-                return
+        if len(data) > _SLICE:
             for at in range(0, len(data), _SLICE):
-                if self.read_gate.reasons:
-                    self._rest = data[at:]
-                    return
-                self._feed(data[at : at + _SLICE])
+                self.take(data[at : at + _SLICE])
+            return
+        try:
+            codec = self._codec
+            if codec.is_ended:
+                return
+            messages = codec.feed(data)
+            if socket.is_closed:
+                messages = []
+            if codec.has_output:
+                self._write_output()
+            if messages:  # last: a consumer may be called at once, and send, or close
+                self._receive(messages)
         except Exception:  # a mistake of ours: it costs this socket only
             socket.service.log.error("Error in a socket of %s", socket.shown_target, exc_info=True)
             socket.transport.abort()
@@ -105,19 +112,13 @@ class SocketInbound:
         if rest:
             self.take(rest)
 
-    def _feed(self, data: bytes) -> None:
-        socket, codec = self._socket, self._codec
-        if codec.is_ended:
-            return
-        messages = codec.feed(data)
-        if messages and not socket.is_closed:
-            self._receive(messages)
-        output = codec.output()
-        if output:
-            socket.write(output)
-            if not socket.gate.is_open and not self.read_gate.reasons & PONGS:
-                self.read_gate.hold(PONGS)
-        if codec.is_ended:
+    def _write_output(self) -> None:
+        """Write what the codec has to say itself, and act on the end of what it reads."""
+        socket = self._socket
+        socket.write(self._codec.output())
+        if not socket.gate.is_open and not self.read_gate.reasons & PONGS:
+            self.read_gate.hold(PONGS)
+        if self._codec.is_ended:
             socket.client_ended()
 
     # ---- calls ----
@@ -136,7 +137,13 @@ class SocketInbound:
                 socket.channel_of_disconnect(), self.path, self._order + 1, self._session, *self._codec.ending
             )
             self.calls.put(consumer, message, 0)
+        self.leave()
+
+    def leave(self) -> None:
+        """Call nothing more than what waits."""
         self.is_left = True
+        self._template = None  # it has the channel, and that has the socket
+        self.calls.end()
 
     def returned(self) -> None:
         """Learn that a call has ended: begin the next one, and read on if there is room again."""
@@ -157,14 +164,23 @@ class SocketInbound:
                 service.log.debug("No route for websocket.receive of %s: messages are dropped", socket.shown_target)
                 return
         consumer = self._receiver
-        socket.called(consumer, "websocket.receive")
+        socket.consumer, socket.method, socket.started_at = consumer, "websocket.receive", service.now
+        if self._template is None:
+            self._template = websocket_receive(socket.channel, self.path, self._session)
+        calls = self.calls
+        is_now = True  # the first of them; then others are served
         for payload in messages:
             self._order += 1
-            message = websocket_receive(socket.channel, self.path, self._order, self._session, payload)
-            self.calls.put(consumer, message, getsizeof(payload))
-        limits = service.limits.sockets
-        if self.calls.is_full(limits.queue_size, limits.queue_bytes) and not self.read_gate.reasons & BACKLOG:
-            self.read_gate.hold(BACKLOG)
+            message = Message(self._template)
+            message["order"] = self._order
+            message["text" if type(payload) is str else "bytes"] = payload
+            if not (is_now and calls.call_now(consumer, message)):
+                calls.put(consumer, message, getsizeof(payload))
+            is_now = False
+        if calls.backlog and not socket.is_closed:
+            limits = service.limits.sockets
+            if calls.is_full(limits.queue_size, limits.queue_bytes) and not self.read_gate.reasons & BACKLOG:
+                self.read_gate.hold(BACKLOG)
 
     def _find(self, channel: str) -> Consumer | None:
         return self._socket.service.application.find(channel, self.path, {"root_path": self._root_path})
