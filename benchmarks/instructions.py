@@ -33,6 +33,8 @@ PATHS = (  # as benchmarks/paths.py calls them
     "asynchronous hello, 16 headers",
     "chunk of 64 KiB",
     "chunk of 64 KiB from a thread",
+    "asynchronous echo",
+    "synchronous echo",
 )
 _REQUESTS = 500
 # cachegrind without its cache counts what callgrind counts, in half of the time.

@@ -45,21 +45,31 @@ _FIELDS = (
     b"DNT: 1",
     b"Priority: u=0, i",
 )
+_HANDSHAKE = (
+    _GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)  # fmt: skip
+_TEXT_FRAME = b"\x81\xa0" + bytes(4) + b"x" * 32  # a mask of zeros is a mask
 _GET_16 = _GET[:-2] + b"".join(field + b"\r\n" for field in _FIELDS) + b"\r\n"
 
 
 class _Transport(asyncio.Transport):
     """Take what is written; after each answer, which is one write, ask again in the next turn of the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, request: bytes, count: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, first: bytes, request: bytes, count: int) -> None:
         super().__init__()
         self.protocol: Any = None
+        self._first = first
         self._left = count
         self._loop = loop
         self._request = request
 
     def ask(self) -> None:
-        self.protocol.data_received(self._request)
+        request, self._first = self._first or self._request, b""
+        self.protocol.data_received(request)
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
 
     def write(self, data: Any) -> None:
         if self._left:
@@ -102,8 +112,12 @@ class _Application(ConsumerApplication):
         return self._consumer
 
 
-def _serve(consumer: Any, request: bytes, count: int) -> None:
-    """Let a worker's server answer so many requests; 0 for one, whose consumer or response ends it."""
+def _serve(consumer: Any, request: bytes, count: int, first: bytes = b"") -> None:
+    """Let a worker's server answer so many requests; 0 for one, whose consumer or response ends it.
+
+    Args:
+        first: what the client sends once, before them; it is one of them.
+    """
     app = _Application(consumer)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -113,7 +127,7 @@ def _serve(consumer: Any, request: bytes, count: int) -> None:
     server = worker._make_server(loop)  # not public, but what a worker serves with
     server.tick()
     connection = HTTPConnection(server.service, ["127.0.0.1", 1], ["127.0.0.1", 2])
-    transport = _Transport(loop, request, count)
+    transport = _Transport(loop, first, request, count)
     transport.protocol = connection
     connection.connection_made(transport)
     loop.call_soon(transport.ask)
@@ -147,12 +161,28 @@ def _stream_sync(message: Any, count: int) -> None:
     send({})
 
 
+async def _echo(message: Any) -> None:
+    if message["channel"] == "websocket.receive":
+        await message["reply_channel"].send({"text": message["text"]})
+    else:
+        message["reply_channel"].send({"accept": True})
+
+
+def _echo_sync(message: Any) -> None:
+    if message["channel"] == "websocket.receive":
+        message["reply_channel"].send({"text": message["text"]})
+    else:
+        message["reply_channel"].send({"accept": True})
+
+
 PATHS: dict[str, Callable[[int], None]] = {
     "asynchronous hello": lambda count: _serve(_hello, _GET, count),
     "synchronous hello": lambda count: _serve(_hello_sync, _GET, count),
     "asynchronous hello, 16 headers": lambda count: _serve(_hello, _GET_16, count),
     "chunk of 64 KiB": lambda count: _serve(partial(_stream, count=count), _GET_LAST, 0),
     "chunk of 64 KiB from a thread": lambda count: _serve(partial(_stream_sync, count=count), _GET_LAST, 0),
+    "asynchronous echo": lambda count: _serve(_echo, _TEXT_FRAME, count, _HANDSHAKE),
+    "synchronous echo": lambda count: _serve(_echo_sync, _TEXT_FRAME, count, _HANDSHAKE),
 }
 
 
