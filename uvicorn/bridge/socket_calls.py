@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-All on the loop, but for `SocketJob.run`. `SocketCalls` is one socket's queue. It starts a call when none runs, and
+All on the loop. `SocketCalls` is one socket's queue. It starts a call when none runs, and
 the next one when that has *returned*: on the loop the task (`socket_task.py`) says so itself; a thread says so through
 the outbox, behind all that the consumer has sent. So calls never overlap, and nothing of one call can come after the
 next has begun.
@@ -23,19 +23,19 @@ It stands in `CallRunner._kept`, and so it is waited for, reported and cancelled
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from time import monotonic
 from typing import Any, Final
 
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.dispatcher import ConsumerJob, Dispatcher
+from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.socket_job import SocketJob
 from uvicorn.bridge.socket_task import Called, SocketTask
 from uvicorn.messages import Message
 
-__all__ = ["CallRunner", "Called", "SocketCalls", "SocketJob"]
+__all__ = ["CallRunner", "Called", "SocketCalls"]
 
 _RETRY_SECONDS: Final = 0.05  # while a call waits for a place in the pool; arbitrary
 
@@ -293,70 +293,3 @@ class CallRunner:
                 self._waiting.append(job)
         if self._waiting:
             self._retry_later()
-
-
-class SocketJob(ConsumerJob):
-    """One call of a synchronous consumer for a socket; after `websocket.connect`, also Gunicorn's `post_request`."""
-
-    __slots__ = ("_handshake", "is_forgotten", "socket", "thread_id")
-
-    def __init__(self, dispatcher: Dispatcher, consumer: Consumer, message: Message, socket: Called) -> None:
-        self.submitted_at = monotonic()
-        self.started_at = 0.0
-        self.is_over = False
-        self.is_waiting = False
-        self.exchange = self.socket = socket
-        self.thread_id = 0
-        self.is_forgotten = False
-        self._dispatcher = dispatcher
-        self._consumer = consumer
-        self._message: Message | None = message
-        self._context = dispatcher.context.copy()
-        self._handshake = socket.handshake if dispatcher.hooks is not None else None
-
-    def forget(self) -> None:
-        """Let the message go: the consumer will not be called. Runs on: the loop."""
-        if not self.is_forgotten:
-            self.is_forgotten = True
-            self._message = self._handshake = None
-            self._dispatcher.outbox.put(self.socket.returned)
-
-    def run(self) -> None:
-        """Call the consumer, or `post_request`. Runs on: a worker thread."""
-        message, self._message = self._message, None
-        if message is None:
-            self._context.run(self._post)
-            return
-        put = self._dispatcher.outbox.put
-        self.started_at = monotonic()
-        self.thread_id = threading.get_ident()
-        try:
-            self._context.run(self._call, message)
-        except BaseException as error:
-            put(self.socket.failed, error)
-        del message  # before the end is told: the reply channel must be able to end
-        self.is_over = True
-        put(self.socket.returned)
-
-    def response_ended(self) -> None:
-        """Learn that the handshake was answered: have `post_request` called in the pool. Runs on: the loop."""
-        if self._handshake is not None and self.started_at:
-            self._message = None
-            self.pool.submit_beyond(self)
-
-    def set_waiting(self, is_waiting: bool) -> None:
-        """Mark the job as waiting for the client, if it is this job's thread that waits. Runs on: that thread."""
-        if self.thread_id == threading.get_ident():
-            self.is_waiting = is_waiting
-
-    def _call(self, message: Message) -> None:
-        hooks = self._dispatcher.hooks
-        if hooks is not None and self._handshake is not None:
-            hooks.before(self._handshake)
-        self._consumer.call_plain(message)
-
-    def _post(self) -> None:
-        handshake, self._handshake = self._handshake, None
-        hooks = self._dispatcher.hooks
-        if hooks is not None and handshake is not None:
-            hooks.after(handshake)

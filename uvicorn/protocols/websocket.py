@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob
-from uvicorn.bridge.socket_calls import SocketJob
 from uvicorn.bridge.socket_channel import SocketChannel
+from uvicorn.bridge.socket_job import SocketJob
 from uvicorn.errors import ChannelClosed
 from uvicorn.messages import Message
 from uvicorn.protocols.flow import WriteGate
