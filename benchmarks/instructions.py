@@ -50,7 +50,7 @@ print(json.dumps({
     "flags": " ".join(flag for flag in telling if flag in arguments),
     "libc": " ".join(platform.libc_ver()),
     "machine": platform.machine(),
-    **{name: version(name) for name in ("uvloop", "httptools", "gunicorn", "janus")},
+    **{name: version(name) for name in ("uvloop", "httptools", "gunicorn", "janus", "websockets")},
 }))
 """
 
