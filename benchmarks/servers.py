@@ -199,7 +199,7 @@ def _check_options(contender: Contender, path: Path) -> None:
 
 def _variables(contender: Contender, path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UVICORN_", "GRANIAN_"))}
-    python_path = f"{_APPS}{os.pathsep}{contender.checkout}" if path.name == "ours" else str(_APPS)
+    python_path = f"{_APPS}{os.pathsep}{contender.checkout}" if path.name.startswith("ours") else str(_APPS)
     return {
         **kept,
         "PYTHONPATH": python_path,
