@@ -164,5 +164,6 @@ async def test_a_thread_that_waits_for_the_client_is_marked_as_waiting():
 async def test_a_thread_that_finds_a_chunk_is_not_marked_as_waiting():
     reader = Reader(is_thread=True)
     reader.feed(b"a")
+    await asyncio.sleep(0)  # what came in one turn of the loop crosses at its end
     await reader.receive()
     assert reader.source.waiting == []
