@@ -18,8 +18,8 @@ from typing import Any
 import uvloop
 
 from uvicorn import ASGIWorker
-from uvicorn.cli import ConsumerApplication
-from uvicorn.protocols.http import HTTPConnection
+from uvicorn.command.cli import ConsumerApplication
+from uvicorn.connections.connection import HTTPConnection
 
 __all__ = ["PATHS"]
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualPool, ManualSpools
 
+from uvicorn.applications.routing import as_application
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.protocols.encoder import Encoder
-from uvicorn.protocols.http import HTTPConnection
-from uvicorn.protocols.service import Service
-from uvicorn.routing import as_application
-from uvicorn.settings import Limits
+from uvicorn.connections.connection import HTTPConnection
+from uvicorn.connections.service import Service
+from uvicorn.wire.encoder import Encoder
+from uvicorn.wire.limits import Limits
 
 CLIENT = ["192.0.2.7", 50123]
 SERVER = ["192.0.2.1", 8000]

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections import deque
 
-from uvicorn.protocols.head import HeaderPolicy
+from uvicorn.wire.head import HeaderPolicy
 
 
 class FakeLoop(asyncio.SelectorEventLoop):

@@ -15,28 +15,22 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 
-# From the bottom up: a module imports from its own layer and from those below.
-LAYERS = [
-    ["errors", "messages", "websocket_messages", "origins"],
-    ["settings", "setting_types", "websocket_settings", "protocols.flow", "compatibility"],
-    ["protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake", "protocols.proxy",
-     "protocols.request_line", "protocols.parser", "protocols.websocket_reply", "protocols.websocket_codec"],
-    ["bridge"],
-    ["interfaces"],
-    ["routing", "router", "routes", "patterns", "mistakes", "channels1"],
-    ["protocols.http", "protocols.pipeline", "protocols.exchange", "protocols.body", "protocols.watch",
-     "protocols.service", "protocols.websocket", "protocols.websocket_handshake", "protocols.websocket_inbound",
-     "protocols.websocket_watch"],
-    ["server", "listener", "peers", "reporting", "loading", "lifecycle"],
-    ["worker"],
-    ["workers"],
-    ["cli"],
-    ["__main__"],
-]
+# Who may import whom: a room imports from itself and from those named here; `errors` and `messages` are open to all.
+ROOMS = {
+    "errors": set(),
+    "messages": set(),
+    "wire": set(),
+    "bridge": {"wire"},
+    "applications": {"wire", "bridge"},
+    "connections": {"wire", "bridge"},
+    "command": {"wire", "bridge", "applications", "connections"},
+    "channels1": {"applications"},
+    "workers": {"command"},
+    "__main__": {"command"},
+}
+OPEN = {"errors", "messages"}
 PUBLIC = "uvicorn"  # the package itself gathers the public names
-SANS_IO = ["messages", "protocols.reply", "protocols.encoder", "protocols.head", "protocols.intake",
-           "protocols.request_line", "protocols.parser", "protocols.proxy", "protocols.flow", "websocket_messages",
-           "origins", "protocols.websocket_reply", "protocols.websocket_codec"]  # fmt: skip
+SANS_IO = ("uvicorn.messages", "uvicorn.wire.", "uvicorn.applications.origins")
 THREADS = ("threading", "concurrent.futures", "concurrent", "janus", "queue", "_thread", "multiprocessing")
 IO = ("asyncio", "socket", "ssl", "select", "selectors", "uvloop", *THREADS)
 
@@ -64,29 +58,24 @@ def imports_of(path):
     return found
 
 
-def layer_of(module):
-    name = module.removeprefix("uvicorn.")
-    for number, layer in enumerate(LAYERS):
-        if any(name == entry or name.startswith(f"{entry}.") for entry in layer):
-            return number
-    return None
+def room_of(module):
+    return module.removeprefix("uvicorn.").partition(".")[0]
 
 
 IMPORTS = {module: imports_of(path) for module, path in MODULES.items()}
-PACKAGES = (PUBLIC, "uvicorn.protocols", "uvicorn.bridge", "uvicorn.interfaces")
-OURS = [module for module in MODULES if module not in PACKAGES]
+OURS = [module for module in MODULES if module != PUBLIC]
 
 
 @pytest.mark.parametrize("module", OURS)
-def test_every_module_has_a_layer(module):
-    assert layer_of(module) is not None
+def test_every_module_has_a_room(module):
+    assert room_of(module) in ROOMS
 
 
 @pytest.mark.parametrize("module", OURS)
-def test_a_module_imports_from_its_own_layer_and_those_below(module):
-    own = layer_of(module)
-    above = [name for name in IMPORTS[module] if name in OURS and layer_of(name) > own]
-    assert above == []
+def test_a_module_imports_from_its_own_room_and_those_that_it_may_know(module):
+    room = room_of(module)
+    allowed = ROOMS[room] | OPEN | {room}
+    assert [name for name in IMPORTS[module] if name in OURS and room_of(name) not in allowed] == []
 
 
 @pytest.mark.parametrize("module", [module for module in OURS if not module.startswith("uvicorn.bridge.")])
@@ -94,31 +83,31 @@ def test_only_the_bridge_knows_threads(module):
     assert IMPORTS[module].isdisjoint(THREADS)
 
 
-@pytest.mark.parametrize("name", SANS_IO)
-def test_the_grammar_knows_no_loop_thread_or_socket(name):
-    assert IMPORTS[f"uvicorn.{name}"].isdisjoint(IO)
+@pytest.mark.parametrize("module", [module for module in OURS if f"{module}.".startswith(SANS_IO)])
+def test_the_grammar_knows_no_loop_thread_or_socket(module):
+    assert IMPORTS[module].isdisjoint(IO)
 
 
 def test_httptools_is_known_in_one_file():
-    assert [module for module, names in IMPORTS.items() if "httptools" in names] == ["uvicorn.protocols.parser"]
+    assert [module for module, names in IMPORTS.items() if "httptools" in names] == ["uvicorn.wire.parser"]
 
 
 def test_websockets_is_known_in_one_file():
     knowing = [module for module, names in IMPORTS.items() if any(name.startswith("websockets") for name in names)]
-    assert knowing == ["uvicorn.protocols.websocket_codec"]
+    assert knowing == ["uvicorn.wire.frames"]
 
 
 def test_janus_is_known_in_one_file():
     assert [module for module, names in IMPORTS.items() if "janus" in names] == ["uvicorn.bridge.inbox"]
 
 
-def test_the_bridge_knows_only_the_grammar_of_replies_of_the_protocols():
-    protocols = {
+def test_the_bridge_knows_only_the_grammar_of_replies_of_the_wire():
+    known = {
         name
         for module in OURS if module.startswith("uvicorn.bridge.")
-        for name in IMPORTS[module] if name in OURS and name.startswith("uvicorn.protocols.")
+        for name in IMPORTS[module] if name in OURS and name.startswith("uvicorn.wire.")
     }  # fmt: skip
-    assert protocols == {"uvicorn.protocols.reply", "uvicorn.protocols.websocket_reply"}
+    assert known == {"uvicorn.wire.reply", "uvicorn.wire.socket_reply"}
 
 
 def test_an_application_can_import_the_package_without_the_worker():

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from uvicorn import bridge
+from uvicorn.applications.detect import asgi, consumer, wsgi
+from uvicorn.applications.origins import is_allowed_origin, origin_of
+from uvicorn.applications.routing import Router, include, mount, route, route_class
 from uvicorn.bridge.consumer import streams_body
 from uvicorn.errors import (
     BodyTooLarge,
@@ -17,13 +20,10 @@ from uvicorn.errors import (
     UvicornError,
     WrongSide,
 )
-from uvicorn.interfaces.detect import asgi, consumer, wsgi
 from uvicorn.messages import Message
-from uvicorn.origins import is_allowed_origin, origin_of
-from uvicorn.routing import Router, include, mount, route, route_class
 
 if TYPE_CHECKING:
-    from uvicorn.worker import ASGIWorker
+    from uvicorn.command.worker import ASGIWorker
 
 __version__ = "0.1.0"
 
@@ -57,7 +57,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the worker when Gunicorn asks for it: applications import this package without it."""
     if name == "ASGIWorker":
-        from uvicorn.worker import ASGIWorker
+        from uvicorn.command.worker import ASGIWorker
 
         return ASGIWorker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

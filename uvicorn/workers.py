@@ -1,6 +1,6 @@
 """Our worker under the name that existing command lines use: `gunicorn -k uvicorn.workers.UvicornWorker`."""
 
-from uvicorn.worker import ASGIWorker
+from uvicorn.command.worker import ASGIWorker
 
 __all__ = ["UvicornWorker"]
 

@@ -13,9 +13,9 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from uvicorn import wsgi
-from uvicorn.routing import as_application
-from uvicorn.settings import Settings
-from uvicorn.worker import ASGIWorker
+from uvicorn.applications.routing import as_application
+from uvicorn.command.settings import Settings
+from uvicorn.command.worker import ASGIWorker
 
 THREADS = 8
 PATIENCE = 20.0

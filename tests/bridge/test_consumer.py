@@ -160,7 +160,7 @@ def test_runs_in_the_pool(call):
     assert Consumer(call).is_async is False
 
 
-@pytest.mark.parametrize("thing", [None, 1, "text", [plain], {}, object()], ids=repr)
+@pytest.mark.parametrize("thing", [None, 1, "text", [plain], {}, object()], ids=lambda thing: type(thing).__name__)
 def test_what_cannot_be_called_is_refused_by_name(thing):
     with pytest.raises(ConsumerError, match="not callable"):
         Consumer(thing)

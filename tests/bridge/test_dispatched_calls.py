@@ -87,7 +87,7 @@ async def test_a_synchronous_consumer_that_returns_a_coroutine_is_reported_by_na
         assert "async def" in str(error)
 
 
-@pytest.mark.parametrize("result", [0, "text", {}, object()], ids=repr)
+@pytest.mark.parametrize("result", [0, "text", {}, object()], ids=lambda result: type(result).__name__)
 @on_loop
 async def test_whatever_else_a_synchronous_consumer_returns_is_ignored(result):
     async with Bridge() as bridge:

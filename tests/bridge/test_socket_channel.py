@@ -8,8 +8,8 @@ from doubles import FakeLoop
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.socket_channel import SocketChannel
+from uvicorn.connections.flow import WriteGate
 from uvicorn.errors import ChannelClosed, ReplyError, ServerStopping
-from uvicorn.protocols.flow import WriteGate
 
 PATIENCE = 30  # seconds that anything may take before a test fails
 

@@ -34,7 +34,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
-from uvicorn.protocols.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
+from uvicorn.wire.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
 
 __all__ = ["Drained", "ReplyChannel", "ReplySink", "Sink", "Window"]
 

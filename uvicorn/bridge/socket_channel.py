@@ -26,7 +26,7 @@ from typing import Any, Final, Protocol
 from uvicorn.bridge.channels import Drained, ReplyChannel, ReplySink, Sink, Window, closed_error
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelFull
-from uvicorn.protocols.websocket_reply import BINARY, CONNECTING, DONE, OPEN, TEXT, SocketSequence
+from uvicorn.wire.socket_reply import BINARY, CONNECTING, DONE, OPEN, TEXT, SocketSequence
 
 __all__ = ["SocketChannel", "SocketSink"]
 

@@ -1,0 +1,106 @@
+"""Which peers are trusted."""
+
+import ipaddress
+
+import pytest
+from gunicorn.config import Config
+
+from uvicorn.command.peers import GunicornPeers, is_listed
+
+V4, V6, NET4, NET6 = "192.0.2.7", "2001:db8::7", "10.1.0.0/16", "2001:db8:1::/48"
+
+
+def networks(*allowed):
+    return [ipaddress.ip_network(item) for item in allowed if item != "*"]
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed", "listed"),
+    [
+        # one address
+        ("192.0.2.7", [V4], True),
+        ("192.0.2.8", [V4], False),
+        ("2001:db8::7", [V6], True),
+        ("2001:0DB8:0:0::7", [V6], True),
+        ("2001:db8::8", [V6], False),
+        # networks
+        ("10.1.2.3", [NET4], True),
+        ("10.2.2.3", [NET4], False),
+        ("2001:db8:1:2::3", [NET6], True),
+        ("2001:db8:2::3", [NET6], False),
+        # IPv4 addresses as an IPv6 socket shows them
+        ("::ffff:192.0.2.7", [V4], True),
+        ("::ffff:10.1.2.3", [NET4], True),
+        ("::ffff:10.2.2.3", [NET4], False),
+        ("::ffff:192.0.2.7", ["::ffff:192.0.2.7"], True),
+        ("::192.0.2.7", [V4], False),
+        # zones
+        ("fe80::1%eth0", ["fe80::/10"], True),
+        ("fe80::1%eth0", ["fe80::1"], True),
+        ("fe80::1%eth0", ["fe80::2"], False),
+        # the other family
+        ("192.0.2.7", [V6], False),
+        ("2001:db8::7", [V4], False),
+        # several, none, all
+        ("192.0.2.7", [V6, NET4, V4], True),
+        ("192.0.2.7", [], False),
+        ("192.0.2.7", ["*"], True),
+        ("2001:db8::7", ["*"], True),
+        ("2001:db8::7", [V4, "*"], True),
+        # unix sockets
+        (None, [], True),
+        (None, [V4], True),
+        # what is no address
+        ("", [V4], False),
+        ("localhost", [V4], False),
+        ("unknown", ["*"], True),
+    ],
+)
+def test_an_address_is_listed(address, allowed, listed):
+    assert is_listed(address, allowed, networks(*allowed)) is listed
+
+
+def peers(**values):
+    cfg = Config()
+    for name, value in values.items():
+        cfg.set(name, value)
+    return GunicornPeers(cfg)
+
+
+def test_by_default_the_own_machine_alone_is_trusted():
+    ours = peers()
+    trusted = ours.header_policy("127.0.0.1")
+    assert ours.header_policy("::1") is trusted
+    assert ours.header_policy("::ffff:127.0.0.1") is trusted
+    assert ours.header_policy(None) is trusted
+    assert ours.header_policy(V4) is not trusted
+
+
+def test_forwarded_allow_ips_tells_whose_header_fields_are_trusted():
+    ours = peers(forwarded_allow_ips=f"{V4},{NET6}")
+    trusted = ours.header_policy(V4)
+    assert ours.header_policy("2001:db8:1::9") is trusted
+    assert ours.header_policy("127.0.0.1") is not trusted
+
+
+def test_a_trusted_peer_may_say_https_and_another_may_not():
+    ours = peers(forwarded_allow_ips=V4)
+    fields = [[b"host", b"x"], [b"x-forwarded-proto", b"https"]]
+    assert ours.header_policy(V4).apply(fields, "1.1").scheme == "https"
+    assert b"x-forwarded-proto" not in ours.header_policy(V6).special
+
+
+def test_proxy_allow_ips_tells_whose_proxy_header_is_believed():
+    ours = peers(proxy_allow_ips=f"{V4},{NET4}", forwarded_allow_ips=V6)
+    assert [ours.may_send_proxy_header(address) for address in (V4, "10.1.0.1", V6, None)] == [True, True, False, True]
+
+
+def test_a_star_trusts_everybody():
+    ours = peers(proxy_allow_ips="*", forwarded_allow_ips="*")
+    assert ours.may_send_proxy_header(V6) is True
+    assert ours.header_policy(V6) is ours.header_policy(V4)
+
+
+@pytest.mark.parametrize(("given", "mode"), [(False, "off"), (True, "auto"), ("v1", "v1"), ("v2", "v2")])
+def test_the_proxy_mode_is_gunicorns(given, mode):
+    assert peers(proxy_protocol=given).proxy_mode == mode

@@ -1,0 +1,307 @@
+"""Our settings: where a value comes from, and what is allowed."""
+
+import sys
+import types
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.errors import ConfigError
+
+from uvicorn.command.setting_types import OurSetting
+from uvicorn.command.settings import OURS, Limits, Settings, apply_environment, environment_name, read
+
+DEFAULTS = {
+    "interface": "auto",
+    "queue_size": -1,
+    "queue_timeout": 30.0,
+    "reply_timeout": 300.0,
+    "header_timeout": 10.0,
+    "body_timeout": 30.0,
+    "write_timeout": 60.0,
+    "body_buffer": 65536,
+    "write_buffer": 65536,
+    "limit_request_body": 0,
+    "server_header": "uvicorn",
+    "governor": "on",
+    "switch_interval": 0.0007,
+    "websocket_deflate": True,
+    "websocket_max_fragments": 100000,
+    "websocket_queue_size": 32,
+    "websocket_queue_bytes": 262144,
+    "websocket_backlog_timeout": 60.0,
+    "websocket_ping_interval": 20.0,
+    "websocket_ping_timeout": 20.0,
+    "websocket_handshake_timeout": 10.0,
+    "websocket_close_timeout": 10.0,
+}
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    """No environment variables of ours, and no config file of an earlier test."""
+    for setting in OURS:
+        monkeypatch.delenv(environment_name(setting.name), raising=False)
+    monkeypatch.delitem(sys.modules, "__config__", raising=False)
+
+
+def known(**values):
+    """Return a configuration that knows our settings, as under `uvicorn`."""
+    cfg = Config()
+    for name, value in values.items():
+        cfg.set(name, value)
+    return cfg
+
+
+def unknown(monkeypatch, conf_file=None, raw_env=(), **values):
+    """Return a configuration that does not know our settings, as under plain `gunicorn`."""
+    cfg = known(**values)
+    cfg.set("raw_env", list(raw_env))
+    for setting in OURS:
+        del cfg.settings[setting.name]
+    if conf_file is not None:
+        module = types.ModuleType("__config__")
+        vars(module).update(conf_file)
+        monkeypatch.setitem(sys.modules, "__config__", module)
+        cfg.set("config", "./gunicorn.conf.py")
+    return cfg
+
+
+def test_all_our_settings_are_registered_with_gunicorn_and_their_base_is_not():
+    names = set(Config().settings)
+    assert set(DEFAULTS) <= names
+    assert OurSetting.name not in names
+    assert {setting.name for setting in OURS} == set(DEFAULTS)
+
+
+def test_defaults_hold_when_nothing_is_given():
+    assert read(known()) == DEFAULTS
+
+
+def test_defaults_hold_when_gunicorn_does_not_know_our_settings(monkeypatch):
+    assert read(unknown(monkeypatch)) == DEFAULTS
+
+
+@pytest.mark.parametrize("setting", OURS, ids=lambda setting: setting.name)
+def test_each_setting_has_a_flag_and_words_for_help(setting):
+    switch = "no-" if setting.default is True else ""
+    assert setting.cli == [f"--{switch}{setting.name.replace('_', '-')}"]
+    assert setting.section == "Consumers"
+    assert setting.short.strip()
+
+
+@pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
+def test_the_default_is_what_gunicorn_shows(name, value):
+    assert known().settings[name].get() == value
+
+
+# ---- precedence ----
+
+
+def test_a_value_that_was_given_goes_before_all_environments(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_SIZE", "3")
+    cfg = known(queue_size=1, raw_env=["UVICORN_QUEUE_SIZE=2"])
+    assert read(cfg)["queue_size"] == 1
+
+
+def test_a_value_that_was_given_goes_before_the_environment_though_it_is_the_default(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_TIMEOUT", "3")
+    assert read(known(queue_timeout=30.0))["queue_timeout"] == 30.0
+
+
+def test_raw_env_goes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_SIZE", "3")
+    assert read(known(raw_env=["UVICORN_QUEUE_SIZE=2"]))["queue_size"] == 2
+
+
+def test_the_environment_goes_before_the_default(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_SIZE", "3")
+    assert read(known())["queue_size"] == 3
+
+
+def test_the_config_file_goes_before_all_environments_when_gunicorn_does_not_know_our_settings(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_SIZE", "3")
+    cfg = unknown(monkeypatch, {"queue_size": 1}, ["UVICORN_QUEUE_SIZE=2"])
+    assert read(cfg)["queue_size"] == 1
+
+
+def test_environments_work_when_gunicorn_does_not_know_our_settings(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_SIZE", "3")
+    monkeypatch.setenv("UVICORN_QUEUE_TIMEOUT", "4.5")
+    values = read(unknown(monkeypatch, {"bind": "x"}, ["UVICORN_QUEUE_SIZE=2"]))
+    assert (values["queue_size"], values["queue_timeout"]) == (2, 4.5)
+
+
+def test_a_config_module_is_read_when_gunicorn_does_not_know_our_settings(monkeypatch):
+    module = types.ModuleType("site_config")
+    module.queue_size = 7
+    monkeypatch.setitem(sys.modules, "site_config", module)
+    assert read(unknown(monkeypatch, config="python:site_config"))["queue_size"] == 7
+
+
+def test_a_config_module_that_was_not_imported_is_no_source(monkeypatch):
+    assert read(unknown(monkeypatch, config="python:never.imported"))["queue_size"] == -1
+
+
+def test_a_name_in_the_config_file_is_converted(monkeypatch):
+    values = read(unknown(monkeypatch, {"body_timeout": 5, "queue_size": "12"}))
+    assert (values["body_timeout"], values["queue_size"]) == (5.0, 12)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_each_setting_has_its_environment_variable(monkeypatch, name):
+    special = {
+        "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
+        "interface": ("wsgi", "wsgi"),
+    }  # fmt: skip
+    value, taken = special.get(name, ("17", 17))
+    monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
+    assert read(known())[name] == taken
+    assert type(read(known())[name]) is type(DEFAULTS[name])
+
+
+def test_the_environment_is_put_into_a_configuration_that_knows_our_settings(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_SIZE", "3")
+    cfg = known(queue_timeout=1)
+    apply_environment(cfg)
+    assert (cfg.queue_size, cfg.queue_timeout, cfg.body_buffer) == (3, 1.0, 65536)
+
+
+def test_what_is_put_into_a_configuration_is_still_read_from_it(monkeypatch):
+    monkeypatch.setenv("UVICORN_QUEUE_SIZE", "3")
+    cfg = known()
+    apply_environment(cfg)
+    monkeypatch.delenv("UVICORN_QUEUE_SIZE")
+    assert read(cfg)["queue_size"] == 3
+
+
+# ---- wrong values ----
+
+WRONG = [
+    ("interface", "cgi"),
+    ("queue_size", "many"),
+    ("queue_size", "-2"),
+    ("queue_size", "1.5"),
+    ("queue_timeout", "soon"),
+    ("governor", "yes"),
+    ("governor", ""),
+    ("switch_interval", "-0.001"),
+    ("switch_interval", "short"),
+    ("queue_timeout", "-1"),
+    ("queue_timeout", "nan"),
+    ("queue_timeout", "inf"),
+    ("reply_timeout", ""),
+    ("header_timeout", "10s"),
+    ("body_timeout", "-0.1"),
+    ("write_timeout", "None"),
+    ("body_buffer", "0"),
+    ("body_buffer", "64k"),
+    ("write_buffer", "-1"),
+    ("limit_request_body", "-1"),
+    ("server_header", "a\r\nb: c"),
+    ("server_header", "caf\xe9"),
+    ("websocket_deflate", "perhaps"),
+    ("websocket_max_fragments", "0"),
+    ("websocket_queue_size", "0"),
+    ("websocket_queue_bytes", "64k"),
+    ("websocket_ping_interval", "-1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_in_the_environment_names_setting_and_source(monkeypatch, name, value):
+    monkeypatch.setenv(environment_name(name), value)
+    with pytest.raises(ConfigError) as caught:
+        read(known())
+    assert name in str(caught.value)
+    assert repr(value) in str(caught.value)
+    assert f"the environment variable {environment_name(name)}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_in_raw_env_names_setting_and_source(name, value):
+    with pytest.raises(ConfigError, match=f"{name} must be .* \\(from {environment_name(name)} in raw_env\\)"):
+        read(known(raw_env=[f"{environment_name(name)}={value}"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*WRONG, ("queue_size", True), ("queue_timeout", None), ("body_buffer", 1.5)]
+)
+def test_a_wrong_value_in_the_config_file_names_setting_and_source(monkeypatch, name, value):
+    with pytest.raises(ConfigError, match=f"{name} must be .* \\(from the config file\\)"):
+        read(unknown(monkeypatch, {name: value}))
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_value_is_refused_by_a_configuration_that_knows_our_settings(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be "):
+        known(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [
+        ("queue_size", -1, -1),
+        ("queue_size", "0", 0),
+        ("queue_timeout", "0.25", 0.25),
+        ("queue_timeout", 0, 0.0),
+        ("body_buffer", 1, 1),
+        ("limit_request_body", "0", 0),
+        ("server_header", "", ""),
+        ("governor", "off", "off"),
+        ("switch_interval", "0", 0.0),
+    ],
+)
+def test_values_at_the_edge_are_taken(name, value, taken):
+    result = read(known(**{name: value}))[name]
+    assert (result, type(result)) == (taken, type(taken))
+
+
+# ---- what a worker reads ----
+
+
+def test_a_worker_reads_ours_and_gunicorns():
+    cfg = known(
+        queue_timeout=1, reply_timeout=2, header_timeout=3, body_timeout=4, write_timeout=5, body_buffer=6,
+        write_buffer=7, limit_request_body=8, server_header="me", limit_request_line=9, limit_request_fields=10,
+        limit_request_field_size=11, keepalive=12, asgi_disconnect_grace_period=13, threads=3,
+        governor="off", switch_interval=0.25,
+    )  # fmt: skip
+    assert Settings.from_config(cfg) == Settings(
+        limits=Limits(
+            request_line=9, request_fields=10, request_field_size=11, request_body=8, body_buffer=6, write_buffer=7,
+            header_timeout=3.0, body_timeout=4.0, write_timeout=5.0, reply_timeout=2.0, keepalive=12,
+            disconnect_grace=13,
+        ),
+        queue_size=24,
+        queue_timeout=1.0,
+        server_header="me",
+        governor=False,
+        switch_interval=0.25,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "threads", "size"), [(-1, 1, 8), (-1, 40, 320), (0, 40, 0), (5, 40, 5)])
+def test_the_queue_is_eight_times_the_threads_unless_it_is_given(given, threads, size):
+    assert Settings.from_config(known(queue_size=given, threads=threads)).queue_size == size
+
+
+def test_unlimited_fields_are_as_many_as_gunicorn_allows():
+    assert Settings.from_config(known(limit_request_fields=0)).limits.request_fields == 32768
+
+
+def test_the_defaults_of_limits_are_those_of_the_settings():
+    assert Settings.from_config(known()).limits == Limits()
+
+
+@pytest.mark.parametrize(
+    ("line", "size", "shortest"), [(4094, 8190, 4094), (0, 8190, 8190), (100, 0, 100), (0, 0, sys.maxsize)]
+)
+def test_the_shortest_head_that_can_be_refused_is_the_smaller_limit(line, size, shortest):
+    assert Limits(request_line=line, request_field_size=size).shortest_refused == shortest
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "size", "longest"), [(100, 10, 50, 604), (0, 10, 50, 1048576), (100, 10, 0, 1048576)]
+)
+def test_the_longest_head_is_bounded_even_if_single_limits_are_off(line, fields, size, longest):
+    assert Limits(request_line=line, request_fields=fields, request_field_size=size).longest_head == longest

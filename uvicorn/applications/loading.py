@@ -1,0 +1,167 @@
+"""Import an application by name, with one clear sentence for each thing that can be wrong.
+
+A name is `module:name`, or a site of several: "/=mysite.wsgi:application /api=service:app".
+
+A mistake in the name is an `AppImportError`, which Gunicorn prints without a traceback. An exception
+inside the application's own code is left as it is: its traceback is what helps.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import inspect
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, Final
+
+from gunicorn.errors import AppImportError
+
+from uvicorn.applications.mistakes import Mistaken, Mistakes
+from uvicorn.applications.router import Hooks, Router, SingleConsumer, callables
+from uvicorn.applications.routes import Mount
+from uvicorn.applications.routing import as_application, mount
+from uvicorn.errors import RouteError
+
+__all__ = ["is_site", "load_application", "load_site", "make_application"]
+
+_DEFAULT_NAME: Final = "application"  # as Gunicorn
+
+
+def is_site(uri: str) -> bool:
+    """Whether this names applications below prefixes: "/prefix=module:name ..."."""
+    return uri.startswith("/") and "=" in uri
+
+
+def load_site(uri: str, interface: str = "auto") -> Router | SingleConsumer:
+    """Import what is to be served, and make it an application.
+
+    Args:
+        uri: "module:name", or one or more of "/prefix=module:name", separated by spaces. The longest prefix wins.
+        interface: what the callables are; "auto" to look at them.
+
+    Raises: AppImportError; anything that the application's own import raises.
+    """
+    if not is_site(uri):
+        return make_application(load_application(uri), uri, interface)
+    mounts: dict[str, Mount | Mistaken] = {}
+    for part in uri.split():
+        prefix, _, name = part.partition("=")
+        if not prefix.startswith("/") or not name:
+            raise AppImportError(f"{part!r} is not a prefix and an application; write /prefix=module:name")
+        prefix = prefix.rstrip("/")
+        if prefix in mounts:
+            raise AppImportError(f"{prefix or '/'!r} is given twice")
+        mounts[prefix] = mount(prefix or "/", make_application(load_application(name), name, interface))
+    return Router([mounts[prefix] for prefix in sorted(mounts, key=len, reverse=True)])
+
+
+def load_application(uri: str) -> Any:
+    """Import what `module:name` names.
+
+    Args:
+        uri: "module", "module:name", or "module:factory('with', literal=arguments)".
+
+    Raises: AppImportError for a name that is wrong; anything that the application's own import raises.
+    """
+    module_name, _, name = uri.partition(":")
+    name = name or _DEFAULT_NAME
+    module = _import_module(module_name, name)
+    if "(" in name:
+        return _call_factory(module, name)
+    return _attribute(module, name)
+
+
+def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router | SingleConsumer:
+    """Make what was loaded an application that can be served, with the `on_startup` and `on_shutdown` of its module.
+
+    Args:
+        interface: what a callable is; "auto" to look at it.
+
+    Raises: AppImportError if it is no application, or there is a mistake in its list of routes.
+    """
+    wrong = Mistakes()
+    hooks: list[tuple[Callable[[], Any], ...]] = []
+    module = sys.modules.get(uri.partition(":")[0])
+    for name in ("on_startup", "on_shutdown"):
+        with wrong:
+            hooks.append(callables(name, getattr(module, name, ())))
+    with wrong:
+        application = as_application(loaded, interface, is_whole=True)
+        if not wrong:
+            application.hooks = application.hooks.joined(Hooks(*hooks))
+            return application
+    raise AppImportError(f"Cannot serve {uri!r}: {RouteError(wrong.found)}") from None
+
+
+def _import_module(module_name: str, name: str) -> Any:
+    if not all(module_name.split(".")):
+        raise AppImportError(f"{module_name!r} is not the name of a module; write module:name")
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing != module_name and not module_name.startswith(missing + "."):
+            raise  # the application's own import failed
+        if module_name.endswith(".py") and os.path.exists(module_name):
+            hint = f"; did you mean '{module_name[:-3].replace('/', '.')}:{name}'?"
+        else:
+            hint = _nearest(module_name, _module_names(module_name))
+        raise AppImportError(f"There is no module {missing!r}{hint}") from None
+
+
+def _attribute(module: ModuleType, name: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        names = [other for other, value in vars(module).items() if _is_servable(value)]
+        raise AppImportError(f"There is no {name!r} in {module.__name__!r}{_nearest(name, names)}") from None
+
+
+def _call_factory(module: ModuleType, text: str) -> Any:
+    """Call "factory('with', literal=arguments)"; unlike with Gunicorn's own `import_app`, it may return a list."""
+    try:
+        call = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        call = None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise AppImportError(f"{text!r} is not a call of one function; write module:factory('with', literal=arguments)")
+    factory = _attribute(module, call.func.id)
+    try:
+        args = [ast.literal_eval(arg) for arg in call.args]
+        kwargs = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
+        if len(kwargs) < len(call.keywords):
+            raise ValueError("**")
+    except ValueError:
+        raise AppImportError(f"The arguments of {text!r} must be literals: strings, numbers, lists, ...") from None
+    try:
+        inspect.signature(factory).bind(*args, **kwargs)
+    except TypeError as error:  # also for what cannot be called
+        raise AppImportError(f"{text!r} cannot be called: {error}") from None
+    except ValueError:
+        pass  # some builtins have no signature
+    return factory(*args, **kwargs)
+
+
+def _module_names(module_name: str) -> list[str]:
+    """Return the modules that stand beside the one that was asked for."""
+    parent, _, _ = module_name.rpartition(".")
+    if not parent:
+        paths: Iterable[str] = [path or "." for path in sys.path[:2]]
+    else:
+        paths = getattr(sys.modules.get(parent), "__path__", [])
+    prefix = f"{parent}." if parent else ""
+    return [prefix + info.name for info in pkgutil.iter_modules(list(paths))]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _is_servable(value: object) -> bool:
+    return (callable(value) and not isinstance(value, type)) or isinstance(value, (list, tuple))

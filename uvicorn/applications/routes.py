@@ -1,0 +1,188 @@
+"""The entries of a list of routes: `Route`, `Include`, `Mount`. Made by the functions of `routing.py`.
+
+Each finds the consumer of a message, or None, and can be copied with other consumers: that is how a mount changes what
+is below it once, when the list is made, instead of at each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from uvicorn.applications.environ import below
+from uvicorn.applications.patterns import Filters, first_segment, match_filters
+from uvicorn.bridge.consumer import Consumer
+
+if TYPE_CHECKING:
+    from uvicorn.applications.routing import Router, SingleConsumer
+
+__all__ = ["Entry", "Include", "Mount", "Route", "under"]
+
+Change: TypeAlias = "Callable[[Consumer], Consumer]"
+_NO_GROUPS: Final[Mapping[str, str]] = {}
+
+
+class _Filtered:
+    """Match the key `path` and others of a message."""
+
+    __slots__ = ("_others", "filters", "pattern")
+
+    def __init__(self, filters: Filters) -> None:
+        self.filters = filters
+        self.pattern = filters.get("path")
+        self._others = {key: pattern for key, pattern in filters.items() if key != "path"}
+
+    def match(self, path: str, message: Mapping[str, Any]) -> tuple[int, Mapping[str, str]] | None:
+        """Return where the match of the path ends, and the named groups; None if the message does not match."""
+        end, groups = 0, _NO_GROUPS
+        if self.pattern is not None:
+            found = self.pattern.search(path)
+            if found is None:
+                return None
+            end = found.end()
+            if self.pattern.groupindex:
+                groups = given(found.groupdict())
+        if self._others:
+            more = match_filters(self._others, message)
+            if more is None:
+                return None
+            groups = {**groups, **more}
+        return end, groups
+
+    @property
+    def shown(self) -> str:
+        """The patterns, as they are written."""
+        return "".join(f", {key}={pattern.pattern!r}" for key, pattern in self.filters.items())
+
+
+class Route(_Filtered):
+    """Send the messages of one channel that match to one consumer.
+
+    Attributes:
+        pool, threads: the pool of threads that the consumer runs in, and its size if this route says it.
+    """
+
+    __slots__ = ("channel", "consumer", "threads")
+
+    def __init__(self, channel: str, consumer: Consumer, filters: Filters, threads: int | None = None) -> None:
+        super().__init__(filters)
+        self.channel = channel
+        self.consumer = consumer
+        self.threads = threads
+
+    def __repr__(self) -> str:
+        return f"<Route {self.channel} -> {self.consumer.name}{self.shown}>"
+
+    def find_in(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
+        """Return the consumer, with the named groups bound to it; None if the message does not match."""
+        found = self.match(path, message)
+        if found is None:
+            return None
+        _, groups = found
+        return bound(self.consumer, groups) if groups else self.consumer
+
+    def moved(self, change: Change) -> Route:
+        """Return a copy with another consumer."""
+        return Route(self.channel, change(self.consumer), self.filters, self.threads)
+
+    @property
+    def segment(self) -> str | None:
+        """The first segment of every path that matches, if that is certain."""
+        return first_segment(self.pattern) if self.pattern is not None else None
+
+
+class Include(_Filtered):
+    """Send messages that match to the routes of another list; their path is what follows the match."""
+
+    __slots__ = ("router",)
+
+    channel = None
+    segment = None
+
+    def __init__(self, router: Router, filters: Filters) -> None:
+        super().__init__(filters)
+        self.router = router
+
+    def __repr__(self) -> str:
+        return f"<Include of {len(self.router.entries)} routes{self.shown}>"
+
+    def find_in(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
+        """Return what the included routes find, with the named groups bound to it."""
+        found = self.match(path, message)
+        if found is None:
+            return None
+        end, groups = found
+        consumer = self.router.find_below(channel, path[end:], message)
+        return bound(consumer, groups) if groups and consumer is not None else consumer
+
+    def moved(self, change: Change) -> Include:
+        """Return a copy with other consumers."""
+        return Include(self.router.moved(change), self.filters)
+
+
+class Mount:
+    """Send all that is below a prefix to one application.
+
+    Args:
+        prefix: "/name" or longer, without "/" at its end; "" for everything.
+        application: its consumers know of the prefix already (`under`).
+        pools: name -> threads, or None where the size is said elsewhere.
+    """
+
+    __slots__ = ("application", "pools", "prefix")
+
+    channel = None
+
+    def __init__(self, prefix: str, application: Router | SingleConsumer, pools: Mapping[str, int | None]) -> None:
+        self.prefix = prefix
+        self.application = application
+        self.pools = pools
+
+    def __repr__(self) -> str:
+        names = ", ".join(consumer.name for consumer in self.application.consumers())
+        return f"<Mount {self.prefix or '/'} -> {names}>"
+
+    def find_in(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
+        """Return what the application finds below the prefix."""
+        if not below(path, self.prefix):
+            return None
+        return self.application.find_below(channel, path[len(self.prefix) :], message)
+
+    def moved(self, change: Change) -> Mount:
+        """Return a copy with other consumers."""
+        return Mount(self.prefix, self.application.moved(change), self.pools)
+
+    @property
+    def segment(self) -> str | None:
+        """The first segment of every path below the prefix."""
+        return self.prefix.split("/", 2)[1] if self.prefix else None
+
+
+Entry: TypeAlias = "Route | Include | Mount"
+
+
+def under(prefix: str, consumer: Consumer) -> Consumer:
+    """Return a consumer whose messages have their mount point in `root_path`."""
+    return consumer.replaced(call=partial(_call_under, consumer.call, prefix)) if prefix else consumer
+
+
+def bound(consumer: Consumer, groups: Mapping[str, str]) -> Consumer:
+    """Return a consumer that gets named groups as keyword arguments."""
+    return consumer.replaced(call=partial(consumer.call, **groups))
+
+
+def given(groups: Mapping[str, str | None]) -> dict[str, str]:
+    """Leave out the groups that took no part in the match: the consumer's own defaults hold."""
+    return {name: text for name, text in groups.items() if text is not None}
+
+
+def _call_under(call: Callable[..., Any], prefix: str, message: Any, **groups: str) -> Any:
+    if "root_path" not in message:  # of a socket that is open: its path says where it is
+        return call(message, **groups)
+    root = message["root_path"].rstrip("/")
+    if root and not below(message["path"], root):  # a proxy has taken it off; below a mount, `path` has all of it
+        message["path"] = root + message["path"]
+        message["raw_path"] = root.encode("utf-8", "surrogateescape") + message["raw_path"]
+    message["root_path"] = root + prefix
+    return call(message, **groups)

@@ -1,0 +1,155 @@
+"""A WSGI application as a synchronous consumer.
+
+The way of one call, all of it in the thread of the pool that took the request:
+
+    message -> environ             environ.py, files.py
+    application(environ, start_response)
+    status and fields are kept until the first content, or the end
+    each chunk -> reply_channel.send, which blocks while the client is behind (`write_buffer`)
+    close() of what the application returned, whatever happened
+
+A response that is complete with its first chunk - because the application said so, with a content-length or a list of
+one - is sent as one reply. `close()` is called after it.
+
+Spec: PEP 3333.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from uvicorn.applications.environ import make_environ
+from uvicorn.applications.files import body_size, open_body
+from uvicorn.bridge.consumer import name_of
+from uvicorn.errors import ConsumerError, ReplyError
+
+__all__ = ["WSGIApplication"]
+
+ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
+
+
+class WSGIApplication:
+    """Call a WSGI application for each message.
+
+    Raises: ConsumerError if it is asynchronous, or cannot be called with two arguments.
+    """
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        name = name_of(application)
+        if not callable(application):
+            raise ConsumerError(f"{name} is not callable; a WSGI application is called with environ and start_response")
+        if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__):
+            raise ConsumerError(f"{name} is asynchronous, and a WSGI application is not")
+        try:
+            inspect.signature(application, follow_wrapped=False).bind(None, None)
+        except TypeError:
+            raise ConsumerError(
+                f"{name} cannot be called with two arguments; a WSGI application takes environ and start_response"
+            ) from None
+        except ValueError:
+            pass  # some builtins have no signature
+        self.application = application
+        self.__module__, _, self.__qualname__ = name.rpartition(".")  # how logs call it
+
+    def __call__(self, message: Any, **_: Any) -> None:
+        """Serve one request; named groups of its route are not used."""
+        channel = message["reply_channel"]
+        environ = make_environ(message, body_size(message))
+        environ["wsgi.input"] = open_body(message)
+        environ["wsgi.early_hints"] = channel.hint
+        response = _Response(channel.send, message["method"] == "HEAD")
+        result = self.application(environ, response.start)
+        try:
+            response.send_all(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+
+class _Response:
+    """Follow one call of `start_response`, and send what comes after it."""
+
+    __slots__ = ("_fields", "_has_begun", "_is_head", "_is_over", "_left", "_promised", "_send", "_status")
+
+    def __init__(self, send: Callable[[dict[str, Any]], Any], is_head: bool) -> None:
+        self._send = send
+        self._is_head = is_head
+        self._status = 0  # 0 until start_response was called
+        self._fields: list[tuple[str, str]] = []
+        self._promised: int | None = None  # a content-length
+        self._left: int | None = None  # bytes that it still wants
+        self._has_begun = False  # the head is on its way
+        self._is_over = False  # the last part is on its way
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], None]:
+        """Be `start_response`.
+
+        Raises: what `exc_info` holds, if the head is on its way already; ReplyError for a second call without it, and
+            for a status that is none.
+        """
+        if exc_info is not None:
+            try:
+                if self._has_begun:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # or this frame and its traceback would hold each other
+        elif self._status:
+            raise ReplyError("start_response was called twice, the second time without exc_info")
+        if not isinstance(status, str) or not status[:3].isdecimal() or status[3:4] not in ("", " "):
+            raise ReplyError(f"the status of a WSGI response must be like '200 OK', not {status!r}")
+        self._left = self._promised = _promised(headers)
+        self._fields = headers
+        self._status = int(status[:3])
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Be the `write` that `start_response` returns: send at once. Blocks: while the client is behind."""
+        if data:
+            if self._left is not None:
+                self._left -= len(data)
+            self._put(data, self._left is None or self._left > 0)
+
+    def send_all(self, result: Iterable[bytes]) -> None:
+        """Send what the application returned, each part as it comes.
+
+        Raises: ReplyError for what is no response, ChannelClosed if the client left, what the application raises.
+        Blocks: while the client is behind.
+        """
+        if type(result) in (list, tuple) and len(result) == 1:  # type: ignore[arg-type]
+            self._put(result[0], False)  # type: ignore[index]
+            return
+        for data in result:
+            self.write(data)
+        if not self._is_over:
+            self._put(b"", False)
+
+    def _put(self, data: bytes, more: bool) -> None:
+        if self._has_begun:
+            reply: dict[str, Any] = {"content": data, "more_content": more}
+        else:
+            if not self._status:
+                raise ReplyError("a WSGI application must call start_response before its first content")
+            fields = self._fields
+            if self._promised == len(data) and not more and not self._is_head:
+                # What the server says itself is left out: it then knows the response for a plain one.
+                others = [field for field in fields if field[0].lower() != "content-length"]
+                if len(others) == len(fields) - 1:
+                    fields = others
+            reply = {"status": self._status, "headers": fields, "content": data, "more_content": more}
+            self._has_begun = True
+        self._is_over = not more
+        self._send(reply)
+
+
+def _promised(headers: Iterable[tuple[str, str]]) -> int | None:
+    """Return the content-length among these fields; a wrong one is for the reply channel to refuse."""
+    for name, value in headers:
+        if len(name) == 14 and name.lower() == "content-length" and value.isdecimal():
+            return int(value)
+    return None

@@ -1,0 +1,1 @@
+"""Gunicorn's side and the command: the worker, settings, reports."""

@@ -1,0 +1,82 @@
+"""The `uvicorn` command: Gunicorn, with our worker class, our settings and our defaults."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from gunicorn import __version__ as gunicorn_version
+from gunicorn.app.wsgiapp import WSGIApplication
+from gunicorn.errors import AppImportError
+
+from uvicorn import __version__
+from uvicorn.applications.loading import is_site, load_site, make_application
+from uvicorn.command.settings import Settings, apply_environment
+
+__all__ = ["ConsumerApplication", "main"]
+
+_APP_LOAD_ERROR = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
+
+
+class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn has no types
+    """A Gunicorn application whose worker is ours."""
+
+    def init(self, parser: Any, opts: Any, args: list[str]) -> None:
+        """Take the application's name, or several "/prefix=module:name"."""
+        if len(args) > 1 and is_site(args[0]):
+            args = [" ".join(args)]
+        super().init(parser, opts, args)
+
+    def load_default_config(self) -> None:
+        """Set our defaults: they give way to config file, environment and command line."""
+        super().load_default_config()
+        for name, default in (("worker_class", "uvicorn.ASGIWorker"), ("threads", default_threads())):
+            self.cfg.set(name, default)
+            self.cfg.settings[name].default = default  # what --help shows
+
+    def load_config(self) -> None:
+        """Read what Gunicorn reads, and our environment variables."""
+        super().load_config()
+        apply_environment(self.cfg)
+
+    def load(self) -> Any:
+        """Load the application.
+
+        Raises: AppImportError; where Gunicorn would print a traceback (--check-config), exits instead.
+        """
+        interface = Settings.from_config(self.cfg).interface
+        try:
+            if self.cfg.paste is not None:
+                return make_application(super().load(), self.app_uri, interface)
+            return load_site(self.app_uri, interface)
+        except AppImportError as error:
+            if not (self.cfg.check_config or self.cfg.print_config):
+                raise
+            sys.exit(_failure(error))
+
+    def run(self) -> None:
+        """Serve; a wrong name with --preload ends with one sentence."""
+        try:
+            super().run()
+        except AppImportError as error:
+            sys.exit(_failure(error))
+
+
+def default_threads() -> int:
+    """Return the default of `threads`: that of Python's own executor."""
+    return min(32, (os.cpu_count() or 1) + 4)
+
+
+def main() -> None:
+    """Run the `uvicorn` command."""
+    if sys.argv[1:] in (["--version"], ["-v"]):
+        print(f"uvicorn {__version__} (gunicorn {gunicorn_version})")
+        return
+    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
+    ConsumerApplication(usage, prog="uvicorn").run()
+
+
+def _failure(error: Exception) -> int:
+    print(f"\nError: {error}\n", file=sys.stderr)
+    return _APP_LOAD_ERROR

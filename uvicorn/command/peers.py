@@ -1,0 +1,51 @@
+"""Which peers are trusted: Gunicorn's `forwarded_allow_ips` and `proxy_allow_ips`."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.wire.head import HeaderPolicy
+
+__all__ = ["GunicornPeers", "is_listed"]
+
+
+class GunicornPeers:
+    """Answer for each peer what Gunicorn's settings say. Peers on a unix socket are trusted.
+
+    Args:
+        cfg: Gunicorn's configuration.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        self.proxy_mode: str = cfg.proxy_protocol
+        self._trusted = HeaderPolicy.from_config(cfg, is_trusted=True)
+        self._untrusted = HeaderPolicy.from_config(cfg, is_trusted=False)
+        self._forwarded = (cfg.forwarded_allow_ips, cfg.forwarded_allow_networks())
+        self._proxies = (cfg.proxy_allow_ips, cfg.proxy_allow_networks())
+
+    def header_policy(self, address: str | None) -> HeaderPolicy:
+        """Return what to do with the header fields of this peer."""
+        return self._trusted if is_listed(address, *self._forwarded) else self._untrusted
+
+    def may_send_proxy_header(self, address: str | None) -> bool:
+        """Whether a PROXY header of this peer is believed."""
+        return is_listed(address, *self._proxies)
+
+
+def is_listed(address: str | None, allowed: Iterable[str], networks: Iterable[Any]) -> bool:
+    """Whether an address is in a list of addresses and networks; "*" lists all of them.
+
+    Args:
+        address: IPv4 or IPv6, possibly with a zone ("fe80::1%eth0"); None for a unix socket.
+    """
+    if address is None or "*" in allowed:
+        return True
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if ip.version == 6 and ip.ipv4_mapped is not None:
+        return any(ip in network or ip.ipv4_mapped in network for network in networks)
+    return any(ip in network for network in networks)

@@ -1,0 +1,156 @@
+"""What Gunicorn's access log, statsd and request hooks see of an exchange.
+
+Nothing here runs for a request if nobody looks: `Reporter.wanted` and `RequestHooks.wanted` are asked
+once, when the worker starts.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Final
+
+from gunicorn.config import PostRequest, PreRequest
+from gunicorn.glogging import Logger
+
+from uvicorn.connections.exchange import Exchange, Notice
+
+__all__ = ["Reporter", "RequestHooks"]
+
+_CLIENT_LEFT: Final = 499  # nginx's status for a client that closed before its answer began
+
+
+class RequestView:
+    """Show a request in the shape of Gunicorn's own.
+
+    Attributes:
+        method, uri, path, query: str; `uri` is the request target as received.
+        headers: list of (NAME, value), both str.
+        version: (1, 0) or (1, 1).
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        line = exchange.request
+        self.method = line.method
+        self.uri = line.shown_target
+        self.path, _, self.query = self.uri.partition("?")
+        self.headers = [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in exchange.headers]
+        self.version = (1, 0) if line.is_http10 else (1, 1)
+        self.scheme = exchange.pipeline.service.scheme
+
+
+class ResponseView:
+    """Show a response in the shape of Gunicorn's own.
+
+    Attributes:
+        status: "200 OK"; "499 Client Left" if the client left before the response began.
+        sent: bytes of content that were written.
+        headers: list of (name, value), both str, as the consumer sent them.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        code = exchange.status or _CLIENT_LEFT
+        self.status_code = code
+        self.status = f"{code} {_phrase(code)}"
+        self.sent = exchange.sent_bytes
+        self.response_length = exchange.fields.content_length
+        lines = exchange.fields.block.decode("latin-1").split("\r\n")
+        self.headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines) if name]
+
+
+def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
+    """Return the environ that Gunicorn's log formats refer to, and three keys of ours:
+
+    consumer.name, consumer.mode ("loop" or "pool"), consumer.wait_ms (time in the queue, int).
+    """
+    client, server = exchange.pipeline.addresses()
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "RAW_URI": request.uri,
+        "SERVER_PROTOCOL": f"HTTP/{exchange.request.http_version}",
+        "PATH_INFO": exchange.request.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        "QUERY_STRING": request.query,
+        "REMOTE_ADDR": str(client[0]) if client else "",
+        "REMOTE_PORT": str(client[1]) if client else "",
+        "SERVER_NAME": str(server[0]) if server else "",
+        "SERVER_PORT": str(server[1]) if server else "",
+        "wsgi.url_scheme": request.scheme,
+        "consumer.name": exchange.consumer_name,
+        "consumer.mode": "loop" if exchange.job is None else "pool",
+        "consumer.wait_ms": _wait_ms(exchange),
+    }
+    for name, value in request.headers:
+        key = name.replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ
+
+
+class Reporter:
+    """Write the access log, which is also where statsd counts."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    @staticmethod
+    def wanted(log: Any) -> bool:
+        """Whether anybody looks: a log is written, or the logger counts (statsd) or is somebody's own."""
+        return bool(getattr(log, "access_log_enabled", True)) or type(log).access is not Logger.access
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Report an exchange that is over, complete or not. Runs on: the loop."""
+        duration = timedelta(seconds=max(0.0, exchange.pipeline.service.loop.time() - exchange.started_at))
+        try:
+            request = RequestView(exchange)
+            self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)
+        except Exception:
+            self._log.error("Error in the access log", exc_info=True)
+
+
+class RequestHooks:
+    """Call Gunicorn's `pre_request` and `post_request`, on the side where the consumer runs."""
+
+    def __init__(self, cfg: Any, worker: Any, log: Any) -> None:
+        self._before = cfg.pre_request
+        self._after = cfg.post_request
+        self._worker = worker
+        self._log = log
+
+    @staticmethod
+    def wanted(cfg: Any, log: Any) -> bool:
+        """Whether a hook is set; Gunicorn's default `pre_request` logs each request at level debug."""
+        is_set = cfg.pre_request is not PreRequest.default or cfg.post_request is not PostRequest.default
+        return is_set or log.loglevel <= logging.DEBUG
+
+    def before(self, exchange: Exchange) -> None:
+        """Call `pre_request`; what it raises is answered with 500. A client that has left is no request."""
+        if isinstance(exchange, Notice):
+            return
+        self._before(self._worker, RequestView(exchange))
+
+    def after(self, exchange: Exchange) -> None:
+        """Call `post_request`."""
+        try:
+            request = RequestView(exchange)
+            self._after(self._worker, request, environ_of(exchange, request), ResponseView(exchange))
+        except Exception:
+            self._log.error("Exception in post_request hook", exc_info=True)
+
+
+def _phrase(code: int) -> str:
+    if code == _CLIENT_LEFT:
+        return "Client Left"
+    try:
+        return HTTPStatus(code).phrase
+    except ValueError:
+        return ""
+
+
+def _wait_ms(exchange: Exchange) -> int:
+    job = exchange.job
+    if job is None:
+        return 0
+    return int(((job.started_at or monotonic()) - job.submitted_at) * 1000)

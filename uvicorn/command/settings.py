@@ -1,0 +1,321 @@
+"""Our additions to Gunicorn's settings, one class each.
+
+A value is taken from the first of these that gives one: the command line, the Gunicorn config
+file, an environment variable given with Gunicorn's `raw_env`, the environment, the default.
+Under plain `gunicorn` these classes are not known when its command line is read; the config file and
+the environment work there all the same.
+
+Importing this module registers the settings with Gunicorn.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from gunicorn.config import Config
+from gunicorn.errors import ConfigError
+
+from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
+from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
+from uvicorn.wire.limits import Limits
+
+__all__ = ["Settings", "apply_environment"]
+
+_MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
+
+
+class ApplicationInterface(OurSetting):
+    name = "interface"
+    cli: ClassVar = ["--interface"]
+    meta = "NAME"
+    validator = one_of("interface", "auto", "consumer", "wsgi", "asgi", "asgi3", "asgi2")
+    default = "auto"
+    desc = """\
+        What the application is: ``auto``, ``consumer``, ``wsgi``, ``asgi`` (or ``asgi3``) or ``asgi2``.
+
+        ``auto``, the default, looks at the callable: one required parameter is a consumer, two are WSGI, three are
+        ASGI. It does not concern what is in a list of routes.
+        """
+
+
+class QueueSize(OurSetting):
+    name = "queue_size"
+    cli: ClassVar = ["--queue-size"]
+    meta = "INT"
+    type = int
+    validator = whole("queue_size", "requests", -1)
+    default = -1
+    desc = """\
+        Requests for synchronous consumers that may wait for a thread, per worker.
+
+        -1, the default, means eight times the number of threads; 0 means that none may wait. A
+        request that finds all threads busy and the queue full is answered with 503 and ``Retry-After``.
+        """
+
+
+class QueueTimeout(OurSetting):
+    name = "queue_timeout"
+    cli: ClassVar = ["--queue-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("queue_timeout")
+    default = 30.0
+    desc = """\
+        Seconds that a request may wait for a thread; then it is answered with 503.
+        """
+
+
+class ReplyTimeout(OurSetting):
+    name = "reply_timeout"
+    cli: ClassVar = ["--reply-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("reply_timeout")
+    default = 300.0
+    desc = """\
+        Seconds that a consumer may be silent before its reply is cut; 0 for no limit.
+
+        Counted from the call of the consumer, or from the last part that it sent. A response that
+        has not begun becomes 504, one that has begun is broken off. Time in which the client does not
+        take what was sent is not counted: see ``write_timeout``.
+        """
+
+
+class HeaderTimeout(OurSetting):
+    name = "header_timeout"
+    cli: ClassVar = ["--header-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("header_timeout")
+    default = 10.0
+    desc = """\
+        Seconds that a client may take to send the head of a request; 0 for no limit.
+
+        Past it the client gets 408, or, if it has sent nothing at all, the connection is closed.
+        """
+
+
+class BodyTimeout(OurSetting):
+    name = "body_timeout"
+    cli: ClassVar = ["--body-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("body_timeout")
+    default = 30.0
+    desc = """\
+        Longest pause, in seconds, in a client's request body; 0 for no limit.
+
+        Past it the client gets 408. Time in which the consumer does not take the body is not counted.
+        """
+
+
+class WriteTimeout(OurSetting):
+    name = "write_timeout"
+    cli: ClassVar = ["--write-timeout"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("write_timeout")
+    default = 60.0
+    desc = """\
+        Seconds in which a client that is behind must take at least one byte; 0 for no limit.
+
+        Past it the connection is closed.
+        """
+
+
+class BodyBuffer(OurSetting):
+    name = "body_buffer"
+    cli: ClassVar = ["--body-buffer"]
+    meta = "BYTES"
+    type = int
+    validator = whole("body_buffer", "bytes", 1)
+    default = 65536
+    desc = """\
+        Bytes up to which a request body always arrives whole in ``message["body"]``.
+
+        It is also how far a client may be ahead of a coroutine that reads a larger body as it comes; of a thread,
+        sixteen times as far.
+        """
+
+
+class WriteBuffer(OurSetting):
+    name = "write_buffer"
+    cli: ClassVar = ["--write-buffer"]
+    meta = "BYTES"
+    type = int
+    validator = whole("write_buffer", "bytes", 1)
+    default = 65536
+    desc = """\
+        Bytes of a response that may wait for a slow client before a coroutine's ``send()`` waits.
+
+        A thread's ``send()`` blocks at four times as many.
+        """
+
+
+class LimitRequestBody(OurSetting):
+    name = "limit_request_body"
+    cli: ClassVar = ["--limit-request-body"]
+    meta = "BYTES"
+    type = int
+    validator = whole("limit_request_body", "bytes")
+    default = 0
+    desc = """\
+        Largest request body, in bytes; 0, the default, for no limit. A larger one gets 413.
+        """
+
+
+class ServerHeader(OurSetting):
+    name = "server_header"
+    cli: ClassVar = ["--server-header"]
+    meta = "TEXT"
+    validator = header_value("server_header")
+    default = "uvicorn"
+    desc = """\
+        Value of the ``server`` header of each response; empty for no such header.
+        """
+
+
+class Governor(OurSetting):
+    name = "governor"
+    cli: ClassVar = ["--governor"]
+    meta = "STRING"
+    validator = one_of("governor", "on", "off")
+    default = "on"
+    desc = """\
+        ``on``: while synchronous consumers compute, fewer of them run at once, so that asynchronous ones are
+        answered soon. ``off``: as many run as there are threads.
+
+        What runs at once is limited by what the consumers compute: consumers that wait are not limited. On an
+        interpreter without the global lock it has no effect.
+        """
+
+
+class SwitchInterval(OurSetting):
+    name = "switch_interval"
+    cli: ClassVar = ["--switch-interval"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("switch_interval")
+    default = 0.0007
+    desc = """\
+        Seconds after which a thread that computes gives the interpreter to one that waits for it; 0 leaves
+        what Python or the application has set (0.005).
+
+        It is set in each worker, with ``sys.setswitchinterval``. Shorter: asynchronous consumers are answered
+        sooner beside a thread that computes. Longer: computing is interrupted less often.
+        """
+
+
+OURS = (
+    ApplicationInterface, QueueSize, QueueTimeout, ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout,
+    BodyBuffer, WriteBuffer, LimitRequestBody, ServerHeader,
+    Governor, SwitchInterval, *WEBSOCKET_SETTINGS,
+)  # fmt: skip
+
+
+def environment_name(name: str) -> str:
+    """Return the environment variable of a setting: `UVICORN_` and its name in capitals."""
+    return f"UVICORN_{name.upper()}"
+
+
+def read(cfg: Config) -> dict[str, Any]:
+    """Return the values of our settings: name -> value.
+
+    Raises: ConfigError that names the setting, where its value came from, and what is allowed.
+    """
+    raw_env: Mapping[str, str] = cfg.env
+    conf_file = _config_file_names(cfg)
+    values: dict[str, Any] = {}
+    for setting in OURS:
+        name, variable = setting.name, environment_name(setting.name)
+        known = cfg.settings.get(name)
+        if known is not None and known.is_given:
+            values[name] = known.get()
+        elif known is None and name in conf_file:
+            values[name] = _checked(setting, conf_file[name], "the config file")
+        elif variable in raw_env:
+            values[name] = _checked(setting, raw_env[variable], f"{variable} in raw_env")
+        elif variable in os.environ:
+            values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
+        else:
+            values[name] = setting.validator(setting.default)
+    return values
+
+
+def apply_environment(cfg: Config) -> None:
+    """Put what the environment says into a configuration that knows our settings.
+
+    Raises: ConfigError for a value that is not allowed.
+    """
+    for name, value in read(cfg).items():
+        if not cfg.settings[name].is_given and value != cfg.settings[name].get():
+            cfg.set(name, value)
+
+
+def _checked(setting: type[OurSetting], value: Any, source: str) -> Any:
+    try:
+        return setting.validator(value)
+    except ValueError as error:
+        raise ConfigError(f"{error} (from {source})") from None
+
+
+def _config_file_names(cfg: Config) -> Mapping[str, Any]:
+    """Return the names in the config file that Gunicorn read, for when it did not know our settings."""
+    location = str(cfg.settings["config"].get() or "")
+    module = sys.modules.get(location.removeprefix("python:") if location.startswith("python:") else "__config__")
+    return vars(module) if module is not None else {}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All values of ours that a worker needs."""
+
+    limits: Limits
+    queue_size: int  # of the pool without a name
+    queue_timeout: float
+    server_header: str
+    governor: bool
+    switch_interval: float
+    interface: str = "auto"  # auto, consumer, wsgi, asgi or asgi2
+    given_queue_size: int = -1  # the setting
+
+    @classmethod
+    def from_config(cls, cfg: Config) -> Settings:
+        """Read ours and Gunicorn's settings.
+
+        Raises: ConfigError.
+        """
+        ours = read(cfg)
+        queue_size = ours["queue_size"]
+        return cls(
+            limits=Limits(
+                request_line=max(cfg.limit_request_line, 0),
+                request_fields=min(cfg.limit_request_fields or _MOST_FIELDS, _MOST_FIELDS),
+                request_field_size=max(cfg.limit_request_field_size, 0),
+                request_body=ours["limit_request_body"],
+                body_buffer=ours["body_buffer"],
+                write_buffer=ours["write_buffer"],
+                header_timeout=ours["header_timeout"],
+                body_timeout=ours["body_timeout"],
+                write_timeout=ours["write_timeout"],
+                reply_timeout=ours["reply_timeout"],
+                keepalive=cfg.keepalive,
+                disconnect_grace=cfg.asgi_disconnect_grace_period,
+                sockets=socket_limits(ours, cfg.websocket_max_message_size),
+            ),
+            queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
+            queue_timeout=ours["queue_timeout"],
+            server_header=ours["server_header"],
+            governor=ours["governor"] == "on",
+            switch_interval=ours["switch_interval"],
+            interface=ours["interface"].replace("asgi3", "asgi"),
+            given_queue_size=queue_size,
+        )
+
+    def queue_size_of(self, threads: int) -> int:
+        """Return the queue size of a pool of so many threads."""
+        return 8 * threads if self.given_queue_size < 0 else self.given_queue_size

@@ -1,0 +1,459 @@
+"""ASGIWorker: Gunicorn on one side, the loop on the other. No protocol knowledge.
+
+Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the
+child. `run` is the whole life of the worker: serve until something says stop, drain, leave.
+
+What stops it - TERM (also sent on HUP and TTOU), `max_requests`, the reloader, a master that has gone - sets
+`alive` to False, and all go through `Server.drain`. INT and QUIT do so without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import traceback
+from typing import Any, Final
+
+import uvloop
+from gunicorn import sock as gunicorn_sock
+from gunicorn.app.wsgiapp import WSGIApplication
+from gunicorn.errors import ConfigError
+from gunicorn.workers.base import Worker
+
+from uvicorn.applications.lifecycle import Lifecycle
+from uvicorn.applications.loading import load_site, make_application
+from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.applications.routing import as_application
+from uvicorn.bridge import crossing
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.sampler import PoolSampler, reason_against
+from uvicorn.bridge.spool import SpoolWriter
+from uvicorn.bridge.stacks import describe_all_threads, threads_left
+from uvicorn.command import compatibility
+from uvicorn.command.peers import GunicornPeers
+from uvicorn.command.reporting import Reporter, RequestHooks
+from uvicorn.command.settings import Settings
+from uvicorn.connections.connection import HTTPConnection
+from uvicorn.connections.listener import Acceptor
+from uvicorn.connections.server import Server
+from uvicorn.connections.service import Service
+from uvicorn.errors import StartupError
+from uvicorn.wire.encoder import Encoder
+
+__all__ = ["ASGIWorker"]
+
+_TICK_SECONDS: Final = 1.0
+_LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
+_QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
+_BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
+_LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
+_COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
+
+
+class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
+    """Serve message consumers: `gunicorn -k uvicorn.ASGIWorker app:consumer`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.server: Server | None = None
+        self.application: Router | SingleConsumer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._is_quick = False
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse settings that we cannot serve, and name those that have no effect. Runs in the master.
+
+        Raises: RuntimeError, which Gunicorn prints as one line.
+        """
+        try:
+            Settings.from_config(cfg)
+        except ConfigError as error:
+            raise RuntimeError(str(error)) from None
+        for message in compatibility.check(cfg):
+            log.warning(message)
+
+    # ---- start, in the child ----
+
+    def init_process(self) -> None:
+        """Make the loop; then do what every worker does."""
+        self._loop = asyncio.new_event_loop() if self.cfg.asgi_loop == "asyncio" else uvloop.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        super().init_process()
+
+    def init_signals(self) -> None:
+        """Set handlers that are good until the loop runs; the loop has a wake-up descriptor of its own."""
+        super().init_signals()
+        signal.set_wakeup_fd(-1)
+
+    def load_wsgi(self) -> None:
+        """Load the application, and all that can fail before the worker has booted.
+
+        Raises: AppImportError with one sentence, or what the application's own import raises.
+        """
+        self.settings = Settings.from_config(self.cfg)
+        try:
+            self.application = self._load()
+        except SyntaxError as error:
+            if not self.cfg.reload:
+                raise
+            self.log.exception(error)
+            if self.reloader is not None and error.filename is not None:
+                self.reloader.add_extra_file(error.filename)
+            self.application = _failing_application(error)
+        _tune_collector()
+        self._check_again()
+        self.ssl_context = gunicorn_sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
+            self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
+        self._start_application(self.application)
+
+    def _check_again(self) -> None:
+        """Tell of what `check_config` would have refused: Gunicorn does not call it when it reloads."""
+        try:
+            compatibility.check(self.cfg)
+        except RuntimeError as error:
+            self.log.error("%s (ignored until the next start)", error)
+
+    def _load(self) -> Router | SingleConsumer:
+        app = self.app
+        uri = getattr(app, "app_uri", None) or "the application"
+        # Gunicorn's own loader would refuse a list of routes, and shows a traceback for a wrong name.
+        if type(app) is WSGIApplication and app.callable is None and self.cfg.paste is None:
+            return load_site(uri, self.settings.interface)
+        return make_application(app.wsgi(), uri, self.settings.interface)
+
+    def _start_application(self, application: Router | SingleConsumer) -> None:
+        """Make what consumers run in, and have the application start.
+
+        Raises: SystemExit with Gunicorn's boot error, or what an `on_startup` raises.
+        """
+        assert self._loop is not None
+        self._dispatcher = self._make_dispatcher(self._loop, application)
+        self._lifecycle = Lifecycle(application, self._dispatcher, self.log, self.cfg.asgi_lifespan)
+        if self._lifecycle.is_empty:
+            return
+        try:
+            self._loop.run_until_complete(self._started(self._lifecycle))
+        except BaseException as error:
+            self._dispatcher.stop_pools()
+            is_told_to = isinstance(error, SystemExit) and not error.code
+            self._leave_stuck_threads(exit_code=0 if is_told_to else _BOOT_ERROR)
+            if isinstance(error, StartupError):
+                self.log.error("The application cannot start: %s", error, exc_info=error.__cause__)
+                sys.exit(_BOOT_ERROR)
+            raise
+
+    async def _started(self, lifecycle: Lifecycle) -> None:
+        """Wait until the application has started; go on telling the master that we live.
+
+        Raises: SystemExit(0) if the worker is to stop meanwhile.
+        """
+        starting = asyncio.ensure_future(lifecycle.start())
+        while not starting.done():
+            self.notify()
+            await asyncio.wait([starting], timeout=min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS))
+            if not starting.done() and (not self.alive or self.ppid != os.getppid()):
+                starting.cancel()
+                await asyncio.wait([starting], timeout=_LAST_SECONDS)
+                sys.exit(0)
+        starting.result()
+
+    # ---- life ----
+
+    def run(self) -> None:
+        """Serve until told to stop. Called by Gunicorn."""
+        assert self._loop is not None
+        loop = self._loop
+        try:
+            self._run_until_served(loop)
+            loop.run_until_complete(self._close_generators())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+            self._leave_stuck_threads()
+
+    def _run_until_served(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop until the worker has stopped; stop in order if a task of the application exits the process."""
+        serving = loop.create_task(self._serve())
+        while not serving.done():
+            try:
+                loop.run_until_complete(serving)
+            except (SystemExit, KeyboardInterrupt):
+                if self._is_quick or serving.done():  # we are on our way out already
+                    raise
+                self.log.exception("A task of the application asked the process to exit: the worker stops")
+                self._stop_soon()
+
+    async def _close_generators(self) -> None:
+        """Let asynchronous generators that were left behind end; one that does not is not waited for."""
+        assert self._loop is not None
+        closing = self._loop.create_task(self._loop.shutdown_asyncgens())
+        await asyncio.wait([closing], timeout=_LAST_SECONDS)
+
+    async def _serve(self) -> None:
+        assert self._loop is not None
+        loop = self._loop
+        if self.settings.switch_interval:
+            sys.setswitchinterval(self.settings.switch_interval)
+        self._stop = asyncio.Event()
+        for number, handler in (
+            (signal.SIGTERM, self._on_term),
+            (signal.SIGINT, self._on_quit),
+            (signal.SIGQUIT, self._on_quit),
+            (signal.SIGUSR1, self.log.reopen_files),
+            (signal.SIGWINCH, _nothing),
+        ):
+            loop.add_signal_handler(number, handler)
+        loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
+        self.server = self._make_server(loop)
+        self.server.start()
+        self._tick()
+        await self._stop.wait()
+        if self._is_quick:
+            self.server.hurry()
+        else:
+            self.log.info("Worker stopping (pid: %s)", self.pid)
+        graceful = self.cfg.graceful_timeout
+        deadline = loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
+        await self.server.drain(drain_seconds(graceful))
+        await self._stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
+        self.server.close()
+        for listener in self.sockets:
+            listener.close()
+
+    async def _stop_application(self, seconds: float) -> None:
+        """Have the application stop; after so many seconds it is not waited for."""
+        stopping = asyncio.ensure_future(self._lifecycle.stop())
+        await asyncio.wait([stopping], timeout=seconds)
+        if not stopping.done():
+            self.log.warning("Leaving without waiting for on_shutdown or a lifespan")
+            stopping.cancel()
+
+    def _make_dispatcher(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Dispatcher:
+        cfg, log, settings = self.cfg, self.log, self.settings
+        named_pools = {
+            name: ConsumerPool(threads, settings.queue_size_of(threads), loop.call_soon, log, f"uvicorn-{name}")
+            for name, threads in application.pools().items()
+        }
+        if named_pools:
+            log.info(
+                "Threads: %d%s; %d in all", cfg.threads,
+                "".join(f", {pool.threads} in pool {name}" for name, pool in named_pools.items()),
+                cfg.threads + sum(pool.threads for pool in named_pools.values()),
+            )  # fmt: skip
+        outbox = Outbox(loop, log)
+        pool = ConsumerPool(cfg.threads, settings.queue_size, loop.call_soon, log)
+        dispatcher = Dispatcher(
+            pool,
+            outbox,
+            log,
+            settings.queue_timeout,
+            RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None,
+            self._make_governors((pool, *named_pools.values()), outbox),
+            named_pools,
+        )
+        dispatcher.assign(application.consumers())
+        crossing.install(dispatcher.crossing)
+        return dispatcher
+
+    def _make_server(self, loop: asyncio.AbstractEventLoop) -> Server:
+        cfg, log, settings = self.cfg, self.log, self.settings
+        assert self.application is not None
+        outbox = self._dispatcher.outbox
+        service = Service(
+            loop,
+            settings.limits,
+            self.application,
+            self._dispatcher,
+            outbox,
+            Encoder(settings.server_header),
+            SpoolWriter(outbox, cfg.tmp_upload_dir),
+            GunicornPeers(cfg),
+            log,
+            scheme="https" if self.ssl_context is not None else "http",
+            root_path=cfg.root_path,
+            most_requests=self.max_requests,
+            on_most_requests=self._on_most_requests,
+            report=Reporter(log) if Reporter.wanted(log) else None,
+            shows_errors=cfg.reload,
+        )
+        acceptor = Acceptor(
+            loop,
+            [listener.sock for listener in self.sockets],
+            lambda client, server: HTTPConnection(service, client, server),
+            max(1, cfg.worker_connections),
+            log,
+            self.ssl_context,
+            settings.limits.header_timeout or 60.0,
+        )
+        return Server(service, acceptor)
+
+    def _make_governors(self, pools: tuple[ConsumerPool, ...], outbox: Outbox) -> list[PoolSampler]:
+        governed = [pool for pool in pools if pool.threads > 1]
+        if not self.settings.governor or not governed:
+            return []
+        reason = reason_against()
+        if reason:
+            self.log.info("The governor stands aside: %s", reason)
+            return []
+        return [PoolSampler(pool, outbox, self.log) for pool in governed]
+
+    def _tick(self) -> None:
+        assert self._loop is not None
+        assert self.server is not None
+        # First of all the next heartbeat: nothing that follows may stop it.
+        self._loop.call_later(min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS), self._tick)
+        self.notify()
+        self._set_stack_timer()
+        self.server.tick()
+        self.nr = self.server.service.requests
+        if self.ppid != os.getppid():
+            self.log.info("Parent changed, shutting down: %s", self)
+            self.alive = False
+        if not self.alive:
+            self._stop_soon()
+
+    def _on_most_requests(self) -> None:
+        if self.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self._stop_soon()
+
+    # ---- signals; on the loop, but for handle_abort ----
+
+    def _stop_soon(self) -> None:
+        self.alive = False
+        if self.server is not None:
+            self.server.service.begin_stopping()
+        if self._stop is not None:
+            self._stop.set()
+
+    def _on_term(self) -> None:
+        self._stop_soon()
+
+    def _on_quit(self) -> None:
+        self._is_quick = True
+        if self.server is not None:
+            self.server.hurry()
+        self._stop_soon()
+        self.cfg.worker_int(self)
+
+    def _on_pipe(self) -> None:
+        try:
+            os.read(self.PIPE[0], 512)
+        except BlockingIOError:
+            return
+        if not self.alive:
+            self._stop_soon()
+
+    def handle_abort(self, sig: int, frame: Any) -> None:
+        """Tell where everything stands, and leave: the master has found the loop silent.
+
+        A plain signal handler: one of the loop's would not run while the loop is blocked. It has one
+        second before SIGKILL.
+        """
+        self.alive = False
+        try:
+            requests = "The worker was starting." if self.server is None else self.server.describe_requests()
+            self.log.critical("Worker aborted (pid: %s)\n%s\n%s", self.pid, requests, describe_all_threads())
+        except Exception:
+            traceback.print_exc()
+        self._leave_stuck_threads(exit_code=1)
+        if self.server is not None:  # SystemExit may end no more than the task that blocked the loop
+            self._is_quick = True
+            self.server.hurry()
+        self.cfg.worker_abort(self)
+        sys.exit(1)
+
+    def _set_stack_timer(self) -> None:
+        """Have the stacks written if no tick comes in time.
+
+        For C code that holds the interpreter: no handler of ABRT in Python can run then.
+        """
+        if not self.cfg.timeout:
+            return
+        try:
+            faulthandler.dump_traceback_later(self.cfg.timeout + _LATER_SECONDS, file=self._error_stream())
+        except (AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:  # no file to write to
+            self.log.debug("No stacks can be written for a loop that is blocked in C: %s", error)
+
+    def _error_stream(self) -> Any:
+        """Return where the error log is written, if that is a file or a terminal, or else the standard error."""
+        for handler in self.log.error_log.handlers if hasattr(self.log, "error_log") else ():
+            stream = getattr(handler, "stream", None)
+            if hasattr(stream, "fileno"):
+                return stream
+        return sys.__stderr__
+
+    def _leave_stuck_threads(self, exit_code: int = 0) -> None:
+        """Have the process end after Gunicorn's `worker_exit` hook, if a thread would hold it.
+
+        Python joins every thread but daemons when it exits; a consumer, or a thread of the application, that never
+        ends would keep the worker for ever. The hook is the last thing that Gunicorn does.
+        """
+        faulthandler.cancel_dump_traceback_later()
+        left = [] if exit_code else threads_left(_LAST_SECONDS)
+        if left:
+            self.log.warning("Leaving without waiting for threads: %s", ", ".join(left))
+        if not left and not exit_code:
+            return
+        hook = self.cfg.worker_exit
+
+        def exit_now(server: Any, worker: Any) -> None:
+            try:
+                hook(server, worker)
+            except Exception:
+                self.log.exception("Exception in worker_exit hook")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exit_code)
+
+        self.cfg.set("worker_exit", exit_now)
+
+
+def drain_seconds(graceful_timeout: float) -> float:
+    """Return how long to wait for what is running, in seconds.
+
+    A little less than `graceful_timeout`, so that our report is written and the hooks are called before the
+    master's SIGKILL: a tenth of it or 0.7 s, but never more than six tenths.
+    """
+    return graceful_timeout - min(max(0.1 * graceful_timeout, 0.7), 0.6 * graceful_timeout)
+
+
+def _failing_application(error: SyntaxError) -> SingleConsumer:
+    """Return an application that shows why the real one cannot be loaded; for `--reload`."""
+    text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
+
+    async def show_error(message: Any) -> None:
+        message["reply_channel"].send(
+            {"status": 500, "headers": [(b"content-type", b"text/plain; charset=utf-8")], "content": text}
+        )
+
+    application = as_application(show_error)
+    assert isinstance(application, SingleConsumer)
+    return application
+
+
+def _tune_collector() -> None:
+    """Spare the cyclic garbage collector what lives as long as the worker, and what dies with its request.
+
+    At Python's default threshold a burst of requests sets off a collection every few dozen of them, which finds
+    nothing: measured 7% of a small page. An application that has set thresholds of its own keeps them.
+    """
+    gc.collect()
+    gc.freeze()
+    if gc.get_threshold()[0] in (700, 2000):  # Python's defaults, up to 3.12 and from 3.13 on
+        gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
+def _nothing() -> None:
+    """Ignore WINCH: it is for the master."""
+
+

@@ -1,0 +1,166 @@
+"""The body of one request on its way to the consumer. Loop thread only.
+
+A body up to `body_buffer` bytes is gathered here and arrives whole. A larger one is handed on: as it comes
+to a consumer that streams (asynchronous ones, and threads that ask for it), or into a spool for a
+thread that wants it complete. `on_ready` says when the consumer can be called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.inbox import BodyChannel, ThreadBodyChannel
+from uvicorn.bridge.spool import Spool
+from uvicorn.connections.flow import BODY, ReadGate
+from uvicorn.errors import ClientError
+from uvicorn.messages import Message
+
+if TYPE_CHECKING:
+    from uvicorn.connections.service import Service
+
+__all__ = ["RequestBody"]
+
+_THREAD_FACTOR: Final = 16  # x body_buffer, measured: how far a client may be ahead of a thread, which is dear to wake
+
+
+class RequestBody:
+    """Take one body in, piece by piece.
+
+    Args:
+        expected: its content-length in bytes, or -1 for the chunked transfer coding.
+        gate: reading from the client.
+        on_want: called when the body is first wanted, to say 100 Continue.
+        set_waiting: marks the consumer's thread as blocked in a channel; called in that thread.
+        on_ready: called once, with the message when the consumer can be called, or with what went wrong.
+    """
+
+    __slots__ = (
+        "_consumer", "_gate", "_gathered", "_inbox", "_is_ready", "_message", "_on_ready", "_on_want", "_service",
+        "_spool", "is_wanted", "left", "set_waiting", "size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        service: Service,
+        consumer: Consumer,
+        message: Message,
+        expected: int,
+        gate: ReadGate,
+        on_want: Callable[[], None],
+        on_ready: Callable[[Message | None, Exception | None], None],
+        set_waiting: Callable[[bool], None],
+    ) -> None:
+        self._service = service
+        self._consumer = consumer
+        self._message: Message | None = message
+        self._gate = gate
+        self._on_want = on_want
+        self._on_ready = on_ready
+        self.set_waiting = set_waiting
+        self._gathered = bytearray()
+        self._inbox: BodyChannel | ThreadBodyChannel | None = None
+        self._spool: Spool | None = None
+        self._is_ready = False
+        self.is_wanted = False
+        self.left = expected  # bytes still to come; below 0 if that is not known
+        self.size = 0
+        _check_size(max(expected, 0), service.limits.request_body)
+
+    def start(self) -> None:
+        """Begin: call the consumer at once if it streams and the body is known to be large."""
+        if self._consumer.streams_body and self.left > self._service.limits.body_buffer:
+            self._stream()
+        else:
+            self.want()
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece.
+
+        Raises: ClientError 413.
+        """
+        self.size += len(data)
+        _check_size(self.size, self._service.limits.request_body)
+        if self._inbox is not None:
+            self._inbox.feed(data)
+        elif self._spool is not None:
+            self._spool.feed(data)
+        else:
+            self._gathered += data
+            if len(self._gathered) > self._service.limits.body_buffer:
+                self._hand_on()
+
+    def end(self) -> None:
+        """Learn that the body is complete."""
+        if self._inbox is not None:
+            self._inbox.end()
+        elif self._spool is not None:
+            self._spool.end()
+        else:
+            if self._message is not None:
+                self._message["body"] = bytes(self._gathered)
+            self._ready(None)
+
+    def fail(self, error: Exception) -> None:
+        """Break off, because the client left or sent nonsense; a consumer that was not called never will be."""
+        self._is_ready = True
+        self._message = None
+        if self._inbox is not None:
+            self._inbox.fail(error)
+        if self._spool is not None:
+            self._spool.abandon()
+            self._spool = None
+
+    # ---- what the reader asks for: a BodySource ----
+
+    def want(self, _: object = None) -> None:
+        """Learn that somebody wants the body."""
+        if not self.is_wanted:
+            self.is_wanted = True
+            self._on_want()
+
+    def hold(self) -> None:
+        """Stop reading from the client."""
+        self._gate.hold(BODY)
+
+    def release(self) -> None:
+        """Read on."""
+        self._gate.release(BODY)
+
+    def _hand_on(self) -> None:
+        if self._consumer.streams_body:
+            self._stream()
+            return
+        assert self._message is not None
+        limit = self._service.limits.body_buffer
+        self._message["body"] = bytes(self._gathered[:limit])
+        self._spool = Spool(self._service.spools, self, self._ready)
+        self._spool.feed(bytes(self._gathered[limit:]))
+        self._gathered.clear()
+
+    def _stream(self) -> None:
+        assert self._message is not None
+        high_water = self._service.limits.body_buffer
+        if self._consumer.is_async:
+            self._inbox = BodyChannel(self, high_water)
+        else:
+            self._inbox = ThreadBodyChannel(self, high_water * _THREAD_FACTOR, self._service.outbox)
+        self._message["body"] = bytes(self._gathered)
+        self._message["body_channel"] = self._inbox
+        self._gathered.clear()
+        self._ready(None)
+
+    def _ready(self, error: Exception | None) -> None:
+        if self._is_ready:
+            return
+        self._is_ready = True
+        message, self._message = self._message, None  # only the consumer may hold it from here on
+        if self._spool is not None and message is not None and error is None:
+            message["body_channel"] = self._spool.channel()
+        self._on_ready(message, error)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if limit and size > limit:
+        raise ClientError(413, f"a body of {size} bytes or more, past limit_request_body")

@@ -1,0 +1,342 @@
+"""One request and its response: the only owner of their state. Loop thread only.
+
+Life of an exchange: made when the head of a request is complete; its reply is written as it comes
+while the exchange is the first of its connection, and kept back (bounded) while an earlier one is not
+complete; *closed* when it takes no reply any more, because the response is complete or because it is
+*lost* (the client left, the consumer failed after the head, the worker stops).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.errors import ChannelClosed, ReadTimeout
+from uvicorn.messages import Headers
+from uvicorn.wire.encoder import LAST_CHUNK, chunk, error_page
+from uvicorn.wire.reply import BODILESS, NO_FIELDS, Fields, Reply
+
+if TYPE_CHECKING:
+    from uvicorn.bridge.consumer import Consumer
+    from uvicorn.bridge.dispatcher import ConsumerJob
+    from uvicorn.connections.pipeline import Pipeline
+    from uvicorn.wire.request_line import RequestLine
+
+__all__ = ["Exchange", "Notice"]
+
+_FLOOD_FACTOR: Final = 256  # x write_buffer; arbitrary: 16 MiB, where an unawaited stream is refused
+_JOIN_BYTES: Final = 16384  # arbitrary: a body above this is written by itself instead of copied
+
+
+class Exchange:
+    """Hold one request's facts and write its response.
+
+    Args:
+        pipeline: of its connection.
+        request: what the request line says.
+        persists: the client wants the connection kept (RFC 9112 section 9.3).
+        now: loop time, seconds.
+    """
+
+    __slots__ = (
+        "_held", "_is_chunked", "_was_looked_for", "active_at", "consumer", "fields", "headers", "is_answered",
+        "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists", "pipeline",
+        "request", "sent_bytes", "started_at", "status", "task",
+    )  # fmt: skip
+
+    def __init__(self, pipeline: Pipeline, request: RequestLine, headers: Headers, persists: bool, now: float) -> None:
+        self.pipeline = pipeline
+        self.request = request
+        self.headers = headers
+        self.persists = persists
+        self.is_head = request.is_head
+        self.started_at = now
+        self.active_at = now  # when the consumer was called, or last sent something
+        self.consumer: Consumer | None = None  # set when it is called, or queued
+        self.task: asyncio.Task[None] | None = None
+        self.job: ConsumerJob | None = None
+        self.status = 0  # 0 until the response has begun
+        self.fields = NO_FIELDS
+        self.sent_bytes = 0  # of content, without framing
+        self.is_request_complete = False
+        self.is_answered = False
+        self.is_closed = False
+        self.is_lost = False
+        self.is_stopping = False
+        self._is_chunked = False
+        self._was_looked_for = False
+        self._held: _Held | None = None  # written when the exchange is first
+
+    def __repr__(self) -> str:
+        state = "lost" if self.is_lost else "closed" if self.is_closed else self.status or "waiting"
+        return f"<Exchange {self.shown_line} {self.consumer_name} {state}>"
+
+    @property
+    def write_buffer(self) -> int:
+        """How many bytes may wait for the client before a sender has to."""
+        return self.pipeline.service.limits.write_buffer
+
+    @property
+    def consumer_name(self) -> str:
+        """How logs call the consumer."""
+        return self.consumer.name if self.consumer is not None else "no consumer"
+
+    @property
+    def shown_line(self) -> str:
+        """Method and request target, safe to log."""
+        return self.request.shown
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called. Runs on: any thread."""
+        return not self.is_closed
+
+    # ---- replies ----
+
+    def reply(self, reply: Reply) -> bool | None:
+        """Write one checked reply; do nothing if the exchange is closed.
+
+        Returns: True if a complete reply was written and the client has caught up; else ask `is_writable`.
+
+        The sequence was checked in the sender's thread. Two threads that reply to one
+        message at the same time through two channels of theirs cannot exist: there is one channel.
+        """
+        if self.is_closed:
+            return None
+        status, fields, content, more = reply
+        pipeline = self.pipeline
+        try:
+            if (
+                status
+                and not more
+                and self.is_request_complete
+                and self.persists
+                and self.request.is_usual
+                and fields.is_plain
+                and status not in BODILESS
+                and len(content) <= _JOIN_BYTES
+                and not pipeline.is_ending
+                and pipeline.exchanges[0] is self
+            ):
+                # The shortest way, and the most frequent one: a complete response on a connection that is kept.
+                self.status = status
+                self.fields = fields
+                self.sent_bytes = len(content)
+                self.is_closed = True
+                return pipeline.finish(self, pipeline.service.encoder.whole(status, fields.block, content))
+            self._reply(status, fields, content, more)
+        except Exception:  # a mistake of ours; half a response may be written
+            pipeline.service.log.error("Error in the response to %s", self.shown_line, exc_info=True)
+            pipeline.abort()
+        return None
+
+    def _reply(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
+        if status:
+            if self.status:  # a thread and a coroutine sent a first reply at the same time: see channels.py
+                return
+            self._begin(status, fields, content, more)
+        elif self.status in BODILESS or self.is_head:
+            pass
+        elif self._is_chunked:
+            if content:
+                self._write(*chunk(content))
+            if not more:
+                self._write(LAST_CHUNK)
+            self.sent_bytes += len(content)
+        elif content:
+            self._write(content)
+            self.sent_bytes += len(content)
+        if more:
+            self.active_at = self.pipeline.service.now
+        else:
+            self.is_closed = True
+            self.pipeline.response_ended(self)
+
+    def _begin(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
+        pipeline = self.pipeline
+        self.status = status
+        self.fields = fields
+        has_body = not self.is_head and status not in BODILESS
+        length: int | None = None
+        if not more:
+            if status not in BODILESS and (content or not self.is_head):  # a HEAD may leave out what it does not know
+                length = len(content)
+        elif fields.content_length is None and has_body:
+            if self.request.is_http10:
+                self.persists = False  # the end of the connection is the end of the body
+            else:
+                self._is_chunked = True
+                length = -1
+        if fields.closes or not pipeline.may_persist(self) or not (self.is_request_complete or more):
+            self.persists = False
+        if not self.persists:
+            connection = b"connection: close\r\n"
+            pipeline.take_no_more()
+        elif self.request.is_http10:
+            connection = b"connection: keep-alive\r\n"
+        else:
+            connection = b""
+        head = pipeline.service.encoder.head(status, fields, length, connection)
+        if not has_body or not content:
+            self._write(head)
+            return
+        self.sent_bytes = len(content)
+        if self._is_chunked:
+            self._write(head, *chunk(content))
+        else:
+            self._write(head, content)
+
+    def _write(self, *parts: bytes) -> None:
+        pipeline = self.pipeline
+        if pipeline.is_first(self):
+            if len(parts) == 1:
+                pipeline.write(parts[0])
+            elif sum(map(len, parts)) <= _JOIN_BYTES:
+                pipeline.write(b"".join(parts))
+            else:
+                pipeline.write_all(parts)
+        else:
+            if self._held is None:
+                self._held = _Held()
+            self._held.add(parts)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether something was kept back while an earlier exchange was not complete."""
+        return self._held is not None
+
+    def become_first(self) -> None:
+        """Write what was kept back while an earlier exchange was not complete."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self.pipeline.write(b"".join(held.parts))
+
+    # ---- what else can happen ----
+
+    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+        """Answer instead of the consumer, and close the connection; `reason` is for the debug log."""
+        self.pipeline.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
+        self.answer(status, retry_after=retry_after)
+
+    def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
+        """Make a response of the server's own; close the connection if one has begun already."""
+        if self.is_closed:
+            return
+        if self.status:
+            self.lose()
+            return
+        fields, content = error_page(status, detail)
+        if retry_after:
+            fields = Fields(fields.block + b"retry-after: %d\r\n" % retry_after)
+        if not persists:
+            self.persists = False
+        self.reply((status, fields, content, False))
+
+    def failed(self, error: BaseException) -> None:
+        """Learn that the consumer raised: log it once, and answer 500 or close the connection."""
+        service = self.pipeline.service
+        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.pipeline.is_lost):
+            service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
+            return
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
+            return
+        service.log.error(
+            "Error in %s: %s", self.consumer_name, self.shown_line,
+            exc_info=(type(error), error, error.__traceback__),
+        )  # fmt: skip
+        self.answer(500, service.shown_error(error), persists=True)
+
+    def dropped(self, _: object = None) -> None:
+        """Learn that nobody holds the reply channel any more: answer 500, or close the connection."""
+        if self.is_closed:
+            return
+        self.pipeline.service.log.error(
+            "%s let go of its reply channel %s: %s", self.consumer_name,
+            "in the middle of a reply" if self.status else "without a reply", self.shown_line,
+        )  # fmt: skip
+        self.answer(500, persists=True)
+
+    def hint(self, fields: Fields) -> None:
+        """Send 103 Early Hints, if the response has not begun and it is this exchange's turn."""
+        if not self.status and not self.is_closed and not self.request.is_http10 and self.pipeline.is_first(self):
+            self.pipeline.write(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields.block)
+
+    def lose(self, is_stopping: bool = False) -> None:
+        """Close without a complete response; the connection is closed with it."""
+        if self.is_closed:
+            return
+        self.is_closed = self.is_lost = True
+        self.is_stopping = is_stopping
+        self._held = None
+        self.pipeline.response_ended(self)
+
+    def is_abandoned(self) -> bool:
+        """Whether the consumer has returned and the reply is open: True once, for a look by the garbage collector.
+
+        A channel that somebody keeps stays as it is. One that is held by a cycle of references alone, as with a local
+        variable that keeps an exception, would be let go only when the collector happens to run.
+        """
+        has_returned = (self.task is not None and self.task.done()) or (self.job is not None and self.job.is_over)
+        if self.is_closed or self._was_looked_for or not has_returned:
+            return False
+        self._was_looked_for = True
+        return True
+
+    # ---- flow ----
+
+    def is_writable(self) -> bool:
+        """Whether the client has caught up with what was written."""
+        if self._held is not None:
+            return self._held.size <= self.write_buffer
+        return self.pipeline.gate.is_open
+
+    def is_flooded(self) -> bool:
+        """Whether so much waits for the client that a reply must be refused."""
+        if self._held is None and self.pipeline.gate.is_open:
+            return False
+        held = self._held.size if self._held is not None else 0
+        return held + self.pipeline.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
+
+    def on_writable(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the client has caught up or the exchange is lost."""
+        self.pipeline.gate.wait(callback)
+
+    def set_waiting(self, is_waiting: bool) -> None:
+        """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
+        job = self.job  # read once: the loop may let go of it meanwhile
+        if job is not None:
+            job.is_waiting = is_waiting
+
+
+class _Held:
+    """What an exchange writes when it is its turn."""
+
+    __slots__ = ("parts", "size")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, parts: tuple[bytes, ...]) -> None:
+        self.parts += parts
+        self.size += sum(map(len, parts))
+
+
+class Notice(Exchange):
+    """Stand in for a client that has left, where a consumer of `http.disconnect` replies.
+
+    Nothing is written: sending raises ChannelClosed.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, lost: Exchange, consumer: Consumer) -> None:
+        super().__init__(lost.pipeline, lost.request, lost.headers, False, lost.started_at)
+        self.consumer = consumer
+        self.is_closed = self.is_lost = True
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called."""
+        return True

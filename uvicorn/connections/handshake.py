@@ -1,0 +1,121 @@
+"""From a request that asks for a socket to the socket, or to the answer that refuses it. Loop thread only.
+
+    HTTPConnection._begin_body -> begin_socket   check the handshake, find the consumer, make the WebSocket
+    ... WebSocket.reply -> Handshake.accept      101, if it is this exchange's turn; the connection becomes a socket
+    ... or Handshake.reply                       any other answer: the handshake is refused, the connection closed
+
+Until then the handshake is an exchange of its connection like any other: timeouts, the order of pipelined requests, the
+access log and Gunicorn's hooks are those of HTTP.
+
+Spec: RFC 6455 section 4.2; RFC 9110 section 7.8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.connections.exchange import Exchange
+from uvicorn.connections.flow import PIPELINE
+from uvicorn.connections.socket import WebSocket
+from uvicorn.messages import Message, websocket_connect
+from uvicorn.wire.frames import Refusal, open_codec
+from uvicorn.wire.reply import Fields
+
+if TYPE_CHECKING:
+    from uvicorn.connections.connection import HTTPConnection
+
+__all__ = ["Handshake", "begin_socket"]
+
+_SWITCHING: Final = 101
+_CONNECTION: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
+
+
+class Handshake(Exchange):
+    """The exchange of a request that asks for a socket.
+
+    Attributes:
+        is_accepted: the consumer has accepted; 101 is written, or will be when its turn comes.
+    """
+
+    __slots__ = ("_has_ended", "_is_due", "is_accepted", "socket")
+
+    def __init__(self, request: Exchange, socket: WebSocket) -> None:
+        self.socket = socket
+        self.is_accepted = False
+        self._is_due = False
+        self._has_ended = False
+        super().__init__(request.pipeline, request.request, request.headers, False, request.started_at)
+        self.is_request_complete = True
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the handshake was answered, or lost. Runs on: any thread."""
+        return self._has_ended
+
+    @is_closed.setter
+    def is_closed(self, has_ended: bool) -> None:
+        self._has_ended = has_ended
+        if has_ended and not self.is_accepted:
+            self.socket.refused()
+
+    def accept(self, fields: Fields) -> None:
+        """Open the socket: now, or when it is this exchange's turn."""
+        pipeline = self.pipeline
+        if pipeline.is_ending:  # the worker stops
+            self.answer(503, retry_after=1)
+            return
+        self.is_accepted = True
+        self.status = _SWITCHING
+        self.fields = fields
+        self.persists = True  # nothing is to be closed
+        self.is_closed = True
+        self._is_due = True
+        if pipeline.is_first(self):
+            self.become_first()
+        pipeline.response_ended(self)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether something is to be written when its turn comes."""
+        return self._is_due or super().is_holding
+
+    def become_first(self) -> None:
+        """Write 101 and hand the connection over; or write what was kept back."""
+        if not self._is_due:
+            super().become_first()
+            return
+        self._is_due = False
+        pipeline = self.pipeline
+        pipeline.write(pipeline.service.encoder.head(_SWITCHING, self.fields, None, _CONNECTION))
+        self.socket.opened()
+
+
+def begin_socket(connection: HTTPConnection, request: Exchange, message: Message) -> WebSocket | None:
+    """Begin a handshake: check it, and call the consumer of `websocket.connect`.
+
+    Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
+    """
+    service = connection.service
+    path = request.request.path
+    request.is_request_complete = True
+    request.persists = False
+    consumer = service.application.find("websocket.connect", path, message)
+    codec = open_codec(message["headers"], service.limits.sockets)
+    if isinstance(codec, Refusal):
+        service.log.debug("%d to a WebSocket handshake: %s", codec.status, request.shown_line)
+        request.reply((codec.status, codec.fields, codec.content, False))
+        return None
+    if service.is_stopping:
+        request.answer(503, retry_after=1)
+        return None
+    if consumer is None:
+        request.answer(403)
+        return None
+    socket = WebSocket(connection, codec, message)
+    service.sockets.add(socket)
+    exchanges = connection.pipeline.exchanges
+    socket.handshake = exchanges[-1] = Handshake(request, socket)
+    connection.transport.set_protocol(socket)
+    connection.read_gate.release(PIPELINE)
+    socket.connect(consumer, websocket_connect(message, codec.subprotocols))
+    return socket

@@ -1,0 +1,194 @@
+"""The exchanges of one connection, answered in the order of their requests. Loop thread only.
+
+Only the first exchange writes; what the others reply is kept back until it is their turn. When a response is
+complete the next exchange is first; when it was the last one that the connection may have, it is closed.
+
+Spec: RFC 9112 sections 9.3 (persistence and pipelining) and 9.6 (tear-down).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from uvicorn.connections.exchange import Exchange, Notice
+from uvicorn.connections.flow import ReadGate, WriteGate
+from uvicorn.messages import http_disconnect
+from uvicorn.wire.encoder import CONTINUE
+
+if TYPE_CHECKING:
+    from uvicorn.connections.service import Service
+
+__all__ = ["DEPTH", "Owner", "Pipeline"]
+
+DEPTH: Final = 16  # requests of one connection in flight; arbitrary
+
+
+class Owner(Protocol):
+    """What a pipeline needs of its connection."""
+
+    def has_more_requests(self) -> bool:
+        """Whether bytes of a further request wait already."""
+
+    def take_no_more(self) -> None:
+        """Read no further request: a response said `connection: close`."""
+
+    def has_room(self) -> None:
+        """Learn that an exchange has ended, and others may begin."""
+
+    def close(self) -> None:
+        """Close when everything is written."""
+
+    def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
+        """Return the client's and our address, as the messages have them."""
+
+
+class Pipeline:
+    """Hold the exchanges of one connection, and its writing side.
+
+    Attributes:
+        exchanges: in the order of their requests.
+        gate: whether the client has caught up with what was written.
+        is_ending: the client is half-closed or gone, or the worker stops: look before saying that it persists.
+    """
+
+    __slots__ = ("_owes_continue", "_read_gate", "exchanges", "gate", "is_ending", "is_half_closed", "is_lost", "owner",
+                 "service", "transport", "written_bytes")  # fmt: skip
+
+    def __init__(self, owner: Owner, service: Service, read_gate: ReadGate) -> None:
+        self.owner = owner
+        self.service = service
+        self.transport: asyncio.Transport = _NO_TRANSPORT
+        self.exchanges: deque[Exchange] = deque()
+        self.gate = WriteGate()
+        self._read_gate = read_gate
+        self.is_ending = False
+        self.is_half_closed = False  # the client has said that it will send nothing more
+        self.is_lost = False
+        self.written_bytes = 0  # but for what took the shortest way: only its growth means something
+        self._owes_continue: Exchange | None = None
+
+    # ---- what an exchange asks for ----
+
+    def is_first(self, exchange: Exchange) -> bool:
+        """Whether it is this exchange's turn to write."""
+        return bool(self.exchanges) and self.exchanges[0] is exchange
+
+    def may_persist(self, exchange: Exchange) -> bool:
+        """Whether another request of this connection will be answered."""
+        if not self.is_ending:
+            return True
+        return self.exchanges[-1] is not exchange or self.owner.has_more_requests()
+
+    def take_no_more(self) -> None:
+        """Read no further request: a response said `connection: close`."""
+        self.owner.take_no_more()
+
+    def write(self, data: bytes) -> None:
+        """Write to the client."""
+        if not self.is_lost:
+            self.written_bytes += len(data)
+            self.transport.write(data)
+
+    def write_all(self, parts: tuple[bytes, ...]) -> None:
+        """Write these to the client, in one call of the system: uvloop makes one for each `write`."""
+        if not self.is_lost:
+            self.written_bytes += sum(map(len, parts))
+            self.transport.writelines(parts)
+
+    def buffered_bytes(self) -> int:
+        """How many bytes wait for the client."""
+        return self.transport.get_write_buffer_size()
+
+    def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
+        """Return the client's and our address, as the messages have them."""
+        return self.owner.addresses()
+
+    def abort(self) -> None:
+        """Close at once, whatever is on its way."""
+        if not self.is_lost:
+            self.transport.abort()
+
+    def finish(self, exchange: Exchange, response: bytes) -> bool:
+        """Write a whole response of the first exchange, after which the connection is kept.
+
+        Returns: whether the client has caught up.
+        """
+        self.transport.write(response)
+        if self.service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._read_gate.reasons:
+            self.response_ended(exchange)
+        else:  # nobody to tell, nobody waits: most often
+            self.exchanges.clear()
+            exchange.job = None
+        return self.gate.is_open
+
+    def response_ended(self, exchange: Exchange) -> None:
+        """Go on after a response that is complete, or lost."""
+        if exchange.is_lost:
+            self._let_go(exchange)
+        service = self.service
+        if service.is_observed:
+            if service.report is not None:
+                service.report(exchange)
+            service.dispatcher.ended(exchange)
+        if exchange.job is not None and not exchange.is_lost and not service.has_hooks:
+            exchange.job = None  # they hold each other; a lost one's thread may still be waiting in a channel
+        if self.is_first(exchange):  # or its turn comes later, or never
+            self._advance()
+
+    # ---- what the connection asks for ----
+
+    def end(self, is_stopping: bool = False) -> None:
+        """Lose every exchange that is left."""
+        exchanges, self.exchanges = self.exchanges, deque()
+        for exchange in exchanges:
+            exchange.lose(is_stopping)
+
+    def say_continue(self, exchange: Exchange) -> None:
+        """Ask the client for its body, in its turn (RFC 9110 section 10.1.1)."""
+        if not self.is_first(exchange):
+            self._owes_continue = exchange
+        elif not exchange.status and not exchange.is_request_complete:
+            self._owes_continue = None
+            self.write(CONTINUE)
+
+    def _advance(self) -> None:
+        exchanges = self.exchanges
+        while exchanges:
+            exchange = exchanges[0]
+            if exchange.is_holding:
+                exchange.become_first()
+            if not exchange.is_closed:
+                if self._owes_continue is exchange:
+                    self.say_continue(exchange)
+                break
+            exchanges.popleft()
+            if exchange.is_lost or not exchange.persists or not exchange.is_request_complete:
+                self.owner.close()
+                return
+        else:
+            if self.is_half_closed and not self.owner.has_more_requests():
+                self.owner.close()
+                return
+        self._make_room()
+
+    def _make_room(self) -> None:
+        if self.gate.is_open and self.gate.waiters:
+            self.gate.open()  # tell those who waited for their turn
+        self.owner.has_room()
+
+    def _let_go(self, exchange: Exchange) -> None:
+        """Stop the consumer of a lost exchange, and tell a consumer of `http.disconnect`."""
+        service = self.service
+        if exchange.consumer is None:
+            return
+        service.dispatcher.cancel(exchange, service.limits.disconnect_grace)
+        if service.application.only is None and self.is_lost:
+            path = exchange.request.path
+            consumer = service.application.find("http.disconnect", path)
+            if consumer is not None:
+                service.dispatcher.dispatch(consumer, http_disconnect(path), Notice(exchange, consumer))
+
+
+_NO_TRANSPORT: Final = asyncio.Transport()  # until the connection is made

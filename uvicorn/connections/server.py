@@ -1,0 +1,148 @@
+"""All connections of a worker: accept, tick once a second, stop in stages. Loop thread only.
+
+Stopping, in this order (`drain`):
+
+1. accept nothing more, after what is in the backlog;
+2. answer what is there with `Connection: close`; idle connections are kept for two seconds at most,
+   for a request that may be on its way;
+3. at the deadline, name what is left with its stack, wake every thread that waits in a channel
+   (`ServerStopping`), cancel every task, and close all connections;
+4. leave (`close`); a thread that is stuck in its consumer is not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from typing import Final
+
+from uvicorn.bridge.stacks import describe
+from uvicorn.connections.listener import Acceptor
+from uvicorn.connections.service import Service
+
+__all__ = ["Server"]
+
+_POLL_SECONDS: Final = 0.05  # while draining
+_LAST_WORDS_SECONDS: Final = 0.15  # for woken threads and cancelled tasks to end
+
+
+class Server:
+    """Run what a worker's connections share.
+
+    Args:
+        service: what the connections use.
+        acceptor: where they come from.
+    """
+
+    def __init__(self, service: Service, acceptor: Acceptor) -> None:
+        self.service: Final = service
+        self._acceptor = acceptor
+        self._is_hurried = False
+        service.on_connection_lost = acceptor.released
+
+    def start(self) -> None:
+        """Accept connections."""
+        self.tick()
+        self._acceptor.resume()
+
+    def tick(self) -> None:
+        """Do what is due once a second."""
+        service = self.service
+        now = service.now = service.loop.time()
+        service.encoder.set_time(time.time())
+        service.dispatcher.tick()
+        service.calls.tick()
+        self._watch_connections(now)
+        if service.wants_collection:
+            service.wants_collection = False
+            gc.collect(1)  # the young objects: a look at all would block the loop of an application with many
+        self._acceptor.resume()
+
+    async def drain(self, seconds: float) -> None:
+        """Stop, in stages; at most about this many seconds."""
+        service = self.service
+        deadline = service.loop.time() + seconds
+        service.begin_stopping()
+        self._acceptor.close()
+        while self._is_busy() and service.loop.time() < deadline and not self._is_hurried:
+            await asyncio.sleep(_POLL_SECONDS)
+            self._watch_connections(service.loop.time())
+        if self._is_busy():
+            self._report_left()
+            self.abort()
+            await asyncio.sleep(0)
+            last = service.loop.time() + (0.0 if self._is_hurried else _LAST_WORDS_SECONDS)
+            while not self._are_consumers_idle() and service.loop.time() < last:  # noqa: ASYNC110 (threads end there)
+                await asyncio.sleep(_POLL_SECONDS / 10)
+
+    def close(self) -> None:
+        """Let go of the threads, when nothing needs them any more."""
+        self.service.dispatcher.stop_pools()
+        self.service.spools.stop()
+
+    def hurry(self) -> None:
+        """Have `drain` go to its end at once."""
+        self._is_hurried = True
+
+    def abort(self) -> None:
+        """Close every connection, wake every thread that waits in a channel, cancel every task."""
+        service = self.service
+        service.begin_stopping()
+        self._acceptor.abort()
+        for connection in tuple(service.connections):
+            connection.abort()
+        for socket in tuple(service.sockets):
+            socket.abort()
+        service.dispatcher.cancel_tasks()
+        service.calls.abort()
+
+    def describe_requests(self) -> str:
+        """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
+        now = self.service.loop.time()
+        exchanges = [
+            exchange
+            for connection in tuple(self.service.connections)
+            for exchange in tuple(connection.pipeline.exchanges)
+        ]
+        calls = [socket for socket in self.service.calls.sockets() if socket.handshake is None]
+        lines = [
+            f"  {found.shown_line} in {found.consumer_name} "
+            f"({'loop' if found.job is None else 'pool'}) for {now - found.started_at:.1f} s"
+            for found in (*exchanges, *calls)
+        ]
+        dispatcher = self.service.dispatcher
+        states = [repr(state) for state in (*dispatcher.pools, *dispatcher.governors)]
+        return "\n".join([f"Requests in flight: {len(lines)}", *lines, *states])
+
+    def _is_busy(self) -> bool:
+        return self._acceptor.open > 0 or not self._are_consumers_idle()
+
+    def _are_consumers_idle(self) -> bool:
+        return self.service.dispatcher.is_idle and self.service.calls.is_idle
+
+    def _watch_connections(self, now: float) -> None:
+        for connection in tuple(self.service.connections):
+            try:
+                connection.watch.tick(now)
+            except Exception:  # a mistake of ours: it costs this connection, not the watch of all others, nor the stop
+                self.service.log.error("Error in the watch of a connection", exc_info=True)
+                connection.pipeline.abort()
+        for socket in tuple(self.service.sockets):
+            try:
+                socket.watch.tick(now)
+            except Exception:
+                self.service.log.error("Error in the watch of a socket", exc_info=True)
+                socket.transport.abort()
+
+    def _report_left(self) -> None:
+        service = self.service
+        for exchange, runner in (*service.dispatcher.running(), *service.calls.running()):
+            service.log.warning(
+                "Still running: %s in %s for %.1f s\n%s",
+                exchange.shown_line, exchange.consumer_name,
+                service.loop.time() - exchange.started_at, describe(runner),
+            )  # fmt: skip
+        unanswered = sum(len(connection.pipeline.exchanges) for connection in service.connections)
+        if unanswered:
+            service.log.warning("Closing connections with %d requests unanswered", unanswered)

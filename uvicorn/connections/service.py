@@ -1,0 +1,139 @@
+"""What all connections of one worker share."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.outbox import Log, Outbox
+from uvicorn.bridge.socket_calls import CallRunner
+from uvicorn.bridge.spool import SpoolWriter
+from uvicorn.wire.encoder import Encoder
+from uvicorn.wire.head import HeaderPolicy
+from uvicorn.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from uvicorn.connections.connection import HTTPConnection
+    from uvicorn.connections.exchange import Exchange
+    from uvicorn.connections.socket import WebSocket
+
+__all__ = ["Application", "Peers", "Service"]
+
+
+class Application(Protocol):
+    """What is served: it finds the consumer for a message, or None."""
+
+    only: Consumer | None  # serves every request, if it is set
+
+    def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
+        """Return the consumer for a message of this channel and path; other keys may be matched, too."""
+
+
+class Peers(Protocol):
+    """Which peers are trusted, by Gunicorn's settings. `address` is None for a unix socket."""
+
+    proxy_mode: str  # "off", "v1", "v2" or "auto"
+
+    def header_policy(self, address: str | None) -> HeaderPolicy:
+        """Return what to do with the header fields of this peer."""
+
+    def may_send_proxy_header(self, address: str | None) -> bool:
+        """Whether a PROXY header of this peer is believed."""
+
+
+class Service:
+    """Hold what is the same for all connections, and the few numbers they change together.
+
+    Args:
+        on_most_requests: called for each request from the `most_requests`-th on.
+        report: called at the end of each exchange, for the access log; None if nobody wants it.
+        shows_errors: put tracebacks into 500 responses (`--reload`).
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        application: Application,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        encoder: Encoder,
+        spools: SpoolWriter,
+        peers: Peers,
+        log: Log,
+        *,
+        scheme: str = "http",
+        root_path: str = "",
+        most_requests: int = sys.maxsize,
+        on_most_requests: Callable[[], None] = lambda: None,
+        report: Callable[[Exchange], None] | None = None,
+        shows_errors: bool = False,
+    ) -> None:
+        self.loop: Final = loop
+        self.limits: Final = limits
+        self.application: Final = application
+        self.dispatcher: Final = dispatcher
+        self.outbox: Final = outbox
+        self.encoder: Final = encoder
+        self.spools: Final = spools
+        self.peers: Final = peers
+        self.log: Final = log
+        self.scheme: Final = scheme
+        self.root_path: Final = root_path
+        self.has_hooks: Final = dispatcher.hooks is not None
+        self.requests = 0
+        self.most_requests: Final = most_requests
+        self.on_most_requests: Final = on_most_requests
+        self.report: Final = report
+        self.shows_errors: Final = shows_errors
+        self.connections: Final[set[HTTPConnection]] = set()
+        self.sockets: Final[set[WebSocket]] = set()
+        self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
+        self.on_connection_lost: Callable[[], None] = lambda: None
+        self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
+        self.keeps_connections: Final = limits.keepalive > 0
+        self.is_stopping = False
+        self.wants_collection = False  # a reply channel may be held by nothing but a cycle of references
+        self.now = loop.time()  # set by each tick: exact to a second
+
+    def begin_stopping(self) -> None:
+        """Have each response from here on say that it is the connection's last; close the sockets."""
+        self.is_stopping = True
+        for connection in self.connections:
+            connection.pipeline.is_ending = True
+        for socket in tuple(self.sockets):
+            socket.restart()
+
+    def shown_error(self, error: BaseException) -> str:
+        """Return what a 500 response shows of an error: nothing, but in development."""
+        if not self.shows_errors:
+            return ""
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+    def base_message(self, client: list[Any] | None, server: list[Any] | None) -> dict[str, Any]:
+        """Return a message with what all requests of one connection have in common.
+
+        The other keys are there already: copying a dict is cheaper than letting it grow.
+        """
+        return {
+            "channel": "http.request",
+            "reply_channel": None,
+            "http_version": "1.1",
+            "method": "",
+            "scheme": self.scheme,
+            "path": "",
+            "raw_path": b"",
+            "query_string": b"",
+            "root_path": self.root_path,
+            "headers": [],
+            "body": b"",
+            "body_channel": None,
+            "client": client,
+            "server": server,
+            "channel_session": {},
+        }

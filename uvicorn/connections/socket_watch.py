@@ -1,0 +1,119 @@
+"""What a socket does once a second: pings, and the deadlines of its client and of its consumer.
+
+One tick of the server serves all sockets; no socket has a timer of its own. Loop thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uvicorn.connections.socket_inbound import BACKLOG
+
+if TYPE_CHECKING:
+    from uvicorn.connections.socket import WebSocket
+
+__all__ = ["SocketWatch"]
+
+
+class SocketWatch:
+    """Keep the times of one socket, and act on them.
+
+    Attributes:
+        is_heard: the client has sent something since the last tick. A flag: it is set for each read.
+    """
+
+    __slots__ = (
+        "_closing_since", "_held_since", "_pinged_at", "_silent_since", "_socket", "_stalled_since",
+        "_taken_bytes", "_taken_calls", "_waiting_since", "_was_late", "is_heard",
+    )  # fmt: skip
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._silent_since = socket.service.now
+        self.is_heard = False
+        self._pinged_at = 0.0  # 0: no ping is under way
+        self._was_late = False
+        self._closing_since = 0.0
+        self._stalled_since = 0.0
+        self._taken_bytes = 0
+        self._held_since = 0.0
+        self._taken_calls = 0
+        self._waiting_since = 0.0  # for the consumer's answer to the handshake
+
+    def closing(self) -> None:
+        """Learn that the connection is to end soon."""
+        self._closing_since = self._socket.service.loop.time()
+
+    def tick(self, now: float) -> None:
+        """Look at all deadlines."""
+        socket = self._socket
+        limits = socket.service.limits
+        if socket.handshake is not None:
+            self._check_handshake(now, limits.sockets.handshake_timeout)
+        elif self._closing_since:
+            if now - self._closing_since > limits.sockets.close_timeout:
+                socket.transport.abort()
+        elif self._is_stalled(now, limits.write_timeout):
+            socket.close_slow("the client did not take what was sent")
+        elif self._is_backlogged(now, limits.sockets.backlog_timeout):
+            socket.close_slow("the consumer did not take what was received")
+        else:
+            self._check_silence(now)
+
+    def _check_handshake(self, now: float, timeout: float) -> None:
+        socket = self._socket
+        handshake = socket.handshake
+        assert handshake is not None
+        is_queued = handshake.job is not None and not handshake.job.started_at
+        if not self._waiting_since or is_queued or handshake.is_accepted:
+            self._waiting_since = now
+        elif 0 < timeout < now - self._waiting_since and not handshake.is_closed:
+            socket.service.log.warning(
+                "%s did not answer websocket.connect in %g seconds (websocket_handshake_timeout): %s",
+                socket.consumer_name, timeout, socket.shown_target,
+            )  # fmt: skip
+            handshake.answer(504)
+
+    def _check_silence(self, now: float) -> None:
+        """Ping a client that is silent; close if it stays so.
+
+        It must be late at two ticks: between them the loop looks at its sockets, so that a worker that was held up
+        itself does not blame a client.
+        """
+        socket = self._socket
+        limits = socket.service.limits.sockets
+        if self.is_heard or socket.inbound.read_gate.reasons:  # while held we do not listen
+            self.is_heard = self._was_late = False
+            self._silent_since = now
+            self._pinged_at = 0.0
+        elif self._pinged_at:
+            was_late, self._was_late = self._was_late, 0 < limits.ping_timeout < now - self._pinged_at
+            if was_late and self._was_late:
+                socket.close_silent()
+        elif 0 < limits.ping_interval <= now - self._silent_since:
+            self._pinged_at = now
+            socket.ping()
+
+    def _is_stalled(self, now: float, timeout: float) -> bool:
+        """Whether the client has taken nothing of what waits for it, for `timeout` seconds."""
+        socket = self._socket
+        size = socket.transport.get_write_buffer_size()
+        if not size:
+            self._stalled_since = 0.0
+            return False
+        taken = socket.written_bytes - size
+        if not self._stalled_since or taken > self._taken_bytes:
+            self._stalled_since = now
+        self._taken_bytes = taken
+        return 0 < timeout < now - self._stalled_since
+
+    def _is_backlogged(self, now: float, timeout: float) -> bool:
+        """Whether reading is held, and the consumer has taken no message, for `timeout` seconds."""
+        socket = self._socket
+        if not socket.inbound.read_gate.reasons & BACKLOG:
+            self._held_since = 0.0
+            return False
+        if not self._held_since or socket.inbound.calls.taken != self._taken_calls:
+            self._held_since = now
+        self._taken_calls = socket.inbound.calls.taken
+        return 0 < timeout < now - self._held_since

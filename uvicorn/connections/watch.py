@@ -1,0 +1,207 @@
+"""What a connection does once a second: deadlines, slow clients, clients that may have left.
+
+One tick of the server serves all connections; no connection has a timer of its own. Loop thread only.
+
+*Has a half-closed client left?* A client that has sent FIN may wait for its answer (`shutdown`), or be gone
+(`close`): TCP does not say which until something is sent. If the answer is not ready soon, or waits for a
+thread, an HTTP/1.1 client is sent `100 Continue`, which RFC 9110 section 15.2 lets a server send at any time before
+the response. A client that is there ignores it; one that is gone resets the connection, and a look at
+the socket tells.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.errors import ClientError
+from uvicorn.wire.encoder import CONTINUE
+
+if TYPE_CHECKING:
+    from uvicorn.connections.connection import HTTPConnection
+    from uvicorn.connections.exchange import Exchange
+
+__all__ = ["ConnectionWatch"]
+
+_LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
+_TICK_SECONDS: Final = 1.0  # how exact `active_at` is: a reply is never cut early
+_PROBE_SECONDS: Final = 0.05  # arbitrary: a round trip to most clients
+
+
+class ConnectionWatch:
+    """Keep the times of one connection, and act on them."""
+
+    __slots__ = (
+        "_closing_since", "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen",
+        "_stalled_since", "_taken_bytes", "_was_late", "body_at", "head_since",
+    )  # fmt: skip
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self._connection = connection
+        self._idle_since = connection.service.loop.time()
+        self._requests_seen = 0
+        self.head_since = 0.0  # when the first byte of an unfinished head came; 0 if there is none
+        self.body_at = 0.0  # when the client last sent something of a body
+        self._linger_until = 0.0
+        self._closing_since = 0.0  # since when all is written to a connection that we have closed
+        self._taken_bytes = 0
+        self._stalled_since = 0.0
+        self._is_probed = False
+        self._was_late = False
+
+    def head_began(self) -> None:
+        """Learn that a head came in part."""
+        if not self.head_since:
+            self.head_since = self._connection.service.loop.time()
+
+    def linger(self) -> None:
+        """Read on for a while, then close."""
+        self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
+
+    @property
+    def is_lingering(self) -> bool:
+        """Whether the connection is closed on our side."""
+        return self._linger_until > 0
+
+    def tick(self, now: float) -> None:
+        """Look at all deadlines."""
+        connection = self._connection
+        limits = connection.service.limits
+        if (
+            self._is_stalled(now, limits.write_timeout)
+            or (self._linger_until and now > self._linger_until)
+            or self._is_left_open(now)
+        ):
+            connection.pipeline.abort()
+            return
+        if connection.body is not None:
+            self._check_body(now, limits.body_timeout)
+        elif self.head_since:
+            if self._is_overdue(now - self.head_since, limits.header_timeout):
+                self.head_since = 0.0
+                connection.refuse(ClientError(408, "the head of the request took too long"))
+        elif not connection.pipeline.exchanges and not self._linger_until and not connection.read_gate.reasons:
+            self._check_idle(now)
+        if connection.pipeline.exchanges:
+            self._check_replies(now, limits.reply_timeout)
+            if connection.pipeline.is_half_closed:
+                self._check_peer()
+
+    def half_closed(self) -> bool:
+        """Learn of a FIN while answers are due; return whether to keep the connection."""
+        if self._is_peer_gone():
+            return False
+        if any(_is_queued(exchange) for exchange in self._connection.pipeline.exchanges):
+            self._probe()
+        return True
+
+    def _check_body(self, now: float, timeout: float) -> None:
+        connection = self._connection
+        body = connection.body
+        assert body is not None
+        if connection.read_gate.reasons or not body.is_wanted:
+            self.body_at = now
+        elif self._is_overdue(now - self.body_at, timeout):
+            connection.refuse(ClientError(408, "the body of the request took too long"))
+
+    def _check_idle(self, now: float) -> None:
+        connection = self._connection
+        service = connection.service
+        if connection.requests != self._requests_seen:  # busy since the last look: idle from now on
+            self._requests_seen = connection.requests
+            self._idle_since = now
+            return
+        timeout = service.limits.keepalive if connection.requests else service.limits.header_timeout
+        if service.is_stopping:
+            timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
+        if self._is_overdue(now - self._idle_since, timeout) and not connection.transport.is_closing():
+            connection.transport.close()
+
+    def _is_overdue(self, elapsed: float, timeout: float) -> bool:
+        """Whether the client is late, now and at the tick before.
+
+        Between two ticks the loop looks at its sockets. A worker that was itself held up (a machine under load, a
+        blocked loop) thus reads what has come meanwhile before it blames a client.
+        """
+        was_late, self._was_late = self._was_late, 0 < timeout < elapsed
+        return was_late and self._was_late
+
+    def _check_replies(self, now: float, timeout: float) -> None:
+        connection = self._connection
+        if any(exchange.is_abandoned() for exchange in connection.pipeline.exchanges):
+            connection.service.wants_collection = True
+        if not timeout:
+            return
+        body = connection.body
+        # Who takes the body as it comes is waiting for the client: that is for body_timeout to watch.
+        awaits_client = body is not None and body.is_wanted and not connection.read_gate.reasons
+        for exchange in tuple(connection.pipeline.exchanges):
+            if (
+                not exchange.is_writable()
+                or _is_queued(exchange)
+                or exchange.consumer is None
+                or (awaits_client and not exchange.is_request_complete)
+            ):
+                exchange.active_at = now
+            elif not exchange.is_closed and now - exchange.active_at > timeout + _TICK_SECONDS:
+                connection.service.log.warning(
+                    "%s was silent for %g seconds (reply_timeout): %s",
+                    exchange.consumer_name, timeout, exchange.shown_line,
+                )  # fmt: skip
+                connection.service.dispatcher.cancel(exchange, 0.0)
+                exchange.answer(504)
+
+    def _is_stalled(self, now: float, timeout: float) -> bool:
+        """Whether the client has taken nothing of what waits for it, for `timeout` seconds."""
+        pipeline = self._connection.pipeline
+        size = pipeline.buffered_bytes()
+        if not size:
+            self._stalled_since = 0.0
+            return False
+        taken = pipeline.written_bytes - size
+        if not self._stalled_since or taken > self._taken_bytes:
+            self._stalled_since = now
+        self._taken_bytes = taken
+        return 0 < timeout < now - self._stalled_since
+
+    def _is_left_open(self, now: float) -> bool:
+        """Whether a client with TLS has not answered the end of the session in time; some loops wait for it long."""
+        connection = self._connection
+        if not connection.transport.is_closing() or connection.pipeline.buffered_bytes():
+            return False
+        self._closing_since = self._closing_since or now
+        return now - self._closing_since > _LINGER_SECONDS
+
+    # ---- half-closed clients ----
+
+    def _check_peer(self) -> None:
+        if self._is_peer_gone():
+            self._connection.pipeline.abort()
+        elif not self._is_probed:
+            self._probe()
+
+    def _probe(self) -> None:
+        connection = self._connection
+        first = connection.pipeline.exchanges[0]
+        if first.status or first.request.is_http10:
+            return
+        self._is_probed = True
+        connection.pipeline.write(CONTINUE)
+        connection.service.loop.call_later(_PROBE_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        if self._is_peer_gone():
+            self._connection.pipeline.abort()
+
+    def _is_peer_gone(self) -> bool:
+        connection = self._connection
+        if connection.pipeline.is_lost or connection.transport.is_closing():
+            return False
+        socket = connection.transport.get_extra_info("socket")
+        poll = select.poll()
+        poll.register(socket.fileno(), 0)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+def _is_queued(exchange: Exchange) -> bool:
+    return exchange.job is not None and not exchange.job.started_at

@@ -1,0 +1,124 @@
+"""From a checked reply to the bytes of a response. Sans-IO, no state but caches.
+
+Everything that is the same for many responses is made once: the status line with the
+`server` and `date` fields once a second, the `content-length` lines of small bodies once
+per process. A small response is one `bytes.join`.
+
+Spec: RFC 9112 sections 4 (status line), 6 (framing), 7.1 (chunked), 9.3 (persistence).
+"""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+from uvicorn.wire.reply import Fields
+
+__all__ = ["CONTINUE", "LAST_CHUNK", "Encoder", "chunk", "error_page"]
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+_FEW: Final = 4096
+_LENGTHS: Final = [b"content-length: %d\r\n" % length for length in range(_FEW)]
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+
+
+class Encoder:
+    """Encode response heads for one worker.
+
+    Args:
+        server_header: the value of the `server` field; empty for none.
+    """
+
+    def __init__(self, server_header: str = "uvicorn") -> None:
+        self._server = b"server: %b\r\n" % server_header.encode("latin-1") if server_header else b""
+        self._date = b""
+        #: status -> status line, server and date; emptied once a second by `set_time`.
+        self.prefixes: dict[int, bytes] = {}
+        self.set_time(0.0)
+
+    def set_time(self, now: float) -> None:
+        """Set the time of the `date` field, in seconds since the epoch."""
+        self._date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode("ascii")
+        self.prefixes.clear()
+
+    def prefix(self, status: int) -> bytes:
+        """Return the status line with `server` and `date`, made now if need be."""
+        prefix = self.prefixes[status] = _status_line(status) + self._server + self._date
+        return prefix
+
+    def whole(self, status: int, block: bytes, content: bytes) -> bytes:
+        """Return a complete response on a connection that is kept: by far the most frequent one."""
+        length = len(content)
+        return b"".join((
+            self.prefixes.get(status) or self.prefix(status),
+            block,
+            _LENGTHS[length] if length < _FEW else content_length(length),
+            b"\r\n",
+            content,
+        ))  # fmt: skip
+
+    def head(
+        self,
+        status: int,
+        fields: Fields,
+        length: int | None,
+        connection: bytes = b"",
+    ) -> bytes:
+        """Return the head of a response, its empty line included.
+
+        Args:
+            length: the content-length to send if the consumer sent none; -1 for chunked
+                transfer coding; None for neither.
+            connection: a whole `connection` line, or nothing.
+        """
+        if fields.has_date or fields.has_server:
+            start = _status_line(status)
+            start += b"" if fields.has_server else self._server
+            start += b"" if fields.has_date else self._date
+        else:
+            start = self.prefixes.get(status) or self.prefix(status)
+        if length is None or fields.content_length is not None:
+            framing = b""
+        elif length < 0:
+            framing = b"transfer-encoding: chunked\r\n"
+        else:
+            framing = content_length(length)
+        block = fields.block if status != 204 else _without_length(fields)
+        return b"".join((start, block, framing, connection, b"\r\n"))
+
+
+def content_length(length: int) -> bytes:
+    """Return a `content-length` line."""
+    return _LENGTHS[length] if length < _FEW else b"content-length: %d\r\n" % length
+
+
+def chunk(content: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the parts of one chunk of the chunked transfer coding; content must not be empty."""
+    return b"%x\r\n" % len(content), content, b"\r\n"
+
+
+def error_page(status: int, detail: str = "") -> tuple[Fields, bytes]:
+    """Return the fields and the content of a response that the server itself makes.
+
+    Args:
+        detail: a text to show, for development only; nothing of the request goes in.
+    """
+    text = f"{status} {_REASONS.get(status, 'Error')}\n"
+    if detail:
+        text += f"\n{detail}"
+    return Fields(b"content-type: text/plain; charset=utf-8\r\n"), text.encode("utf-8", "backslashreplace")
+
+
+def _status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, "").encode("ascii"))
+
+
+def _without_length(fields: Fields) -> bytes:
+    """Leave out a content-length: a 204 must not have one (RFC 9110 section 8.6)."""
+    if fields.content_length is None:
+        return fields.block
+    lines = fields.block.split(b"\r\n")
+    return b"".join(line + b"\r\n" for line in lines if line and not line.lower().startswith(b"content-length:"))

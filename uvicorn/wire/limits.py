@@ -1,0 +1,58 @@
+"""The numbers that connections and sockets read: plain values, wherever they come from."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+__all__ = ["Limits", "SocketLimits"]
+
+_LONGEST_HEAD = 1048576  # bytes; arbitrary: where even "unlimited" lines end
+
+
+@dataclass(frozen=True)
+class SocketLimits:
+    """The numbers that a socket reads. Bytes and seconds; 0 is no limit, unless it says otherwise."""
+
+    max_message_size: int = 16777216
+    max_fragments: int = 100000
+    deflate: bool = True
+    queue_size: int = 32
+    queue_bytes: int = 262144
+    backlog_timeout: float = 60.0
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    handshake_timeout: float = 10.0
+    close_timeout: float = 10.0  # 0: at once
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The numbers that a connection reads. Bytes and seconds; 0 is no limit, unless it says otherwise."""
+
+    request_line: int = 4094
+    request_fields: int = 100
+    request_field_size: int = 8190
+    request_body: int = 0
+    body_buffer: int = 65536
+    write_buffer: int = 65536
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    write_timeout: float = 60.0
+    reply_timeout: float = 300.0
+    keepalive: float = 2.0  # 0: connections are not kept
+    disconnect_grace: float = 3.0  # before a task whose client left is cancelled
+    sockets: SocketLimits = field(default_factory=SocketLimits)
+
+    @property
+    def shortest_refused(self) -> int:
+        """A head up to this size cannot have a line that is too long."""
+        limits = [limit for limit in (self.request_line, self.request_field_size) if limit]
+        return min(limits, default=sys.maxsize)
+
+    @property
+    def longest_head(self) -> int:
+        """The most bytes that the head of a request may have, whatever single limits say."""
+        if not (self.request_line and self.request_field_size):
+            return _LONGEST_HEAD
+        return self.request_line + self.request_fields * self.request_field_size + 4
