@@ -31,6 +31,12 @@ class FakeLoop(asyncio.SelectorEventLoop):
         self._is_busy = True
         return super().call_soon_threadsafe(callback, *args, context=context)
 
+    def turn(self):
+        """Run one turn: what is ready now, and not what that makes ready."""
+        super().call_soon(self.stop)
+        self.run_forever()
+        assert self._failures == []
+
     def settle(self):
         """Run turns until nothing is left to do."""
         for _ in range(1000):

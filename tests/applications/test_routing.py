@@ -163,7 +163,9 @@ def test_an_application_is_left_as_it_is():
     assert as_application(ROUTER) is ROUTER
 
 
-@pytest.mark.parametrize("loaded", [None, 1, "module:name", {}, [], [home]], ids=lambda loaded: f"{type(loaded).__name__} {bool(loaded)}")
+@pytest.mark.parametrize(
+    "loaded", [None, 1, "module:name", {}, [], [home]], ids=lambda it: f"{type(it).__name__} {bool(it)}"
+)
 def test_anything_else_is_refused(loaded):
     with pytest.raises(ConsumerError):
         as_application(loaded)

@@ -1,35 +1,8 @@
-"""The gates: when to stop reading, and who waits for the client."""
+"""Who waits for the client."""
 
 from __future__ import annotations
 
-import pytest
-
-from uvicorn.connections.flow import BODY, PIPELINE, ReadGate, WriteGate
-
-
-@pytest.mark.parametrize(
-    ("steps", "calls"),
-    [
-        ([("hold", BODY)], ["pause"]),
-        ([("hold", BODY), ("hold", BODY)], ["pause"]),
-        ([("hold", BODY), ("release", BODY)], ["pause", "resume"]),
-        ([("hold", BODY), ("hold", PIPELINE)], ["pause"]),
-        ([("hold", BODY), ("hold", PIPELINE), ("release", BODY)], ["pause"]),
-        ([("hold", BODY), ("hold", PIPELINE), ("release", PIPELINE), ("release", BODY)], ["pause", "resume"]),
-        ([("hold", BODY), ("hold", BODY), ("release", BODY)], ["pause", "resume"]),
-        ([("release", BODY)], []),
-        ([("hold", BODY), ("release", PIPELINE)], ["pause"]),
-        ([("hold", BODY), ("release", BODY), ("release", BODY)], ["pause", "resume"]),
-        ([("hold", BODY), ("release", BODY), ("hold", PIPELINE)], ["pause", "resume", "pause"]),
-    ],
-)
-def test_reading_is_paused_while_there_is_a_reason(steps, calls):
-    made = []
-    gate = ReadGate(lambda: made.append("pause"), lambda: made.append("resume"))
-    for step, reason in steps:
-        getattr(gate, step)(reason)
-    assert made == calls
-    assert bool(gate.reasons) is (made[-1:] == ["pause"])
+from uvicorn.connections.flow import WriteGate
 
 
 def test_the_write_gate_is_open_at_first_and_follows_the_transport():

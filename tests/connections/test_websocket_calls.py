@@ -292,12 +292,13 @@ def test_a_client_that_takes_nothing_past_the_deadline_is_closed_with_1013(make_
 
 
 def test_a_client_that_pings_and_does_not_read_is_not_read_from(make_site):
-    _, _, client = connected(make_site)
+    site, _, client = connected(make_site)
     client.transport.is_stalled = True
     client.send(*[frame(PING, b"x" * 100)] * 20)
     assert client.transport.is_paused
     client.transport.is_stalled = False
     client.transport.drain()
+    site.settle()
     assert not client.transport.is_paused
     assert {got.opcode for got in client.frames} == {PONG}
 

@@ -38,7 +38,7 @@ class RequestView:
         self.path, _, self.query = self.uri.partition("?")
         self.headers = [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in exchange.headers]
         self.version = (1, 0) if line.is_http10 else (1, 1)
-        self.scheme = exchange.pipeline.service.scheme
+        self.scheme = exchange.carrier.service.scheme
 
 
 class ResponseView:
@@ -65,7 +65,7 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
 
     consumer.name, consumer.mode ("loop" or "pool"), consumer.wait_ms (time in the queue, int).
     """
-    client, server = exchange.pipeline.addresses()
+    client, server = exchange.carrier.addresses()
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": request.uri,
@@ -102,7 +102,7 @@ class Reporter:
 
     def __call__(self, exchange: Exchange) -> None:
         """Report an exchange that is over, complete or not. Runs on: the loop."""
-        duration = timedelta(seconds=max(0.0, exchange.pipeline.service.loop.time() - exchange.started_at))
+        duration = timedelta(seconds=max(0.0, exchange.carrier.service.loop.time() - exchange.started_at))
         try:
             request = RequestView(exchange)
             self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)

@@ -8,17 +8,15 @@ thread that wants it complete. `on_ready` says when the consumer can be called.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.inbox import BodyChannel, ThreadBodyChannel
 from uvicorn.bridge.spool import Spool
-from uvicorn.connections.flow import BODY, ReadGate
+from uvicorn.connections.intake import BODY, Intake
+from uvicorn.connections.service import Service
 from uvicorn.errors import ClientError
 from uvicorn.messages import Message
-
-if TYPE_CHECKING:
-    from uvicorn.connections.service import Service
 
 __all__ = ["RequestBody"]
 
@@ -30,14 +28,14 @@ class RequestBody:
 
     Args:
         expected: its content-length in bytes, or -1 for the chunked transfer coding.
-        gate: reading from the client.
+        intake: reading from the client.
         on_want: called when the body is first wanted, to say 100 Continue.
         set_waiting: marks the consumer's thread as blocked in a channel; called in that thread.
         on_ready: called once, with the message when the consumer can be called, or with what went wrong.
     """
 
     __slots__ = (
-        "_consumer", "_gate", "_gathered", "_inbox", "_is_ready", "_message", "_on_ready", "_on_want", "_service",
+        "_consumer", "_gathered", "_inbox", "_intake", "_is_ready", "_message", "_on_ready", "_on_want", "_service",
         "_spool", "is_wanted", "left", "set_waiting", "size",
     )  # fmt: skip
 
@@ -47,7 +45,7 @@ class RequestBody:
         consumer: Consumer,
         message: Message,
         expected: int,
-        gate: ReadGate,
+        intake: Intake,
         on_want: Callable[[], None],
         on_ready: Callable[[Message | None, Exception | None], None],
         set_waiting: Callable[[bool], None],
@@ -55,7 +53,7 @@ class RequestBody:
         self._service = service
         self._consumer = consumer
         self._message: Message | None = message
-        self._gate = gate
+        self._intake = intake
         self._on_want = on_want
         self._on_ready = on_ready
         self.set_waiting = set_waiting
@@ -122,11 +120,11 @@ class RequestBody:
 
     def hold(self) -> None:
         """Stop reading from the client."""
-        self._gate.hold(BODY)
+        self._intake.hold(BODY)
 
     def release(self) -> None:
         """Read on."""
-        self._gate.release(BODY)
+        self._intake.release(BODY)
 
     def _hand_on(self) -> None:
         if self._consumer.streams_body:

@@ -2,8 +2,9 @@
 
 The way of a request:
 
-    data_received -> _cut          cut off one head (or piece of a body) at a time
-    _take_head                     parser.py: httptools, limits, policies; the message and its exchange
+    data_received                  one complete head; or into the intake, which gives it back step by step:
+    _take                          a head, a piece of a body, a PROXY header: `life.py` says which
+    _take_head                     wire/parser.py: httptools, limits, policies; the message and its exchange
     _begin_body, _take_body        body.py: take the body in, if there is one
     dispatcher.dispatch            hand the message over
     ... Exchange.reply             the answer, if it is this exchange's turn
@@ -24,31 +25,27 @@ from typing import Any, Final, cast
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.flow import BODY, PIPELINE, ReadGate
 from uvicorn.connections.handshake import begin_socket
+from uvicorn.connections.intake import BODY as BODY_HELD
+from uvicorn.connections.intake import PIPELINE, Intake
+from uvicorn.connections.life import BODY, DEAF, HEAD, LAST, LAST_BODY, PROXY, Life
 from uvicorn.connections.pipeline import DEPTH, Pipeline
 from uvicorn.connections.service import Service
-from uvicorn.connections.socket import WebSocket
 from uvicorn.connections.watch import ConnectionWatch
 from uvicorn.errors import ChannelClosed, ClientError, ReadTimeout, ServerStopping
 from uvicorn.messages import Message
 from uvicorn.wire.framing import ChunkedCutter, HeadBuffer
 from uvicorn.wire.head import PLAIN, UPGRADE, Special
 from uvicorn.wire.parser import RequestParser
-from uvicorn.wire.proxy import read_proxy_header
+from uvicorn.wire.proxy import LONGEST_PROXY_HEADER, read_proxy_header
 from uvicorn.wire.request_line import NO_REQUEST_LINE
 
 __all__ = ["HTTPConnection"]
 
 _LONGEST_CHUNK_OVERHEAD: Final = 16384  # bytes of chunk extensions or trailers in a row; arbitrary
+_MOST_LINES: Final = 64  # of chunks that are taken in one step; arbitrary
 _HEAD_END: Final = b"\r\n\r\n"
 _LETTER_A: Final = 0x41
-
-# What the next bytes from the client are.
-PROXY_HEADER: Final = 0
-HEAD: Final = 1
-BODY_PIECE: Final = 2
-NOTHING: Final = 3  # the last request of this connection was read, or the connection is being closed
 
 
 class HTTPConnection(asyncio.Protocol):
@@ -58,21 +55,24 @@ class HTTPConnection(asyncio.Protocol):
         client, server: [address, port] of both ends, or None for a unix socket.
 
     Attributes:
+        life: where the connection is in its life.
+        intake: what was received and not taken; asked for whether it is read from the client.
         body: the body of the last exchange, while it comes in.
         requests: how many heads were read.
     """
 
     __slots__ = (
-        "_buffer", "_cutter", "_expects", "_is_cut_short", "_is_cutting", "_overhead", "_parser", "_rest",
-        "_socket", "_takes_more", "address", "body", "pipeline", "read_gate", "requests", "service", "transport",
-        "watch",
+        "_buffer", "_cutter", "_overhead", "_parser", "_turns", "address", "body", "intake", "life", "pipeline",
+        "requests", "service", "transport", "watch",
     )  # fmt: skip
 
     def __init__(self, service: Service, client: list[Any] | None, server: list[Any] | None) -> None:
         self.service = service
         self.address = client[0] if client else None
-        self.read_gate = ReadGate(self._pause_reading, self._resume_reading)
-        self.pipeline = Pipeline(self, service, self.read_gate)
+        self.life = Life(service.peers.proxy_mode != "off", service.is_stopping)
+        self._turns = service.turns
+        self.intake = Intake(service.turns, self._take)
+        self.pipeline = Pipeline(self, service, self.life, self.intake)
         self.transport = self.pipeline.transport
         self.watch = ConnectionWatch(self)
         self.body: RequestBody | None = None
@@ -82,66 +82,53 @@ class HTTPConnection(asyncio.Protocol):
         self._buffer = HeadBuffer(service.limits)
         self._cutter: ChunkedCutter | None = None
         self._overhead = 0  # bytes of chunked framing since the last content
-        self._expects = PROXY_HEADER if service.peers.proxy_mode != "off" else HEAD
-        self._rest = b""  # received, not looked at: the pipeline is full
-        self._is_cutting = False
-        self._socket: WebSocket | None = None  # what the connection is to become
-        self._takes_more = True  # no response has said yet that it is the last one
-        self._is_cut_short = False  # the client may still be sending what we will not read
 
     # ---- called by the loop ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self.transport = self.pipeline.transport = cast(asyncio.Transport, transport)
+        self.transport = self.pipeline.transport = self.intake.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(self.service.limits.write_buffer)
-        self.pipeline.is_ending = self.service.is_stopping
         self.service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
-        try:
-            if self._expects == HEAD and not self._rest and not self._buffer.data:
-                if data == self._parser.known_head:
+        turns = self._turns
+        if self.life.state == HEAD and not self.intake.reasons and turns.left > 0 and not self._buffer.data:
+            _, end, rest = data.partition(_HEAD_END)  # a copy, and yet cheaper than find()
+            if end and not rest and data[0] >= _LETTER_A:  # one complete head and nothing behind it: most often
+                turns.spend(1)
+                try:
                     self._take_head(data)
-                    return
-                _, end, rest = data.partition(_HEAD_END)  # a copy, and yet cheaper than find()
-                if end and not rest and data[0] >= _LETTER_A:  # one complete request without a body
-                    self._take_head(data)
-                    return
-            self._rest = self._rest + data if self._rest else data
-            self._cut()
-        except ClientError as error:
-            self.refuse(error)
-        except Exception:  # a mistake of ours: it costs this connection only
-            self.service.log.error("Error in the connection of %s", self.address or "unix socket", exc_info=True)
-            self._expects = NOTHING
-            self.transport.abort()
+                except ClientError as error:
+                    self.refuse(error)
+                except Exception:
+                    self._fail()
+                return
+        self.intake.receive(data)
 
     def eof_received(self) -> bool:
-        """Learn that the client sends nothing more; keep the connection while answers are due."""
-        pipeline = self.pipeline
-        if self._rest and not self.read_gate.reasons:
-            self.data_received(b"")  # due in this turn of the loop anyway, and it came before the end
-        pipeline.is_half_closed = pipeline.is_ending = True
-        if not pipeline.exchanges or self.body is not None or not self.transport.can_write_eof():
+        """Keep the connection while answers are due, though the client sends nothing more."""
+        if not self.intake.is_held:
+            self.intake.work()  # it came before the end
+        self.life.half_close()
+        if not self.pipeline.exchanges or self.body is not None or not self.transport.can_write_eof():
             return False  # nothing to answer; or it left in the middle of its request; or TLS, which cannot
         return self.watch.half_closed()
 
     def pause_writing(self) -> None:
-        """Learn that the client is behind."""
+        """Note that the client is behind."""
         self.pipeline.gate.close()
 
     def resume_writing(self) -> None:
-        """Learn that the client has caught up."""
+        """Go on: the client has caught up."""
         self.pipeline.gate.open()
         self._take_more_requests()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: nobody is left to answer."""
-        self.pipeline.is_lost = self.pipeline.is_ending = True
-        self._expects = NOTHING
-        self._rest = b""
+        self.life.on("lost")
+        self.intake.drop()
         self.service.connections.discard(self)
         self._fail_body(ChannelClosed("the client has left"))
         self.pipeline.end()
@@ -150,29 +137,29 @@ class HTTPConnection(asyncio.Protocol):
 
     # ---- requests ----
 
-    def _cut(self) -> None:
-        """Work off what was received, as far as the pipeline has room."""
-        data, self._rest = self._rest, b""
-        at = 0
-        self._is_cutting = True
+    def _take(self, data: bytes, at: int) -> int:
+        """Take one step of what was received; return where the next one begins."""
+        state = self.life.state
         try:
-            while at < len(data) and self._expects != NOTHING:
-                if self._expects == BODY_PIECE:
-                    at = self._take_body(data, at)
-                elif self.read_gate.reasons & PIPELINE:
-                    self._rest = data[at:]
-                    return
-                elif self._expects == HEAD:
-                    at = self._find_head(data, at)
-                else:
-                    data, at = self._take_proxy_header(data), 0
-            if at < len(data):
-                if self._socket is not None:
-                    self._socket.data_received(data[at:])
-                else:
-                    self._is_cut_short = True
-        finally:
-            self._is_cutting = False
+            if state == HEAD:
+                return self._find_head(data, at)
+            if state in (BODY, LAST_BODY):
+                return self._take_body(data, at)
+            if state == PROXY:
+                return self._take_proxy_header(data, at)
+            if state == LAST:
+                self.life.on("is_cut_short")
+        except ClientError as error:
+            self.refuse(error)
+        except Exception:
+            self._fail()
+        return len(data)
+
+    def _fail(self) -> None:
+        """End the connection, and no other, for a mistake of ours."""
+        self.service.log.error("Error in the connection of %s", self.address or "unix socket", exc_info=True)
+        self.life.on("is_cut_short")
+        self.transport.abort()
 
     def _find_head(self, data: bytes, at: int) -> int:
         """Take the next head, if it is complete; return where the next bytes begin."""
@@ -212,7 +199,7 @@ class HTTPConnection(asyncio.Protocol):
         exchanges = pipeline.exchanges
         exchanges.append(exchange)
         if len(exchanges) >= DEPTH or not pipeline.gate.is_open:
-            self.read_gate.hold(PIPELINE)
+            self.intake.hold(PIPELINE)
         self.requests += 1
         service.requests += 1
         if service.requests >= service.most_requests:
@@ -224,7 +211,7 @@ class HTTPConnection(asyncio.Protocol):
             return
         exchange.is_request_complete = True
         if not exchange.persists:
-            self._expects = NOTHING
+            self.life.on("ends_here")
         if consumer is None:
             exchange.answer(404, persists=True)
         else:
@@ -233,23 +220,24 @@ class HTTPConnection(asyncio.Protocol):
 
     def _begin_body(self, exchange: Exchange, consumer: Consumer | None, message: Message, special: Special) -> None:
         if special.content_length == UPGRADE:
-            self._expects = NOTHING
-            self._socket = begin_socket(self, exchange, message)
+            self.life.on("upgrades")
+            if not begin_socket(self, exchange, message):
+                self.life.on("ends_here")
             return
         if consumer is None:
             self._cut_short()
             exchange.answer(404)
             return
+        self.life.on("body_begins")
         if special.content_length < 0:
             self._cutter = ChunkedCutter()
         self._parser.begin_body()
-        self._expects = BODY_PIECE
         self.body = RequestBody(
             self.service,
             consumer,
             message,
             special.content_length,
-            self.read_gate,
+            self.intake,
             partial(self.pipeline.say_continue, exchange) if special.expects_continue else _nothing,
             partial(self._body_ready, exchange, consumer),
             exchange.set_waiting,
@@ -268,7 +256,7 @@ class HTTPConnection(asyncio.Protocol):
             size = min(body.left, len(data) - at)
             body.left -= size
         else:
-            size = self._cutter.cut(data, at)
+            size = self._cutter.cut(data, at, _MOST_LINES)
         content = self._parser.body(data if size == len(data) else data[at : at + size])
         self.watch.body_at = self.service.loop.time()
         if content:
@@ -286,7 +274,9 @@ class HTTPConnection(asyncio.Protocol):
             self._overhead = 0
             exchange = self.pipeline.exchanges[-1]
             exchange.is_request_complete = True
-            self._expects = HEAD if exchange.persists and self._takes_more else NOTHING
+            self.life.on("body_ended")
+            if not exchange.persists:
+                self.life.on("ends_here")
             body.end()
         return at + size
 
@@ -300,50 +290,49 @@ class HTTPConnection(asyncio.Protocol):
             self.service.log.error("Cannot keep a request body in a temporary file: %s", error)
             exchange.answer(500)
 
-    def _take_proxy_header(self, data: bytes) -> bytes:
-        """Read the PROXY header, if there is one; return what follows it.
+    def _take_proxy_header(self, data: bytes, at: int) -> int:
+        """Read the PROXY header, if there is one; return where the next bytes begin.
 
         Raises: ClientError, 400, or 403 from a peer that is not in `proxy_allow_ips`.
         """
-        data = bytes(self._buffer.data) + data
-        self._buffer.data.clear()
-        header = read_proxy_header(data, self.service.peers.proxy_mode)
+        gathered = self._buffer.data
+        before = len(gathered)
+        gathered += data[at : at + LONGEST_PROXY_HEADER]
+        header = read_proxy_header(gathered, self.service.peers.proxy_mode)
         if header is None:
-            self._buffer.data += data
             self.watch.head_began()
-            return b""
-        self._expects = HEAD
-        if header.size and not self.service.peers.may_send_proxy_header(self.address):
+            return min(len(data), at + LONGEST_PROXY_HEADER)
+        self.life.on("proxy_read")
+        if not header.size:
+            del gathered[before:]
+            return self._find_head(data, at)
+        gathered.clear()
+        if not self.service.peers.may_send_proxy_header(self.address):
             raise ClientError(403, "PROXY header from a peer that is not in proxy_allow_ips")
         if header.client is not None:
             self._parser.set_base(self.service.base_message(header.client, header.server))
-        return data[header.size :]
+        return at + header.size - before
 
     # ---- called by the pipeline ----
 
     def has_more_requests(self) -> bool:
         """Whether bytes of a further request wait already."""
-        return bool(self._rest)
+        return self.intake.waiting_bytes > 0
 
     def take_no_more(self) -> None:
         """Read no further request: a response said `connection: close` (RFC 9112 section 9.6)."""
-        self._takes_more = False
-        if self._expects == HEAD:
-            self._expects = NOTHING
+        self.life.on("ends_here")
 
     def has_room(self) -> None:
         """Read on, if reading was held for an exchange that has ended."""
-        if not self.read_gate.reasons:
-            return
-        self.read_gate.release(BODY)
-        self._take_more_requests()
+        if self.intake.is_held:
+            self.intake.release(BODY_HELD)
+            self._take_more_requests()
 
     def _take_more_requests(self) -> None:
         """Read further requests, if there is room for them and the client takes its answers."""
-        if self.read_gate.reasons & PIPELINE and len(self.pipeline.exchanges) < DEPTH and self.pipeline.gate.is_open:
-            self.read_gate.release(PIPELINE)
-            if self._rest and not self._is_cutting:
-                self.service.loop.call_soon(self.data_received, b"")
+        if self.intake.reasons & PIPELINE and len(self.pipeline.exchanges) < DEPTH and self.pipeline.gate.is_open:
+            self.intake.release(PIPELINE)
 
     def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
         """Return the client's and our address, as the messages of this connection have them."""
@@ -371,24 +360,38 @@ class HTTPConnection(asyncio.Protocol):
         Closing a socket with unread bytes resets the connection, and the client may then never see the answer
         (RFC 9112 section 9.6).
         """
-        if self.pipeline.is_lost or self.watch.is_lingering or self.transport.is_closing():
+        life, intake = self.life, self.intake
+        if life.is_over or self.transport.is_closing():
             return
-        is_sending = self._is_cut_short or self._rest or self.read_gate.reasons or self.body is not None
-        self._expects = NOTHING
-        self._rest = b""
+        is_sending = life.state == DEAF or intake.reasons or self.body is not None
+        lingers = is_sending and not life.is_half_closed and self.transport.can_write_eof()
+        life.on("lingers" if lingers else "closes")
         self.watch.head_since = 0.0
         self._fail_body(ChannelClosed("the connection is closed"))
         self.pipeline.end()
-        self.read_gate.release(PIPELINE)
-        self.read_gate.release(BODY)
-        if is_sending and not self.pipeline.is_half_closed and self.transport.can_write_eof():
+        intake.hand_over(self._take)
+        intake.drop()
+        intake.release(PIPELINE | BODY_HELD)
+        if lingers:
             self.transport.write_eof()
             self.watch.linger()
         else:
             self.transport.close()
 
+    def in_flight(self) -> tuple[Exchange, ...]:
+        """Return the exchanges that are not answered."""
+        return tuple(self.pipeline.exchanges)
+
+    def cut(self) -> None:
+        """Close at once, whatever is on its way."""
+        self.pipeline.abort()
+
+    def begin_ending(self) -> None:
+        """Have the next response say that it is the last one: the worker stops."""
+        self.life.is_ending = True
+
     def abort(self) -> None:
-        """Close at once, because the worker stops: whoever waits for this connection learns it."""
+        """Close at once, because the worker stops, and say so to whoever waits for this connection."""
         self._fail_body(ServerStopping("the worker is stopping"))
         self.pipeline.end(is_stopping=True)
         self.pipeline.gate.open()
@@ -396,22 +399,13 @@ class HTTPConnection(asyncio.Protocol):
 
     def _cut_short(self) -> None:
         """Read no further request, though the client may still be sending this one."""
-        self._expects = NOTHING
-        self._rest = b""
-        self._is_cut_short = True
+        self.life.on("is_cut_short")
+        self.intake.drop()
 
     def _fail_body(self, error: Exception) -> None:
         body, self.body = self.body, None
         if body is not None:
             body.fail(error)
-
-    def _pause_reading(self) -> None:
-        if not self.pipeline.is_lost and not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if not self.pipeline.is_lost and not self.transport.is_closing():
-            self.transport.resume_reading()
 
 
 def _nothing() -> None:

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.dispatcher import ConsumerJob
+from uvicorn.connections.carrier import Carrier
 from uvicorn.errors import ChannelClosed, ReadTimeout
 from uvicorn.messages import Headers
 from uvicorn.wire.encoder import LAST_CHUNK, chunk, error_page
 from uvicorn.wire.reply import BODILESS, NO_FIELDS, Fields, Reply
-
-if TYPE_CHECKING:
-    from uvicorn.bridge.consumer import Consumer
-    from uvicorn.bridge.dispatcher import ConsumerJob
-    from uvicorn.connections.pipeline import Pipeline
-    from uvicorn.wire.request_line import RequestLine
+from uvicorn.wire.request_line import RequestLine
 
 __all__ = ["Exchange", "Notice"]
 
@@ -33,20 +31,20 @@ class Exchange:
     """Hold one request's facts and write its response.
 
     Args:
-        pipeline: of its connection.
+        carrier: what carries the response.
         request: what the request line says.
         persists: the client wants the connection kept (RFC 9112 section 9.3).
         now: loop time, seconds.
     """
 
     __slots__ = (
-        "_held", "_is_chunked", "_was_looked_for", "active_at", "consumer", "fields", "headers", "is_answered",
-        "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists", "pipeline",
+        "_held", "_is_chunked", "_was_looked_for", "active_at", "carrier", "consumer", "fields", "headers",
+        "is_answered", "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists",
         "request", "sent_bytes", "started_at", "status", "task",
     )  # fmt: skip
 
-    def __init__(self, pipeline: Pipeline, request: RequestLine, headers: Headers, persists: bool, now: float) -> None:
-        self.pipeline = pipeline
+    def __init__(self, carrier: Carrier, request: RequestLine, headers: Headers, persists: bool, now: float) -> None:
+        self.carrier = carrier
         self.request = request
         self.headers = headers
         self.persists = persists
@@ -75,7 +73,7 @@ class Exchange:
     @property
     def write_buffer(self) -> int:
         """How many bytes may wait for the client before a sender has to."""
-        return self.pipeline.service.limits.write_buffer
+        return self.carrier.service.limits.write_buffer
 
     @property
     def consumer_name(self) -> str:
@@ -105,7 +103,7 @@ class Exchange:
         if self.is_closed:
             return None
         status, fields, content, more = reply
-        pipeline = self.pipeline
+        carrier = self.carrier
         try:
             if (
                 status
@@ -116,19 +114,19 @@ class Exchange:
                 and fields.is_plain
                 and status not in BODILESS
                 and len(content) <= _JOIN_BYTES
-                and not pipeline.is_ending
-                and pipeline.exchanges[0] is self
+                and carrier.is_plain
+                and carrier.is_first(self)
             ):
                 # The shortest way, and the most frequent one: a complete response on a connection that is kept.
                 self.status = status
                 self.fields = fields
                 self.sent_bytes = len(content)
                 self.is_closed = True
-                return pipeline.finish(self, pipeline.service.encoder.whole(status, fields.block, content))
+                return carrier.finish(self, carrier.service.encoder.whole(status, fields.block, content))
             self._reply(status, fields, content, more)
         except Exception:  # a mistake of ours; half a response may be written
-            pipeline.service.log.error("Error in the response to %s", self.shown_line, exc_info=True)
-            pipeline.abort()
+            carrier.service.log.error("Error in the response to %s", self.shown_line, exc_info=True)
+            carrier.abort()
         return None
 
     def _reply(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
@@ -148,13 +146,13 @@ class Exchange:
             self._write(content)
             self.sent_bytes += len(content)
         if more:
-            self.active_at = self.pipeline.service.now
+            self.active_at = self.carrier.service.now
         else:
             self.is_closed = True
-            self.pipeline.response_ended(self)
+            self.carrier.response_ended(self)
 
     def _begin(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
-        pipeline = self.pipeline
+        carrier = self.carrier
         self.status = status
         self.fields = fields
         has_body = not self.is_head and status not in BODILESS
@@ -168,16 +166,16 @@ class Exchange:
             else:
                 self._is_chunked = True
                 length = -1
-        if fields.closes or not pipeline.may_persist(self) or not (self.is_request_complete or more):
+        if fields.closes or not carrier.may_persist(self) or not (self.is_request_complete or more):
             self.persists = False
         if not self.persists:
             connection = b"connection: close\r\n"
-            pipeline.take_no_more()
+            carrier.take_no_more()
         elif self.request.is_http10:
             connection = b"connection: keep-alive\r\n"
         else:
             connection = b""
-        head = pipeline.service.encoder.head(status, fields, length, connection)
+        head = carrier.service.encoder.head(status, fields, length, connection)
         if not has_body or not content:
             self._write(head)
             return
@@ -188,14 +186,14 @@ class Exchange:
             self._write(head, content)
 
     def _write(self, *parts: bytes) -> None:
-        pipeline = self.pipeline
-        if pipeline.is_first(self):
+        carrier = self.carrier
+        if carrier.is_first(self):
             if len(parts) == 1:
-                pipeline.write(parts[0])
+                carrier.write(parts[0])
             elif sum(map(len, parts)) <= _JOIN_BYTES:
-                pipeline.write(b"".join(parts))
+                carrier.write(b"".join(parts))
             else:
-                pipeline.write_all(parts)
+                carrier.write_all(parts)
         else:
             if self._held is None:
                 self._held = _Held()
@@ -210,13 +208,13 @@ class Exchange:
         """Write what was kept back while an earlier exchange was not complete."""
         if self._held is not None:
             held, self._held = self._held, None
-            self.pipeline.write(b"".join(held.parts))
+            self.carrier.write(b"".join(held.parts))
 
     # ---- what else can happen ----
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer, and close the connection; `reason` is for the debug log."""
-        self.pipeline.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
+        self.carrier.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
         self.answer(status, retry_after=retry_after)
 
     def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
@@ -235,8 +233,8 @@ class Exchange:
 
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised: log it once, and answer 500 or close the connection."""
-        service = self.pipeline.service
-        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.pipeline.is_lost):
+        service = self.carrier.service
+        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost):
             service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
@@ -251,7 +249,7 @@ class Exchange:
         """Learn that nobody holds the reply channel any more: answer 500, or close the connection."""
         if self.is_closed:
             return
-        self.pipeline.service.log.error(
+        self.carrier.service.log.error(
             "%s let go of its reply channel %s: %s", self.consumer_name,
             "in the middle of a reply" if self.status else "without a reply", self.shown_line,
         )  # fmt: skip
@@ -259,8 +257,8 @@ class Exchange:
 
     def hint(self, fields: Fields) -> None:
         """Send 103 Early Hints, if the response has not begun and it is this exchange's turn."""
-        if not self.status and not self.is_closed and not self.request.is_http10 and self.pipeline.is_first(self):
-            self.pipeline.write(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields.block)
+        if not self.status and not self.is_closed and not self.request.is_http10 and self.carrier.is_first(self):
+            self.carrier.write(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields.block)
 
     def lose(self, is_stopping: bool = False) -> None:
         """Close without a complete response; the connection is closed with it."""
@@ -269,7 +267,7 @@ class Exchange:
         self.is_closed = self.is_lost = True
         self.is_stopping = is_stopping
         self._held = None
-        self.pipeline.response_ended(self)
+        self.carrier.response_ended(self)
 
     def is_abandoned(self) -> bool:
         """Whether the consumer has returned and the reply is open: True once, for a look by the garbage collector.
@@ -289,18 +287,18 @@ class Exchange:
         """Whether the client has caught up with what was written."""
         if self._held is not None:
             return self._held.size <= self.write_buffer
-        return self.pipeline.gate.is_open
+        return self.carrier.gate.is_open
 
     def is_flooded(self) -> bool:
         """Whether so much waits for the client that a reply must be refused."""
-        if self._held is None and self.pipeline.gate.is_open:
+        if self._held is None and self.carrier.gate.is_open:
             return False
         held = self._held.size if self._held is not None else 0
-        return held + self.pipeline.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
+        return held + self.carrier.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
 
     def on_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the exchange is lost."""
-        self.pipeline.gate.wait(callback)
+        self.carrier.gate.wait(callback)
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
@@ -332,7 +330,7 @@ class Notice(Exchange):
     __slots__ = ()
 
     def __init__(self, lost: Exchange, consumer: Consumer) -> None:
-        super().__init__(lost.pipeline, lost.request, lost.headers, False, lost.started_at)
+        super().__init__(lost.carrier, lost.request, lost.headers, False, lost.started_at)
         self.consumer = consumer
         self.is_closed = self.is_lost = True
 

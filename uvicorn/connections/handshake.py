@@ -12,17 +12,14 @@ Spec: RFC 6455 section 4.2; RFC 9110 section 7.8.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.flow import PIPELINE
-from uvicorn.connections.socket import WebSocket
+from uvicorn.connections.intake import PIPELINE
+from uvicorn.connections.socket import Upgradable, WebSocket
 from uvicorn.messages import Message, websocket_connect
 from uvicorn.wire.frames import Refusal, open_codec
 from uvicorn.wire.reply import Fields
-
-if TYPE_CHECKING:
-    from uvicorn.connections.connection import HTTPConnection
 
 __all__ = ["Handshake", "begin_socket"]
 
@@ -44,7 +41,7 @@ class Handshake(Exchange):
         self.is_accepted = False
         self._is_due = False
         self._has_ended = False
-        super().__init__(request.pipeline, request.request, request.headers, False, request.started_at)
+        super().__init__(request.carrier, request.request, request.headers, False, request.started_at)
         self.is_request_complete = True
 
     @property
@@ -60,8 +57,8 @@ class Handshake(Exchange):
 
     def accept(self, fields: Fields) -> None:
         """Open the socket: now, or when it is this exchange's turn."""
-        pipeline = self.pipeline
-        if pipeline.is_ending:  # the worker stops
+        carrier = self.carrier
+        if not carrier.is_plain:  # the worker stops
             self.answer(503, retry_after=1)
             return
         self.is_accepted = True
@@ -70,9 +67,9 @@ class Handshake(Exchange):
         self.persists = True  # nothing is to be closed
         self.is_closed = True
         self._is_due = True
-        if pipeline.is_first(self):
+        if carrier.is_first(self):
             self.become_first()
-        pipeline.response_ended(self)
+        carrier.response_ended(self)
 
     @property
     def is_holding(self) -> bool:
@@ -85,12 +82,12 @@ class Handshake(Exchange):
             super().become_first()
             return
         self._is_due = False
-        pipeline = self.pipeline
-        pipeline.write(pipeline.service.encoder.head(_SWITCHING, self.fields, None, _CONNECTION))
+        carrier = self.carrier
+        carrier.write(carrier.service.encoder.head(_SWITCHING, self.fields, None, _CONNECTION))
         self.socket.opened()
 
 
-def begin_socket(connection: HTTPConnection, request: Exchange, message: Message) -> WebSocket | None:
+def begin_socket(connection: Upgradable, request: Exchange, message: Message) -> WebSocket | None:
     """Begin a handshake: check it, and call the consumer of `websocket.connect`.
 
     Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
@@ -116,6 +113,7 @@ def begin_socket(connection: HTTPConnection, request: Exchange, message: Message
     exchanges = connection.pipeline.exchanges
     socket.handshake = exchanges[-1] = Handshake(request, socket)
     connection.transport.set_protocol(socket)
-    connection.read_gate.release(PIPELINE)
+    socket.inbound.wait()
+    connection.intake.release(PIPELINE)
     socket.connect(consumer, websocket_connect(message, codec.subprotocols))
     return socket

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
+from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange, Notice
-from uvicorn.connections.flow import ReadGate, WriteGate
+from uvicorn.connections.intake import Intake
+from uvicorn.connections.life import LOST, Life
+from uvicorn.connections.service import Service
 from uvicorn.messages import http_disconnect
 from uvicorn.wire.encoder import CONTINUE
-
-if TYPE_CHECKING:
-    from uvicorn.connections.service import Service
 
 __all__ = ["DEPTH", "Owner", "Pipeline"]
 
@@ -35,7 +35,7 @@ class Owner(Protocol):
         """Read no further request: a response said `connection: close`."""
 
     def has_room(self) -> None:
-        """Learn that an exchange has ended, and others may begin."""
+        """Go on: an exchange has ended, and others may begin."""
 
     def close(self) -> None:
         """Close when everything is written."""
@@ -44,32 +44,37 @@ class Owner(Protocol):
         """Return the client's and our address, as the messages have them."""
 
 
-class Pipeline:
+class Pipeline(Carrier):
     """Hold the exchanges of one connection, and its writing side.
 
     Attributes:
         exchanges: in the order of their requests.
-        gate: whether the client has caught up with what was written.
-        is_ending: the client is half-closed or gone, or the worker stops: look before saying that it persists.
+        life: of the connection.
     """
 
-    __slots__ = ("_owes_continue", "_read_gate", "exchanges", "gate", "is_ending", "is_half_closed", "is_lost", "owner",
-                 "service", "transport", "written_bytes")  # fmt: skip
+    __slots__ = ("_intake", "_owes_continue", "exchanges", "life", "owner", "transport", "written_bytes")
 
-    def __init__(self, owner: Owner, service: Service, read_gate: ReadGate) -> None:
+    def __init__(self, owner: Owner, service: Service, life: Life, intake: Intake) -> None:
+        super().__init__(service)
         self.owner = owner
-        self.service = service
+        self.life = life
         self.transport: asyncio.Transport = _NO_TRANSPORT
         self.exchanges: deque[Exchange] = deque()
-        self.gate = WriteGate()
-        self._read_gate = read_gate
-        self.is_ending = False
-        self.is_half_closed = False  # the client has said that it will send nothing more
-        self.is_lost = False
+        self._intake = intake
         self.written_bytes = 0  # but for what took the shortest way: only its growth means something
         self._owes_continue: Exchange | None = None
 
     # ---- what an exchange asks for ----
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody is left to answer."""
+        return self.life.state == LOST
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a complete response may be written at once and says nothing of the connection."""
+        return not self.life.is_ending
 
     def is_first(self, exchange: Exchange) -> bool:
         """Whether it is this exchange's turn to write."""
@@ -77,7 +82,7 @@ class Pipeline:
 
     def may_persist(self, exchange: Exchange) -> bool:
         """Whether another request of this connection will be answered."""
-        if not self.is_ending:
+        if not self.life.is_ending:
             return True
         return self.exchanges[-1] is not exchange or self.owner.has_more_requests()
 
@@ -116,7 +121,7 @@ class Pipeline:
         Returns: whether the client has caught up.
         """
         self.transport.write(response)
-        if self.service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._read_gate.reasons:
+        if self.service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._intake.reasons:
             self.response_ended(exchange)
         else:  # nobody to tell, nobody waits: most often
             self.exchanges.clear()
@@ -168,7 +173,7 @@ class Pipeline:
                 self.owner.close()
                 return
         else:
-            if self.is_half_closed and not self.owner.has_more_requests():
+            if self.life.is_half_closed and not self.owner.has_more_requests():
                 self.owner.close()
                 return
         self._make_room()

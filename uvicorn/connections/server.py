@@ -90,21 +90,15 @@ class Server:
         service = self.service
         service.begin_stopping()
         self._acceptor.abort()
-        for connection in tuple(service.connections):
-            connection.abort()
-        for socket in tuple(service.sockets):
-            socket.abort()
+        for client in (*service.connections, *service.sockets):
+            client.abort()
         service.dispatcher.cancel_tasks()
         service.calls.abort()
 
     def describe_requests(self) -> str:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
         now = self.service.loop.time()
-        exchanges = [
-            exchange
-            for connection in tuple(self.service.connections)
-            for exchange in tuple(connection.pipeline.exchanges)
-        ]
+        exchanges = [exchange for connection in tuple(self.service.connections) for exchange in connection.in_flight()]
         calls = [socket for socket in self.service.calls.sockets() if socket.handshake is None]
         lines = [
             f"  {found.shown_line} in {found.consumer_name} "
@@ -122,18 +116,12 @@ class Server:
         return self.service.dispatcher.is_idle and self.service.calls.is_idle
 
     def _watch_connections(self, now: float) -> None:
-        for connection in tuple(self.service.connections):
+        for client in (*self.service.connections, *self.service.sockets):
             try:
-                connection.watch.tick(now)
-            except Exception:  # a mistake of ours: it costs this connection, not the watch of all others, nor the stop
-                self.service.log.error("Error in the watch of a connection", exc_info=True)
-                connection.pipeline.abort()
-        for socket in tuple(self.service.sockets):
-            try:
-                socket.watch.tick(now)
-            except Exception:
-                self.service.log.error("Error in the watch of a socket", exc_info=True)
-                socket.transport.abort()
+                client.watch.tick(now)
+            except Exception:  # a mistake of ours: it costs this client, not the watch of all others, nor the stop
+                self.service.log.error("Error in the watch of %r", client, exc_info=True)
+                client.cut()
 
     def _report_left(self) -> None:
         service = self.service
@@ -143,6 +131,6 @@ class Server:
                 exchange.shown_line, exchange.consumer_name,
                 service.loop.time() - exchange.started_at, describe(runner),
             )  # fmt: skip
-        unanswered = sum(len(connection.pipeline.exchanges) for connection in service.connections)
+        unanswered = sum(len(connection.in_flight()) for connection in service.connections)
         if unanswered:
             service.log.warning("Closing connections with %d requests unanswered", unanswered)

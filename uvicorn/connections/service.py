@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
+from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
 
-if TYPE_CHECKING:
-    from uvicorn.connections.connection import HTTPConnection
-    from uvicorn.connections.exchange import Exchange
-    from uvicorn.connections.socket import WebSocket
-
-__all__ = ["Application", "Peers", "Service"]
+__all__ = ["Application", "Client", "Peers", "Service", "Ticking"]
 
 
 class Application(Protocol):
@@ -46,12 +42,39 @@ class Peers(Protocol):
         """Whether a PROXY header of this peer is believed."""
 
 
+class Ticking(Protocol):
+    """What is looked at once a second."""
+
+    def tick(self, now: float) -> None:
+        """Look at all deadlines; `now` is loop time, in seconds."""
+
+
+class Client(Protocol):
+    """What the server asks of a connection, and of a socket."""
+
+    @property
+    def watch(self) -> Ticking:
+        """What is looked at once a second."""
+
+    def in_flight(self) -> Sequence[Any]:
+        """Return the exchanges that are not answered."""
+
+    def begin_ending(self) -> None:
+        """Come to an end soon: the worker stops."""
+
+    def abort(self) -> None:
+        """Close at once, because the worker stops, and say so to whoever waits for it."""
+
+    def cut(self) -> None:
+        """Close at once, whatever is on its way."""
+
+
 class Service:
     """Hold what is the same for all connections, and the few numbers they change together.
 
     Args:
         on_most_requests: called for each request from the `most_requests`-th on.
-        report: called at the end of each exchange, for the access log; None if nobody wants it.
+        report: called with each exchange that has ended, for the access log; None if nobody wants it.
         shows_errors: put tracebacks into 500 responses (`--reload`).
     """
 
@@ -71,7 +94,7 @@ class Service:
         root_path: str = "",
         most_requests: int = sys.maxsize,
         on_most_requests: Callable[[], None] = lambda: None,
-        report: Callable[[Exchange], None] | None = None,
+        report: Callable[[Any], None] | None = None,
         shows_errors: bool = False,
     ) -> None:
         self.loop: Final = loop
@@ -91,8 +114,9 @@ class Service:
         self.on_most_requests: Final = on_most_requests
         self.report: Final = report
         self.shows_errors: Final = shows_errors
-        self.connections: Final[set[HTTPConnection]] = set()
-        self.sockets: Final[set[WebSocket]] = set()
+        self.connections: Final[set[Client]] = set()
+        self.sockets: Final[set[Client]] = set()
+        self.turns: Final = Turns(loop.call_soon)
         self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
         self.on_connection_lost: Callable[[], None] = lambda: None
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
@@ -104,10 +128,8 @@ class Service:
     def begin_stopping(self) -> None:
         """Have each response from here on say that it is the connection's last; close the sockets."""
         self.is_stopping = True
-        for connection in self.connections:
-            connection.pipeline.is_ending = True
-        for socket in tuple(self.sockets):
-            socket.restart()
+        for client in (*self.connections, *self.sockets):
+            client.begin_ending()
 
     def shown_error(self, error: BaseException) -> str:
         """Return what a 500 response shows of an error: nothing, but in development."""

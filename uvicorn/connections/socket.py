@@ -17,25 +17,26 @@ import asyncio
 import weakref
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
+from uvicorn.bridge.channels import ReplySink
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.bridge.socket_job import SocketJob
 from uvicorn.connections.flow import WriteGate
+from uvicorn.connections.intake import Intake
+from uvicorn.connections.pipeline import Pipeline
+from uvicorn.connections.service import Service
 from uvicorn.connections.socket_inbound import SocketInbound
 from uvicorn.connections.socket_watch import SocketWatch
 from uvicorn.errors import ChannelClosed
 from uvicorn.messages import Message
 from uvicorn.wire.frames import SocketCodec
+from uvicorn.wire.reply import Fields
 from uvicorn.wire.socket_reply import NOTHING, Action, SocketReply
 
-if TYPE_CHECKING:
-    from uvicorn.connections.connection import HTTPConnection
-    from uvicorn.connections.handshake import Handshake
-
-__all__ = ["WebSocket"]
+__all__ = ["Handshake", "Upgradable", "WebSocket"]
 
 # States.
 CONNECTING: Final = 0
@@ -47,6 +48,43 @@ _FLOOD_FACTOR: Final = 256  # x write_buffer, as for an exchange
 _FAILED: Final = 1011
 _RESTART: Final = 1012
 _OVERLOADED: Final = 1013
+
+
+class Upgradable(Protocol):
+    """What a handshake needs of its connection."""
+
+    service: Service
+    transport: asyncio.Transport
+    pipeline: Pipeline
+    intake: Intake
+
+    def pause_writing(self) -> None:
+        """Note that the client is behind."""
+
+    def resume_writing(self) -> None:
+        """Go on: the client has caught up."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End: nobody is left to answer."""
+
+
+class Handshake(ReplySink, Protocol):
+    """What a socket needs of the exchange of its handshake."""
+
+    consumer: Consumer | None
+    is_accepted: bool
+
+    def accept(self, fields: Fields) -> None:
+        """Open the socket: now, or when it is its turn."""
+
+    def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
+        """Make a response of the server's own, which refuses the socket."""
+
+    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+        """Answer instead of the consumer, and close the connection."""
+
+    def failed(self, error: BaseException) -> None:
+        """Answer for a consumer that raised."""
 
 
 class WebSocket(asyncio.Protocol):
@@ -66,19 +104,21 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_channel_name", "_channel_ref", "_codec", "_connection", "_held", "_held_bytes", "_state", "channel",
-        "consumer", "gate", "handshake", "inbound", "is_answered", "is_closed", "is_head", "is_lost", "is_stopping",
-        "job", "method", "service", "started_at", "task", "transport", "watch", "write_buffer", "written_bytes",
+        "consumer", "gate", "handshake", "inbound", "intake", "is_answered", "is_closed", "is_head", "is_lost",
+        "is_stopping", "job", "method", "service", "started_at", "task", "transport", "watch", "write_buffer",
+        "written_bytes",
     )  # fmt: skip
 
-    def __init__(self, connection: HTTPConnection, codec: SocketCodec, request: Message) -> None:
+    def __init__(self, connection: Upgradable, codec: SocketCodec, request: Message) -> None:
         service = self.service = connection.service
-        self._connection: HTTPConnection | None = connection
+        self._connection: Upgradable | None = connection
         self.transport = connection.transport
         self._codec = codec
         self._state = CONNECTING
         self.handshake: Handshake | None = None
         self.gate = WriteGate()
-        self.inbound = SocketInbound(self, codec, request)
+        self.intake = connection.intake
+        self.inbound = SocketInbound(self, codec, request, self.intake)
         self.watch = SocketWatch(self)
         self.written_bytes = 0
         self._held: list[SocketReply] | None = None  # sent before 101 could be written
@@ -123,7 +163,8 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
         self.watch.is_heard = True
-        self.inbound.take(data)
+        if not self.inbound.take_whole(data):
+            self.intake.receive(data)
 
     def eof_received(self) -> bool:
         """Learn that the client sends nothing more: it has left."""
@@ -151,6 +192,7 @@ class WebSocket(asyncio.Protocol):
         is_owed = self.handshake is None or self._held is not None or not self.is_closed
         self._shut()
         self.inbound.end()
+        self.intake.drop()
         service.sockets.discard(self)
         if self.handshake is not None:
             assert connection is not None
@@ -360,7 +402,15 @@ class WebSocket(asyncio.Protocol):
         """Close, because the client has not answered a ping."""
         self.close(_FAILED, "no answer to a ping")
 
-    def restart(self) -> None:
+    def in_flight(self) -> tuple[Any, ...]:
+        """Return no exchange: that of the handshake is its connection's."""
+        return ()
+
+    def cut(self) -> None:
+        """Close at once, whatever is on its way."""
+        self.transport.abort()
+
+    def begin_ending(self) -> None:
         """Close, because the worker stops."""
         if self.handshake is None:
             self.is_stopping = True

@@ -1,35 +1,63 @@
 """What comes in from the client of a socket: bytes to messages, messages to calls, and when to stop reading.
 
-    data_received -> codec.feed -> SocketCalls.put -> the consumer
+    data_received -> Intake -> take -> codec.feed -> SocketCalls.put -> the consumer
     returned                                        the next one; read on if there is room again
 
-What the consumer has not taken waits in `SocketCalls`. Above the marks the server reads no more from the client, and
-what was read already waits as bytes. Loop thread only.
+`take` gives the codec one frame at a time, or a piece of a long one: so the budget of a turn (`turns.py`) counts
+frames, and what the codec makes of them can pass the marks by one message only. What the consumer has not taken waits
+in `SocketCalls`. Above the marks the server reads no more from the client, and what was read already waits as bytes in
+the `Intake`. Loop thread only.
 """
 
 from __future__ import annotations
 
+import asyncio
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.socket_calls import SocketCalls
-from uvicorn.connections.flow import ReadGate
+from uvicorn.bridge.socket_channel import SocketChannel
+from uvicorn.bridge.socket_task import Called
+from uvicorn.connections.flow import WriteGate
+from uvicorn.connections.intake import BACKLOG, PONGS, Intake
+from uvicorn.connections.service import Service
 from uvicorn.messages import Message, websocket_disconnect, websocket_receive
-
-if TYPE_CHECKING:
-    from uvicorn.connections.socket import WebSocket
-    from uvicorn.wire.frames import SocketCodec
+from uvicorn.wire.frames import SocketCodec
+from uvicorn.wire.framing import FrameCutter
 
 __all__ = ["SocketInbound"]
 
-# Reasons to stop reading.
-BACKLOG: Final = 1  # the consumer is behind
-PONGS: Final = 2  # the client pings and does not take the pongs
-EARLY: Final = 4  # the socket is not accepted yet
+_PIECE: Final = 65536  # bytes of one frame that are given to the codec at a time
+_SHORT_HEAD: Final = 6  # bytes: two, and the mask
+_SHORTEST_EXTENDED: Final = 132  # bytes: with more the length has bytes of its own
 
-_SLICE: Final = 8192  # bytes given to the codec at a time: what it makes of them comes on top of the marks
-_MOST_EARLY: Final = 65536  # bytes; arbitrary: what a client may send before it is accepted
+
+class Owner(Called, Protocol):
+    """What the receiving side needs of its socket."""
+
+    service: Service
+    transport: asyncio.Transport
+    gate: WriteGate
+    channel: SocketChannel | None
+    consumer: Consumer | None
+    method: str
+
+    @property
+    def shown_target(self) -> str:
+        """The path, safe to log."""
+
+    def write(self, data: bytes) -> None:
+        """Write what the codec has to say itself."""
+
+    def called(self, consumer: Consumer, channel: str) -> None:
+        """Note which consumer is called, for logs."""
+
+    def channel_of_disconnect(self) -> SocketChannel:
+        """Return the channel for `websocket.disconnect`."""
+
+    def client_ended(self) -> None:
+        """Close the connection: the client has sent its close frame, or made a mistake."""
 
 
 class SocketInbound:
@@ -44,79 +72,90 @@ class SocketInbound:
     """
 
     __slots__ = (
-        "_codec", "_order", "_receiver", "_rest", "_root_path", "_session", "_socket", "_template", "calls", "is_left",
-        "path", "read_gate",
+        "_codec", "_cutter", "_order", "_receiver", "_root_path", "_session", "_socket", "_template", "_turns", "calls",
+        "intake", "is_left", "path",
     )  # fmt: skip
 
-    def __init__(self, socket: WebSocket, codec: SocketCodec, request: Message) -> None:
+    def __init__(self, socket: Owner, codec: SocketCodec, request: Message, intake: Intake) -> None:
         self._socket = socket
         self._codec = codec
         self._session = request["channel_session"]
         self.path: str = request["path"]
         self._root_path: str = request["root_path"]
         self.calls = SocketCalls(socket.service.calls, socket)
-        self.read_gate = ReadGate(self._pause_reading, self._resume_reading)
+        self.intake = intake
+        self._cutter = FrameCutter()
+        self._turns = socket.service.turns
         self.is_left = False
         self._order = 0
         self._receiver: Consumer | None = None  # of websocket.receive, looked up once
-        self._rest = b""  # received, not looked at
         self._template: dict[str, Any] | None = None  # of a websocket.receive
 
     # ---- bytes ----
 
-    def take(self, data: bytes) -> None:
-        """Take in what was received, or keep it while reading is stopped."""
+    def take_whole(self, data: bytes) -> bool:
+        """Take one short frame that came alone, most often the case; return False for anything else."""
+        size = len(data)
+        if (
+            not 2 < size < _SHORTEST_EXTENDED
+            or size != (data[1] & 0x7F) + _SHORT_HEAD
+            or self.intake.reasons
+            or self._cutter.is_inside
+            or self._turns.left <= 0
+            or self._socket.handshake is not None
+        ):
+            return False
+        self._turns.spend(1)
+        self._feed(data, True)
+        return True
+
+    def take(self, data: bytes, at: int) -> int:
+        """Take one frame, or a piece of one; return where the next begins. Given to the `Intake`."""
+        if self._socket.handshake is not None:
+            return at
+        end = self._cutter.cut(data, at, at + _PIECE)
+        self._feed(data if end - at == len(data) else data[at:end], not at)
+        return end
+
+    def _feed(self, data: bytes, is_first: bool) -> None:
         socket = self._socket
-        if self._rest or self.read_gate.reasons or socket.handshake is not None:
-            self._rest += data
-            if socket.handshake is not None and len(self._rest) > _MOST_EARLY:
-                self.read_gate.hold(EARLY)
-            return
-        if len(data) > _SLICE:
-            for at in range(0, len(data), _SLICE):
-                self.take(data[at : at + _SLICE])
+        codec = self._codec
+        if codec.is_ended:
             return
         try:
-            codec = self._codec
-            if codec.is_ended:
-                return
             messages = codec.feed(data)
             if socket.is_closed:
                 messages = []
             if codec.has_output:
                 self._write_output()
             if messages:  # last: a consumer may be called at once, and send, or close
-                self._receive(messages)
+                self._receive(messages, is_first)
         except Exception:  # a mistake of ours: it costs this socket only
             socket.service.log.error("Error in a socket of %s", socket.shown_target, exc_info=True)
             socket.transport.abort()
 
+    def wait(self) -> None:
+        """Take what comes from here on; nothing until the socket is accepted."""
+        self.intake.hand_over(self.take)
+
     def begin(self) -> None:
-        """Work off what came before the socket was accepted."""
-        if self._rest:
-            self._socket.service.loop.call_soon(self._take_rest)
+        """Work off what came before the socket was accepted, and read on."""
+        self.intake.go_on()
 
     def has_caught_up(self) -> None:
-        """Learn that the client has taken what was written: read on, if it was stopped for its pings."""
-        self.read_gate.release(PONGS)
+        """Read on, if the client was stopped for its pings: it has taken what was written."""
+        self.intake.release(PONGS)
 
     def end(self) -> None:
         """Take in no more messages; read on, for the client's close frame."""
-        self._rest = b""
-        self.read_gate.release(BACKLOG | PONGS | EARLY)
-
-    def _take_rest(self) -> None:
-        self.read_gate.release(EARLY)
-        rest, self._rest = self._rest, b""
-        if rest:
-            self.take(rest)
+        self.intake.release(BACKLOG | PONGS)
 
     def _write_output(self) -> None:
         """Write what the codec has to say itself, and act on the end of what it reads."""
         socket = self._socket
         socket.write(self._codec.output())
-        if not socket.gate.is_open and not self.read_gate.reasons & PONGS:
-            self.read_gate.hold(PONGS)
+        if not socket.gate.is_open and not self.intake.reasons & PONGS:
+            self.intake.hold(PONGS)
         if self._codec.is_ended:
             socket.client_ended()
 
@@ -147,14 +186,14 @@ class SocketInbound:
     def returned(self) -> None:
         """Learn that a call has ended: begin the next one, and read on if there is room again."""
         has_more = self.calls.next()
-        if self.read_gate.reasons & BACKLOG:
+        if self.intake.reasons & BACKLOG:
             limits = self._socket.service.limits.sockets
             half = (limits.queue_size + 1) // 2, (limits.queue_bytes + 1) // 2
             if not has_more or not self.calls.is_full(*half):
-                self.read_gate.release(BACKLOG)
+                self.intake.release(BACKLOG)
 
-    def _receive(self, messages: list[str | bytes]) -> None:
-        """Call the consumer of `websocket.receive`, in order."""
+    def _receive(self, messages: list[str | bytes], is_now: bool) -> None:
+        """Call the consumer of `websocket.receive`, in order; for the first message at once, if `is_now`."""
         socket = self._socket
         service = socket.service
         if self._receiver is None:
@@ -167,7 +206,6 @@ class SocketInbound:
         if self._template is None:
             self._template = websocket_receive(socket.channel, self.path, self._session)
         calls = self.calls
-        is_now = True  # the first of them; then others are served
         for payload in messages:
             self._order += 1
             message = Message(self._template)
@@ -178,21 +216,8 @@ class SocketInbound:
             is_now = False
         if calls.backlog and not socket.is_closed:
             limits = service.limits.sockets
-            if calls.is_full(limits.queue_size, limits.queue_bytes) and not self.read_gate.reasons & BACKLOG:
-                self.read_gate.hold(BACKLOG)
+            if calls.is_full(limits.queue_size, limits.queue_bytes) and not self.intake.reasons & BACKLOG:
+                self.intake.hold(BACKLOG)
 
     def _find(self, channel: str) -> Consumer | None:
         return self._socket.service.application.find(channel, self.path, {"root_path": self._root_path})
-
-    # ---- the transport ----
-
-    def _pause_reading(self) -> None:
-        if not self._socket.transport.is_closing():
-            self._socket.transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._socket.transport.is_closing():
-            return
-        self._socket.transport.resume_reading()
-        if self._rest:
-            self._socket.service.loop.call_soon(self._take_rest)

@@ -5,14 +5,42 @@ One tick of the server serves all sockets; no socket has a timer of its own. Loo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import Any, Protocol
 
-from uvicorn.connections.socket_inbound import BACKLOG
-
-if TYPE_CHECKING:
-    from uvicorn.connections.socket import WebSocket
+from uvicorn.connections.intake import BACKLOG, Intake
+from uvicorn.connections.service import Service
+from uvicorn.connections.socket_inbound import SocketInbound
 
 __all__ = ["SocketWatch"]
+
+
+class Watched(Protocol):
+    """What a watch looks at, and what it does, of its socket."""
+
+    service: Service
+    transport: asyncio.Transport
+    handshake: Any  # its exchange, while the socket is not accepted
+    inbound: SocketInbound
+    intake: Intake
+    written_bytes: int
+
+    @property
+    def consumer_name(self) -> str:
+        """How logs call the consumer."""
+
+    @property
+    def shown_target(self) -> str:
+        """The path, safe to log."""
+
+    def ping(self) -> None:
+        """Ask the client for a sign of life."""
+
+    def close_slow(self, reason: str) -> None:
+        """Close, because one side has not kept up with the other."""
+
+    def close_silent(self) -> None:
+        """Close, because the client has not answered a ping."""
 
 
 class SocketWatch:
@@ -27,7 +55,7 @@ class SocketWatch:
         "_taken_bytes", "_taken_calls", "_waiting_since", "_was_late", "is_heard",
     )  # fmt: skip
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: Watched) -> None:
         self._socket = socket
         self._silent_since = socket.service.now
         self.is_heard = False
@@ -41,7 +69,7 @@ class SocketWatch:
         self._waiting_since = 0.0  # for the consumer's answer to the handshake
 
     def closing(self) -> None:
-        """Learn that the connection is to end soon."""
+        """Note that the connection is to end soon."""
         self._closing_since = self._socket.service.loop.time()
 
     def tick(self, now: float) -> None:
@@ -82,7 +110,7 @@ class SocketWatch:
         """
         socket = self._socket
         limits = socket.service.limits.sockets
-        if self.is_heard or socket.inbound.read_gate.reasons:  # while held we do not listen
+        if self.is_heard or socket.intake.reasons:  # while held we do not listen
             self.is_heard = self._was_late = False
             self._silent_since = now
             self._pinged_at = 0.0
@@ -110,7 +138,7 @@ class SocketWatch:
     def _is_backlogged(self, now: float, timeout: float) -> bool:
         """Whether reading is held, and the consumer has taken no message, for `timeout` seconds."""
         socket = self._socket
-        if not socket.inbound.read_gate.reasons & BACKLOG:
+        if not socket.intake.reasons & BACKLOG:
             self._held_since = 0.0
             return False
         if not self._held_since or socket.inbound.calls.taken != self._taken_calls:

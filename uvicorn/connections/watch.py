@@ -11,21 +11,39 @@ the socket tells.
 
 from __future__ import annotations
 
+import asyncio
 import select
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from uvicorn.connections.body import RequestBody
+from uvicorn.connections.exchange import Exchange
+from uvicorn.connections.intake import Intake
+from uvicorn.connections.life import Life
+from uvicorn.connections.pipeline import Pipeline
+from uvicorn.connections.service import Service
 from uvicorn.errors import ClientError
 from uvicorn.wire.encoder import CONTINUE
-
-if TYPE_CHECKING:
-    from uvicorn.connections.connection import HTTPConnection
-    from uvicorn.connections.exchange import Exchange
 
 __all__ = ["ConnectionWatch"]
 
 _LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
 _TICK_SECONDS: Final = 1.0  # how exact `active_at` is: a reply is never cut early
 _PROBE_SECONDS: Final = 0.05  # arbitrary: a round trip to most clients
+
+
+class Watched(Protocol):
+    """What a watch looks at, and what it does, of its connection."""
+
+    service: Service
+    transport: asyncio.Transport
+    pipeline: Pipeline
+    life: Life
+    intake: Intake
+    body: RequestBody | None
+    requests: int
+
+    def refuse(self, error: ClientError) -> None:
+        """Answer what is not a request, or not a complete one, in its turn, and close."""
 
 
 class ConnectionWatch:
@@ -36,7 +54,7 @@ class ConnectionWatch:
         "_stalled_since", "_taken_bytes", "_was_late", "body_at", "head_since",
     )  # fmt: skip
 
-    def __init__(self, connection: HTTPConnection) -> None:
+    def __init__(self, connection: Watched) -> None:
         self._connection = connection
         self._idle_since = connection.service.loop.time()
         self._requests_seen = 0
@@ -50,18 +68,13 @@ class ConnectionWatch:
         self._was_late = False
 
     def head_began(self) -> None:
-        """Learn that a head came in part."""
+        """Note that a head came in part."""
         if not self.head_since:
             self.head_since = self._connection.service.loop.time()
 
     def linger(self) -> None:
         """Read on for a while, then close."""
         self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
-
-    @property
-    def is_lingering(self) -> bool:
-        """Whether the connection is closed on our side."""
-        return self._linger_until > 0
 
     def tick(self, now: float) -> None:
         """Look at all deadlines."""
@@ -80,15 +93,15 @@ class ConnectionWatch:
             if self._is_overdue(now - self.head_since, limits.header_timeout):
                 self.head_since = 0.0
                 connection.refuse(ClientError(408, "the head of the request took too long"))
-        elif not connection.pipeline.exchanges and not self._linger_until and not connection.read_gate.reasons:
+        elif not connection.pipeline.exchanges and not connection.life.is_over and not connection.intake.reasons:
             self._check_idle(now)
         if connection.pipeline.exchanges:
             self._check_replies(now, limits.reply_timeout)
-            if connection.pipeline.is_half_closed:
+            if connection.life.is_half_closed:
                 self._check_peer()
 
     def half_closed(self) -> bool:
-        """Learn of a FIN while answers are due; return whether to keep the connection."""
+        """Look at a client that has sent FIN while answers are due; return whether to keep the connection."""
         if self._is_peer_gone():
             return False
         if any(_is_queued(exchange) for exchange in self._connection.pipeline.exchanges):
@@ -99,7 +112,7 @@ class ConnectionWatch:
         connection = self._connection
         body = connection.body
         assert body is not None
-        if connection.read_gate.reasons or not body.is_wanted:
+        if connection.intake.is_held or not body.is_wanted:
             self.body_at = now
         elif self._is_overdue(now - self.body_at, timeout):
             connection.refuse(ClientError(408, "the body of the request took too long"))
@@ -134,7 +147,7 @@ class ConnectionWatch:
             return
         body = connection.body
         # Who takes the body as it comes is waiting for the client: that is for body_timeout to watch.
-        awaits_client = body is not None and body.is_wanted and not connection.read_gate.reasons
+        awaits_client = body is not None and body.is_wanted and not connection.intake.is_held
         for exchange in tuple(connection.pipeline.exchanges):
             if (
                 not exchange.is_writable()
@@ -195,7 +208,7 @@ class ConnectionWatch:
 
     def _is_peer_gone(self) -> bool:
         connection = self._connection
-        if connection.pipeline.is_lost or connection.transport.is_closing():
+        if connection.life.is_lost or connection.transport.is_closing():
             return False
         socket = connection.transport.get_extra_info("socket")
         poll = select.poll()

@@ -11,18 +11,20 @@ body is found by its size lines; httptools decodes it, and has the last word on 
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
 from uvicorn.errors import ClientError
 from uvicorn.wire.limits import Limits
 
-__all__ = ["ChunkedCutter", "HeadBuffer", "check_first_byte"]
+__all__ = ["ChunkedCutter", "FrameCutter", "HeadBuffer", "check_first_byte"]
 
 _END: Final = b"\r\n\r\n"
 _CRLF: Final = b"\r\n"
 _CR: Final = 13
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
 _LONGEST_CHUNK_LINE: Final = 16384  # bytes; arbitrary
+_LONGEST_FRAME_HEAD: Final = 10  # bytes, without the mask
 
 # What a chunked body goes on with.
 _SIZE_LINE: Final = 0
@@ -104,12 +106,13 @@ class ChunkedCutter:
         self._left = 0  # bytes of the chunk that are still to come, with its CRLF
         self._line = bytearray()  # the line that is not complete yet
 
-    def cut(self, data: bytes, start: int) -> int:
-        """Return how many bytes from `start` on belong to the body.
+    def cut(self, data: bytes, start: int, most_lines: int = sys.maxsize) -> int:
+        """Return how many bytes from `start` on belong to the body; look at so many lines at the most.
 
         Raises: ClientError, 400 for a size line that is none, 431 for a line that is too long.
         """
         at, end = start, len(data)
+        lines = 0
         while at < end:
             if self._state == _CHUNK:
                 taken = min(self._left, end - at)
@@ -118,6 +121,9 @@ class ChunkedCutter:
                 if not self._left:
                     self._state = _SIZE_LINE
                 continue
+            if lines == most_lines:
+                break
+            lines += 1
             lf = data.find(b"\n", at) + 1
             self._line += data[at : lf or end]
             at = lf or end
@@ -139,6 +145,56 @@ class ChunkedCutter:
         self._left = size + 2
         self._state = _CHUNK if size else _TRAILER
         return False
+
+
+class FrameCutter:
+    """Find where the frames of a socket end, so that they can be counted and taken one by one (RFC 6455 section 5.2).
+
+    It looks at lengths only: what is wrong with a frame is found by who reads it.
+    """
+
+    __slots__ = ("_head", "_left")
+
+    def __init__(self) -> None:
+        self._left = 0  # bytes of the frame that has begun, still to come
+        self._head = b""  # of a frame whose length has not come yet
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a frame has begun and is not complete."""
+        return bool(self._left or self._head)
+
+    def cut(self, data: bytes, start: int, most: int) -> int:
+        """Return where the frame that is at `start` ends, or the part of it that is there; `most` at the furthest."""
+        size = len(data)
+        if not self._left:
+            missing = len(self._head)
+            head = self._head + data[start : start + _LONGEST_FRAME_HEAD - missing] if missing else data
+            at = 0 if missing else start
+            length = _frame_size(head, at)
+            if not length:
+                self._head = head[at:] if missing else data[start:]
+                return size
+            self._head = b""
+            self._left = length - missing
+        end = min(start + self._left, size, most)
+        self._left -= end - start
+        return end
+
+
+def _frame_size(data: bytes, at: int) -> int:
+    """Return the bytes of the frame that begins here, its head included; 0 if that has not come yet."""
+    have = len(data) - at
+    if have < 2:
+        return 0
+    second = data[at + 1]
+    length = second & 0x7F
+    size = 2 + (4 if second & 0x80 else 0)
+    if length == 126:
+        return size + 2 + int.from_bytes(data[at + 2 : at + 4], "big") if have >= 4 else 0
+    if length == 127:
+        return size + 8 + int.from_bytes(data[at + 2 : at + 10], "big") if have >= 10 else 0
+    return size + length
 
 
 def check_first_byte(data: bytes | bytearray) -> None:

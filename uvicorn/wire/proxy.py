@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 
 from uvicorn.errors import ClientError
 
-__all__ = ["ProxyHeader", "read_proxy_header"]
+__all__ = ["LONGEST_PROXY_HEADER", "ProxyHeader", "read_proxy_header"]
 
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _PREFIX: Final = b"PROXY "
 _LONGEST_V1: Final = 107  # bytes, CRLF included; section 2.1
-_LONGEST_V2: Final = 16 + 4096  # arbitrary: addresses and the extensions of well-known proxies
+LONGEST_PROXY_HEADER: Final = 16 + 4096  # arbitrary: addresses and the extensions of well-known proxies
 
 
 class ProxyHeader(NamedTuple):
@@ -74,7 +74,7 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
         return None
     version_command, family, length = struct.unpack_from("!BBH", data, 12)
     size = 16 + length
-    if version_command >> 4 != 2 or version_command & 15 > 1 or size > _LONGEST_V2:
+    if version_command >> 4 != 2 or version_command & 15 > 1 or size > LONGEST_PROXY_HEADER:
         raise ClientError(400, "invalid PROXY header")
     if len(data) < size:
         return None
