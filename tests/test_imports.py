@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -35,26 +37,19 @@ THREADS = ("threading", "concurrent.futures", "concurrent", "janus", "queue", "_
 IO = ("asyncio", "socket", "ssl", "select", "selectors", "uvloop", *THREADS)
 
 
-def is_type_checking(node):
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
 def imports_of(path):
-    """Return the modules that a file imports, anywhere in it, but for `if TYPE_CHECKING`."""
+    """Return the modules that a file imports, anywhere in it, those for type checkers alone too."""
     found = set()
-    todo = [ast.parse(path.read_text(encoding="utf-8"))]
-    while todo:
-        node = todo.pop()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif is_type_checking(node):
-            todo.extend(node.orelse)
-            continue
-        todo.extend(ast.iter_child_nodes(node))
+    declared = path.with_suffix(".pxd")
+    if declared.exists():
+        found.update(re.findall(r"^from (uvicorn[\w.]*) cimport", declared.read_text(encoding="utf-8"), re.MULTILINE))
     return found
 
 
@@ -119,6 +114,12 @@ def _top_level_imports(path):
     return [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
 
 
+def test_no_import_leads_back():
+    graph = {module: IMPORTS[module] & {*OURS} - {module} for module in OURS}
+    order = [*graphlib.TopologicalSorter(graph).static_order()]  # raises CycleError, which names the circle
+    assert {*order} == {*OURS}
+
+
 def test_the_walker_sees_what_it_must_see(tmp_path):
     path = tmp_path / "example.py"
     path.write_text(
@@ -126,4 +127,5 @@ def test_the_walker_sees_what_it_must_see(tmp_path):
         "def f():\n    import g.h\n",
         encoding="utf-8",
     )
-    assert imports_of(path) == {"a", "b.c", "b.c.d", "e", "g.h"}
+    path.with_suffix(".pxd").write_text("from uvicorn.wire.reply cimport Fields\n", encoding="utf-8")
+    assert imports_of(path) == {"a", "b.c", "b.c.d", "hidden", "e", "g.h", "uvicorn.wire.reply"}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.asgi_socket import ASGISockets
 from uvicorn.applications.environ import below
 from uvicorn.applications.mistakes import Mistaken, Mistakes
-from uvicorn.applications.routes import Entry, Include, Mount, Route
+from uvicorn.applications.routes import Entry, Finder, Hooks, Include, Mount, Route
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, name_of
 from uvicorn.errors import ConsumerError
@@ -29,17 +29,6 @@ CHANNELS: Final = (
     "websocket.disconnect",
 )
 _SINGLE: Final = tuple(channel for channel in CHANNELS if channel != "http.disconnect")
-
-
-class Hooks(NamedTuple):
-    """What an application wants called before its first and after its last message: callables of either kind."""
-
-    on_startup: tuple[Callable[[], Any], ...] = ()
-    on_shutdown: tuple[Callable[[], Any], ...] = ()
-
-    def joined(self, other: Hooks) -> Hooks:
-        """Return both, each callable once."""
-        return Hooks(*(tuple(dict.fromkeys(one + two)) for one, two in zip(self, other, strict=True)))
 
 
 class Router:
@@ -136,7 +125,7 @@ class Router:
         """
         wrong = Mistakes()
         sizes: dict[str, set[int]] = {}
-        for name, threads in self._pools():
+        for name, threads in self.pools_named():
             sizes.setdefault(name, set()).update([threads] if threads is not None else [])
         for name, given in sizes.items():
             if len(given) > 1:
@@ -146,7 +135,8 @@ class Router:
         wrong.check()
         return {name: given.pop() for name, given in sizes.items() if given}
 
-    def _pools(self) -> list[tuple[str, int | None]]:
+    def pools_named(self) -> list[tuple[str, int | None]]:
+        """Return the pools that routes and mounts name: name and threads, or None where the size is said elsewhere."""
         found: list[tuple[str, int | None]] = []
         for entry in self.entries:
             if isinstance(entry, Route):
@@ -155,9 +145,7 @@ class Router:
                 continue
             if isinstance(entry, Mount):
                 found += entry.pools.items()
-            inner = _inner(entry)
-            if isinstance(inner, Router):
-                found += inner._pools()
+            found += _inner(entry).pools_named()
         return found
 
 
@@ -221,6 +209,10 @@ class SingleConsumer:
         """Return the pools that are named: none."""
         return {}
 
+    def pools_named(self) -> list[tuple[str, int | None]]:
+        """Return the pools that are named: none."""
+        return []
+
 
 def callables(what: str, given: Any) -> tuple[Callable[[], Any], ...]:
     """Check what `on_startup` or `on_shutdown` names: a callable, or a list of callables.
@@ -240,5 +232,5 @@ def callables(what: str, given: Any) -> tuple[Callable[[], Any], ...]:
     return found
 
 
-def _inner(entry: Include | Mount) -> Router | SingleConsumer:
+def _inner(entry: Include | Mount) -> Finder:
     return entry.router if isinstance(entry, Include) else entry.application

@@ -8,19 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from uvicorn.applications.environ import below
 from uvicorn.applications.patterns import Filters, first_segment, match_filters
 from uvicorn.bridge.consumer import Consumer
 
-if TYPE_CHECKING:
-    from uvicorn.applications.routing import Router, SingleConsumer
-
-__all__ = ["Entry", "Include", "Mount", "Route", "under"]
+__all__ = ["Entry", "Finder", "Hooks", "Include", "Mount", "Route", "under"]
 
 Change: TypeAlias = "Callable[[Consumer], Consumer]"
 _NO_GROUPS: Final[Mapping[str, str]] = {}
+
+
+class Hooks(NamedTuple):
+    """What an application wants called before its first and after its last message: callables of either kind."""
+
+    on_startup: tuple[Callable[[], Any], ...] = ()
+    on_shutdown: tuple[Callable[[], Any], ...] = ()
+
+    def joined(self, other: Hooks) -> Hooks:
+        """Return both, each callable once."""
+        return Hooks(*(tuple(dict.fromkeys(one + two)) for one, two in zip(self, other, strict=True)))
+
+
+class Finder(Protocol):
+    """What an include or a mount leads to: a `Router` or a `SingleConsumer`."""
+
+    hooks: Hooks
+
+    def find_below(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
+        """Return the consumer for a path below the mount point."""
+
+    def consumers(self) -> list[Consumer]:
+        """Return all consumers."""
+
+    def moved(self, change: Change) -> Finder:
+        """Return a copy with other consumers."""
+
+    def pools_named(self) -> list[tuple[str, int | None]]:
+        """Return the pools that are named: name and threads, or None where the size is said elsewhere."""
 
 
 class _Filtered:
@@ -100,12 +126,12 @@ class Include(_Filtered):
     channel = None
     segment = None
 
-    def __init__(self, router: Router, filters: Filters) -> None:
+    def __init__(self, router: Finder, filters: Filters) -> None:
         super().__init__(filters)
         self.router = router
 
     def __repr__(self) -> str:
-        return f"<Include of {len(self.router.entries)} routes{self.shown}>"
+        return f"<Include of {len(self.router.consumers())} consumers{self.shown}>"
 
     def find_in(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
         """Return what the included routes find, with the named groups bound to it."""
@@ -134,7 +160,7 @@ class Mount:
 
     channel = None
 
-    def __init__(self, prefix: str, application: Router | SingleConsumer, pools: Mapping[str, int | None]) -> None:
+    def __init__(self, prefix: str, application: Finder, pools: Mapping[str, int | None]) -> None:
         self.prefix = prefix
         self.application = application
         self.pools = pools
