@@ -1,11 +1,12 @@
 """Serve the example with the `uvicorn` of this interpreter, ask for one page of each kind, and stop.
 
-Exits with 1, and the server's log, if an answer is wrong.
+Exits with 1, and the server's log, if an answer is wrong; with `--compiled` also if the hot modules are not compiled.
 """
 
 from __future__ import annotations
 
 import http.client
+import os
 import platform
 import socket
 import subprocess
@@ -13,17 +14,24 @@ import sys
 import time
 
 PAGE = b"Hello, world!\n"
+EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "examples")
 
 
 def main() -> int:
     """Return the exit code."""
+    shown = [sys.executable, "-m", "uvicorn", "--version"]
+    version = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+    if "--compiled" in sys.argv[1:] and not version.endswith(", compiled"):
+        print(f"not compiled: {version}", file=sys.stderr)
+        return 1
     for consumer in ("hello_world", "hello_async"):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         options = ["--no-control-socket", "-b", f"127.0.0.1:{port}"]
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", *options, f"examples.hello:{consumer}"], stderr=subprocess.PIPE
+            [sys.executable, "-m", "uvicorn", *options, "--chdir", EXAMPLES, f"hello:{consumer}"],
+            stderr=subprocess.PIPE,
         )
         try:
             answer = _ask(port)
@@ -33,7 +41,7 @@ def main() -> int:
         if answer != (200, PAGE) or server.returncode:
             print(f"{consumer}: answer {answer}, exit code {server.returncode}\n{log.decode()}", file=sys.stderr)
             return 1
-    print(f"Python {platform.python_version()} serves both kinds of consumers")
+    print(f"Python {platform.python_version()} serves both kinds of consumers: {version}")
     return 0
 
 

@@ -17,9 +17,10 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 
-# Who may import whom: a room imports from itself and from those named here; `errors` and `messages` are open to all.
+# Who may import whom: a room imports from itself and from those named here; `errors`, `messages` and `variant` are open to all.
 ROOMS = {
     "errors": set(),
+    "variant": set(),
     "messages": set(),
     "wire": set(),
     "bridge": {"wire"},
@@ -30,10 +31,11 @@ ROOMS = {
     "workers": {"command"},
     "__main__": {"command"},
 }
-OPEN = {"errors", "messages"}
+OPEN = {"errors", "messages", "variant"}
 PUBLIC = "uvicorn"  # the package itself gathers the public names
 SANS_IO = ("uvicorn.messages", "uvicorn.wire.", "uvicorn.applications.origins")
 THREADS = ("threading", "concurrent.futures", "concurrent", "janus", "queue", "_thread", "multiprocessing")
+_CIMPORT = re.compile(r"^\s*from\s+([\w.]+)\s+cimport\b", re.MULTILINE)
 IO = ("asyncio", "socket", "ssl", "select", "selectors", "uvloop", *THREADS)
 
 
@@ -49,7 +51,7 @@ def imports_of(path):
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     declared = path.with_suffix(".pxd")
     if declared.exists():
-        found.update(re.findall(r"^from (uvicorn[\w.]*) cimport", declared.read_text(encoding="utf-8"), re.MULTILINE))
+        found.update(_CIMPORT.findall(declared.read_text(encoding="utf-8")))
     return found
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from uvicorn import variant
+
+variant.choose()  # before anything else of the package is imported
+
+# ruff: noqa: E402
 from uvicorn import bridge
 from uvicorn.applications.detect import asgi, consumer, wsgi
 from uvicorn.applications.origins import is_allowed_origin, origin_of

@@ -211,7 +211,7 @@ def test_a_mistake_of_ours_in_a_response_costs_one_connection_and_is_logged(make
     site = make_site(kept)
     client = site.connect()
     client.send(GET)
-    monkeypatch.setattr(site.service.encoder, "whole", None)
+    monkeypatch.setattr(site.service, "encoder", None)
     kept.reply(0, status=200)
     assert client.transport.is_aborted
     assert site.log.take("error") == ["Error in the response to GET /path?x"]

@@ -10,7 +10,7 @@ from gunicorn import __version__ as gunicorn_version
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import AppImportError
 
-from uvicorn import __version__
+from uvicorn import __version__, variant
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command.settings import Settings, apply_environment
 
@@ -71,7 +71,7 @@ def default_threads() -> int:
 def main() -> None:
     """Run the `uvicorn` command."""
     if sys.argv[1:] in (["--version"], ["-v"]):
-        print(f"uvicorn {__version__} (gunicorn {gunicorn_version})")
+        print(f"uvicorn {__version__} (gunicorn {gunicorn_version}), {variant.described()}")
         return
     usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
     ConsumerApplication(usage, prog="uvicorn").run()

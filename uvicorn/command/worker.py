@@ -24,6 +24,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
 
+from uvicorn import __version__, variant
 from uvicorn.applications.lifecycle import Lifecycle
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
@@ -215,6 +216,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
         self.server = self._make_server(loop)
         self.server.start()
+        self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
         self._tick()
         await self._stop.wait()
         if self._is_quick:
