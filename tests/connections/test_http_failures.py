@@ -193,12 +193,13 @@ def test_a_channel_let_go_by_its_last_holder_is_answered_500(make_site):
     assert "let go of its reply channel without a reply" in client.site.log.take("error")[0]
 
 
-def test_a_mistake_of_ours_costs_one_connection_and_is_logged(make_site):
+def test_a_mistake_of_ours_costs_one_connection_and_is_logged(make_site, monkeypatch):
     kept = Kept()
     site = make_site(kept)
     broken, whole = site.connect(), site.connect()
-    broken.connection._parser = None
-    broken.send(GET)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.service, "limits", None)
+        broken.send(GET.replace(b"Host: a", b"Host: a\r\nContent-Length: 5"))
     whole.send(GET)
     kept.reply(0, status=200)
     assert whole.statuses() == [200]

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 from gunicorn import sock as gunicorn_sock
@@ -290,7 +290,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         acceptor = Acceptor(
             loop,
             [listener.sock for listener in self.sockets],
-            lambda client, server: HTTPConnection(service, client, server),
+            # Not a subclass: a compiled class cannot have a base that is none.
+            lambda client, server: cast(asyncio.Protocol, HTTPConnection(service, client, server)),
             max(1, cfg.worker_connections),
             log,
             self.ssl_context,

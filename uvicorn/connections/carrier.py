@@ -28,12 +28,10 @@ class Carrier:
         self.service = service
         self.gate = WriteGate()
 
-    @property
     def is_lost(self) -> bool:
         """Whether nobody is left to answer."""
         raise NotImplementedError
 
-    @property
     def is_plain(self) -> bool:
         """Whether a complete response may be written at once and says nothing of the connection: most often."""
         raise NotImplementedError

@@ -48,7 +48,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _LETTER_A: Final = 0x41
 
 
-class HTTPConnection(asyncio.Protocol):
+class HTTPConnection:
     """Serve one client.
 
     Args:

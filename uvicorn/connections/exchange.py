@@ -114,7 +114,7 @@ class Exchange:
                 and fields.is_plain
                 and status not in BODILESS
                 and len(content) <= _JOIN_BYTES
-                and carrier.is_plain
+                and carrier.is_plain()
                 and carrier.is_first(self)
             ):
                 # The shortest way, and the most frequent one: a complete response on a connection that is kept.
@@ -138,18 +138,17 @@ class Exchange:
             pass
         elif self._is_chunked:
             if content:
-                self._write(*chunk(content))
+                self._write(chunk(content))
             if not more:
-                self._write(LAST_CHUNK)
+                self._write((LAST_CHUNK,))
             self.sent_bytes += len(content)
         elif content:
-            self._write(content)
+            self._write((content,))
             self.sent_bytes += len(content)
         if more:
             self.active_at = self.carrier.service.now
         else:
-            self.is_closed = True
-            self.carrier.response_ended(self)
+            self._close()
 
     def _begin(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         carrier = self.carrier
@@ -177,15 +176,15 @@ class Exchange:
             connection = b""
         head = carrier.service.encoder.head(status, fields, length, connection)
         if not has_body or not content:
-            self._write(head)
+            self._write((head,))
             return
         self.sent_bytes = len(content)
         if self._is_chunked:
-            self._write(head, *chunk(content))
+            self._write((head, *chunk(content)))
         else:
-            self._write(head, content)
+            self._write((head, content))
 
-    def _write(self, *parts: bytes) -> None:
+    def _write(self, parts: tuple[bytes, ...]) -> None:
         carrier = self.carrier
         if carrier.is_first(self):
             if len(parts) == 1:
@@ -234,7 +233,7 @@ class Exchange:
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised: log it once, and answer 500 or close the connection."""
         service = self.carrier.service
-        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost):
+        if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost()):
             service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
@@ -264,9 +263,14 @@ class Exchange:
         """Close without a complete response; the connection is closed with it."""
         if self.is_closed:
             return
-        self.is_closed = self.is_lost = True
+        self.is_lost = True
         self.is_stopping = is_stopping
         self._held = None
+        self._close()
+
+    def _close(self) -> None:
+        """Take no reply any more, and let the carrier go on."""
+        self.is_closed = True
         self.carrier.response_ended(self)
 
     def is_abandoned(self) -> bool:

@@ -34,31 +34,25 @@ class Handshake(Exchange):
         is_accepted: the consumer has accepted; 101 is written, or will be when its turn comes.
     """
 
-    __slots__ = ("_has_ended", "_is_due", "is_accepted", "socket")
+    __slots__ = ("_is_due", "is_accepted", "socket")
 
     def __init__(self, request: Exchange, socket: WebSocket) -> None:
         self.socket = socket
         self.is_accepted = False
         self._is_due = False
-        self._has_ended = False
         super().__init__(request.carrier, request.request, request.headers, False, request.started_at)
         self.is_request_complete = True
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the handshake was answered, or lost. Runs on: any thread."""
-        return self._has_ended
-
-    @is_closed.setter
-    def is_closed(self, has_ended: bool) -> None:
-        self._has_ended = has_ended
-        if has_ended and not self.is_accepted:
-            self.socket.refused()
+    def _close(self) -> None:
+        """Shut the socket, too: the handshake was refused, or lost."""
+        self.is_closed = True
+        self.socket.refused()
+        super()._close()
 
     def accept(self, fields: Fields) -> None:
         """Open the socket: now, or when it is this exchange's turn."""
         carrier = self.carrier
-        if not carrier.is_plain:  # the worker stops
+        if not carrier.is_plain():  # the worker stops
             self.answer(503, retry_after=1)
             return
         self.is_accepted = True

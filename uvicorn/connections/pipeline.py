@@ -66,12 +66,10 @@ class Pipeline(Carrier):
 
     # ---- what an exchange asks for ----
 
-    @property
     def is_lost(self) -> bool:
         """Whether nobody is left to answer."""
         return self.life.state == LOST
 
-    @property
     def is_plain(self) -> bool:
         """Whether a complete response may be written at once and says nothing of the connection."""
         return not self.life.is_ending
@@ -92,13 +90,13 @@ class Pipeline(Carrier):
 
     def write(self, data: bytes) -> None:
         """Write to the client."""
-        if not self.is_lost:
+        if self.life.state != LOST:
             self.written_bytes += len(data)
             self.transport.write(data)
 
     def write_all(self, parts: tuple[bytes, ...]) -> None:
         """Write these to the client, in one call of the system: uvloop makes one for each `write`."""
-        if not self.is_lost:
+        if self.life.state != LOST:
             self.written_bytes += sum(map(len, parts))
             self.transport.writelines(parts)
 
@@ -112,7 +110,7 @@ class Pipeline(Carrier):
 
     def abort(self) -> None:
         """Close at once, whatever is on its way."""
-        if not self.is_lost:
+        if self.life.state != LOST:
             self.transport.abort()
 
     def finish(self, exchange: Exchange, response: bytes) -> bool:
@@ -189,7 +187,7 @@ class Pipeline(Carrier):
         if exchange.consumer is None:
             return
         service.dispatcher.cancel(exchange, service.limits.disconnect_grace)
-        if service.application.only is None and self.is_lost:
+        if service.application.only is None and self.is_lost():
             path = exchange.request.path
             consumer = service.application.find("http.disconnect", path)
             if consumer is not None:

@@ -1,0 +1,29 @@
+cimport cython
+
+from uvicorn.connections.exchange cimport Exchange
+from uvicorn.connections.intake cimport Intake
+from uvicorn.connections.life cimport Life
+from uvicorn.connections.pipeline cimport Pipeline
+from uvicorn.connections.turns cimport Turns
+
+
+cdef class HTTPConnection:
+    cdef public object service
+    cdef public object address
+    cdef public Life life
+    cdef public Intake intake
+    cdef public Pipeline pipeline
+    cdef public object transport
+    cdef public object watch
+    cdef public object body
+    cdef public Py_ssize_t requests
+    cdef Turns _turns
+    cdef object _parser
+    cdef object _buffer
+    cdef object _cutter
+    cdef Py_ssize_t _overhead
+
+    cpdef data_received(self, bytes data)
+    cdef Py_ssize_t _find_head(self, bytes data, Py_ssize_t at) except -1
+    @cython.locals(exchange=Exchange, pipeline=Pipeline)
+    cdef _take_head(self, bytes data)

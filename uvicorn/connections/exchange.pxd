@@ -1,0 +1,36 @@
+cimport cython
+
+from uvicorn.connections.carrier cimport Carrier
+
+
+cdef class Exchange:
+    cdef public Carrier carrier
+    cdef public object request
+    cdef public list headers
+    cdef public bint persists
+    cdef public bint is_head
+    cdef public double started_at
+    cdef public double active_at
+    cdef public object consumer
+    cdef public object task
+    cdef public object job
+    cdef public int status
+    cdef public object fields
+    cdef public Py_ssize_t sent_bytes
+    cdef public bint is_request_complete
+    cdef public bint is_answered
+    cdef public bint is_closed
+    cdef public bint is_lost
+    cdef public bint is_stopping
+    cdef bint _is_chunked
+    cdef bint _was_looked_for
+    cdef object _held
+
+    @cython.locals(status=int, more=bint, carrier=Carrier, content=bytes)
+    cpdef object reply(self, tuple reply)
+    cdef _reply(self, int status, object fields, bytes content, bint more)
+    @cython.locals(carrier=Carrier)
+    cdef _begin(self, int status, object fields, bytes content, bint more)
+    cdef _write(self, tuple parts)
+    cpdef _close(self)
+    cpdef bint is_writable(self) except -1

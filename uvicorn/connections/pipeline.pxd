@@ -1,0 +1,18 @@
+cimport cython
+
+from uvicorn.connections.carrier cimport Carrier
+from uvicorn.connections.intake cimport Intake
+from uvicorn.connections.life cimport Life
+
+
+cdef class Pipeline(Carrier):
+    cdef Intake _intake
+    cdef object _owes_continue
+    cdef public object exchanges
+    cdef public Life life
+    cdef public object owner
+    cdef public object transport
+    cdef public Py_ssize_t written_bytes
+
+    cdef _advance(self)
+    cdef _make_room(self)

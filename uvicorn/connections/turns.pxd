@@ -1,0 +1,9 @@
+cdef class Turns:
+    cdef object _call_soon
+    cdef object _waiting
+    cdef bint _is_arranged
+    cdef public Py_ssize_t left
+
+    cpdef spend(self, Py_ssize_t steps)
+    cpdef wait(self, object waiting)
+    cdef _arrange(self)
