@@ -17,7 +17,8 @@ MODULES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 
-# Who may import whom: a room imports from itself and from those named here; `errors`, `messages` and `variant` are open to all.
+# Who may import whom: a room imports from itself and from those named here; `errors`, `messages` and `variant` are open
+# to all.
 ROOMS = {
     "errors": set(),
     "variant": set(),
