@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,31 @@ import pytest
 sys.path.append(str(Path(__file__).parent.parent))  # for `benchmarks`; last, so that what is installed is tested
 pytest.register_assert_rewrite("clients", "doubles", "sockets")
 
+import patience  # noqa: E402
 from clients import Site  # noqa: E402
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Tell how many processes run the tests: most tests wait for servers, so there are two for each processor.
+
+    Named files and tests run in one process, without the start of others, and with what they print.
+    """
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, 2 * processors)
+
+
+@pytest.fixture(autouse=True)
+def _threads_end():
+    """Fail a test that leaves a thread which Python would wait for at its exit: daemons, or joined."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + patience.PATIENCE_SECONDS
+    for thread in set(threading.enumerate()) - before:
+        if not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            assert not thread.is_alive(), f"{thread} is no daemon, and has not ended"
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import socket
 import threading
 from collections import deque
 
+from patience import PATIENCE_SECONDS
+
 from uvicorn.wire.head import HeaderPolicy
 
 
@@ -277,9 +279,9 @@ class ManualPool:
         if not in_thread:
             job.run()
             return
-        thread = threading.Thread(target=job.run)
+        thread = threading.Thread(target=job.run, daemon=True)
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
 
 

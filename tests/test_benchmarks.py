@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 from benchmarks import counting, figures, instructions, load, page, scenarios, tables
 
@@ -248,5 +249,5 @@ def test_updating_keeps_the_figures_of_other_versions(stored, monkeypatch):
 @pytest.mark.parametrize("path", instructions.PATHS)
 def test_every_path_that_is_counted_can_be_walked(path):
     command = [sys.executable, "-m", "benchmarks.paths", path, "50"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -11,6 +11,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 import uvicorn
 from uvicorn import variant
@@ -26,7 +27,7 @@ def shown(folder=None, **environment):
     if folder is not None:
         environment["PYTHONPATH"] = str(folder)
     command = [sys.executable, "-c", SHOW]
-    return subprocess.check_output(command, text=True, env=environment, timeout=60, cwd=folder).strip()
+    return subprocess.check_output(command, text=True, env=environment, timeout=PATIENCE_SECONDS, cwd=folder).strip()
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+from patience import PATIENCE_SECONDS, until
+
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
@@ -17,15 +19,6 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.messages import Message
 
 _pool_numbers = itertools.count()
-PATIENCE_SECONDS = 10.0  # for what must happen; nothing waits that long when all is well
-
-
-def until(condition, what="the condition"):
-    """Poll until the condition holds; fail past the deadline."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true"
-        time.sleep(0.0005)
 
 
 async def until_async(condition, what="the condition"):

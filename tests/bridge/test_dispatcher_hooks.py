@@ -5,7 +5,7 @@ import contextvars
 import threading
 
 import pytest
-from bridge_doubles import Bridge, FakeExchange, on_loop, replying, until_async
+from bridge_doubles import PATIENCE_SECONDS, Bridge, FakeExchange, on_loop, replying, until_async
 
 from uvicorn.bridge.dispatcher import Dispatcher
 
@@ -264,7 +264,7 @@ async def test_the_hook_after_runs_once_when_the_client_leaves_during_the_call(i
 
         def consumer(message):
             started.set()
-            assert go_on.wait(10)
+            assert go_on.wait(PATIENCE_SECONDS)
 
         async def coroutine(message):
             started.set()

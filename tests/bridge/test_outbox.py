@@ -8,7 +8,7 @@ import threading
 import weakref
 
 import pytest
-from bridge_doubles import RecordingLog, in_thread, on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, RecordingLog, in_thread, on_loop, until_async
 
 from uvicorn.bridge.outbox import Outbox
 
@@ -238,7 +238,7 @@ async def test_calls_do_not_see_the_context_of_the_thread_that_put_them():
 @on_loop
 async def test_the_calls_of_each_of_many_threads_keep_their_order():
     outbox = Outbox(asyncio.get_running_loop(), RecordingLog())
-    barrier = threading.Barrier(20, timeout=10)
+    barrier = threading.Barrier(20, timeout=PATIENCE_SECONDS)
     calls = []
 
     def put_all(sender):
@@ -267,7 +267,7 @@ async def test_a_thousand_bursts_lose_no_wake_up():
         for number in range(1000):
             outbox.put(call, number)
             if number % 3:
-                assert answered.acquire(timeout=10), "a wake-up was lost"
+                assert answered.acquire(timeout=PATIENCE_SECONDS), "a wake-up was lost"
         return True
 
     assert await in_thread(ping_pong)

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from bridge_doubles import in_thread, make_channel, on_loop
+from bridge_doubles import PATIENCE_SECONDS, in_thread, make_channel, on_loop
 
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ReplyTypeError, ServerStopping
 
@@ -241,7 +241,7 @@ async def test_names_are_unique_and_stay():
 @on_loop
 async def test_names_asked_for_by_many_threads_are_one():
     channel, _, _ = make_channel()
-    barrier = threading.Barrier(8, timeout=10)
+    barrier = threading.Barrier(8, timeout=PATIENCE_SECONDS)
 
     def ask():
         barrier.wait()

@@ -5,13 +5,12 @@ import threading
 
 import pytest
 from doubles import FakeLoop
+from patience import PATIENCE_SECONDS, until
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.connections.flow import WriteGate
 from uvicorn.errors import ChannelClosed, ReplyError, ServerStopping
-
-PATIENCE = 30  # seconds that anything may take before a test fails
 
 
 class FakeSocket:
@@ -76,11 +75,11 @@ def in_thread(function, *args):
         except Exception as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
 
     def result():
-        thread.join(PATIENCE)
+        thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
         return errors[0] if errors else None
 
@@ -88,15 +87,11 @@ def in_thread(function, *args):
 
 
 def settle_until(loop, condition):
-    deadline = threading.Event()
-    timer = threading.Timer(PATIENCE, deadline.set)
-    timer.start()
-    try:
-        while not condition():
-            assert not deadline.is_set(), "it did not happen in time"
-            loop.settle()
-    finally:
-        timer.cancel()
+    def settled():
+        loop.settle()
+        return condition()
+
+    until(settled)
 
 
 def test_ten_thousand_sends_of_each_of_twenty_threads_arrive_whole_and_in_order(loop, outbox):
@@ -105,7 +100,7 @@ def test_ten_thousand_sends_of_each_of_twenty_threads_arrive_whole_and_in_order(
     barrier = threading.Barrier(20)
 
     def send(thread):
-        barrier.wait(PATIENCE)
+        barrier.wait(PATIENCE_SECONDS)
         for number in range(10_000):
             channel.send({"text": f"{thread} {number}"})
 

@@ -6,7 +6,7 @@ import os
 import threading
 
 import pytest
-from bridge_doubles import FakeSource, RecordingLog, on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, FakeSource, RecordingLog, on_loop, until_async
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.spool import Spool, SpoolWriter
@@ -239,7 +239,7 @@ class SlowFile:
 
     def write(self, block):
         assert not self.closed
-        assert self.may_write.acquire(timeout=10)
+        assert self.may_write.acquire(timeout=PATIENCE_SECONDS)
         self.threads.add(threading.current_thread().name)
         self.written.append(block)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import PATIENCE_SECONDS
 
 import uvicorn
 from uvicorn.command.cli import default_threads
@@ -33,7 +34,7 @@ def run(site, *args, module="uvicorn", **environment):
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("UVICORN_", "GUNICORN_"))}
     return subprocess.run(
         [sys.executable, "-m", module, *args],
-        cwd=site, env=variables | environment, capture_output=True, text=True, timeout=60, check=False,
+        cwd=site, env=variables | environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
     )  # fmt: skip
 
 
@@ -182,6 +183,6 @@ def test_plain_gunicorn_checks_a_consumer_too(site):
 def test_the_command_does_not_import_the_worker_for_its_version(site):
     code = "import sys, uvicorn.command.cli; print('uvicorn.command.worker' in sys.modules)"
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=site, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], cwd=site, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
     )
     assert result.stdout.strip() == "False"

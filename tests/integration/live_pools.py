@@ -22,13 +22,13 @@ def answer(message, text):
 def hold(message):
     """Hold a thread until `/release`."""
     held.append(thread_name())
-    GATE.wait(30)
+    GATE.wait()
     answer(message, thread_name())
 
 
 def slow_wsgi(environ, start_response):
     held.append(thread_name())
-    GATE.wait(30)
+    GATE.wait()
     start_response("200 OK", [])
     return [thread_name().encode()]
 

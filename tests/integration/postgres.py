@@ -37,7 +37,7 @@ def running():
         data = folder / "data"
         subprocess.run(
             [programs() / "initdb", "-D", data, "-U", "app", "-A", "trust", "-N", "-E", "UTF8"],
-            cwd=folder, check=True, capture_output=True, timeout=60, **other,
+            cwd=folder, check=True, capture_output=True, timeout=PATIENCE, **other,
         )  # fmt: skip
         with open(folder / "log.txt", "wb") as log:
             process = subprocess.Popen(

@@ -12,25 +12,38 @@ import time
 from pathlib import Path
 
 import httpx
+from patience import NEVER_SECONDS as NEVER
+from patience import PATIENCE_SECONDS as PATIENCE
 
 HERE = Path(__file__).resolve().parent
 PYTHONPATH = f"{HERE}:{HERE.parent.parent}"  # our consumers, and the examples
-PATIENCE = 20.0  # seconds that anything may take before a test fails
+# What a server waits for unless a test says otherwise: no deadline of its own answers instead of what is tested.
+LIMITLESS = ("--graceful-timeout", str(NEVER), "--keep-alive", str(NEVER))
+LIMITLESS_OURS = {
+    f"UVICORN_{name}_TIMEOUT": str(NEVER)
+    for name in ("HEADER", "BODY", "WRITE", "QUEUE", "REPLY", "WEBSOCKET_BACKLOG", "WEBSOCKET_HANDSHAKE",
+                 "WEBSOCKET_PING", "WEBSOCKET_CLOSE")
+}
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn"],
     "gunicorn": ["-m", "gunicorn", "-k", "uvicorn.ASGIWorker"],
 }
 
 
-def eventually(condition, what="the condition", seconds=PATIENCE):
-    """Return what `condition` returns, as soon as it is true."""
-    deadline = time.monotonic() + seconds
+def eventually(condition, what="the condition"):
+    """Return what `condition` returns, as soon as it is true; it may be costlier than that of `until`.
+
+    Args:
+        what: words for what did not come true, or a function that gives them then.
+    """
+    deadline = time.monotonic() + PATIENCE
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not hold within {seconds} seconds")
+            what = what() if callable(what) else what
+            raise AssertionError(f"{what} did not hold within {PATIENCE:.0f} seconds")
         time.sleep(0.01)
 
 
@@ -53,11 +66,11 @@ class Server:
             (self.folder / "conf.py").write_text(config)
             args = ("-c", "conf.py", *args)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UVICORN_")}
-        environment.update({"PYTHONPATH": PYTHONPATH, "PYTHONWARNINGS": "default"}, **(env or {}))
+        environment |= {"PYTHONPATH": PYTHONPATH, "PYTHONWARNINGS": "default"} | LIMITLESS_OURS | (env or {})
         words = [sys.executable, *COMMANDS[command]]
         for bind in binds:
             words += ["--bind", bind]
-        words += ["--no-control-socket", *args, *([app] if app else [])]
+        words += ["--no-control-socket", *LIMITLESS, *args, *([app] if app else [])]
         with self._log_path.open("wb") as log:
             self.process = subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
         self.pid = self.process.pid
@@ -84,7 +97,7 @@ class Server:
 
     def wait_for_log(self, text, count=1):
         """Wait until the log has this text; return the log."""
-        eventually(lambda: self.log().count(text) >= count, f"{text!r} in the log:\n{self.log()}")
+        eventually(lambda: self.log().count(text) >= count, lambda: f"{text!r} in the log:\n{self.log()}")
         return self.log()
 
     def urls(self):
@@ -136,8 +149,8 @@ class Server:
 
     def curl(self, *words, stdin=b""):
         """Run curl; return its standard output."""
-        words = ["curl", "-sS", "--noproxy", "*", "--max-time", "20", *words]
-        done = subprocess.run(words, input=stdin, capture_output=True, timeout=30, check=False)
+        words = ["curl", "-sS", "--noproxy", "*", "--max-time", f"{PATIENCE:.0f}", *words]
+        done = subprocess.run(words, input=stdin, capture_output=True, timeout=2 * PATIENCE, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 
@@ -147,9 +160,9 @@ class Server:
         self.workers()
         self.process.send_signal(number)
 
-    def wait(self, seconds=PATIENCE):
+    def wait(self):
         """Wait until the master has left; return its exit code."""
-        return self.process.wait(seconds)
+        return self.process.wait(PATIENCE)
 
     def stop(self):
         """Ask the master to end, and wait for it."""

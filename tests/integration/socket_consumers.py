@@ -95,7 +95,7 @@ async def block_the_loop(message):
     if message["channel"] == "websocket.connect":
         message["reply_channel"].send({"accept": True})
     elif message["channel"] == "websocket.receive":
-        time.sleep(60)  # noqa: ASYNC251 (that is what is tested)
+        time.sleep(3600)  # noqa: ASYNC251 (that is what is tested)
 
 
 def page(message):

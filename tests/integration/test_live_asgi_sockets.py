@@ -97,7 +97,7 @@ def test_requests_and_sockets_of_a_mounted_application_know_their_prefix(server)
 
 
 def test_a_worker_that_stops_closes_with_1012_and_lets_the_application_end(serve):
-    server = serve("--graceful-timeout", "10", app="live_asgi_sockets:fast")
+    server = serve(app="live_asgi_sockets:fast")
     with opened(server, "/echo") as socket:
         server.signal(signal.SIGTERM)
         assert close_of(socket)[0] == 1012
@@ -106,7 +106,7 @@ def test_a_worker_that_stops_closes_with_1012_and_lets_the_application_end(serve
 
 
 def test_a_worker_that_stops_cancels_an_application_that_does_not_end(serve):
-    server = serve("--graceful-timeout", "1", app="live_asgi_sockets:fast")
+    server = serve("--graceful-timeout", "10", app="live_asgi_sockets:fast")
     with opened(server, "/deaf") as socket:
         server.signal(signal.SIGTERM)
         assert close_of(socket)[0] == 1012

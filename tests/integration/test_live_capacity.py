@@ -4,7 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import eventually, socket_to
+from processes import PATIENCE, eventually, socket_to
 
 
 def nothing_comes(raw):
@@ -16,13 +16,13 @@ def nothing_comes(raw):
         return True
     finally:
         raw.socket.setblocking(True)
-        raw.socket.settimeout(20)
+        raw.socket.settimeout(PATIENCE)
     return False
 
 
 @pytest.mark.parametrize("way", ["close", "reset"])
 def test_a_third_connection_waits_until_one_of_two_closes(serve, way):
-    server = serve("--worker-connections", "2", "--keep-alive", "60")
+    server = serve("--worker-connections", "2")
 
     with server.raw() as first, server.raw() as second:
         assert first.get("/async/hello").receive(until=b"loop")
@@ -40,7 +40,7 @@ def test_a_third_connection_waits_until_one_of_two_closes(serve, way):
 
 
 def test_each_worker_takes_its_own_share_of_connections(serve):
-    server = serve("--worker-connections", "1", "--workers", "2", "--keep-alive", "60")
+    server = serve("--worker-connections", "1", "--workers", "2")
 
     with server.raw() as first, server.raw() as second:
         answers = [raw.get("/async/describe").receive(until=b"}") for raw in (first, second)]
@@ -115,7 +115,7 @@ def serve_limited(serve_module):
 
 
 def test_the_listening_backlog_is_that_of_the_settings(serve):
-    server = serve("--worker-connections", "1", "--backlog", "5", "--keep-alive", "60")
+    server = serve("--worker-connections", "1", "--backlog", "5")
     made = []
     try:
         with server.raw() as first:

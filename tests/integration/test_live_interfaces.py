@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import COMMANDS, PYTHONPATH, eventually
+from processes import COMMANDS, PATIENCE, PYTHONPATH, eventually
 
 PLAIN = "GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -63,7 +63,7 @@ def test_several_applications_are_named_on_the_command_line(serve, command):
 def test_a_wrong_command_line_is_one_sentence(tmp_path, args, sentence):
     done = subprocess.run(
         [sys.executable, *COMMANDS["uvicorn"], "--check-config", *args],
-        cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=30, check=False,
+        cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
     assert done.returncode == 4
@@ -88,7 +88,7 @@ def test_a_wsgi_response_is_streamed_held_back_and_closed(serve):
 
 
 def test_a_wsgi_response_is_closed_when_the_worker_stops(serve):
-    server = serve("--threads", "2", "--graceful-timeout", "2", app="live_interfaces:rows")
+    server = serve("--threads", "2", "--graceful-timeout", "5", app="live_interfaces:rows")
     closed = server.folder / "closed.txt"
 
     with server.raw(receive_buffer=4096) as client:
@@ -154,7 +154,7 @@ def test_no_lifespan_is_no_error_unless_it_is_wanted(serve):
 
 def test_a_worker_that_still_starts_can_be_stopped(serve):
     env = {"HAS_HOOKS": "1", "BLOCKS": "1"}
-    server = serve("--timeout", "2", app="live_interfaces:living", env=env, is_ready=False)
+    server = serve("--timeout", "5", app="live_interfaces:living", env=env, is_ready=False)
     eventually((server.folder / "life.txt").exists, "the start")
     server.workers()
 

@@ -66,7 +66,7 @@ class Load:
         self._address = address
         self._is_stopping = False
         self._counting = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(clients)]
+        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(clients)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -200,7 +200,7 @@ def test_a_stopping_server_refuses_new_connections_while_it_answers(serve):
                 return True
 
         try:
-            eventually(is_refused, "a refused connection", seconds=1.5)
+            eventually(is_refused, "a refused connection")
         finally:
             kept.get("/release?name=last")
         assert answer.result().status_code == 200

@@ -81,19 +81,20 @@ def test_ipv6_serves_and_is_told_to_consumers(serve):
 
 
 def test_reuse_port_lets_each_worker_have_a_socket_of_its_own(serve):
-    with socket.socket() as probe:  # a port that is free: reuse_port cannot do with port 0
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = serve("--reuse-port", "--workers", "2", binds=(f"127.0.0.1:{port}",), is_ready=False)
-    server.url = f"http://127.0.0.1:{port}"  # the master listens at none, and says so
+    with socket.socket() as holder:  # of a port: reuse_port cannot do with port 0
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))  # and does not listen; nobody else is given the port meanwhile
+        port = holder.getsockname()[1]
+        server = serve("--reuse-port", "--workers", "2", binds=(f"127.0.0.1:{port}",), is_ready=False)
+        server.url = f"http://127.0.0.1:{port}"  # the master listens at none, and says so
 
-    def both_listen():
-        table = Path("/proc/net/tcp").read_text()
-        return table.count(f" 0100007F:{port:04X} 00000000:0000 0A ") == 2
+        def both_listen():
+            table = Path("/proc/net/tcp").read_text()
+            return table.count(f" 0100007F:{port:04X} 00000000:0000 0A ") == 2
 
-    eventually(both_listen, "two listening sockets")
-    for _ in range(10):
-        assert server.get("/sync/hello").status_code == 200
+        eventually(both_listen, "two listening sockets")
+        for _ in range(10):
+            assert server.get("/sync/hello").status_code == 200
 
 
 # ---- the PROXY protocol ----

@@ -8,7 +8,7 @@ from processes import eventually
 
 @pytest.fixture
 def server(serve):
-    return serve("--threads", "1", "--queue-size", "2", "--graceful-timeout", "3", app="live_pools:routes")
+    return serve("--threads", "1", "--queue-size", "2", "--graceful-timeout", "5", app="live_pools:routes")
 
 
 def test_slow_work_in_a_pool_of_its_own_leaves_the_rest_alone(server):

@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from processes import COMMANDS, eventually
+from processes import COMMANDS, PATIENCE, eventually
 
 HOOKS = """
 import json, threading
@@ -132,7 +132,7 @@ def test_worker_int_is_called_on_a_quick_stop(serve):
 
 
 def test_worker_abort_and_worker_exit_are_called_when_the_loop_is_blocked(serve):
-    server = serve("--timeout", "1", config=HOOKS)
+    server = serve("--timeout", "5", config=HOOKS)
     pid = server.worker()
 
     with server.raw() as raw:
@@ -144,7 +144,7 @@ def test_worker_abort_and_worker_exit_are_called_when_the_loop_is_blocked(serve)
 
 
 def test_worker_exit_is_called_though_a_thread_is_stuck(serve):
-    server = serve("--graceful-timeout", "1", config=HOOKS)
+    server = serve("--graceful-timeout", "10", config=HOOKS)
 
     with server.raw() as raw:
         raw.get("/sync/never-return")
@@ -194,8 +194,8 @@ def test_the_access_log_has_every_atom(logged, side, mode):
     line = line_about(logged, f"seconds=0.2&atoms={side}")
     assert (line["h"], line["m"], line["U"], line["H"]) == ("127.0.0.1", "GET", f"/{side}/slow", "HTTP/1.1")
     assert (line["s"], line["B"], line["b"]) == ("200", "17", "17")
-    assert 200_000 <= int(line["D"]) < 20_000_000
-    assert 0.2 <= float(line["L"]) < 20
+    assert int(line["D"]) >= 200_000
+    assert int(line["L"].replace(".", "")) == int(line["D"])  # the same, in seconds
     assert (line["f"], line["a"], line["in"], line["out"]) == ("http://before/", "a client", "value", "text/plain")
     assert line["mode"] == mode
     assert line["name"] == "live_consumers.slow" + ("_async" if side == "async" else "")
@@ -262,7 +262,7 @@ def test_a_client_that_leaves_a_stream_keeps_its_status_and_its_bytes(logged, si
 def test_statsd_counts_every_request(serve, args):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind(("127.0.0.1", 0))
-        sink.settimeout(20)
+        sink.settimeout(PATIENCE)
         server = serve("--statsd-host", f"127.0.0.1:{sink.getsockname()[1]}", "--statsd-prefix", "ours", *args)
         for path in ("/sync/slow?seconds=0.1", "/async/hello", "/sync/fail", "/nowhere"):
             server.get(path)

@@ -13,7 +13,7 @@ import aiohttp
 import httpx
 import pytest
 from certificates import Files
-from processes import PATIENCE, eventually
+from processes import NEVER, PATIENCE, eventually
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
@@ -143,7 +143,7 @@ def test_sockets_over_a_unix_socket(serve, tmp_path):
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_worker_that_stops_closes_with_1012_and_lets_disconnect_run(serve, side):
-    server = serve("--graceful-timeout", "10", app=APP)
+    server = serve(app=APP)
     with opened(server, f"/{side}/slow-end") as socket:
         server.signal(signal.SIGTERM)
         with pytest.raises(ConnectionClosed) as caught:
@@ -154,7 +154,7 @@ def test_a_worker_that_stops_closes_with_1012_and_lets_disconnect_run(serve, sid
 
 
 def test_a_client_that_ignores_the_close_does_not_hold_a_worker_that_stops(serve):
-    server = serve("--graceful-timeout", "3", "--websocket-close-timeout", "60", app=APP)
+    server = serve("--graceful-timeout", "5", "--websocket-close-timeout", str(NEVER), app=APP)
     with server.raw() as client:
         client.get(
             "/async/slow-end", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
@@ -167,7 +167,7 @@ def test_a_client_that_ignores_the_close_does_not_hold_a_worker_that_stops(serve
 
 
 def test_a_consumer_that_blocks_the_loop_is_named_when_its_worker_is_aborted(serve):
-    server = serve("--timeout", "2", app=APP)
+    server = serve("--timeout", "5", app=APP)
     with opened(server, "/async/block-the-loop") as socket:
         socket.send("x")
         log = server.wait_for_log("Worker aborted")
@@ -200,7 +200,7 @@ def browsing(url, folder):
 def test_a_page_in_a_browser_talks_to_both_kinds(serve, tmp_path):
     server = serve("--threads", "2", app=APP)
     with browsing(f"{server.url}/page", tmp_path / "profile"):
-        [report] = eventually(lambda: server.state()["reports"], "a report of the browser", seconds=60)
+        [report] = eventually(lambda: server.state()["reports"], "a report of the browser")
     assert [result[:2] + result[3:] for result in json.loads(report)] == [
         [f"/{side}/echo", "two", ["hello", True, "0,255"], 4321, True] for side in ("async", "sync")
     ]
@@ -212,9 +212,9 @@ class Page:
 
     def __init__(self, profile):
         port_file = profile / "DevToolsActivePort"
-        text = eventually(lambda: port_file.exists() and port_file.read_text(), "the browser's port", seconds=60)
+        text = eventually(lambda: port_file.exists() and port_file.read_text(), "the browser's port")
         self._base = f"http://127.0.0.1:{text.split()[0]}"
-        page = eventually(self._find, "a page", seconds=60)
+        page = eventually(self._find, "a page")
         self._stack = contextlib.ExitStack()
         self._socket = self._stack.enter_context(connect(page["webSocketDebuggerUrl"], proxy=None, max_size=None))
         self._count = 0

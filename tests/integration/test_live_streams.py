@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from processes import eventually
+from processes import PATIENCE, eventually
 
 PIECE = bytes(range(256)) * 256  # as live_consumers.PIECE
 PIECES = 16384  # 1 GiB
@@ -74,7 +74,7 @@ def test_a_gibibyte_comes_to_a_consumer_without_filling_the_worker(server, sent_
         block = PIECE * 16
         for _ in range(PIECES // 16):
             raw.socket.sendall(block)
-        raw.socket.settimeout(60)
+        raw.socket.settimeout(PATIENCE)
         answer = raw.receive(until=b"]")
 
     assert answer.startswith(b"HTTP/1.1 200 OK")
@@ -99,7 +99,7 @@ def test_a_client_ahead_of_its_consumer_is_stopped(server):
         assert server.memory() < MOST
         server.get("/release?name=reader")
         raw.socket.setblocking(True)
-        raw.socket.settimeout(10)
+        raw.socket.settimeout(PATIENCE)
         assert raw.receive(until=b"reader").startswith(b"HTTP/1.1 200 OK")
 
 

@@ -32,7 +32,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(serve_module, files):
-    return serve_module(*files.args(), "--header-timeout", "2", "--threads", "2")
+    return serve_module(*files.args(), "--header-timeout", "5", "--threads", "2")
 
 
 def client_of(server, context):
@@ -176,7 +176,7 @@ def test_hup_under_tls_load_loses_no_answer(serve, files):
 
 @pytest.mark.slow
 def test_failed_handshakes_do_not_shift_the_count_of_connections(serve, files):
-    server = serve(*files.args(), "--worker-connections", "2", "--keep-alive", "60", "--header-timeout", "1")
+    server = serve(*files.args(), "--worker-connections", "2", "--header-timeout", "5")
 
     def connect():
         raw = server.raw()
