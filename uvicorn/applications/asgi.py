@@ -115,6 +115,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         if not below(path, root):  # a proxy has taken it off: `path` includes it, by the specification
             path = root + path
             raw_path = root.encode("utf-8", "surrogateescape") + raw_path
+        root = _text(root)
     client = message["client"]
     server = message["server"]
     return {
@@ -123,7 +124,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "http_version": message["http_version"],
         "method": message["method"],
         "scheme": message["scheme"],
-        "path": path,
+        "path": path if path.isascii() else _text(path),
         "raw_path": raw_path,
         "query_string": message["query_string"],
         "root_path": root,
@@ -133,6 +134,11 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "state": state.copy(),
         "extensions": _EXTENSIONS.copy(),
     }
+
+
+def _text(text: str) -> str:
+    """Return text that can be encoded: bytes that are no UTF-8 as replacement characters; `raw_path` has them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class _Call:
