@@ -19,7 +19,7 @@ def text(content):
 
 
 def received(content):
-    return {"type": "websocket.receive", "text": content, "bytes": None}
+    return {"type": "websocket.receive", "text": content}
 
 
 def left(code, reason=""):
@@ -118,7 +118,7 @@ def test_an_application_gets_connect_messages_and_the_close_code(make_site):
     assert client.is_open
     client.text("a")
     client.send(frame(2, b"\xff"), close_frame(4001, b"bye"))
-    binary = {"type": "websocket.receive", "text": None, "bytes": b"\xff"}
+    binary = {"type": "websocket.receive", "bytes": b"\xff"}
     assert app.received == [CONNECT, received("a"), binary, left(4001, "bye")]
     assert [found.payload for found in client.frames[:2]] == [b"hi", b"\0"]
     assert app.is_over

@@ -67,7 +67,8 @@ class ASGISockets:
         if found is None:
             return  # the application has returned
         if kind == "websocket.receive":
-            await found.put({"type": kind, "text": message["text"], "bytes": message["bytes"]})
+            text = message["text"]
+            await found.put({"type": kind, "bytes": message["bytes"]} if text is None else {"type": kind, "text": text})
         else:
             found.disconnect(message["code"], message["reason"])
 
@@ -122,8 +123,8 @@ class _Socket:
     async def receive(self) -> dict[str, Any]:
         """Return the next event, waiting for it if needed.
 
-        Returns: {"type": "websocket.connect"}; then {"type": "websocket.receive", "text": str | None, "bytes": bytes |
-            None} for each message; {"type": "websocket.disconnect", "code": int, "reason": str} last.
+        Returns: {"type": "websocket.connect"}; then {"type": "websocket.receive"} with "text": str, or with "bytes":
+            bytes, for each message; {"type": "websocket.disconnect", "code": int, "reason": str} last.
         Raises: ChannelClosed on any later call.
         Cancellation: loses nothing.
         """
