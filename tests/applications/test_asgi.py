@@ -263,9 +263,10 @@ async def nothing(scope, receive, send):
         App({"type": "websocket.accept"}),
         App(start(headers=[(b"a", b"b\r\nc: d")]), body()),
         App(start("200"), body()),
+        App({"type": "http.response.start"}, body()),
         App(start(), body("text")),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_response_that_cannot_be_sent_is_a_500(make_site, app):
     client = serve(make_site, app)
@@ -286,6 +287,22 @@ def test_a_mistake_is_raised_where_it_was_made(make_site):
 
     assert serve(make_site, app).statuses() == [200]
     assert "complete" in raised[0]
+
+
+@pytest.mark.parametrize("status", [{}, {"status": None}, {"status": 0}])
+def test_a_start_without_a_status_raises_where_it_was_made(make_site, status):
+    raised = []
+
+    async def app(scope, receive, send):
+        try:
+            await send({"type": "http.response.start", **status})
+        except ReplyError as error:
+            raised.append(str(error))
+        await send(start(204))
+        await send(body())
+
+    assert serve(make_site, app).statuses() == [204]
+    assert raised == ["http.response.start needs a status: 200 to 599"]
 
 
 def test_an_error_after_the_head_closes_the_connection(make_site):

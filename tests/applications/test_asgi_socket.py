@@ -220,6 +220,7 @@ def test_an_application_that_raises_is_answered_500_or_closed_with_1011(make_sit
      ([ACCEPT, start()], "'websocket.http.response.start' after websocket.accept"),
      ([body(b"")], "'websocket.http.response.body' before"),
      ([start(), ACCEPT], "'websocket.accept' in a response"),
+     ([{"type": "websocket.http.response.start"}], "websocket.http.response.start needs a status"),
      ([ACCEPT, CLOSE, text("x")], "'websocket.send' after the socket was closed"),
      ([ACCEPT, CLOSE, CLOSE], "'websocket.close' after the socket was closed"),
      ([CLOSE, ACCEPT], "'websocket.accept' after the socket was closed or refused"),

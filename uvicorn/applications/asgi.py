@@ -21,14 +21,14 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from uvicorn.applications.environ import below
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import is_async_callable, name_of
 from uvicorn.errors import ChannelClosed, ChannelFull, ConsumerError, ReadTimeout, ReplyError
 
-__all__ = ["SPEC_VERSION", "ASGIApplication"]
+__all__ = ["SPEC_VERSION", "ASGIApplication", "make_scope", "status_missing"]
 
 SPEC_VERSION: Final = "2.5"
 _VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
@@ -219,7 +219,7 @@ class _Call:
             if self._status:
                 raise ReplyError("http.response.start was sent twice")
             self._fields = event.get("headers", ())
-            self._status = event["status"]
+            self._status = event.get("status") or status_missing(kind)
         elif kind == "http.response.early_hint":
             self._channel.hint([(b"link", link) for link in event["links"]])
         else:
@@ -285,6 +285,11 @@ class _Call:
                 self._channel.on_change(partial(_resolve, self._waiter))
             await asyncio.shield(self._waiter)
         return {"type": "http.disconnect"}
+
+
+def status_missing(kind: str) -> NoReturn:
+    """Raise ReplyError for the start of a response without a status."""
+    raise ReplyError(f"{kind} needs a status: 200 to 599")
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

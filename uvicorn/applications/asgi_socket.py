@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import MutableMapping
 from typing import Any, Final
 
-from uvicorn.applications.asgi import ASGIApplication, make_scope
+from uvicorn.applications.asgi import ASGIApplication, make_scope, status_missing
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.errors import ChannelClosed, ReplyError
 
@@ -175,7 +175,7 @@ class _Socket:
             self._channel.send({"close": True})
             self._state = CLOSED
         elif kind == "websocket.http.response.start" and state is CONNECTING:
-            self._head = {"status": event["status"], "headers": event.get("headers", ())}
+            self._head = {"status": event.get("status") or status_missing(kind), "headers": event.get("headers", ())}
             self._state = RESPONDING
         elif kind == "websocket.http.response.body" and state is RESPONDING:
             await self._respond(event.get("body", b""), event.get("more_body", False))
