@@ -7,8 +7,9 @@ The way of one call, all of it in the request's task on the loop:
     http.response.start is kept until the first http.response.body
     each body -> reply_channel.send
 
-`receive` gives the body, and after it `http.disconnect`: when the client has left, or the response is complete. After
-a client has left, `send` raises ChannelClosed, which is an OSError, as the specification asks from version 2.4 on.
+It is called when the head is there; `receive` gives the body as it comes. What came in one read with the head is one
+event. After the body comes `http.disconnect`: when the client has left, or the response is complete. After a client has
+left, `send` raises ChannelClosed, which is an OSError, as the specification asks from version 2.4 on.
 
 An application that returns without a complete response lets go of its reply channel, like any consumer: 500.
 
@@ -56,6 +57,8 @@ class ASGIApplication:
 
     Raises: ConsumerError if it cannot be called so.
     """
+
+    begins_early: Final = True  # it may answer before the body is there, or while it comes
 
     def __init__(self, application: Callable[..., Any], version: int = 3) -> None:
         name = name_of(application)

@@ -166,6 +166,8 @@ class HTTPConnection(asyncio.Protocol):
                     at = self._find_head(data, at)
                 else:
                     data, at = self._take_proxy_header(data), 0
+            if self.body is not None:
+                self.body.pause()
             if at < len(data):
                 if self._socket is not None:
                     self._socket.data_received(data[at:])
@@ -250,12 +252,12 @@ class HTTPConnection(asyncio.Protocol):
             message,
             special.content_length,
             self.read_gate,
-            partial(self.pipeline.say_continue, exchange) if special.expects_continue else _nothing,
+            partial(self.pipeline.say_continue, exchange) if special.expects_continue else None,
             partial(self._body_ready, exchange, consumer),
             exchange.set_waiting,
         )
         self.watch.body_at = self.service.loop.time()
-        self.body.start()
+        self.body.start(is_alone=not self._is_cutting)
 
     def _take_body(self, data: bytes, at: int) -> int:
         """Feed one piece of a body; return where the next bytes begin.
@@ -288,6 +290,8 @@ class HTTPConnection(asyncio.Protocol):
             exchange.is_request_complete = True
             self._expects = HEAD if exchange.persists and self._takes_more else NOTHING
             body.end()
+            if exchange.is_closed:
+                self.pipeline.request_ended(exchange)
         return at + size
 
     def _body_ready(self, exchange: Exchange, consumer: Consumer, message: Message | None, error: Any) -> None:
@@ -324,6 +328,15 @@ class HTTPConnection(asyncio.Protocol):
     def has_more_requests(self) -> bool:
         """Whether bytes of a further request wait already."""
         return bool(self._rest)
+
+    def may_skip_body(self) -> bool:
+        """Whether the rest of the last request's body is so short that the connection can be kept."""
+        return self.body is not None and self.body.may_skip()
+
+    def skip_body(self) -> None:
+        """Take no notice of the rest of the last request's body."""
+        if self.body is not None:
+            self.body.skip()
 
     def take_no_more(self) -> None:
         """Read no further request: a response said `connection: close` (RFC 9112 section 9.6)."""
@@ -363,6 +376,8 @@ class HTTPConnection(asyncio.Protocol):
             exchange = Exchange(self.pipeline, NO_REQUEST_LINE, [], False, self.service.loop.time())
             exchanges.append(exchange)
         self._fail_body(ReadTimeout(error.reason) if error.status == 408 else ChannelClosed(error.reason))
+        if exchange.is_closed and self.pipeline.is_first(exchange):  # the rest of its body was skipped
+            self.close()
         exchange.answer(error.status)
 
     def close(self) -> None:
@@ -412,7 +427,3 @@ class HTTPConnection(asyncio.Protocol):
     def _resume_reading(self) -> None:
         if not self.pipeline.is_lost and not self.transport.is_closing():
             self.transport.resume_reading()
-
-
-def _nothing() -> None:
-    """Ignore that a body is wanted: the client did not ask."""
