@@ -152,6 +152,21 @@ def test_a_mistake_closes_with_its_code(connect, frames, code, piece):
     assert client.consumer.messages[-1]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [([frame(TEXT, b"\xff")], 1007), ([frame(TEXT, b"\xff", fin=False)], 1007),
+     ([frame(TEXT, b"a", fin=False), frame(CONT, b"\xff")], 1007), ([frame(BINARY, fin=False)] * 2, 1002),
+     ([frame(BINARY, b"a", fin=False), frame(CONT, b"b", fin=False), frame(CONT, b"c", fin=False)], 1009)],
+)  # fmt: skip
+@pytest.mark.parametrize("after", [close_frame(1000), frame(PING, b"x"), frame(CONT), frame(3)])
+@pytest.mark.parametrize("piece", [None, 1])
+def test_the_first_mistake_decides_whatever_came_in_the_same_read(connect, frames, code, after, piece):
+    client = connect(max_fragments=2)
+    exchange(client, *frames, after, piece=piece)
+    assert [found.opcode for found in client.frames] == [CLOSE]
+    assert client.close_code == code
+
+
 def test_text_that_goes_wrong_in_a_fragment_is_refused_before_the_message_ends(connect):
     client = connect()
     exchange(client, frame(TEXT, KAPPA, fin=False), frame(CONT, b"\xff", fin=False))
