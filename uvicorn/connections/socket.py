@@ -159,9 +159,10 @@ class WebSocket(asyncio.Protocol):
             is_owed = service.calls.cancel_connect(self) and is_owed
         else:
             service.on_connection_lost()
-        self.inbound.calls.cancel(service.limits.disconnect_grace)
-        if is_owed:
-            self.inbound.disconnect()
+        if not self.inbound.is_left:
+            self.inbound.calls.cancel(service.limits.disconnect_grace)
+            if is_owed:
+                self.inbound.disconnect()
         self.inbound.leave()
         self.channel = None  # they hold each other; the messages that wait have it too
 

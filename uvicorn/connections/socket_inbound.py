@@ -87,6 +87,8 @@ class SocketInbound:
                 self._write_output()
             if messages:  # last: a consumer may be called at once, and send, or close
                 self._receive(messages)
+            if codec.is_ended:
+                self._part()
         except Exception:  # a mistake of ours: it costs this socket only
             socket.service.log.error("Error in a socket of %s", socket.shown_target, exc_info=True)
             socket.transport.abort()
@@ -121,6 +123,11 @@ class SocketInbound:
             socket.client_ended()
 
     # ---- calls ----
+
+    def _part(self) -> None:
+        """Call `websocket.disconnect`, though the connection may last: nothing more of the client is looked at."""
+        self.calls.cancel(self._socket.service.limits.disconnect_grace)
+        self.disconnect()
 
     def connect(self, consumer: Consumer, message: Message) -> None:
         """Call the consumer of `websocket.connect`."""
