@@ -9,6 +9,7 @@ what was read already waits as bytes. Loop thread only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ PONGS: Final = 2  # the client pings and does not take the pongs
 EARLY: Final = 4  # the socket is not accepted yet
 
 _SLICE: Final = 8192  # bytes given to the codec at a time: what it makes of them comes on top of the marks
+_JUST_BEFORE: Final = 2.0  # seconds, exact to one; arbitrary: how old a message may be whose reply is waited for
 _MOST_EARLY: Final = 65536  # bytes; arbitrary: what a client may send before it is accepted
 
 
@@ -44,8 +46,8 @@ class SocketInbound:
     """
 
     __slots__ = (
-        "_codec", "_order", "_receiver", "_rest", "_root_path", "_session", "_socket", "_template", "calls", "is_left",
-        "path", "read_gate",
+        "_codec", "_order", "_receiver", "_rest", "_root_path", "_session", "_settle", "_socket", "_template", "calls",
+        "is_left", "path", "read_gate",
     )  # fmt: skip
 
     def __init__(self, socket: WebSocket, codec: SocketCodec, request: Message) -> None:
@@ -61,6 +63,7 @@ class SocketInbound:
         self._receiver: Consumer | None = None  # of websocket.receive, looked up once
         self._rest = b""  # received, not looked at
         self._template: dict[str, Any] | None = None  # of a websocket.receive
+        self._settle: Callable[[Callable[[], None]], None] | None = None
 
     # ---- bytes ----
 
@@ -88,7 +91,10 @@ class SocketInbound:
             if messages:  # last: a consumer may be called at once, and send, or close
                 self._receive(messages)
             if codec.is_ended:
-                self._part()
+                if codec.owes_close:
+                    socket.client_closes()
+                else:
+                    self.part()
         except Exception:  # a mistake of ours: it costs this socket only
             socket.service.log.error("Error in a socket of %s", socket.shown_target, exc_info=True)
             socket.transport.abort()
@@ -119,12 +125,38 @@ class SocketInbound:
         socket.write(self._codec.output())
         if not socket.gate.is_open and not self.read_gate.reasons & PONGS:
             self.read_gate.hold(PONGS)
-        if self._codec.is_ended:
+        if self._codec.is_ended and not self._codec.owes_close:
             socket.client_ended()
 
     # ---- calls ----
 
-    def _part(self) -> None:
+    def settle(self) -> None:
+        """Have the client's close frame answered: at once, or when the calls for what came just before have returned.
+
+        A call that has gone on for longer is a stream rather than a reply, and is not waited for.
+        """
+        socket = self._socket
+        self.end()
+        is_recent = self._order > 0 and socket.service.now - socket.started_at <= _JUST_BEFORE
+        if socket.service.limits.sockets.close_timeout <= 0 or not (is_recent or self.calls.backlog):
+            socket.answer_close()
+        elif self.calls.is_running:
+            self.calls.put(_SETTLE, Message(channel="websocket.disconnect", socket=self), 0)
+        else:
+            self.settled()
+
+    def settled(self) -> None:
+        """Learn that the calls have returned: answer the close frame when the consumer is ready, too."""
+        if self._settle is not None:
+            self._settle(self._socket.answer_close)
+        else:
+            self._socket.answer_close()
+
+    def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
+        """Call `settle` before a close frame of the client is answered; it calls back."""
+        self._settle = settle
+
+    def part(self) -> None:
         """Call `websocket.disconnect`, though the connection may last: nothing more of the client is looked at."""
         self.calls.cancel(self._socket.service.limits.disconnect_grace)
         self.disconnect()
@@ -148,7 +180,7 @@ class SocketInbound:
     def leave(self) -> None:
         """Call nothing more than what waits."""
         self.is_left = True
-        self._template = None  # it has the channel, and that has the socket
+        self._template = self._settle = None  # they have the channel, and that has the socket
         self.calls.end()
 
     def returned(self) -> None:
@@ -203,3 +235,11 @@ class SocketInbound:
         self._socket.transport.resume_reading()
         if self._rest:
             self._socket.service.loop.call_soon(self._take_rest)
+
+
+async def _settled(message: Message) -> None:
+    """Stand in the queue behind the calls whose return is waited for."""
+    message["socket"].settled()
+
+
+_SETTLE: Final = Consumer(_settled)

@@ -73,11 +73,12 @@ class SocketCodec:
         has_output: the codec has to say something itself: pongs, or a close frame.
     """
 
-    __slots__ = ("_protocol", "_whole", "fields", "has_output", "is_ended", "subprotocols")
+    __slots__ = ("_answer", "_protocol", "_whole", "fields", "has_output", "is_ended", "subprotocols")
 
     def __init__(self, protocol: _Protocol, fields: Fields, subprotocols: list[str]) -> None:
         self._protocol = protocol
         self._whole: _WholeFrames | None = None
+        self._answer = b""  # to the client's close frame
         self.fields = fields
         self.subprotocols = subprotocols
         self.is_ended = self.has_output = False
@@ -103,6 +104,8 @@ class SocketCodec:
         """Return the frame of a message, TEXT (in UTF-8) or BINARY."""
         if len(data) < _FEW:  # never compressed: two bytes and the message are the frame
             return _HEADS[opcode][len(data)] + data
+        if self._answer:  # for the library we have sent it
+            return Frame(Opcode(opcode), data).serialize(mask=False, extensions=self._protocol.extensions)
         if opcode == TEXT:
             self._protocol.send_text(data)
         else:
@@ -114,19 +117,30 @@ class SocketCodec:
         self._protocol.send_ping(b"")
         return self.output()
 
+    @property
+    def owes_close(self) -> bool:
+        """Whether the client's close frame is to be answered with `close`; until then messages can be sent."""
+        return bool(self._answer)
+
     def close(self, code: int, reason: str) -> bytes:
-        """Return a close frame."""
+        """Return a close frame: the answer to the client's, if there is one."""
+        answer, self._answer = self._answer, b""
+        if answer:
+            return answer
         self._protocol.send_close(code, reason)
         return self.output()
 
     def output(self) -> bytes:
-        """Return what is to be written now."""
+        """Return what is to be written now; not the answer to the client's close frame."""
         self.has_output = False
         parts = self._protocol.data_to_send()
         if len(parts) == 1 and parts[0]:
             return parts[0]
         if b"" in parts:  # the library's sign for the end of what we send
             self.is_ended = True
+            if self._protocol.close_rcvd_then_sent:
+                self._answer = parts[-2]
+                del parts[-2:]
         return b"".join(parts)
 
     @property
