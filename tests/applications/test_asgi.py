@@ -69,6 +69,32 @@ def test_the_path_includes_the_root_path(make_site, root_path, prefix, target, s
     assert (app.scope["root_path"], app.scope["path"], app.scope["raw_path"]) == seen
 
 
+@pytest.mark.parametrize(
+    ("root_path", "target", "path", "raw_path"),
+    [
+        ("", b"/%C0", "/\ufffd", b"/%C0"),
+        ("", b"/a%ED%A0%80%C3%A9", "/a\ufffd\ufffd\ufffd\xe9", b"/a%ED%A0%80%C3%A9"),
+        ("/caf\xe9", b"/%FF", "/caf\xe9/\ufffd", "/caf\xe9/%FF".encode()),
+        ("/\udcff", b"/a", "/\ufffd/a", b"/\xff/a"),
+    ],
+)
+def test_a_path_that_is_no_utf_8_has_replacement_characters(make_site, root_path, target, path, raw_path):
+    app = App(start(), body())
+    client = serve(make_site, app, b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target, root_path=root_path)
+    assert client.statuses() == [200]
+    assert (app.scope["path"], app.scope["raw_path"]) == (path, raw_path)
+    assert app.scope["path"].startswith(app.scope["root_path"])
+    (app.scope["path"] + app.scope["root_path"]).encode()
+
+
+def test_the_path_of_a_message_keeps_what_is_no_utf_8(make_site):
+    async def consumer(message):
+        message["reply_channel"].send({"status": 200, "content": message["path"].encode("utf-8", "surrogateescape")})
+
+    [response] = serve(make_site, consumer, b"GET /%C0 HTTP/1.1\r\nHost: a\r\n\r\n").responses()
+    assert response.body == b"/\xc0"
+
+
 def test_a_response_in_one_part_has_its_length(make_site):
     [response] = serve(make_site, App(start(201, [(b"x-a", b"b")]), body(b"hello"))).responses()
     assert (response.status, response.body, response.headers["content-length"]) == (201, b"hello", "5")
@@ -237,9 +263,10 @@ async def nothing(scope, receive, send):
         App({"type": "websocket.accept"}),
         App(start(headers=[(b"a", b"b\r\nc: d")]), body()),
         App(start("200"), body()),
+        App({"type": "http.response.start"}, body()),
         App(start(), body("text")),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_response_that_cannot_be_sent_is_a_500(make_site, app):
     client = serve(make_site, app)
@@ -260,6 +287,22 @@ def test_a_mistake_is_raised_where_it_was_made(make_site):
 
     assert serve(make_site, app).statuses() == [200]
     assert "complete" in raised[0]
+
+
+@pytest.mark.parametrize("status", [{}, {"status": None}, {"status": 0}])
+def test_a_start_without_a_status_raises_where_it_was_made(make_site, status):
+    raised = []
+
+    async def app(scope, receive, send):
+        try:
+            await send({"type": "http.response.start", **status})
+        except ReplyError as error:
+            raised.append(str(error))
+        await send(start(204))
+        await send(body())
+
+    assert serve(make_site, app).statuses() == [204]
+    assert raised == ["http.response.start needs a status: 200 to 599"]
 
 
 def test_an_error_after_the_head_closes_the_connection(make_site):

@@ -19,7 +19,7 @@ def text(content):
 
 
 def received(content):
-    return {"type": "websocket.receive", "text": content, "bytes": None}
+    return {"type": "websocket.receive", "text": content}
 
 
 def left(code, reason=""):
@@ -118,7 +118,7 @@ def test_an_application_gets_connect_messages_and_the_close_code(make_site):
     assert client.is_open
     client.text("a")
     client.send(frame(2, b"\xff"), close_frame(4001, b"bye"))
-    binary = {"type": "websocket.receive", "text": None, "bytes": b"\xff"}
+    binary = {"type": "websocket.receive", "bytes": b"\xff"}
     assert app.received == [CONNECT, received("a"), binary, left(4001, "bye")]
     assert [found.payload for found in client.frames[:2]] == [b"hi", b"\0"]
     assert app.is_over
@@ -220,6 +220,7 @@ def test_an_application_that_raises_is_answered_500_or_closed_with_1011(make_sit
      ([ACCEPT, start()], "'websocket.http.response.start' after websocket.accept"),
      ([body(b"")], "'websocket.http.response.body' before"),
      ([start(), ACCEPT], "'websocket.accept' in a response"),
+     ([{"type": "websocket.http.response.start"}], "websocket.http.response.start needs a status"),
      ([ACCEPT, CLOSE, text("x")], "'websocket.send' after the socket was closed"),
      ([ACCEPT, CLOSE, CLOSE], "'websocket.close' after the socket was closed"),
      ([CLOSE, ACCEPT], "'websocket.accept' after the socket was closed or refused"),
@@ -420,3 +421,100 @@ def test_each_socket_has_a_task_of_its_own_with_a_fresh_context(make_site):
     assert all("app" in task.get_name() for task in seen)
     for client in clients:
         client.leave()
+
+
+# ---- replies to what came just before the client's close frame ----
+
+
+def stepped(make_site):
+    """Return site, client and application: it has taken a message, and the client has closed."""
+    app = Stepped()
+    site, client = serve(make_site, app)
+    app.do(site, ACCEPT)
+    app.take(site)
+    client.send(frame(TEXT, b"a"), close_frame(4001))
+    app.take(site)
+    assert app.received[-1] == received("a")
+    assert client.frames == []
+    return site, client, app
+
+
+def test_the_close_frame_is_answered_when_the_application_asks_for_more(make_site):
+    site, client, app = stepped(make_site)
+    app.do(site, text("one"))
+    app.do(site, text("two"))
+    assert (client.texts, client.close_code) == (["one", "two"], None)
+    app.take(site)
+    assert (client.texts, client.close_code) == (["one", "two"], 4001)
+    assert app.received[-1] == left(4001)
+    assert client.is_closed
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises", "closes"])
+def test_the_close_frame_is_answered_when_the_application_ends(make_site, ends):
+    site, client, app = stepped(make_site)
+    app.do(site, text("one"))
+    if ends == "closes":
+        app.do(site, CLOSE)
+    else:
+        app.steps.put_nowait(None if ends == "returns" else "no step")
+        site.settle()
+    assert (client.texts, client.close_code) == (["one"], 4001)
+    assert client.is_closed
+    assert len(site.log.take("error")) == (ends == "raises")
+
+
+def test_the_close_frame_is_answered_at_once_if_the_application_waits_for_more(make_site):
+    app = App("receive", ACCEPT)
+    _, client = serve(make_site, app)
+    client.text("a")
+    client.send(close_frame(4001))
+    assert client.close_code == 4001
+    assert app.received == [CONNECT, received("a"), left(4001)]
+
+
+def test_messages_that_wait_are_replied_to_before_the_answer(make_site):
+    async def app(scope, receive, send):
+        assert await receive() == CONNECT
+        await send(ACCEPT)
+        while "text" in (event := await receive()):
+            await asyncio.sleep(0)
+            await send(text(event["text"]))
+
+    _, client = serve(make_site, app)
+    client.send(*(frame(TEXT, b"%d" % number) for number in range(5)), close_frame(4001))
+    assert (client.texts, client.close_code) == (list("01234"), 4001)
+
+
+def test_an_application_that_goes_on_is_not_waited_for_longer_than_for_a_client(make_site):
+    site, client, app = stepped(make_site)
+    site.pass_time(9)
+    assert client.close_code is None
+    site.pass_time(3)
+    assert client.close_code == 4001
+    assert client.is_closed
+    app.take(site)
+    assert app.received[-1] == left(4001)
+
+
+def test_a_stream_that_was_asked_for_long_ago_does_not_hold_up_the_answer(make_site):
+    app = Stepped()
+    site, client = serve(make_site, app)
+    app.do(site, ACCEPT)
+    client.text("subscribe")
+    app.take(site, 2)
+    site.pass_time(5)
+    app.do(site, text("one"))
+    client.send(close_frame(4001))
+    assert (client.texts, client.close_code) == (["one"], 4001)
+    assert client.is_closed
+
+
+def test_an_application_learns_of_a_loss_while_its_answer_is_waited_for(make_site):
+    site, client, app = stepped(make_site)
+    client.leave()
+    app.take(site)
+    assert app.received[-1] == left(4001)
+    app.steps.put_nowait(None)
+    site.settle()
+    assert site.service.calls.is_idle

@@ -3,9 +3,11 @@
 import sys
 
 import pytest
+from clients import Site
 from gunicorn.errors import AppImportError
 
-from uvicorn.applications.loading import load_application, make_application
+from uvicorn.applications.lifecycle import Lifecycle
+from uvicorn.applications.loading import load_application, load_site, make_application
 from uvicorn.applications.routing import Router, SingleConsumer
 
 APPLICATION = """
@@ -242,3 +244,107 @@ on_startup = 7
     assert [line.split(" must ")[0].split(" of a ")[0].strip() for line in lines] == [
         "on_startup", "webshop_lists.py:7: path '('", "webshop_lists.py:10: the prefix",
     ]  # fmt: skip
+
+
+# ---- on_startup and on_shutdown of the module ----
+
+HOOKED = """
+from uvicorn import Router, mount, route
+
+calls = []
+
+def on_startup():
+    calls.append("startup")
+
+async def on_shutdown():
+    calls.append("shutdown")
+
+def consumer(message):
+    pass
+
+async def consumer_async(message):
+    pass
+
+async def asgi_application(scope, receive, send):
+    pass
+
+def asgi2_application(scope):
+    async def call(receive, send):
+        pass
+    return call
+
+def wsgi_application(environ, start_response):
+    return []
+
+routes = [mount("/asgi", asgi_application), route("http.request", consumer)]
+router = Router(routes)
+"""
+
+
+def hooks_of(name, interface="auto"):
+    uri = f"webshop_hooked:{name}"
+    return make_application(load_application(uri), uri, interface).hooks
+
+
+@pytest.mark.parametrize("name", ["consumer", "consumer_async", "routes", "router"])
+def test_the_hooks_of_a_module_belong_to_its_consumer_or_its_list(site, name):
+    write(site, "webshop_hooked.py", HOOKED)
+    hooks = hooks_of(name)
+    module = sys.modules["webshop_hooked"]
+    assert hooks == ((module.on_startup,), (module.on_shutdown,))
+
+
+@pytest.mark.parametrize("name", ["asgi_application", "asgi2_application", "wsgi_application"])
+def test_what_a_wsgi_or_asgi_module_calls_on_startup_is_its_own_affair(site, name):
+    write(site, "webshop_hooked.py", HOOKED)
+    assert hooks_of(name) == ((), ())
+
+
+@pytest.mark.parametrize("hook", ["def on_startup(app): pass", "on_startup = 7"])
+def test_an_asgi_module_with_hooks_of_another_shape_is_served(site, hook):
+    write(site, "webshop_hooked.py", HOOKED + hook)
+    assert hooks_of("asgi_application") == ((), ())
+    with pytest.raises(AppImportError, match="on_startup"):
+        hooks_of("routes")
+
+
+def test_a_site_of_several_has_the_hooks_of_each_consumer_and_list_of_it(site):
+    write(site, "webshop_hooked.py", HOOKED)
+    write(site, "webshop_other.py", HOOKED)
+    application = load_site("/=webshop_hooked:asgi_application /a=webshop_other:consumer")
+    assert [hook.__module__ for hook in application.hooks.on_startup] == ["webshop_other"]
+
+
+def test_the_startup_functions_of_a_fastapi_module_run_once(site):
+    """With FastAPI and Starlette the same functions are given to the application, which calls them itself."""
+    write(site, "webshop_fastapi.py", """
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+
+calls = []
+
+def on_startup():
+    calls.append("startup")
+
+def on_shutdown():
+    calls.append("shutdown")
+
+@asynccontextmanager
+async def lifespan(app):
+    on_startup()
+    yield
+    on_shutdown()
+
+app = FastAPI(lifespan=lifespan)
+""")
+    uri = "webshop_fastapi:app"
+    application = make_application(load_application(uri), uri)
+    site_of_doubles = Site(application)
+    lifecycle = Lifecycle(application, site_of_doubles.service.dispatcher, site_of_doubles.log, "auto")
+    loop = site_of_doubles.loop
+    loop.run_until_complete(lifecycle.start())
+    calls = sys.modules["webshop_fastapi"].calls
+    assert calls == ["startup"]
+    loop.run_until_complete(lifecycle.stop())
+    assert calls == ["startup", "shutdown"]
+    site_of_doubles.end()

@@ -2,9 +2,10 @@
 
 import pytest
 from clients import CLIENT, SERVER, Kept, in_pool
+from doubles import FakePeers
 from sockets import ACCEPT, KEY, TEXT, SocketClient, Socketed, frame, handshake
 
-from uvicorn import route
+from uvicorn import is_allowed_origin, route
 from uvicorn.errors import ChannelClosed
 from uvicorn.wire.limits import SocketLimits
 
@@ -19,6 +20,20 @@ def test_a_consumer_that_accepts_opens_the_socket(make_site):
     assert client.response.headers["server"] == "uvicorn"
     assert not {"content-length", "transfer-encoding", "sec-websocket-protocol"} & set(client.response.headers)
     assert client.frames == []
+
+
+@pytest.mark.parametrize(
+    ("said", "scheme", "allowed"),
+    [(b"wss", "wss", True), (b"https", "wss", True), (b"ws", "ws", False), (b"http", "ws", False)],
+)
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_proxy_may_say_wss_and_the_page_of_the_same_site_is_allowed(make_site, said, scheme, allowed, is_trusted):
+    consumer = Socketed()
+    site = make_site(consumer, peers=FakePeers(is_trusted=is_trusted))
+    SocketClient(site, "/", b"X-Forwarded-Proto: " + said, b"Origin: https://example.org")
+    [message] = consumer.messages
+    assert message["scheme"] == (scheme if is_trusted else "ws")
+    assert is_allowed_origin(message) is (allowed and is_trusted)
 
 
 def test_the_connect_message_has_the_keys_of_the_contract(make_site):

@@ -53,8 +53,12 @@ class Client:
     def __init__(self, turns, name="", taken=None):
         self.taken = [] if taken is None else taken
         self.name = name
-        self.intake = Intake(turns, self.take)
+        self.pauses = 0
+        self.intake = Intake(turns, self.take, self.paused)
         self.wire = self.intake.transport = Wire()
+
+    def paused(self):
+        self.pauses += 1
 
     def take(self, data, at):
         self.taken.append(f"{self.name}{chr(data[at])}")
@@ -88,6 +92,7 @@ def test_what_is_beyond_the_share_waits_for_the_next_turns_and_reading_stops_unt
         if not loop.turn():
             break
     assert counts == [16, 32, 48, 50]
+    assert client.pauses == 4
     assert client.taken == [chr(n) for n in range(50)]
     assert client.intake.waiting_bytes == 0
 
@@ -236,7 +241,7 @@ def test_who_takes_may_drop_the_rest(turns):
 )
 def test_reading_is_paused_while_there_is_a_reason(turns, steps, calls):
     made = []
-    intake = Intake(turns, lambda data, at: len(data))
+    intake = Intake(turns, lambda data, at: len(data), lambda: None)
     intake.transport = Wire()
     intake.transport.pause_reading = lambda: made.append("pause")
     intake.transport.resume_reading = lambda: made.append("resume")

@@ -391,6 +391,36 @@ def test_a_client_that_made_a_mistake_and_stays_is_cut(make_site):
     assert client.is_closed
 
 
+def test_disconnect_comes_at_once_after_a_mistake_behind_what_was_received(make_site):
+    consumer = Held()
+    site = make_site(consumer, disconnect_grace=3.0)
+    client = SocketClient(site)
+    client.send(frame(TEXT, b"a"), frame(TEXT, b"b"), b"\xff" * 10)
+    assert client.close_code == 1002
+    consumer.let_go(site)
+    assert consumer.channels == ["connect", "receive", "receive"]
+    consumer.let_go(site)
+    assert consumer.channels == ["connect", "receive", "receive", "disconnect"]
+    assert not client.is_closed
+    client.leave()
+    site.pass_time(10)
+    assert consumer.channels == ["connect", "receive", "receive", "disconnect"]
+    consumer.let_go(site)  # the loss of the connection has not cancelled it
+    assert site.service.calls.is_idle
+
+
+def test_a_call_that_runs_when_the_client_makes_a_mistake_is_cancelled_after_the_grace(make_site):
+    consumer = Held()
+    site = make_site(consumer, disconnect_grace=3.0)
+    client = SocketClient(site)
+    client.send(frame(TEXT, b"a"), b"\xff" * 10)
+    site.pass_time(2)
+    assert consumer.channels == ["connect", "receive"]
+    site.pass_time(2)
+    assert consumer.channels == ["connect", "receive", "disconnect"]
+    consumer.running.pop().cancel()
+
+
 def test_an_exception_in_receive_closes_with_1011_and_disconnect_follows(make_site):
     consumer = Failing()
     site = make_site(consumer)

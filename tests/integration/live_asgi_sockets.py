@@ -30,7 +30,7 @@ async def echo(socket: WebSocket):
             message = await socket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message["code"], message["reason"])
-            if message["text"] is None:
+            if message.get("text") is None:
                 await socket.send_bytes(message["bytes"])
             else:
                 await socket.send_text(message["text"])

@@ -5,7 +5,7 @@ import threading
 import time
 from wsgiref.validate import validator
 
-from uvicorn import wsgi
+from uvicorn import mount, wsgi
 
 PLAIN = [("Content-Type", "text/plain")]
 
@@ -83,6 +83,7 @@ class Living:
 
 
 living = Living()
+living_routes = [mount("/", living)]
 
 
 def on_startup_sync():

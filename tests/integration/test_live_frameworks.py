@@ -49,6 +49,7 @@ def test_fastapi_state_validation_and_its_document(server):
         assert client.get("/api/openapi.json").json()["servers"] == [{"url": "/api"}]
         assert client.get("/api/rows.csv").text == ROWS
         assert client.get("/ping").text == "pong\n"
+        assert client.get("/api/%C0").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/upload", "/api/upload"])

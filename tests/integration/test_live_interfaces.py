@@ -103,7 +103,7 @@ def test_a_wsgi_response_is_closed_when_the_worker_stops(serve):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_to_start_and_stop_does_so_each_on_its_side(serve, command):
-    server = serve(app="live_interfaces:living", command=command, env={"HAS_HOOKS": "1"})
+    server = serve(app="live_interfaces:living_routes", command=command, env={"HAS_HOOKS": "1"})
 
     assert server.get("/").text == "from the lifespan"
     assert server.stop() == 0
@@ -130,7 +130,7 @@ def test_a_quick_stop_is_told_too(serve):
 )
 def test_an_application_that_cannot_start_stops_the_server(serve, fails, sentence):
     env = {"HAS_HOOKS": "1", "FAILS": fails}
-    server = serve(app="live_interfaces:living", env=env, is_ready=False)
+    server = serve(app="live_interfaces:living_routes", env=env, is_ready=False)
 
     assert server.wait() == 3
     assert sentence in server.log()
@@ -154,7 +154,7 @@ def test_no_lifespan_is_no_error_unless_it_is_wanted(serve):
 
 def test_a_worker_that_still_starts_can_be_stopped(serve):
     env = {"HAS_HOOKS": "1", "BLOCKS": "1"}
-    server = serve("--timeout", "5", app="live_interfaces:living", env=env, is_ready=False)
+    server = serve("--timeout", "5", app="live_interfaces:living_routes", env=env, is_ready=False)
     eventually((server.folder / "life.txt").exists, "the start")
     server.workers()
 

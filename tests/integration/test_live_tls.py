@@ -1,6 +1,7 @@
 """TLS, with certificates of an authority made for these tests."""
 
 import signal
+import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,16 @@ def test_https_serves_and_is_told_to_consumers(server, files, side):
         assert client.post(f"/{side}/digest", content=b"x" * 1_000_000).json()[0] == 1_000_000
         assert len(client.get(f"/{side}/stream?chunks=100").content) == 100 * 65536
         assert client.get(f"/{side}/hello").headers["content-length"] == "19"
+
+
+def test_http_1_1_is_agreed_on_by_alpn(server, files):
+    context = files.context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with (
+        socket.create_connection(("127.0.0.1", httpx.URL(server.url).port), timeout=PATIENCE) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        assert secure.selected_alpn_protocol() == "http/1.1"
 
 
 @pytest.mark.parametrize("side", ["sync", "async"])

@@ -145,11 +145,28 @@ def test_a_mistake_closes_with_its_code(connect, frames, code, piece):
     exchange(client, frame(TEXT, b"before"), *frames, frame(TEXT, b"after"), piece=piece)
     assert client.close_code == code
     assert "after" not in [message.get("text") for message in client.consumer.messages]
+    assert not client.is_closed  # or a client that still sends might not see the close frame
+    assert client.consumer.channels == ["connect", "receive", "disconnect"]
+    assert client.consumer.messages[-1]["code"] == code
     client.client.half_close()
     client.work()
     assert client.is_closed
-    assert client.consumer.messages[-1]["channel"] == "websocket.disconnect"
-    assert client.consumer.messages[-1]["code"] == code
+    assert client.consumer.channels == ["connect", "receive", "disconnect"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [([frame(TEXT, b"\xff")], 1007), ([frame(TEXT, b"\xff", fin=False)], 1007),
+     ([frame(TEXT, b"a", fin=False), frame(CONT, b"\xff")], 1007), ([frame(BINARY, fin=False)] * 2, 1002),
+     ([frame(BINARY, b"a", fin=False), frame(CONT, b"b", fin=False), frame(CONT, b"c", fin=False)], 1009)],
+)  # fmt: skip
+@pytest.mark.parametrize("after", [close_frame(1000), frame(PING, b"x"), frame(CONT), frame(3)])
+@pytest.mark.parametrize("piece", [None, 1])
+def test_the_first_mistake_decides_whatever_came_in_the_same_read(connect, frames, code, after, piece):
+    client = connect(max_fragments=2)
+    exchange(client, *frames, after, piece=piece)
+    assert [found.opcode for found in client.frames] == [CLOSE]
+    assert client.close_code == code
 
 
 def test_text_that_goes_wrong_in_a_fragment_is_refused_before_the_message_ends(connect):
@@ -337,7 +354,8 @@ def test_past_a_limit_a_socket_is_closed_with_1009(connect, frames, limits, piec
     client = connect(**limits)
     exchange(client, *frames, frame(TEXT, b"after"), piece=piece)
     assert client.close_code == 1009
-    assert client.consumer.channels == ["connect"]
+    assert client.consumer.channels == ["connect", "disconnect"]
+    assert client.consumer.messages[-1]["code"] == 1009
 
 
 def test_messages_at_the_limits_pass(connect):
@@ -362,4 +380,4 @@ def test_a_deflate_bomb_is_stopped_at_the_limit(connect, fragments):
     ]  # fmt: skip
     exchange(client, *frames)
     assert client.close_code == 1009
-    assert client.consumer.channels == ["connect"]
+    assert client.consumer.channels == ["connect", "disconnect"]

@@ -81,6 +81,10 @@ def test_special_fields_are_refused(fields, version, status):
         ([HOST, [b"x-forwarded-proto", b"http"]], "http"),
         ([HOST, [b"x-forwarded-proto", b"HTTPS"]], "http"),
         ([HOST, [b"x-forwarded-proto", b"https"], [b"x-ssl", b"on"]], "https"),
+        ([HOST, [b"x-forwarded-proto", b"wss"]], "https"),
+        ([HOST, [b"x-forwarded-proto", b"wss"], [b"x-ssl", b"on"]], "https"),
+        ([HOST, [b"x-forwarded-proto", b"ws"]], "http"),
+        ([HOST, [b"x-ssl", b"wss"]], "http"),
     ],
 )
 def test_a_trusted_peer_says_the_scheme(fields, scheme):

@@ -7,8 +7,9 @@ The way of one call, all of it in the request's task on the loop:
     http.response.start is kept until the first http.response.body
     each body -> reply_channel.send
 
-`receive` gives the body, and after it `http.disconnect`: when the client has left, or the response is complete. After
-a client has left, `send` raises ChannelClosed, which is an OSError, as the specification asks from version 2.4 on.
+It is called when the head is there; `receive` gives the body as it comes. What came in one read with the head is one
+event. After the body comes `http.disconnect`: when the client has left, or the response is complete. After a client has
+left, `send` raises ChannelClosed, which is an OSError, as the specification asks from version 2.4 on.
 
 An application that returns without a complete response lets go of its reply channel, like any consumer: 500.
 
@@ -21,14 +22,14 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from uvicorn.applications.environ import below
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import is_async_callable, name_of
 from uvicorn.errors import ChannelClosed, ChannelFull, ConsumerError, ReadTimeout, ReplyError
 
-__all__ = ["SPEC_VERSION", "ASGIApplication"]
+__all__ = ["SPEC_VERSION", "ASGIApplication", "make_scope", "status_missing"]
 
 SPEC_VERSION: Final = "2.5"
 _VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
@@ -56,6 +57,8 @@ class ASGIApplication:
 
     Raises: ConsumerError if it cannot be called so.
     """
+
+    begins_early: Final = True  # it may answer before the body is there, or while it comes
 
     def __init__(self, application: Callable[..., Any], version: int = 3) -> None:
         name = name_of(application)
@@ -115,6 +118,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         if not below(path, root):  # a proxy has taken it off: `path` includes it, by the specification
             path = root + path
             raw_path = root.encode("utf-8", "surrogateescape") + raw_path
+        root = _text(root)
     client = message["client"]
     server = message["server"]
     return {
@@ -123,7 +127,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "http_version": message["http_version"],
         "method": message["method"],
         "scheme": message["scheme"],
-        "path": path,
+        "path": path if path.isascii() else _text(path),
         "raw_path": raw_path,
         "query_string": message["query_string"],
         "root_path": root,
@@ -133,6 +137,11 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "state": state.copy(),
         "extensions": _EXTENSIONS.copy(),
     }
+
+
+def _text(text: str) -> str:
+    """Return text that can be encoded: bytes that are no UTF-8 as replacement characters; `raw_path` has them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class _Call:
@@ -213,7 +222,7 @@ class _Call:
             if self._status:
                 raise ReplyError("http.response.start was sent twice")
             self._fields = event.get("headers", ())
-            self._status = event["status"]
+            self._status = event.get("status") or status_missing(kind)
         elif kind == "http.response.early_hint":
             self._channel.hint([(b"link", link) for link in event["links"]])
         else:
@@ -279,6 +288,11 @@ class _Call:
                 self._channel.on_change(partial(_resolve, self._waiter))
             await asyncio.shield(self._waiter)
         return {"type": "http.disconnect"}
+
+
+def status_missing(kind: str) -> NoReturn:
+    """Raise ReplyError for the start of a response without a status."""
+    raise ReplyError(f"{kind} needs a status: 200 to 599")
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -7,6 +7,9 @@ Theory of operation
                            stops reading from a client whose application is behind
     websocket.disconnect   leaves the event, and returns at once
 
+A call has returned before the application has replied. So the client's close frame is answered when the application
+asks for the next event, or has returned (`settle`).
+
 The task is kept by the socket's `CallRunner` (`SocketChannel.keep`): the worker waits for it when it stops, and cancels
 it at last; what it raises is answered and logged as the failure of any consumer is. All of this runs on the loop.
 
@@ -20,10 +23,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
-from uvicorn.applications.asgi import ASGIApplication, make_scope
+from uvicorn.applications.asgi import ASGIApplication, make_scope, status_missing
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.errors import ChannelClosed, ReplyError
 
@@ -67,7 +70,8 @@ class ASGISockets:
         if found is None:
             return  # the application has returned
         if kind == "websocket.receive":
-            await found.put({"type": kind, "text": message["text"], "bytes": message["bytes"]})
+            text = message["text"]
+            await found.put({"type": kind, "bytes": message["bytes"]} if text is None else {"type": kind, "text": text})
         else:
             found.disconnect(message["code"], message["reason"])
 
@@ -100,7 +104,7 @@ class _Socket:
 
     __slots__ = (
         "_channel", "_events", "_head", "_is_accepted", "_is_begun", "_is_ended", "_is_left", "_room",
-        "_since_turn", "_state", "_waiter",
+        "_settled", "_since_turn", "_state", "_waiter",
     )  # fmt: skip
 
     def __init__(self, channel: SocketChannel) -> None:
@@ -115,15 +119,17 @@ class _Socket:
         self._is_left = False  # websocket.disconnect is there
         self._is_ended = False  # the application has returned
         self._since_turn = 0
+        self._settled: Callable[[], None] | None = None  # to be called when what was received is dealt with
         channel.on_change(self._changed)
+        channel.settle_with(self.settle)
 
     # ---- the application's side ----
 
     async def receive(self) -> dict[str, Any]:
         """Return the next event, waiting for it if needed.
 
-        Returns: {"type": "websocket.connect"}; then {"type": "websocket.receive", "text": str | None, "bytes": bytes |
-            None} for each message; {"type": "websocket.disconnect", "code": int, "reason": str} last.
+        Returns: {"type": "websocket.connect"}; then {"type": "websocket.receive"} with "text": str, or with "bytes":
+            bytes, for each message; {"type": "websocket.disconnect", "code": int, "reason": str} last.
         Raises: ChannelClosed on any later call.
         Cancellation: loses nothing.
         """
@@ -135,6 +141,7 @@ class _Socket:
                 raise ChannelClosed("websocket.disconnect was received")
             if self._waiter is not None:
                 raise RuntimeError("another task is receiving from this socket already")
+            self._settle()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -174,7 +181,7 @@ class _Socket:
             self._channel.send({"close": True})
             self._state = CLOSED
         elif kind == "websocket.http.response.start" and state is CONNECTING:
-            self._head = {"status": event["status"], "headers": event.get("headers", ())}
+            self._head = {"status": event.get("status") or status_missing(kind), "headers": event.get("headers", ())}
             self._state = RESPONDING
         elif kind == "websocket.http.response.body" and state is RESPONDING:
             await self._respond(event.get("body", b""), event.get("more_body", False))
@@ -209,6 +216,17 @@ class _Socket:
             self._events.append({"type": "websocket.disconnect", "code": code, "reason": reason})
             _resolve(self._waiter)
 
+    def settle(self, settled: Callable[[], None]) -> None:
+        """Call back when the application has dealt with what it has taken: it asks for more, or has returned."""
+        self._settled = settled
+        if self._is_ended or (self._waiter is not None and not self._events):
+            self._settle()
+
+    def _settle(self) -> None:
+        settled, self._settled = self._settled, None
+        if settled is not None:
+            settled()
+
     def finish(self) -> None:
         """Learn that the application has returned: close with 1000, or refuse with 403.
 
@@ -223,6 +241,7 @@ class _Socket:
         """Learn that nothing is taken or sent any more."""
         self._is_ended = True
         _resolve(self._room)
+        self._settle()
 
     def _changed(self) -> None:
         """Learn that the handshake was answered, or lost, or just that the client has caught up."""

@@ -21,10 +21,12 @@ from typing import Any, Final
 
 from gunicorn.errors import AppImportError
 
+from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.router import Hooks, Router, SingleConsumer, callables
 from uvicorn.applications.routes import Mount
 from uvicorn.applications.routing import as_application, mount
+from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.errors import RouteError
 
 __all__ = ["is_site", "load_application", "load_site", "make_application"]
@@ -79,23 +81,34 @@ def load_application(uri: str) -> Any:
 def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router | SingleConsumer:
     """Make what was loaded an application that can be served, with the `on_startup` and `on_shutdown` of its module.
 
+    Only a list of routes, a Router and a message consumer have these hooks: what a WSGI or ASGI application's module
+    calls so is its own affair.
+
     Args:
         interface: what a callable is; "auto" to look at it.
 
     Raises: AppImportError if it is no application, or there is a mistake in its list of routes.
     """
-    wrong = Mistakes()
+    inside, wrong = Mistakes(), Mistakes()
+    application: Router | SingleConsumer | None = None
+    with inside:
+        application = as_application(loaded, interface, is_whole=True)
     hooks: list[tuple[Callable[[], Any], ...]] = []
-    module = sys.modules.get(uri.partition(":")[0])
+    module = sys.modules.get(uri.partition(":")[0]) if _has_hooks(application or loaded) else None
     for name in ("on_startup", "on_shutdown"):
         with wrong:
             hooks.append(callables(name, getattr(module, name, ())))
-    with wrong:
-        application = as_application(loaded, interface, is_whole=True)
-        if not wrong:
-            application.hooks = application.hooks.joined(Hooks(*hooks))
-            return application
-    raise AppImportError(f"Cannot serve {uri!r}: {RouteError(wrong.found)}") from None
+    if application is None or wrong:
+        raise AppImportError(f"Cannot serve {uri!r}: {RouteError(wrong.found + inside.found)}") from None
+    application.hooks = application.hooks.joined(Hooks(*hooks))
+    return application
+
+
+def _has_hooks(loaded: Any) -> bool:
+    """Whether the hooks of its module are for what was loaded, or for the application that was made of it."""
+    if isinstance(loaded, SingleConsumer):
+        return not any(isinstance(made.target, (ASGIApplication, WSGIApplication)) for made in loaded.consumers())
+    return not callable(loaded) or isinstance(loaded, Router)
 
 
 def _import_module(module_name: str, name: str) -> Any:

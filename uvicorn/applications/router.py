@@ -203,7 +203,9 @@ class SingleConsumer:
 
     def moved(self, change: Callable[[Consumer], Consumer]) -> SingleConsumer:
         """Return a copy with another consumer."""
-        return SingleConsumer(change(self._consumer), change(self._sockets))
+        copy = SingleConsumer(change(self._consumer), change(self._sockets))
+        copy.hooks = self.hooks
+        return copy
 
     def pools(self) -> dict[str, int]:
         """Return the pools that are named: none."""

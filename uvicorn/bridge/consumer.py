@@ -32,6 +32,7 @@ class Consumer:
     Attributes:
         is_async: runs as a task on the loop; otherwise in a thread of the pool.
         streams_body: gets a large body as it comes.
+        begins_early: is called when the head is there, and gets any body as it comes. Its class says so.
         name: how logs call it: module and qualified name.
         target: the callable as it was given; `call` may be a wrapper that a route has put around it.
         pool: the pool of threads it runs in; None for the worker's first one. Set when the worker starts.
@@ -39,7 +40,9 @@ class Consumer:
         missing: arguments that it requires and its route does not give: an include may.
     """
 
-    __slots__ = ("call", "is_async", "load", "missing", "name", "pool", "pool_name", "streams_body", "target")
+    __slots__ = (
+        "begins_early", "call", "is_async", "load", "missing", "name", "pool", "pool_name", "streams_body", "target",
+    )  # fmt: skip
 
     def __init__(
         self, call: Callable[..., Any], body: str | None = None, groups: Collection[str] | None = None
@@ -59,6 +62,7 @@ class Consumer:
         self.pool: Any = None
         self.pool_name: str | None = None
         self.is_async = is_async_callable(call)
+        self.begins_early: bool = getattr(type(call), "begins_early", False)
         self.load = Load()
         self.streams_body = self.is_async or (_is_marked(call) if body is None else body == "stream")
 

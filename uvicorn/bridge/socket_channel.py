@@ -58,6 +58,9 @@ class SocketSink(Sink, Protocol):
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine beside the calls of the socket. Runs on: the loop."""
 
+    def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
+        """Have `settle` called before the client's close frame is answered. Runs on: the loop."""
+
 
 class SocketChannel(SocketSequence):
     """Take what is to be sent to one socket (ASGI draft, "Send/Close/Accept").
@@ -157,6 +160,14 @@ class SocketChannel(SocketSequence):
         it at last. Runs on: the loop.
         """
         self._socket.keep(call, name)
+
+    def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
+        """Answer the client's close frame only when `settle` has called back what it is given.
+
+        It is called when the calls for all messages have returned. For a consumer that replies later to what its calls
+        have taken; it need not call back, as the wait has an end (`websocket_close_timeout`). Runs on: the loop.
+        """
+        self._socket.settle_with(settle)
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         socket = self._socket

@@ -138,7 +138,7 @@ class BodyBuffer(OurSetting):
         Bytes up to which a request body always arrives whole in ``message["body"]``.
 
         It is also how far a client may be ahead of a coroutine that reads a larger body as it comes; of a thread,
-        sixteen times as far.
+        sixteen times as far. An ASGI application gets every body as it comes.
         """
 
 

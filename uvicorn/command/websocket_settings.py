@@ -124,7 +124,8 @@ class WebSocketCloseTimeout(OurSetting):
     desc = """\
         Seconds that a client may take to answer when the server closes a socket; then the connection is cut.
 
-        0 cuts it at the next look, a second later at most.
+        0 cuts it at the next look, a second later at most. The answer to a client's close frame waits as long at most
+        for the replies to what came before it.
         """
 
 

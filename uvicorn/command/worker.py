@@ -19,7 +19,6 @@ import traceback
 from typing import Any, Final, cast
 
 import uvloop
-from gunicorn import sock as gunicorn_sock
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
@@ -40,6 +39,7 @@ from uvicorn.command import compatibility
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.reporting import Reporter, RequestHooks
 from uvicorn.command.settings import Settings
+from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
@@ -111,7 +111,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.application = _failing_application(error)
         _tune_collector()
         self._check_again()
-        self.ssl_context = gunicorn_sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        self.ssl_context = make_ssl_context(self.cfg)
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
         self._start_application(self.application)

@@ -2,7 +2,11 @@
 
 A body up to `body_buffer` bytes is gathered here and arrives whole. A larger one is handed on: as it comes
 to a consumer that streams (asynchronous ones, and threads that ask for it), or into a spool for a
-thread that wants it complete. `on_ready` says when the consumer can be called.
+thread that wants it complete. A consumer that begins early (an ASGI application) gets what has come with the head, and
+the rest as it comes. `on_ready` says when the consumer can be called.
+
+When the response is complete and the body is not, the rest is skipped if it is short, so that the connection can be
+kept.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from uvicorn.bridge.inbox import BodyChannel, ThreadBodyChannel
 from uvicorn.bridge.spool import Spool
 from uvicorn.connections.intake import BODY, Intake
 from uvicorn.connections.service import Service
-from uvicorn.errors import ClientError
+from uvicorn.errors import ChannelClosed, ClientError
 from uvicorn.messages import Message
 
 __all__ = ["RequestBody"]
@@ -29,14 +33,14 @@ class RequestBody:
     Args:
         expected: its content-length in bytes, or -1 for the chunked transfer coding.
         intake: reading from the client.
-        on_want: called when the body is first wanted, to say 100 Continue.
+        on_want: called when the body is first wanted, to say 100 Continue; None if the client does not wait for it.
         set_waiting: marks the consumer's thread as blocked in a channel; called in that thread.
         on_ready: called once, with the message when the consumer can be called, or with what went wrong.
     """
 
     __slots__ = (
-        "_consumer", "_gathered", "_inbox", "_intake", "_is_ready", "_message", "_on_ready", "_on_want", "_service",
-        "_spool", "is_wanted", "left", "set_waiting", "size",
+        "_consumer", "_gathered", "_inbox", "_intake", "_is_ready", "_message", "_most", "_on_ready", "_on_want",
+        "_service", "_spool", "is_wanted", "left", "set_waiting", "size",
     )  # fmt: skip
 
     def __init__(
@@ -46,7 +50,7 @@ class RequestBody:
         message: Message,
         expected: int,
         intake: Intake,
-        on_want: Callable[[], None],
+        on_want: Callable[[], None] | None,
         on_ready: Callable[[Message | None, Exception | None], None],
         set_waiting: Callable[[bool], None],
     ) -> None:
@@ -61,14 +65,22 @@ class RequestBody:
         self._inbox: BodyChannel | ThreadBodyChannel | None = None
         self._spool: Spool | None = None
         self._is_ready = False
+        self._most: int | None = None  # bytes of the body that are taken, while the rest is skipped
         self.is_wanted = False
         self.left = expected  # bytes still to come; below 0 if that is not known
         self.size = 0
         _check_size(max(expected, 0), service.limits.request_body)
 
-    def start(self) -> None:
-        """Begin: call the consumer at once if it streams and the body is known to be large."""
-        if self._consumer.streams_body and self.left > self._service.limits.body_buffer:
+    def start(self, is_alone: bool) -> None:
+        """Begin: call the consumer at once if it streams and the body is known to be large, or if it begins early.
+
+        Args:
+            is_alone: the head is all that came; else `pause` says when the rest of the read was fed.
+        """
+        if self._consumer.begins_early:
+            if is_alone:
+                self._stream()
+        elif self._consumer.streams_body and self.left > self._service.limits.body_buffer:
             self._stream()
         else:
             self.want()
@@ -80,14 +92,39 @@ class RequestBody:
         """
         self.size += len(data)
         _check_size(self.size, self._service.limits.request_body)
-        if self._inbox is not None:
+        if self._most is not None:
+            if self.size > self._most:
+                raise ClientError(413, "the rest of a body that nobody reads is too long")
+        elif self._inbox is not None:
             self._inbox.feed(data)
         elif self._spool is not None:
             self._spool.feed(data)
         else:
             self._gathered += data
-            if len(self._gathered) > self._service.limits.body_buffer:
+            if self._consumer.begins_early:
+                pass  # all of one read is one piece
+            elif len(self._gathered) > self._service.limits.body_buffer:
                 self._hand_on()
+
+    def pause(self) -> None:
+        """Learn that nothing more was received for now: call a consumer that begins early."""
+        if self._consumer.begins_early and not self._is_ready:
+            self._stream()
+
+    def may_skip(self) -> bool:
+        """Whether so little is missing, as far as that is known, that it is worth to keep the connection."""
+        if self._on_want is not None and not self.is_wanted:
+            return False  # nobody knows whether the client will send it
+        return self._most is not None or (self._inbox is not None and self.left <= self._service.limits.body_buffer)
+
+    def skip(self) -> None:
+        """Take no notice of the rest: the response is complete."""
+        if self._most is None:
+            self._most = self.size + self._service.limits.body_buffer
+            self.is_wanted = True
+            self.release()
+            if self._inbox is not None:
+                self._inbox.fail(ChannelClosed("the response is complete"))
 
     def end(self) -> None:
         """Learn that the body is complete."""
@@ -116,7 +153,8 @@ class RequestBody:
         """Learn that somebody wants the body."""
         if not self.is_wanted:
             self.is_wanted = True
-            self._on_want()
+            if self._on_want is not None:
+                self._on_want()
 
     def hold(self) -> None:
         """Stop reading from the client."""

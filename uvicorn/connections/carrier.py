@@ -44,6 +44,10 @@ class Carrier:
         """Whether another request of this connection will be answered."""
         raise NotImplementedError
 
+    def may_skip_body(self, exchange: Any) -> bool:
+        """Whether the connection can be kept though this response is complete before its request."""
+        raise NotImplementedError
+
     def take_no_more(self) -> None:
         """Read no further request: a response says that it is the last one."""
         raise NotImplementedError

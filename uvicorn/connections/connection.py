@@ -71,7 +71,7 @@ class HTTPConnection:
         self.address = client[0] if client else None
         self.life = Life(service.peers.proxy_mode != "off", service.is_stopping)
         self._turns = service.turns
-        self.intake = Intake(service.turns, self._take)
+        self.intake = Intake(service.turns, self._take, self._paused)
         self.pipeline = Pipeline(self, service, self.life, self.intake)
         self.transport = self.pipeline.transport
         self.watch = ConnectionWatch(self)
@@ -154,6 +154,11 @@ class HTTPConnection:
         except Exception:
             self._fail()
         return len(data)
+
+    def _paused(self) -> None:
+        """Give a consumer that begins early what has come: the intake is empty, or waits for its turn."""
+        if self.body is not None:
+            self.body.pause()
 
     def _fail(self) -> None:
         """End the connection, and no other, for a mistake of ours."""
@@ -238,12 +243,12 @@ class HTTPConnection:
             message,
             special.content_length,
             self.intake,
-            partial(self.pipeline.say_continue, exchange) if special.expects_continue else _nothing,
+            partial(self.pipeline.say_continue, exchange) if special.expects_continue else None,
             partial(self._body_ready, exchange, consumer),
             exchange.set_waiting,
         )
         self.watch.body_at = self.service.loop.time()
-        self.body.start()
+        self.body.start(is_alone=not self.intake.is_working)
 
     def _take_body(self, data: bytes, at: int) -> int:
         """Feed one piece of a body; return where the next bytes begin.
@@ -278,6 +283,8 @@ class HTTPConnection:
             if not exchange.persists:
                 self.life.on("ends_here")
             body.end()
+            if exchange.is_closed:
+                self.pipeline.request_ended(exchange)
         return at + size
 
     def _body_ready(self, exchange: Exchange, consumer: Consumer, message: Message | None, error: Any) -> None:
@@ -319,6 +326,15 @@ class HTTPConnection:
         """Whether bytes of a further request wait already."""
         return self.intake.waiting_bytes > 0
 
+    def may_skip_body(self) -> bool:
+        """Whether the rest of the last request's body is so short that the connection can be kept."""
+        return self.body is not None and self.body.may_skip()
+
+    def skip_body(self) -> None:
+        """Take no notice of the rest of the last request's body."""
+        if self.body is not None:
+            self.body.skip()
+
     def take_no_more(self) -> None:
         """Read no further request: a response said `connection: close` (RFC 9112 section 9.6)."""
         self.life.on("ends_here")
@@ -352,6 +368,8 @@ class HTTPConnection:
             exchange = Exchange(self.pipeline, NO_REQUEST_LINE, [], False, self.service.loop.time())
             exchanges.append(exchange)
         self._fail_body(ReadTimeout(error.reason) if error.status == 408 else ChannelClosed(error.reason))
+        if exchange.is_closed and self.pipeline.is_first(exchange):  # the rest of its body was skipped
+            self.close()
         exchange.answer(error.status)
 
     def close(self) -> None:
@@ -406,7 +424,3 @@ class HTTPConnection:
         body, self.body = self.body, None
         if body is not None:
             body.fail(error)
-
-
-def _nothing() -> None:
-    """Ignore that a body is wanted: the client did not ask."""

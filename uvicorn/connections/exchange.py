@@ -165,7 +165,11 @@ class Exchange:
             else:
                 self._is_chunked = True
                 length = -1
-        if fields.closes or not carrier.may_persist(self) or not (self.is_request_complete or more):
+        if (
+            fields.closes
+            or not carrier.may_persist(self)
+            or not (self.is_request_complete or more or carrier.may_skip_body(self))
+        ):
             self.persists = False
         if not self.persists:
             connection = b"connection: close\r\n"

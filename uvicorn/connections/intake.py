@@ -33,23 +33,30 @@ class Intake:
         turns: the budget of the worker.
         take: given the bytes and where to begin, it takes one step and returns where the next one begins; the same
             place if it takes nothing yet, and will say `go_on`. Must not raise.
+        paused: called when all is taken, or the rest waits for its turn. Must not raise.
 
     Attributes:
         reasons: why reading is stopped; 0 if it is not.
         transport: where to stop reading; set when the connection is made.
     """
 
-    __slots__ = ("_at", "_data", "_is_queued", "_is_working", "_take", "_turns", "reasons", "transport")
+    __slots__ = ("_at", "_data", "_is_queued", "_is_working", "_paused", "_take", "_turns", "reasons", "transport")
 
-    def __init__(self, turns: Turns, take: Callable[[bytes, int], int]) -> None:
+    def __init__(self, turns: Turns, take: Callable[[bytes, int], int], paused: Callable[[], None]) -> None:
         self._turns = turns
         self._take = take
+        self._paused = paused
         self._data = b""
         self._at = 0
         self._is_queued = False
         self._is_working = False
         self.reasons = 0
         self.transport: asyncio.Transport | None = None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether this is a part of `work`, so that `paused` will be called."""
+        return self._is_working
 
     @property
     def waiting_bytes(self) -> int:
@@ -92,6 +99,7 @@ class Intake:
                     self._data = b""
                     self._at = 0
         self._is_working = False
+        self._paused()
         if self._is_queued or self.waiting_bytes > _PATIENCE or (self._data and self.reasons):
             self.hold(UNREAD)
         elif self._data:

@@ -31,6 +31,12 @@ class Owner(Protocol):
     def has_more_requests(self) -> bool:
         """Whether bytes of a further request wait already."""
 
+    def may_skip_body(self) -> bool:
+        """Whether the rest of the last request's body is so short that the connection can be kept."""
+
+    def skip_body(self) -> None:
+        """Take no notice of the rest of the last request's body."""
+
     def take_no_more(self) -> None:
         """Read no further request: a response said `connection: close`."""
 
@@ -83,6 +89,10 @@ class Pipeline(Carrier):
         if not self.life.is_ending:
             return True
         return self.exchanges[-1] is not exchange or self.owner.has_more_requests()
+
+    def may_skip_body(self, exchange: Exchange) -> bool:
+        """Whether the connection can be kept though this response is complete before its request."""
+        return self._owes_continue is not exchange and self.owner.may_skip_body()
 
     def take_no_more(self) -> None:
         """Read no further request: a response said `connection: close`."""
@@ -142,6 +152,11 @@ class Pipeline(Carrier):
 
     # ---- what the connection asks for ----
 
+    def request_ended(self, exchange: Exchange) -> None:
+        """Go on after a request whose response was complete before."""
+        if self.is_first(exchange):
+            self._advance()
+
     def end(self, is_stopping: bool = False) -> None:
         """Lose every exchange that is left."""
         exchanges, self.exchanges = self.exchanges, deque()
@@ -165,6 +180,11 @@ class Pipeline(Carrier):
             if not exchange.is_closed:
                 if self._owes_continue is exchange:
                     self.say_continue(exchange)
+                break
+            if not exchange.is_request_complete and exchange.persists and not exchange.is_lost and (
+                self.may_skip_body(exchange)
+            ):
+                self.owner.skip_body()
                 break
             exchanges.popleft()
             if exchange.is_lost or not exchange.persists or not exchange.is_request_complete:

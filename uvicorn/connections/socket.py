@@ -3,7 +3,7 @@
 Life of a socket:
 
     CONNECTING   the handshake waits for the consumer's answer (handshake.py)
-    OPEN         messages go both ways
+    OPEN         messages go both ways; after the client's close frame until what it sent before is replied to
     CLOSING      a close frame was sent: the client's is awaited, `websocket_close_timeout` long
     CLOSED       the connection is gone; calls that wait still run, `websocket.disconnect` last
 
@@ -167,8 +167,8 @@ class WebSocket(asyncio.Protocol):
             self.intake.receive(data)
 
     def eof_received(self) -> bool:
-        """Learn that the client sends nothing more: it has left."""
-        return False
+        """Learn that the client sends nothing more: it has left, or waits for the answer to its close frame."""
+        return self._codec.owes_close and self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
         """Learn that the client is behind."""
@@ -201,9 +201,10 @@ class WebSocket(asyncio.Protocol):
             is_owed = service.calls.cancel_connect(self) and is_owed
         else:
             service.on_connection_lost()
-        self.inbound.calls.cancel(service.limits.disconnect_grace)
-        if is_owed:
-            self.inbound.disconnect()
+        if not self.inbound.is_left:
+            self.inbound.calls.cancel(service.limits.disconnect_grace)
+            if is_owed:
+                self.inbound.disconnect()
         self.inbound.leave()
         self.channel = None  # they hold each other; the messages that wait have it too
 
@@ -235,6 +236,10 @@ class WebSocket(asyncio.Protocol):
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine beside the calls; what it raises comes to `failed`."""
         self.service.calls.keep(call, name, self)
+
+    def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
+        """Have `settle` called before the client's close frame is answered; it calls back."""
+        self.inbound.settle_with(settle)
 
     def failed(self, error: BaseException) -> None:
         """Learn that the consumer raised: log it once, and answer 500, or close with 1011."""
@@ -381,10 +386,13 @@ class WebSocket(asyncio.Protocol):
             self.write(self._codec.ping())
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame, and wait for the client's."""
+        """Send a close frame, and wait for the client's; or answer the client's, with its own code."""
         if self._state == CONNECTING and self._held is not None:  # accepted, but its turn has not come
             self._held.append((NOTHING, Action(close_code=code, reason=reason), b"", False))
         if self._state != OPEN:
+            return
+        if self._codec.owes_close:
+            self.answer_close()
             return
         self._state = CLOSING
         self.write(self._codec.close(code, reason))
@@ -424,6 +432,26 @@ class WebSocket(asyncio.Protocol):
         self._shut()
         if self._state != CLOSED:
             self.transport.abort()
+
+    def client_closes(self) -> None:
+        """Learn of the client's close frame: answer it behind the replies to what came just before.
+
+        Spec: RFC 6455 section 5.5.1: an endpoint may delay its close frame while it is sending.
+        """
+        self.watch.closing()  # and not for longer than the client may take for its own
+        self.inbound.settle()
+
+    def answer_close(self) -> None:
+        """Answer the client's close frame."""
+        if self._state == OPEN and self._codec.owes_close:
+            self.write(self._codec.close(0, ""))
+            self.client_ended()
+            self.inbound.part()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the client's close frame waits for its answer."""
+        return self._codec.owes_close
 
     def client_ended(self) -> None:
         """Close the connection: the client has sent its close frame, or made a mistake."""

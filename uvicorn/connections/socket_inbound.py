@@ -12,6 +12,7 @@ the `Intake`. Loop thread only.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from sys import getsizeof
 from typing import Any, Final, Protocol
 
@@ -28,6 +29,7 @@ from uvicorn.wire.framing import FrameCutter
 
 __all__ = ["SocketInbound"]
 
+_JUST_BEFORE: Final = 2.0  # seconds, exact to one; arbitrary: how old a message may be whose reply is waited for
 _PIECE: Final = 65536  # bytes of one frame that are given to the codec at a time
 _SHORT_HEAD: Final = 6  # bytes: two, and the mask
 _SHORTEST_EXTENDED: Final = 132  # bytes: with more the length has bytes of its own
@@ -57,7 +59,13 @@ class Owner(Called, Protocol):
         """Return the channel for `websocket.disconnect`."""
 
     def client_ended(self) -> None:
-        """Close the connection: the client has sent its close frame, or made a mistake."""
+        """Close the connection: the client has made a mistake."""
+
+    def client_closes(self) -> None:
+        """Answer the client's close frame, when what came before it is answered."""
+
+    def answer_close(self) -> None:
+        """Answer the client's close frame now."""
 
 
 class SocketInbound:
@@ -72,8 +80,20 @@ class SocketInbound:
     """
 
     __slots__ = (
-        "_codec", "_cutter", "_order", "_receiver", "_root_path", "_session", "_socket", "_template", "_turns", "calls",
-        "intake", "is_left", "path",
+        "_codec",
+        "_cutter",
+        "_order",
+        "_receiver",
+        "_root_path",
+        "_session",
+        "_settle",
+        "_socket",
+        "_template",
+        "_turns",
+        "calls",
+        "intake",
+        "is_left",
+        "path",
     )  # fmt: skip
 
     def __init__(self, socket: Owner, codec: SocketCodec, request: Message, intake: Intake) -> None:
@@ -90,6 +110,7 @@ class SocketInbound:
         self._order = 0
         self._receiver: Consumer | None = None  # of websocket.receive, looked up once
         self._template: dict[str, Any] | None = None  # of a websocket.receive
+        self._settle: Callable[[Callable[[], None]], None] | None = None
 
     # ---- bytes ----
 
@@ -130,6 +151,11 @@ class SocketInbound:
                 self._write_output()
             if messages:  # last: a consumer may be called at once, and send, or close
                 self._receive(messages, is_first)
+            if codec.is_ended:
+                if codec.owes_close:
+                    socket.client_closes()
+                else:
+                    self.part()
         except Exception:  # a mistake of ours: it costs this socket only
             socket.service.log.error("Error in a socket of %s", socket.shown_target, exc_info=True)
             socket.transport.abort()
@@ -156,10 +182,41 @@ class SocketInbound:
         socket.write(self._codec.output())
         if not socket.gate.is_open and not self.intake.reasons & PONGS:
             self.intake.hold(PONGS)
-        if self._codec.is_ended:
+        if self._codec.is_ended and not self._codec.owes_close:
             socket.client_ended()
 
     # ---- calls ----
+
+    def settle(self) -> None:
+        """Have the client's close frame answered: at once, or when the calls for what came just before have returned.
+
+        A call that has gone on for longer is a stream rather than a reply, and is not waited for.
+        """
+        socket = self._socket
+        self.end()
+        is_recent = self._order > 0 and socket.service.now - socket.started_at <= _JUST_BEFORE
+        if socket.service.limits.sockets.close_timeout <= 0 or not (is_recent or self.calls.backlog):
+            socket.answer_close()
+        elif self.calls.is_running:
+            self.calls.put(_SETTLE, Message(channel="websocket.disconnect", socket=self), 0)
+        else:
+            self.settled()
+
+    def settled(self) -> None:
+        """Learn that the calls have returned: answer the close frame when the consumer is ready, too."""
+        if self._settle is not None:
+            self._settle(self._socket.answer_close)
+        else:
+            self._socket.answer_close()
+
+    def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
+        """Call `settle` before a close frame of the client is answered; it calls back."""
+        self._settle = settle
+
+    def part(self) -> None:
+        """Call `websocket.disconnect`, though the connection may last: nothing more of the client is looked at."""
+        self.calls.cancel(self._socket.service.limits.disconnect_grace)
+        self.disconnect()
 
     def connect(self, consumer: Consumer, message: Message) -> None:
         """Call the consumer of `websocket.connect`."""
@@ -180,7 +237,7 @@ class SocketInbound:
     def leave(self) -> None:
         """Call nothing more than what waits."""
         self.is_left = True
-        self._template = None  # it has the channel, and that has the socket
+        self._template = self._settle = None  # they have the channel, and that has the socket
         self.calls.end()
 
     def returned(self) -> None:
@@ -221,3 +278,11 @@ class SocketInbound:
 
     def _find(self, channel: str) -> Consumer | None:
         return self._socket.service.application.find(channel, self.path, {"root_path": self._root_path})
+
+
+async def _settled(message: Message) -> None:
+    """Stand in the queue behind the calls whose return is waited for."""
+    message["socket"].settled()
+
+
+_SETTLE: Final = Consumer(_settled)

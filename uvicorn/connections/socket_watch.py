@@ -33,6 +33,11 @@ class Watched(Protocol):
     def shown_target(self) -> str:
         """The path, safe to log."""
 
+    is_answering: bool  # the client's close frame waits for its answer
+
+    def answer_close(self) -> None:
+        """Answer the client's close frame now."""
+
     def ping(self) -> None:
         """Ask the client for a sign of life."""
 
@@ -80,7 +85,10 @@ class SocketWatch:
             self._check_handshake(now, limits.sockets.handshake_timeout)
         elif self._closing_since:
             if now - self._closing_since > limits.sockets.close_timeout:
-                socket.transport.abort()
+                if socket.is_answering:
+                    socket.answer_close()
+                else:
+                    socket.transport.abort()
         elif self._is_stalled(now, limits.write_timeout):
             socket.close_slow("the client did not take what was sent")
         elif self._is_backlogged(now, limits.sockets.backlog_timeout):

@@ -19,7 +19,7 @@ from websockets.datastructures import MultipleValuesError
 from websockets.exceptions import InvalidHeader
 from websockets.extensions.base import Extension
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -73,22 +73,15 @@ class SocketCodec:
         has_output: the codec has to say something itself: pongs, or a close frame.
     """
 
-    __slots__ = (
-        "_decoder", "_fragments", "_is_text", "_most_fragments", "_parts", "_protocol", "_whole", "fields",
-        "has_output", "is_ended", "subprotocols",
-    )  # fmt: skip
+    __slots__ = ("_answer", "_protocol", "_whole", "fields", "has_output", "is_ended", "subprotocols")
 
-    def __init__(self, protocol: _Protocol, fields: Fields, subprotocols: list[str], limits: SocketLimits) -> None:
+    def __init__(self, protocol: _Protocol, fields: Fields, subprotocols: list[str]) -> None:
         self._protocol = protocol
         self._whole: _WholeFrames | None = None
-        self._most_fragments = limits.max_fragments
+        self._answer = b""  # to the client's close frame
         self.fields = fields
         self.subprotocols = subprotocols
         self.is_ended = self.has_output = False
-        self._parts: list[Any] | None = None  # the fragments of a message that is not complete
-        self._fragments = 0
-        self._is_text = False
-        self._decoder: codecs.IncrementalDecoder | None = None
 
     def feed(self, data: bytes) -> list[str | bytes]:
         """Take in what the client sent; return the messages that are complete, str for text.
@@ -103,32 +96,16 @@ class SocketCodec:
             data = self._whole.take(data, messages)
             if not data:
                 return messages
-        protocol.receive_data(data)
-        try:
-            frame: Any  # of an open socket, each event is a frame
-            for frame in protocol.events_received():
-                opcode = frame.opcode
-                if opcode is _TEXT_OPCODE and frame.fin:
-                    messages.append(frame.data.decode())
-                elif opcode is _BINARY_OPCODE and frame.fin:
-                    messages.append(bytes(frame.data))
-                elif opcode in (_CONT_OPCODE, _TEXT_OPCODE, _BINARY_OPCODE):
-                    self._take_fragment(frame, messages)
-                    if self.is_ended:
-                        break
-                else:
-                    self.has_output = True
-        except UnicodeDecodeError:
-            self._fail(_INVALID_TEXT, "text that is not UTF-8")
-        if protocol.parser_exc is not None:
-            self.has_output = True
-        protocol.look()
+        protocol.read(data, messages)
+        self.has_output = bool(protocol.writes)
         return messages
 
     def message(self, opcode: int, data: bytes) -> bytes:
         """Return the frame of a message, TEXT (in UTF-8) or BINARY."""
         if len(data) < _FEW:  # never compressed: two bytes and the message are the frame
             return _HEADS[opcode][len(data)] + data
+        if self._answer:  # for the library we have sent it
+            return Frame(Opcode(opcode), data).serialize(mask=False, extensions=self._protocol.extensions)
         if opcode == TEXT:
             self._protocol.send_text(data)
         else:
@@ -140,19 +117,30 @@ class SocketCodec:
         self._protocol.send_ping(b"")
         return self.output()
 
+    @property
+    def owes_close(self) -> bool:
+        """Whether the client's close frame is to be answered with `close`; until then messages can be sent."""
+        return bool(self._answer)
+
     def close(self, code: int, reason: str) -> bytes:
-        """Return a close frame."""
+        """Return a close frame: the answer to the client's, if there is one."""
+        answer, self._answer = self._answer, b""
+        if answer:
+            return answer
         self._protocol.send_close(code, reason)
         return self.output()
 
     def output(self) -> bytes:
-        """Return what is to be written now."""
+        """Return what is to be written now; not the answer to the client's close frame."""
         self.has_output = False
         parts = self._protocol.data_to_send()
         if len(parts) == 1 and parts[0]:
             return parts[0]
         if b"" in parts:  # the library's sign for the end of what we send
             self.is_ended = True
+            if self._protocol.close_rcvd_then_sent:
+                self._answer = parts[-2]
+                del parts[-2:]
         return b"".join(parts)
 
     @property
@@ -169,52 +157,74 @@ class SocketCodec:
                 return int(close.code), close.reason
         return _NO_CLOSE_FRAME, ""
 
+
+class _Protocol(ServerProtocol):
+    """Make messages of frames, one frame after the other: so the verdict does not depend on how they were cut.
+
+    Attributes:
+        most_fragments: of a message.
+        takes_whole_frames: the next byte begins a message, and none was compressed yet.
+        is_plain: no frame was compressed, or wrong.
+    """
+
+    most_fragments = 0
+    takes_whole_frames = is_plain = True
+    _messages: list[str | bytes] | None = None  # those that are complete, while something is read
+    _parts: list[Any] | None = None  # the fragments of a message that is not complete
+    _fragments = 0
+    _decoder: codecs.IncrementalDecoder | None = None  # of a text
+
+    def read(self, data: bytes, messages: list[str | bytes]) -> None:
+        """Take in what the client sent; add the messages that are complete."""
+        self._messages = messages
+        self.receive_data(data)
+        self._messages = None
+        self.events.clear()
+        self.takes_whole_frames = self.is_plain and self.current_size is None and not self.reader.buffer
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take one frame. Called by the library for each, before it looks at the next one."""
+        opcode = frame.opcode
+        if opcode is _CLOSE_OPCODE:
+            # RFC 6455 section 5.4 lets control frames come in the middle of a message; the library would answer 1002,
+            # which case 7.1.5 of the Autobahn suite forbids.
+            self.current_size = None
+        ServerProtocol.recv_frame(self, frame)  # super() would cost a small echo one percent
+        messages = self._messages
+        assert messages is not None
+        try:
+            if opcode is _TEXT_OPCODE and frame.fin:
+                messages.append(bytes(frame.data).decode())
+            elif opcode is _BINARY_OPCODE and frame.fin:
+                messages.append(bytes(frame.data))
+            elif opcode in (_CONT_OPCODE, _TEXT_OPCODE, _BINARY_OPCODE):
+                self._take_fragment(frame, messages)
+        except UnicodeDecodeError:
+            self.fail(_INVALID_TEXT, "text that is not UTF-8")
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        """Send a close frame, and look at nothing more."""
+        self._parts = self._decoder = None
+        ServerProtocol.fail(self, code, reason)
+
     def _take_fragment(self, frame: Frame, messages: list[str | bytes]) -> None:
         parts = self._parts
         if parts is None:
             parts = self._parts = []
             self._fragments = 0
-            self._is_text = frame.opcode is _TEXT_OPCODE
-            if self._is_text:
+            if frame.opcode is _TEXT_OPCODE:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._fragments += 1
-        if self._fragments > self._most_fragments:
-            self._fail(_TOO_BIG, f"more than {self._most_fragments} fragments")
+        if self._fragments > self.most_fragments:
+            self.fail(_TOO_BIG, f"more than {self.most_fragments} fragments")
             return
-        if self._decoder is not None:
-            part: Any = self._decoder.decode(bytes(frame.data), frame.fin)
-        else:
-            part = bytes(frame.data)
+        decoder = self._decoder
+        part: Any = bytes(frame.data) if decoder is None else decoder.decode(bytes(frame.data), frame.fin)
         if part:
             parts.append(part)
         if frame.fin:
-            messages.append("".join(parts) if self._is_text else b"".join(parts))
+            messages.append(b"".join(parts) if decoder is None else "".join(parts))
             self._parts = self._decoder = None
-
-    def _fail(self, code: int, reason: str) -> None:
-        self._parts = self._decoder = None
-        self._protocol.fail(code, reason)
-        self.is_ended = self.has_output = True
-
-
-class _Protocol(ServerProtocol):
-    """Take a close frame in the middle of a message: RFC 6455 section 5.4 lets control frames come there.
-
-    Attributes:
-        takes_whole_frames: the next byte begins a message, and none was compressed yet.
-        is_plain: no frame was compressed, or wrong.
-    """
-
-    takes_whole_frames = is_plain = True
-
-    def look(self) -> None:
-        """Look at where the parser stands, after it was given something."""
-        self.takes_whole_frames = self.is_plain and self.current_size is None and not self.reader.buffer
-
-    def recv_frame(self, frame: Frame) -> None:
-        if frame.opcode is _CLOSE_OPCODE:
-            self.current_size = None  # the library would answer 1002, which case 7.1.5 of the Autobahn suite forbids
-        ServerProtocol.recv_frame(self, frame)  # super() would cost a small echo one percent
 
 
 class _WholeFrames:
@@ -334,7 +344,8 @@ def open_codec(headers: Headers, limits: SocketLimits) -> SocketCodec | Refusal:
         for name, value in response.headers.raw_items()
         if name.lower() in ("sec-websocket-accept", "sec-websocket-extensions")
     ]
-    return SocketCodec(protocol, encode_fields(answer), [str(name) for name in offered], limits)
+    protocol.most_fragments = limits.max_fragments
+    return SocketCodec(protocol, encode_fields(answer), [str(name) for name in offered])
 
 
 def _none_selected(*_: object) -> None:

@@ -150,7 +150,9 @@ class HeaderPolicy:
         return kept, special
 
     def _scheme(self, name: bytes, value: bytes, before: str | None) -> str:
-        scheme = "https" if value == self._secure[name] else "http"
+        secure = self._secure[name]
+        # Some proxies say the scheme of the socket that is asked for.
+        scheme = "https" if value == secure or (value == b"wss" and secure == b"https") else "http"
         if before is not None and before != scheme:
             raise ClientError(400, "contradictory scheme headers")
         return scheme

@@ -1,0 +1,41 @@
+"""The TLS context of a worker: Gunicorn's, with what we offer by ALPN."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from gunicorn import sock
+
+__all__ = ["make_ssl_context"]
+
+#: RFC 7301. Without it some clients take a server that says nothing for one of HTTP/1.0, or give up.
+_PROTOCOLS: Final = ["http/1.1"]
+
+
+def make_ssl_context(cfg: Any) -> ssl.SSLContext | None:
+    """Return the context that Gunicorn's settings ask for; None if they ask for no TLS.
+
+    The `ssl_context` hook has the last word: what it does to our context, or makes itself, is left as it is.
+    """
+    context: ssl.SSLContext | None = sock.ssl_context(_Config(cfg)) if cfg.is_ssl else None
+    return context
+
+
+class _Config:
+    """Gunicorn's settings, with a default context for the hook that offers our protocols."""
+
+    def __init__(self, cfg: Any) -> None:
+        self._cfg = cfg
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cfg, name)
+
+    def ssl_context(self, _: Any, make_default: Callable[[], ssl.SSLContext]) -> Any:
+        def make() -> ssl.SSLContext:
+            context = make_default()
+            context.set_alpn_protocols(_PROTOCOLS)
+            return context
+
+        return self._cfg.ssl_context(self._cfg, make)
