@@ -57,7 +57,7 @@ HEADERS = [[b"host", b"example.org"], [b"user-agent", b"curl \xe9"], [b"referer"
 def make(
     method="GET", target=b"/caf%C3%A9?q=1&r=%20", path="/caf\xe9", headers=HEADERS, version="1.1", line=None, status=200
 ):
-    request = RequestLine(method, target, version, (path, b"", b""))
+    request = RequestLine(method, target, version, path)
     exchange = Exchange(line or FakeLine(), request, headers, True, 100.0)
     exchange.consumer = Consumer(consumer)
     exchange.status = status

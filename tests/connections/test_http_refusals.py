@@ -233,8 +233,8 @@ def test_a_proxy_header_is_optional(make_site):
     [
         (400, b"PROXY TCP4 nonsense\r\n" + NEXT, FakePeers(proxy_mode="v1")),
         (403, PROXY + NEXT, FakePeers(proxy_mode="v1", may_proxy=False)),
-        (501, PROXY + NEXT, FakePeers(proxy_mode="v2")),
-        (501, PROXY + NEXT, FakePeers()),
+        (400, PROXY + NEXT, FakePeers(proxy_mode="v2")),
+        (400, PROXY + NEXT, FakePeers()),
     ],
 )
 def test_a_proxy_header_is_refused_where_it_is_not_right(make_site, status, data, peers):

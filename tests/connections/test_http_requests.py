@@ -71,8 +71,6 @@ REQUESTS = [
     (b"POST /a HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n"
      b"5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n", b"POST /a hello"),
     (b"GET http://b/a HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /a "),
-    (b"GET http://b/a#c HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /a "),
-    (b"GET /a#/b?c HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /a "),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is checked in a head beyond its grammar: sizes, the special fields, targets, versions."""
+"""What is checked in a head beyond its grammar: the special fields, and what proxies may say."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from uvicorn.errors import ClientError
-from uvicorn.wire.head import (
-    PLAIN,
-    HeaderPolicy,
-    Special,
-    check_sizes,
-    line_error,
-    target_of,
-)
-from uvicorn.wire.limits import Limits
+from uvicorn.wire.head import HeaderPolicy, Special, is_authority
 
 
 def policy(header_map="drop", is_trusted=False, forwarder=(b"script_name",)):
@@ -29,26 +21,66 @@ def status_of(function, *args):
 
 
 HOST = [b"host", b"a"]
+NOTHING = {
+    "content_length": 0, "is_chunked": False, "expects_continue": False, "persists": True, "asks_for_socket": False,
+    "scheme": None,
+}  # fmt: skip
+KEY = [b"sec-websocket-key", b"x"]
+UPGRADE = [b"upgrade", b"websocket"]
+CONNECTION = [b"connection", b"Upgrade"]
+
+
+def read(fields, version="1.1", **options):
+    special = Special()
+    special.read(fields, policy(**options), version == "1.0")
+    return {name: getattr(special, name) for name in NOTHING}
 
 
 @pytest.mark.parametrize(
-    ("fields", "version", "special"),
+    ("fields", "version", "said"),
     [
-        ([HOST], "1.1", PLAIN),
-        ([], "1.0", PLAIN),
-        ([HOST, [b"content-length", b"12"]], "1.1", Special(content_length=12)),
-        ([HOST, [b"content-length", b"0"]], "1.1", Special()),
-        ([HOST, [b"transfer-encoding", b" Chunked\t"]], "1.1", Special(content_length=-1)),
-        ([HOST, [b"expect", b"100-Continue"]], "1.1", Special(expects_continue=True)),
-        ([HOST, [b"expect", b"100-continue"]], "1.0", Special()),
-        ([HOST, [b"connection", b"close"]], "1.1", Special(closes=True)),
-        ([HOST, [b"connection", b"Keep-Alive, Close"]], "1.1", Special(closes=True, keeps=True)),
-        ([HOST, [b"connection", b"upgrade"], [b"connection", b" close "]], "1.1", Special(closes=True)),
-        ([HOST, [b"connection", b"disclose"]], "1.1", Special()),
+        ([HOST], "1.1", {}),
+        ([], "1.0", {"persists": False}),
+        ([[b"host", b""]], "1.1", {}),
+        ([[b"host", b"[::1]:80"]], "1.1", {}),
+        ([[b"host", b"a%20b.example:"]], "1.1", {}),
+        ([HOST, [b"content-length", b"12"]], "1.1", {"content_length": 12}),
+        ([HOST, [b"content-length", b"0"]], "1.1", {}),
+        ([HOST, [b"content-length", b"0" * 40 + b"7"]], "1.1", {"content_length": 7}),
+        ([HOST, [b"content-length", b"9" * 18]], "1.1", {"content_length": 10**18 - 1}),
+        ([HOST, [b"transfer-encoding", b"Chunked"]], "1.1", {"is_chunked": True}),
+        ([HOST, [b"expect", b"100-Continue"]], "1.1", {"expects_continue": True}),
+        ([HOST, [b"expect", b"100-continue"]], "1.0", {"persists": False}),
+        ([HOST, [b"connection", b"close"]], "1.1", {"persists": False}),
+        ([HOST, [b"connection", b"keep-alive"]], "1.0", {}),
+        ([HOST, [b"connection", b"Keep-Alive"]], "1.1", {}),
+        ([HOST, [b"connection", b"KEEP-alive, CLOSE"]], "1.1", {"persists": False}),
+        ([HOST, [b"connection", b"Keep-Alive,\tClose"]], "1.0", {"persists": False}),
+        ([HOST, [b"connection", b"upgrade"], [b"connection", b"close"]], "1.1", {"persists": False}),
+        ([HOST, [b"connection", b"disclose"]], "1.1", {}),
+        ([HOST, KEY, UPGRADE, CONNECTION], "1.1", {"asks_for_socket": True}),
+        ([HOST, KEY, [b"upgrade", b"a, WebSocket"], [b"connection", b"a, UPGRADE"]], "1.1", {"asks_for_socket": True}),
+        ([HOST, KEY, UPGRADE, CONNECTION, [b"content-length", b"0"]], "1.1", {"asks_for_socket": True}),
+        ([HOST, KEY, UPGRADE, CONNECTION, [b"content-length", b"1"]], "1.1", {"content_length": 1}),
+        ([HOST, KEY, UPGRADE, CONNECTION, [b"transfer-encoding", b"chunked"]], "1.1", {"is_chunked": True}),
+        ([HOST, KEY, UPGRADE, CONNECTION], "1.0", {"persists": False}),
+        ([HOST, KEY, UPGRADE], "1.1", {}),
+        ([HOST, KEY, CONNECTION], "1.1", {}),
+        ([HOST, UPGRADE, CONNECTION], "1.1", {}),
+        ([HOST, KEY, [b"upgrade", b"nowebsocket"], CONNECTION], "1.1", {}),
     ],
 )
-def test_the_special_fields_say(fields, version, special):
-    assert policy().apply(fields, version) == special
+def test_the_special_fields_say(fields, version, said):
+    assert read(fields, version) == {**NOTHING, **said}
+
+
+def test_what_one_head_says_is_forgotten_with_the_next():
+    special = Special()
+    everything = [HOST, KEY, UPGRADE, CONNECTION, [b"content-length", b"1"], [b"expect", b"100-continue"],
+                  [b"x-ssl", b"on"], [b"connection", b"close"]]  # fmt: skip
+    special.read(everything, policy(is_trusted=True), False)
+    special.read([HOST], policy(is_trusted=True), False)
+    assert {name: getattr(special, name) for name in NOTHING} == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -58,19 +90,36 @@ def test_the_special_fields_say(fields, version, special):
         ([[b"connection", b"close"]], "1.1", 400),
         ([HOST, HOST], "1.1", 400),
         ([HOST, HOST], "1.0", 400),
+        ([[b"host", b"a b"]], "1.1", 400),
+        ([[b"host", b"a@b"]], "1.1", 400),
+        ([[b"host", b"a:b"]], "1.1", 400),
+        ([[b"host", b"a:1:2"]], "1.1", 400),
+        ([[b"host", b"a%2"]], "1.1", 400),
+        ([[b"host", b"[::1"]], "1.1", 400),
+        ([[b"host", b"a[]"]], "1.1", 400),
+        ([[b"host", b"a/b"]], "1.1", 400),
+        ([[b"host", b"a, b"]], "1.1", 400),
+        ([HOST, [b"content-length", b"1"], [b"content-length", b"1"]], "1.1", 400),
+        ([HOST, [b"content-length", b"1"], [b"transfer-encoding", b"chunked"]], "1.1", 400),
+        ([HOST, [b"content-length", b"9" * 19]], "1.1", 400),
+        ([HOST, [b"content-length", b"1_0"]], "1.1", 400),
         ([HOST, [b"content-length", b"x"]], "1.1", 400),
         ([HOST, [b"content-length", b""]], "1.1", 400),
         ([HOST, [b"content-length", b"-1"]], "1.1", 400),
         ([HOST, [b"transfer-encoding", b"chunked"]], "1.0", 400),
         ([HOST, [b"transfer-encoding", b"gzip, chunked"]], "1.1", 501),
-        ([HOST, [b"transfer-encoding", b"xchunked"]], "1.1", 501),
-        ([HOST, [b"transfer-encoding", b""]], "1.1", 501),
+        ([HOST, [b"transfer-encoding", b"gzip"], [b"transfer-encoding", b"chunked"]], "1.1", 501),
+        ([HOST, [b"transfer-encoding", b"chunked, gzip"]], "1.1", 400),
+        ([HOST, [b"transfer-encoding", b"chunked, chunked"]], "1.1", 400),
+        ([HOST, [b"transfer-encoding", b"chunked"], [b"transfer-encoding", b"chunked"]], "1.1", 400),
+        ([HOST, [b"transfer-encoding", b"xchunked"]], "1.1", 400),
+        ([HOST, [b"transfer-encoding", b""]], "1.1", 400),
         ([HOST, [b"expect", b"x"]], "1.1", 417),
         ([HOST, [b"expect", b""]], "1.1", 417),
     ],
 )
 def test_special_fields_are_refused(fields, version, status):
-    assert status_of(policy().apply, fields, version) == status
+    assert status_of(read, fields, version) == status
 
 
 @pytest.mark.parametrize(
@@ -88,17 +137,28 @@ def test_special_fields_are_refused(fields, version, status):
     ],
 )
 def test_a_trusted_peer_says_the_scheme(fields, scheme):
-    assert policy(is_trusted=True).apply(fields, "1.1").scheme == scheme
+    assert read(fields, is_trusted=True)["scheme"] == scheme
 
 
 def test_contradictory_schemes_are_refused():
     fields = [HOST, [b"x-forwarded-proto", b"https"], [b"x-ssl", b"off"]]
-    assert status_of(policy(is_trusted=True).apply, fields, "1.1") == 400
+    with pytest.raises(ClientError, match="contradictory"):
+        read(fields, is_trusted=True)
 
 
 def test_fields_of_proxies_are_special_from_trusted_peers_only():
-    assert b"x-ssl" in policy(is_trusted=True).special
-    assert b"x-ssl" not in policy().special
+    trusted, other = policy(is_trusted=True), policy()
+    assert b"x-ssl" in trusted.special
+    assert b"x-ssl" not in other.special
+    assert b"X-Forwarded-Proto" not in trusted.names
+    assert other.names[b"X-Forwarded-Proto"] == b"x-forwarded-proto"
+
+
+def test_well_known_names_are_none_that_is_looked_at():
+    names = policy().names
+    assert names[b"X-Request-ID"] == names[b"X-Request-Id"] == names[b"x-request-id"] == b"x-request-id"
+    assert all(sent.lower() == name for sent, name in names.items())
+    assert not any(b"_" in name or name in policy().special for name in names.values())
 
 
 NAMES = [[b"host", b"a"], [b"a_b", b"1"], [b"script_name", b"/app"]]
@@ -117,14 +177,14 @@ NAMES = [[b"host", b"a"], [b"a_b", b"1"], [b"script_name", b"/app"]]
     ],
 )
 def test_names_with_an_underscore_are_mapped(options, names, root_path):
-    kept, special = policy(**options).map_names([list(field) for field in NAMES], PLAIN)
+    kept, found = policy(**options).map_names([list(field) for field in NAMES])
     assert [name for name, _ in kept] == names
-    assert special.root_path == root_path
+    assert found == root_path
 
 
 def test_names_with_an_underscore_can_be_refused():
-    assert status_of(policy("refuse").map_names, NAMES, PLAIN) == 400
-    assert policy("refuse").map_names([HOST], PLAIN) == ([HOST], PLAIN)
+    assert status_of(policy("refuse").map_names, NAMES) == 400
+    assert policy("refuse").map_names([HOST]) == ([HOST], None)
 
 
 def test_a_policy_is_read_from_gunicorns_settings():
@@ -132,62 +192,20 @@ def test_a_policy_is_read_from_gunicorns_settings():
         secure_scheme_headers={"X-FORWARDED-SSL": "on"}, forwarder_headers=["SCRIPT_NAME"], header_map="drop"
     )
     trusted = HeaderPolicy.from_config(cfg, is_trusted=True)
-    assert trusted.apply([HOST, [b"x-forwarded-ssl", b"on"]], "1.1").scheme == "https"
-    assert trusted.map_names(NAMES, PLAIN)[1].root_path == "/app"
-    assert HeaderPolicy.from_config(cfg, is_trusted=False).map_names(NAMES, PLAIN)[1].root_path is None
+    special = Special()
+    special.read([HOST, [b"x-forwarded-ssl", b"on"]], trusted, False)
+    assert special.scheme == "https"
+    assert trusted.map_names(NAMES)[1] == "/app"
+    assert HeaderPolicy.from_config(cfg, is_trusted=False).map_names(NAMES)[1] is None
 
 
 @pytest.mark.parametrize(
-    ("head", "status"),
+    ("value", "expected"),
     [
-        (b"GET / HTTP/0.9\r\n\r\n", 505),
-        (b"GET / HTTP/2.0\r\n\r\n", 505),
-        (b"PRI * HTTP/2.0\r\n\r\n", 505),
-        (b"GET  / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / RTSP/1.0\r\n\r\n", 400),
-        (b"GET / HTTP/10\r\n\r\n", 400),
-        (b"GET /\r\n\r\n", 400),
-        (b"\r\n\r\n", 400),
-        (b"", 400),
+        (b"a", True), (b"a.b:1", True), (b"a:", True), (b"[::1]", True), (b"[::1]:80", True), (b"[v1.a:b]", True),
+        (b"a%41", True), (b"", False), (b":80", False), (b"u@a", False), (b"u:p@a", False), (b"a@b@c", False),
+        (b"a:1:2", False), (b"[]", False), (b"a b", False), (b"a%4", False), (b"a:b", False), (b"a\\b", False),
     ],
-)
-def test_a_wrong_line_is_400_unless_its_version_is_not_served(head, status):
-    assert line_error(head).status == status
-
-
-@pytest.mark.parametrize(
-    ("head", "limits", "status"),
-    [
-        (b"GET /234567 HTTP/1.1\r\n\r\n", {"request_line": 20}, None),
-        (b"GET /2345678 HTTP/1.1\r\n\r\n", {"request_line": 20}, 414),
-        (b"GET /2345678 HTTP/1.1\r\n\r\n", {"request_line": 0}, None),
-        (b"GET / HTTP/1.1\r\nX: 4567\r\nY:\r\n\r\n", {"request_field_size": 9}, None),
-        (b"GET / HTTP/1.1\r\nX: 45678\r\nY:\r\n\r\n", {"request_field_size": 9}, 431),
-        (b"GET / HTTP/1.1\r\nY:\r\nX: 45678\r\n\r\n", {"request_field_size": 9}, 431),
-        (b"GET / HTTP/1.1\r\nX: 45678\r\n\r\n", {"request_field_size": 0}, None),
-    ],
-)
-def test_sizes_are_refused_exactly_above_the_limit(head, limits, status):
-    if status is None:
-        assert check_sizes(head, Limits(**limits)) is None
-    else:
-        assert status_of(check_sizes, head, Limits(**limits)) == status
-
-
-@pytest.mark.parametrize(
-    ("target", "method", "origin", "host"),
-    [
-        (b"*", "OPTIONS", b"*", b"a"),
-        (b"http://b/c?d", "GET", b"/c?d", b"b"),
-        (b"https://b:1", "OPTIONS", b"/", b"b:1"),
-    ],
-)
-def test_a_target_is_brought_into_origin_form(target, method, origin, host):
-    headers = [[b"x", b"1"], [b"host", b"a"]]
-    assert target_of(target, method, headers) == origin
-    assert headers == [[b"x", b"1"], [b"host", host]]
-
-
-@pytest.mark.parametrize(("target", "method"), [(b"*", "GET"), (b"a", "GET"), (b"http://", "GET"), (b"a:1", "OPTIONS")])
-def test_other_targets_are_refused(target, method):
-    assert status_of(target_of, target, method, [HOST]) == 400
+)  # fmt: skip
+def test_an_authority_names_a_host(value, expected):
+    assert is_authority(value) is expected

@@ -91,6 +91,8 @@ class RequestBody:
         Raises: ClientError 413.
         """
         self.size += len(data)
+        if self.left >= 0:
+            self.left -= len(data)
         _check_size(self.size, self._service.limits.request_body)
         if self._most is not None:
             if self.size > self._most:

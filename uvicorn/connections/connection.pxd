@@ -20,8 +20,7 @@ cdef class HTTPConnection:
     cdef Turns _turns
     cdef object _parser
     cdef object _buffer
-    cdef object _cutter
-    cdef Py_ssize_t _overhead
+    cdef object _body_reader
 
     cpdef data_received(self, bytes data)
     cdef Py_ssize_t _find_head(self, bytes data, Py_ssize_t at) except -1

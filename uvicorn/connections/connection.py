@@ -34,15 +34,14 @@ from uvicorn.connections.service import Service
 from uvicorn.connections.watch import ConnectionWatch
 from uvicorn.errors import ChannelClosed, ClientError, ReadTimeout, ServerStopping
 from uvicorn.messages import Message
-from uvicorn.wire.framing import ChunkedCutter, HeadBuffer
-from uvicorn.wire.head import PLAIN, UPGRADE, Special
+from uvicorn.wire.bodies import ChunkedReader, LengthReader
+from uvicorn.wire.framing import HeadBuffer
 from uvicorn.wire.parser import RequestParser
 from uvicorn.wire.proxy import LONGEST_PROXY_HEADER, read_proxy_header
 from uvicorn.wire.request_line import NO_REQUEST_LINE
 
 __all__ = ["HTTPConnection"]
 
-_LONGEST_CHUNK_OVERHEAD: Final = 16384  # bytes of chunk extensions or trailers in a row; arbitrary
 _MOST_LINES: Final = 64  # of chunks that are taken in one step; arbitrary
 _HEAD_END: Final = b"\r\n\r\n"
 _LETTER_A: Final = 0x41
@@ -62,7 +61,7 @@ class HTTPConnection:
     """
 
     __slots__ = (
-        "_buffer", "_cutter", "_overhead", "_parser", "_turns", "address", "body", "intake", "life", "pipeline",
+        "_body_reader", "_buffer", "_parser", "_turns", "address", "body", "intake", "life", "pipeline",
         "requests", "service", "transport", "watch",
     )  # fmt: skip
 
@@ -80,8 +79,7 @@ class HTTPConnection:
         policy = service.peers.header_policy(self.address)
         self._parser = RequestParser(service.base_message(client, server), policy, service.limits)
         self._buffer = HeadBuffer(service.limits)
-        self._cutter: ChunkedCutter | None = None
-        self._overhead = 0  # bytes of chunked framing since the last content
+        self._body_reader: ChunkedReader | LengthReader | None = None
 
     # ---- called by the loop ----
 
@@ -168,20 +166,14 @@ class HTTPConnection:
 
     def _find_head(self, data: bytes, at: int) -> int:
         """Take the next head, if it is complete; return where the next bytes begin."""
-        if not self._buffer.data and data[at] >= _LETTER_A:
-            end = data.find(_HEAD_END, at) + 4
-            if end > 3:
-                self._take_head(data[at:end])
-                return end
-        size = self._buffer.add(data[at:])
-        if not size:
-            if self._buffer.data:
-                self.watch.head_began()
-            return len(data)
-        head, rest = self._buffer.take(size)
-        self.watch.head_since = 0.0
-        self._take_head(head)
-        return len(data) - len(rest)
+        buffer = self._buffer
+        head = buffer.take(data, at)
+        if head is not None:
+            self.watch.head_since = 0.0
+            self._take_head(head)
+        elif buffer.data:
+            self.watch.head_began()
+        return buffer.end
 
     def _take_head(self, data: bytes) -> None:
         """Parse one complete head and start its exchange.
@@ -190,7 +182,10 @@ class HTTPConnection:
         """
         service = self.service
         pipeline = self.pipeline
-        message, request, special, persists = self._parser.head(data)
+        parser = self._parser
+        message = parser.head(data)
+        request = parser.request
+        special = parser.special
         headers = message["headers"]
         if service.is_observed:  # what is reported must not change with what the consumer does to its message
             headers = [*map(list, headers)]
@@ -198,7 +193,7 @@ class HTTPConnection:
             pipeline,
             request,
             headers,
-            persists and service.keeps_connections,
+            special.persists and service.keeps_connections,
             service.loop.time() if service.is_observed else service.now,
         )
         exchanges = pipeline.exchanges
@@ -211,8 +206,8 @@ class HTTPConnection:
             service.on_most_requests()
         application = service.application
         consumer = application.only or application.find("http.request", request.path, message)
-        if special is not PLAIN and special.content_length:
-            self._begin_body(exchange, consumer, message, special)
+        if special.content_length or special.is_chunked or special.asks_for_socket:
+            self._begin_body(exchange, consumer, message)
             return
         exchange.is_request_complete = True
         if not exchange.persists:
@@ -223,8 +218,9 @@ class HTTPConnection:
             exchange.consumer = consumer
             service.dispatcher.dispatch(consumer, message, exchange)
 
-    def _begin_body(self, exchange: Exchange, consumer: Consumer | None, message: Message, special: Special) -> None:
-        if special.content_length == UPGRADE:
+    def _begin_body(self, exchange: Exchange, consumer: Consumer | None, message: Message) -> None:
+        special = self._parser.special
+        if special.asks_for_socket:
             self.life.on("upgrades")
             if not begin_socket(self, exchange, message):
                 self.life.on("ends_here")
@@ -234,14 +230,12 @@ class HTTPConnection:
             exchange.answer(404)
             return
         self.life.on("body_begins")
-        if special.content_length < 0:
-            self._cutter = ChunkedCutter()
-        self._parser.begin_body()
+        self._body_reader = ChunkedReader() if special.is_chunked else LengthReader(special.content_length)
         self.body = RequestBody(
             self.service,
             consumer,
             message,
-            special.content_length,
+            -1 if special.is_chunked else special.content_length,
             self.intake,
             partial(self.pipeline.say_continue, exchange) if special.expects_continue else None,
             partial(self._body_ready, exchange, consumer),
@@ -255,28 +249,17 @@ class HTTPConnection:
 
         Raises: ClientError.
         """
-        body = self.body
+        body, reader = self.body, self._body_reader
         assert body is not None
-        if self._cutter is None:
-            size = min(body.left, len(data) - at)
-            body.left -= size
-        else:
-            size = self._cutter.cut(data, at, _MOST_LINES)
-        content = self._parser.body(data if size == len(data) else data[at : at + size])
+        assert reader is not None
+        content = reader.read(data, at, _MOST_LINES)
         self.watch.body_at = self.service.loop.time()
         if content:
-            self._overhead = 0
             body.feed(content)
             if self.body is not body:  # its consumer was refused, or has answered and closed
-                return at + size
-        else:
-            self._overhead += size
-            if self._overhead > _LONGEST_CHUNK_OVERHEAD:
-                raise ClientError(431, "chunk extensions or trailers too large")
-        if not self._parser.is_body_open:
-            self.body = None
-            self._cutter = None
-            self._overhead = 0
+                return reader.end
+        if reader.is_complete:
+            self.body = self._body_reader = None
             exchange = self.pipeline.exchanges[-1]
             exchange.is_request_complete = True
             self.life.on("body_ended")
@@ -285,7 +268,7 @@ class HTTPConnection:
             body.end()
             if exchange.is_closed:
                 self.pipeline.request_ended(exchange)
-        return at + size
+        return reader.end
 
     def _body_ready(self, exchange: Exchange, consumer: Consumer, message: Message | None, error: Any) -> None:
         if exchange.is_closed:
@@ -311,7 +294,10 @@ class HTTPConnection:
             return min(len(data), at + LONGEST_PROXY_HEADER)
         self.life.on("proxy_read")
         if not header.size:
-            del gathered[before:]
+            held = bytes(gathered[:before])
+            gathered.clear()
+            if held:  # what began like a PROXY header: no complete head
+                self._buffer.take(held, 0)
             return self._find_head(data, at)
         gathered.clear()
         if not self.service.peers.may_send_proxy_header(self.address):

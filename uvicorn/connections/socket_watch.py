@@ -33,7 +33,9 @@ class Watched(Protocol):
     def shown_target(self) -> str:
         """The path, safe to log."""
 
-    is_answering: bool  # the client's close frame waits for its answer
+    @property
+    def is_answering(self) -> bool:
+        """Whether the client's close frame waits for its answer."""
 
     def answer_close(self) -> None:
         """Answer the client's close frame now."""

@@ -1,150 +1,133 @@
-"""Cut what a client sends into heads and bodies, at exact boundaries. Sans-IO.
+"""Cut what a client sends into heads, and into the frames of a socket, at exact boundaries. Sans-IO.
 
-httptools can neither stop between two requests nor say where one ended, and it has no limits. So we
-find the boundaries ourselves and feed it one piece at a time: a complete head, or a piece of a body
-that ends where the body ends at the latest. Requests behind it wait as bytes, not as objects.
+httptools can neither stop between two requests nor say where one ended, and it has no limits. So we find the
+boundaries ourselves, and it sees nothing but heads, one complete one at a time. Requests behind it wait as bytes, not
+as objects. Bodies are read in `bodies.py`.
 
-A head ends with the first empty line. A body with a content-length has a known end. The end of a chunked
-body is found by its size lines; httptools decodes it, and has the last word on whether it has ended.
+**One verdict.** The same bytes get the same answer, however the network has cut them. So whatever is refused before it
+is complete is refused for its first byte too many, and a head that came whole is looked at in the same order
+(`check_head`).
+
+**Linear.** No byte is looked at again because more came: what a client sends one byte at a time costs no more than
+that many calls.
+
+Spec: RFC 9112 section 2.2.
 """
 
 from __future__ import annotations
 
-import re
-import sys
 from typing import Final
 
 from uvicorn.errors import ClientError
 from uvicorn.wire.limits import Limits
 
-__all__ = ["ChunkedCutter", "FrameCutter", "HeadBuffer", "check_first_byte"]
+__all__ = ["FrameCutter", "HeadBuffer", "check_first_byte", "check_head"]
 
 _END: Final = b"\r\n\r\n"
 _CRLF: Final = b"\r\n"
+_LF: Final = b"\n"
 _CR: Final = 13
-_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
-_LONGEST_CHUNK_LINE: Final = 16384  # bytes; arbitrary
-_LONGEST_FRAME_HEAD: Final = 10  # bytes, without the mask
-
-# What a chunked body goes on with.
-_SIZE_LINE: Final = 0
-_CHUNK: Final = 1
-_TRAILER: Final = 2
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+_LONGEST_FRAME_HEAD: Final = 10  # bytes, without the mask
 
 
 class HeadBuffer:
-    """Gather a head that comes in pieces, and refuse it as soon as it is certain to be refused."""
+    """Gather a head that comes in pieces, and refuse it as soon as it is certain to be refused.
 
-    __slots__ = ("_fields", "_limits", "_line_start", "data")
+    Attributes:
+        data: what has come of a head that is not complete.
+        end: where in the bytes that were given last the next ones begin.
+    """
+
+    __slots__ = ("_fields", "_limits", "_line_start", "_scanned", "data", "end")
 
     def __init__(self, limits: Limits) -> None:
         self.data = bytearray()
+        self.end = 0
         self._limits = limits
         self._line_start = 0  # of the line that is not complete yet
+        self._scanned = 0  # bytes in which its end was looked for
         self._fields = -1  # complete lines after the request line
 
-    def add(self, data: bytes) -> int:
-        """Add what came; return the size of the head if it is complete, else 0.
+    def take(self, data: bytes, at: int) -> bytes | None:
+        """Take what came from `at` on; return the head if it is complete.
+
+        One that came whole is not checked: that is for whoever parses it.
 
         Raises: ClientError, 400, 414 or 431.
         """
         buffer = self.data
-        buffer += data
-        if not self._line_start:
-            while buffer[:2] == b"\r\n":  # RFC 9112 section 2.2: empty lines before a request line
-                del buffer[:2]
-            if not buffer or buffer == b"\r":
-                return 0
-            check_first_byte(buffer)
-        end = buffer.find(_END, max(0, len(buffer) - len(data) - 3))
-        self._check_lines(end + 2 if end >= 0 else len(buffer))
-        return end + 4 if end >= 0 else 0
-
-    def take(self, size: int) -> tuple[bytes, bytes]:
-        """Return the head of this size, and what came after it; begin anew."""
-        head, rest = bytes(self.data[:size]), bytes(self.data[size:])
+        if buffer == b"\r":  # the first half of an empty line
+            buffer.clear()
+            data, at, self.end = b"\r" + data[at : at + 1], 0, at + 1
+            if data == _CRLF:
+                return None
+            raise _not_http(data)
+        if buffer:
+            seam = bytes(buffer[-3:])
+            found = (seam + data[at : at + 3]).find(_END)
+            end = at + found + 4 - len(seam) if found >= 0 else _end_of_head(data, at)
+        else:
+            while data.startswith(_CRLF, at):  # RFC 9112 section 2.2: empty lines before a request line
+                at += 2
+            self.end = len(data)
+            if at == self.end:
+                return None
+            if data[at] == _CR and at + 1 == self.end:
+                buffer += b"\r"
+                return None
+            check_first_byte(data[at : at + 64])
+            end = _end_of_head(data, at)
+            if end:
+                self.end = end
+                return data[at:end]
+        self.end = end or len(data)
+        buffer += data[at : self.end]
+        if not end:
+            self._check_lines(len(buffer))
+            return None
+        self._check_lines(len(buffer) - 1)
+        head = bytes(buffer)
         self.data = bytearray()
-        self._line_start = 0
+        self._line_start = self._scanned = 0
         self._fields = -1
-        return head, rest
+        return head
+
+    def check(self, head: bytes) -> None:
+        """Check a complete head, as if its bytes had come one by one.
+
+        Raises: ClientError, 400, 414 or 431.
+        """
+        check_first_byte(head[:64])
+        self.data += head
+        self._check_lines(len(head) - 1)
 
     def _check_lines(self, end: int) -> None:
-        buffer, limits = self.data, self._limits
-        while (lf := buffer.find(b"\n", self._line_start, end)) >= 0:
-            if lf == self._line_start or buffer[lf - 1] != _CR:
+        """Check what has come, in the order in which it came: a line before its end, and then its end."""
+        buffer, most_fields = self.data, self._limits.request_fields
+        while (lf := buffer.find(_LF, self._scanned, end)) >= 0:
+            start = self._line_start
+            self._check_length(start, lf)
+            if lf == start or buffer[lf - 1] != _CR:
                 raise ClientError(400, "a line ends with LF alone")
-            self._check_length(lf + 1 - self._line_start)
-            self._line_start = lf + 1
+            self._check_length(start, lf + 1)
+            self._line_start = self._scanned = lf + 1
             self._fields += 1
-            if self._fields > limits.request_fields:
+            if self._fields > most_fields:
                 raise ClientError(431, "too many header fields")
-        self._check_length(end - self._line_start)
-        if end > limits.longest_head:
-            raise ClientError(431, "head too large")
+        self._scanned = end
+        self._check_length(self._line_start, end)
 
-    def _check_length(self, length: int) -> None:
+    def _check_length(self, start: int, end: int) -> None:
+        """Check the part of a line from `start` to `end`: what is refused is what is passed first."""
         limits = self._limits
-        if self._line_start == 0:
-            if limits.request_line and length > limits.request_line + 2:
-                raise ClientError(414, "request line too long")
-        elif limits.request_field_size and length > limits.request_field_size:
-            raise ClientError(431, "header field too large")
-
-
-class ChunkedCutter:
-    """Find the end of a chunked body, by following the sizes of its chunks (RFC 9112 section 7.1).
-
-    httptools decodes and checks what is cut; a size line that we read otherwise than it does must not exist, so what is
-    not plainly one is refused here.
-    """
-
-    __slots__ = ("_left", "_line", "_state")
-
-    def __init__(self) -> None:
-        self._state = _SIZE_LINE
-        self._left = 0  # bytes of the chunk that are still to come, with its CRLF
-        self._line = bytearray()  # the line that is not complete yet
-
-    def cut(self, data: bytes, start: int, most_lines: int = sys.maxsize) -> int:
-        """Return how many bytes from `start` on belong to the body; look at so many lines at the most.
-
-        Raises: ClientError, 400 for a size line that is none, 431 for a line that is too long.
-        """
-        at, end = start, len(data)
-        lines = 0
-        while at < end:
-            if self._state == _CHUNK:
-                taken = min(self._left, end - at)
-                at += taken
-                self._left -= taken
-                if not self._left:
-                    self._state = _SIZE_LINE
-                continue
-            if lines == most_lines:
-                break
-            lines += 1
-            lf = data.find(b"\n", at) + 1
-            self._line += data[at : lf or end]
-            at = lf or end
-            if len(self._line) > _LONGEST_CHUNK_LINE:
-                raise ClientError(431, "chunk extension or trailer too large")
-            if lf and self._line_ended():
-                break
-        return at - start
-
-    def _line_ended(self) -> bool:
-        """Take a complete line; return whether it is the last one of the body."""
-        line, self._line = self._line, bytearray()
-        if self._state == _TRAILER:
-            return line == _CRLF
-        found = _CHUNK_SIZE.match(line)
-        if found is None:
-            raise ClientError(400, f"invalid chunk size {bytes(line[:40])!r}")
-        size = int(found[1], 16)
-        self._left = size + 2
-        self._state = _CHUNK if size else _TRAILER
-        return False
+        limit = limits.request_field_size if start else limits.request_line and limits.request_line + 2
+        longest = limits.longest_head
+        if limit and end - start > limit and start + limit <= longest:
+            raise ClientError(431, "header field too large") if start else ClientError(414, "request line too long")
+        if end > longest:
+            raise ClientError(431, "head too large")
 
 
 class FrameCutter:
@@ -197,12 +180,30 @@ def _frame_size(data: bytes, at: int) -> int:
     return size + length
 
 
-def check_first_byte(data: bytes | bytearray) -> None:
+def check_head(head: bytes, limits: Limits) -> None:
+    """Check the lines of a complete head: how they end, how long they are, and how many.
+
+    Raises: ClientError, 400, 414 or 431.
+    """
+    HeadBuffer(limits).check(head)
+
+
+def check_first_byte(data: bytes) -> None:
     """Refuse at once what cannot be a request.
 
     Raises: ClientError 400.
     """
     if data[0] not in _LETTERS:
-        if data[0] == 0x16:  # the record type of a TLS ClientHello
-            raise ClientError(400, "TLS on a plain HTTP port: use https only where a certificate is set")
-        raise ClientError(400, f"not HTTP: {bytes(data[:64])!r}")
+        raise _not_http(data)
+
+
+def _end_of_head(data: bytes, at: int) -> int:
+    """Return where the first empty line from `at` on ends, or 0."""
+    found = data.find(_END, at)
+    return found + 4 if found >= 0 else 0
+
+
+def _not_http(data: bytes) -> ClientError:
+    if data[0] == 0x16:  # the record type of a TLS ClientHello
+        return ClientError(400, "TLS on a plain HTTP port: use https only where a certificate is set")
+    return ClientError(400, f"not HTTP: {data[:64]!r}")

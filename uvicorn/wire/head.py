@@ -1,78 +1,73 @@
-"""What a server must check in the head of a request before anybody sees it. Pure functions.
+"""What a server must check in the head of a request before anybody sees it. Pure.
 
-httptools (llhttp, no lenient mode on) checks the grammar, in `parser.py`; it has no limits, and lets some
-things pass that RFC 9110 and 9112 forbid. Here is the rest: sizes, the request line, Host, Connection,
-Transfer-Encoding, Expect, and the header policies of Gunicorn.
+httptools (llhttp, no lenient mode on) checks the grammar, in `parser.py`; it lets some things pass that RFC 9110 and
+9112 forbid. Here is the rest: Host, Connection, Content-Length, Transfer-Encoding, Expect, Upgrade, and the header
+policies of Gunicorn. The request line is in `request_line.py`, sizes and ends of lines are in `framing.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from uvicorn.errors import ClientError
-from uvicorn.messages import Headers, split_absolute_target
-from uvicorn.wire.limits import Limits
+from uvicorn.messages import Headers
 
-__all__ = [
-    "PLAIN",
-    "SPECIAL",
-    "UPGRADE",
-    "HeaderPolicy",
-    "Special",
-    "asks_for_socket",
-    "check_sizes",
-    "line_error",
-    "target_of",
-]
+__all__ = ["SPECIAL", "HeaderPolicy", "Special", "is_authority"]
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
-SPECIAL: Final = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"})
+SPECIAL: Final = frozenset({
+    b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"sec-websocket-key",
+})  # fmt: skip
 
-#: The content_length of a request that asks for a WebSocket.
-UPGRADE: Final = -2
+# Names as clients and proxies write them; what is not here is lowered each time. Fixed: nothing is learned.
+_WELL_KNOWN: Final = """
+    Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers Access-Control-Request-Method
+    Authorization Cache-Control CDN-Loop CF-Connecting-IP CF-IPCountry CF-Ray CF-Visitor Content-Encoding
+    Content-Language Content-MD5 Content-Type Cookie Date Device-Memory DNT Downlink ECT Forwarded From If-Match
+    If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Event-ID Max-Forwards Origin Pragma
+    Priority Proxy-Authorization Proxy-Connection Purpose Range Referer RTT Save-Data Sec-CH-Prefers-Color-Scheme
+    Sec-CH-UA Sec-CH-UA-Arch Sec-CH-UA-Full-Version-List Sec-CH-UA-Mobile Sec-CH-UA-Model Sec-CH-UA-Platform
+    Sec-CH-UA-Platform-Version Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User Sec-GPC Sec-Purpose
+    Sec-WebSocket-Extensions Sec-WebSocket-Protocol Sec-WebSocket-Version TE Traceparent Tracestate Trailer
+    True-Client-IP Upgrade-Insecure-Requests User-Agent Via X-Amz-Cf-Id X-Amzn-Trace-Id X-Api-Key X-B3-ParentSpanId
+    X-B3-Sampled X-B3-SpanId X-B3-TraceId X-Client-IP X-Cloud-Trace-Context X-Correlation-ID X-CSRF-Token X-CSRFToken
+    X-Envoy-External-Address X-Forwarded-For X-Forwarded-Host X-Forwarded-Path X-Forwarded-Port X-Forwarded-Prefix
+    X-Forwarded-Proto X-Forwarded-Protocol X-Forwarded-Scheme X-Forwarded-Server X-Forwarded-SSL X-HTTP-Method-Override
+    X-Original-URI X-Real-IP X-Request-ID X-Requested-With X-Scheme X-Trace-ID X-XSRF-Token
+"""
+_MOST_LENGTH_DIGITS: Final = 18  # of a content-length, without leading zeros: below 2**63
 
-_HOST: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")  # RFC 3986 section 3.2.2, and a port
-_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_CRLF: Final = b"\r\n"
+# RFC 3986 section 3.2: a name (which may be empty there), most often without "%", or an address; and a port.
+_AUTHORITY: Final = re.compile(
+    rb"([A-Za-z0-9\-._~!$&'()*+,;=]*|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\]|"
+    rb"\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])(?::[0-9]*)?"
+)
 
-
-class Special(NamedTuple):
-    """What the special header fields of a request say.
-
-    Attributes:
-        content_length: bytes of the body; 0 for none; -1 for the chunked transfer coding; UPGRADE.
-        expects_continue: the client waits for 100 before it sends the body.
-        closes, keeps: the client asks for `Connection: close`, or `keep-alive`.
-        scheme, root_path: what a trusted proxy says instead of our own, or None.
-    """
-
-    content_length: int = 0
-    expects_continue: bool = False
-    closes: bool = False
-    keeps: bool = False
-    scheme: str | None = None
-    root_path: str | None = None
-
-    @property
-    def is_unusual(self) -> bool:
-        """Whether the request has a body, or is the last one of its connection."""
-        return self.content_length != 0 or self.expects_continue or self.closes
-
-
-#: What they say in a request that has Host alone.
-PLAIN: Final = Special()
+# What one Connection field asks for; bits.
+_CLOSES: Final = 1
+_KEEPS: Final = 2
+_UPGRADES: Final = 4
+_OPTIONS: Final = {
+    b"close": _CLOSES, b"keep-alive": _KEEPS, b"upgrade": _UPGRADES, b"Keep-Alive": _KEEPS, b"Upgrade": _UPGRADES,
+}  # fmt: skip
 
 
 class HeaderPolicy:
-    """Apply Gunicorn's header settings, and the rules of the RFCs, to the fields of one request.
+    """Gunicorn's header settings, as they hold for one peer.
 
     Args:
         secure_scheme_headers: lower-case name -> value that means https; used from trusted peers only.
         forwarder_headers: lower-case names with "_" that trusted peers may send.
         header_map: "drop", "refuse" or "dangerous", for other names with "_".
+
+    Attributes:
+        special: lower-case names of the fields that `Special.read` is to be given.
+        names: well-known names of other fields, as they are sent -> in lower case. None has a "_".
     """
+
+    __slots__ = ("_forwarder", "_header_map", "_secure", "_takes_root_path", "names", "special")
 
     def __init__(
         self,
@@ -85,8 +80,8 @@ class HeaderPolicy:
         self._forwarder = forwarder_headers if is_trusted else frozenset()
         self._header_map = header_map
         self._takes_root_path = is_trusted and b"script_name" in forwarder_headers
-        #: names to give to `apply`
-        self.special: Final = SPECIAL | self._secure.keys()
+        self.special = SPECIAL.union(self._secure)
+        self.names = {sent: name for sent, name in _NAMES.items() if name not in self.special}
 
     @classmethod
     def from_config(cls, cfg: Any, is_trusted: bool) -> HeaderPolicy:
@@ -97,46 +92,14 @@ class HeaderPolicy:
         forwarder = frozenset(name.lower().encode("latin-1") for name in cfg.forwarder_headers)
         return cls(secure, forwarder, cfg.header_map, is_trusted)
 
-    def apply(self, fields: Headers, http_version: str) -> Special:
-        """Read the special fields, given in their order.
-
-        Raises: ClientError, 400 for what breaks the message's framing or is ambiguous, 417, 501.
-        Spec: RFC 9112 sections 3.2, 6.1 and 6.3; RFC 9110 section 10.1.1.
-        """
-        hosts = length = 0
-        expects = closes = keeps = False
-        scheme: str | None = None
-        for name, value in fields:
-            if name == b"host":
-                hosts += 1
-                if not _HOST.fullmatch(value.strip(b" \t")):
-                    raise ClientError(400, f"invalid Host {value[:64]!r}")
-            elif name == b"connection":
-                options = [option.strip() for option in value.lower().split(b",")]
-                closes = closes or b"close" in options
-                keeps = keeps or b"keep-alive" in options
-            elif name == b"content-length":
-                length = _content_length(value)
-            elif name == b"transfer-encoding":
-                length = _check_coding(value, http_version)
-            elif name == b"expect":
-                if value.lower() != b"100-continue":
-                    raise ClientError(417, f"unknown expectation {value[:40]!r}")
-                expects = http_version == "1.1"
-            else:
-                scheme = self._scheme(name, value, scheme)
-        if hosts > 1 or (not hosts and http_version == "1.1"):
-            raise ClientError(400, "more than one Host header" if hosts else "no Host header")
-        if len(fields) == hosts == 1:
-            return PLAIN
-        return Special(length, expects, closes, keeps, scheme)
-
-    def map_names(self, headers: Headers, special: Special) -> tuple[Headers, Special]:
+    def map_names(self, headers: Headers) -> tuple[Headers, str | None]:
         """Apply `header_map` and `forwarder_headers` to names with "_"; call it if there may be any.
 
+        Returns: what is left of the fields; and the root path, if a trusted peer says one.
         Raises: ClientError 400 for such a name if `header_map` is "refuse".
         """
         kept: Headers = []
+        root_path = None
         for field in headers:
             name = field[0]
             if b"_" in name and name not in self._forwarder and b"*" not in self._forwarder:
@@ -145,11 +108,15 @@ class HeaderPolicy:
                 if self._header_map != "dangerous":
                     raise ClientError(400, f"header name {name[:40]!r} has an underscore")
             elif name == b"script_name" and self._takes_root_path:
-                special = special._replace(root_path=field[1].decode("latin-1"))
+                root_path = field[1].decode("latin-1")
             kept.append(field)
-        return kept, special
+        return kept, root_path
 
-    def _scheme(self, name: bytes, value: bytes, before: str | None) -> str:
+    def scheme(self, name: bytes, value: bytes, before: str | None) -> str:
+        """Return what a field of a trusted proxy says of the scheme; `before` is what another one has said.
+
+        Raises: ClientError 400 if they contradict each other.
+        """
         secure = self._secure[name]
         # Some proxies say the scheme of the socket that is asked for.
         scheme = "https" if value == secure or (value == b"wss" and secure == b"https") else "http"
@@ -158,69 +125,126 @@ class HeaderPolicy:
         return scheme
 
 
-def asks_for_socket(method: str, http_version: str, headers: Headers) -> bool:
-    """Whether a request with an Upgrade field, and without a body, asks for a socket; if not, the field is ignored.
+class Special:
+    """What the special header fields of one head say. One for each connection: read anew for each head.
 
-    Spec: RFC 6455 section 4.2.1; RFC 9110 section 7.8.
+    Attributes:
+        content_length: bytes of the body, if `is_chunked` is not set.
+        is_chunked: the body comes in chunks.
+        expects_continue: the client waits for 100 before it sends the body.
+        persists: the client wants the connection kept (RFC 9112 section 9.3).
+        asks_for_socket: it has all fields of a WebSocket's handshake (RFC 6455 section 4.2.1), and no body.
+        scheme: what a trusted proxy says instead of our own, or None.
     """
-    if method != "GET" or http_version != "1.1":
-        return False
-    upgrades = [value for name, value in headers if name == b"upgrade"]
-    has_key = any(name == b"sec-websocket-key" for name, _ in headers)
-    return has_key and any(b"websocket" in value.lower() for value in upgrades)
+
+    __slots__ = ("asks_for_socket", "content_length", "expects_continue", "is_chunked", "persists", "scheme")
+
+    def __init__(self) -> None:
+        self.content_length = 0
+        self.is_chunked = self.expects_continue = self.asks_for_socket = False
+        self.persists = True
+        self.scheme: str | None = None
+
+    def read(self, fields: Headers, policy: HeaderPolicy, is_http10: bool) -> None:
+        """Read the special fields, given in their order, without white space around their values.
+
+        Raises: ClientError, 400 for what breaks the message's framing or is ambiguous, 417, 501.
+        Spec: RFC 9112 sections 3.2, 6.1 and 6.3; RFC 9110 sections 7.8 and 10.1.1.
+        """
+        hosts = options = 0
+        length: bytes | None = None
+        codings: bytes | None = None
+        expects = names_websocket = has_key = False
+        scheme: str | None = None
+        for field in fields:
+            name = field[0]
+            value = field[1]
+            if name == b"host":
+                hosts += 1
+                if not _AUTHORITY.fullmatch(value):
+                    raise ClientError(400, f"invalid Host {value[:64]!r}")
+            elif name == b"connection":
+                options |= _OPTIONS.get(value) or _read_options(value)
+            elif name == b"content-length":
+                if length is not None:
+                    raise ClientError(400, "more than one Content-Length")
+                length = value
+            elif name == b"transfer-encoding":
+                codings = value if codings is None else codings + b"," + value
+            elif name == b"expect":
+                if value.lower() != b"100-continue":
+                    raise ClientError(417, f"unknown expectation {value[:40]!r}")
+                expects = not is_http10
+            elif name == b"upgrade":
+                names_websocket = names_websocket or b"websocket" in _list_of(value)
+            elif name == b"sec-websocket-key":
+                has_key = True
+            else:
+                scheme = policy.scheme(name, value, scheme)
+        if hosts != 1 and (hosts or not is_http10):
+            raise ClientError(400, "more than one Host header" if hosts else "no Host header")
+        if codings is not None:
+            _check_codings(codings, is_http10, length is not None)
+        self.is_chunked = codings is not None
+        self.content_length = _read_length(length) if length is not None else 0
+        self.expects_continue = expects
+        self.persists = not options & _CLOSES and (not is_http10 or options & _KEEPS != 0)
+        self.asks_for_socket = (
+            has_key
+            and names_websocket
+            and options & _UPGRADES != 0
+            and not (is_http10 or self.is_chunked or self.content_length)
+        )
+        self.scheme = scheme
 
 
-def line_error(head: bytes) -> ClientError:
-    """Say what is wrong with a request line: 505 for a version that is not served, else 400.
+def is_authority(value: bytes) -> bool:
+    """Whether this names a host, and perhaps a port, as the authority of a target must (RFC 9110 section 4.2.1)."""
+    found = _AUTHORITY.fullmatch(value)
+    return found is not None and found[1] != b""
 
-    Spec: RFC 9112 section 3; RFC 9110 section 15.6.6.
+
+def _list_of(value: bytes) -> list[bytes]:
+    return [item.strip(b" \t") for item in value.lower().split(b",")]
+
+
+def _read_options(value: bytes) -> int:
+    options = 0
+    for option in _list_of(value):
+        options |= _OPTIONS.get(option, 0)
+    return options
+
+
+def _read_length(value: bytes) -> int:
+    digits = value.lstrip(b"0")
+    if not value.isdigit() or len(digits) > _MOST_LENGTH_DIGITS:
+        raise ClientError(400, f"invalid Content-Length {value[:40]!r}")
+    return int(value[-_MOST_LENGTH_DIGITS:])
+
+
+def _check_codings(codings: bytes, is_http10: bool, has_length: bool) -> None:
+    """Refuse all transfer codings but chunked alone.
+
+    Raises: ClientError, 400 if the end of the body could not be known, else 501.
     """
-    line = head.partition(_CRLF)[0]
-    tail = line.rpartition(b" ")[2]
-    if _VERSION.fullmatch(tail) and tail not in (b"HTTP/1.0", b"HTTP/1.1"):
-        return ClientError(505, f"unsupported version {tail!r}")
-    return ClientError(400, f"invalid request line {line[:64]!r}")
+    if is_http10:
+        raise ClientError(400, "Transfer-Encoding with HTTP/1.0")
+    if has_length:
+        raise ClientError(400, "Transfer-Encoding beside Content-Length")
+    names = _list_of(codings)
+    if names == [b"chunked"]:
+        return
+    is_known = names[-1] == b"chunked" and b"chunked" not in names[:-1]
+    raise ClientError(501 if is_known else 400, f"unsupported Transfer-Encoding {codings[:40]!r}")
 
 
-def check_sizes(head: bytes, limits: Limits) -> None:
-    """Refuse a complete head with a line that is too long; needed only if the head is long enough.
-
-    Raises: ClientError, 414 or 431.
-    """
-    lines = head.split(_CRLF)
-    if limits.request_line and len(lines[0]) > limits.request_line:
-        raise ClientError(414, f"request line of {len(lines[0])} bytes")
-    if limits.request_field_size and max(map(len, lines[1:])) + 2 > limits.request_field_size:
-        raise ClientError(431, "header field too large")
+def _spellings() -> dict[bytes, bytes]:
+    names = {}
+    for name in _WELL_KNOWN.encode().split():
+        lowered = name.lower()
+        for sent in (lowered, name, b"-".join(word.capitalize() for word in lowered.split(b"-"))):
+            names[sent] = lowered
+    return names
 
 
-def target_of(target: bytes, method: str, headers: Headers) -> bytes:
-    """Bring a request target that is not in origin-form into it; put its authority into Host.
-
-    Raises: ClientError 400.
-    Spec: RFC 9112 sections 3.2.2 (absolute-form) and 3.2.4 (asterisk-form).
-    """
-    if target == b"*" and method == "OPTIONS":
-        return target
-    try:
-        authority, origin = split_absolute_target(target)
-    except ValueError:
-        raise ClientError(400, f"invalid request target {target[:64]!r}") from None
-    for field in headers:
-        if field[0] == b"host":
-            field[1] = authority
-    return origin
-
-
-def _content_length(value: bytes) -> int:
-    if not value.isdigit():  # llhttp has checked already; this guards int()
-        raise ClientError(400, "invalid content-length")
-    return int(value)
-
-
-def _check_coding(value: bytes, http_version: str) -> int:
-    if http_version == "1.0":
-        raise ClientError(400, "transfer-encoding with HTTP/1.0")
-    if value.strip().lower() != b"chunked":
-        raise ClientError(501, f"unsupported transfer-encoding {value[:40]!r}")
-    return -1
+_NAMES: Final = _spellings()

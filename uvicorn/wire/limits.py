@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 
 __all__ = ["Limits", "SocketLimits"]
@@ -46,9 +45,9 @@ class Limits:
 
     @property
     def shortest_refused(self) -> int:
-        """A head up to this size cannot have a line that is too long."""
+        """A head up to this size can neither have a line that is too long, nor be too long itself."""
         limits = [limit for limit in (self.request_line, self.request_field_size) if limit]
-        return min(limits, default=sys.maxsize)
+        return min(limits, default=_LONGEST_HEAD)
 
     @property
     def longest_head(self) -> int:

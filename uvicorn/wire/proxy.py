@@ -43,23 +43,23 @@ def read_proxy_header(data: bytes | bytearray, mode: str) -> ProxyHeader | None:
     Raises: ClientError 400 for a malformed header.
     """
     if mode in ("v2", "auto") and data[:12] == _SIGNATURE[: len(data)]:
-        return _read_v2(bytes(data))
+        return _read_v2(data)
     if mode in ("v1", "auto") and data[:6] == _PREFIX[: len(data)]:
-        return _read_v1(bytes(data))
+        return _read_v1(bytes(data[:_LONGEST_V1]))
     return ProxyHeader(0)
 
 
 def _read_v1(data: bytes) -> ProxyHeader | None:
     end = data.find(b"\r\n")
     if end < 0:
-        if len(data) >= _LONGEST_V1:
+        if len(data) == _LONGEST_V1:
             raise ClientError(400, "PROXY line too long")
         return None
     words = data[:end].decode("ascii", "backslashreplace").split(" ")
     size = end + 2
     if words[1:2] == ["UNKNOWN"]:
         return ProxyHeader(size)
-    if size > _LONGEST_V1 or len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
+    if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
         raise ClientError(400, f"invalid PROXY line {data[:end]!r}")
     version = 4 if words[1] == "TCP4" else 6
     return ProxyHeader(
@@ -69,7 +69,7 @@ def _read_v1(data: bytes) -> ProxyHeader | None:
     )
 
 
-def _read_v2(data: bytes) -> ProxyHeader | None:
+def _read_v2(data: bytes | bytearray) -> ProxyHeader | None:
     if len(data) < 16:
         return None
     version_command, family, length = struct.unpack_from("!BBH", data, 12)
@@ -78,6 +78,7 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
         raise ClientError(400, "invalid PROXY header")
     if len(data) < size:
         return None
+    data = bytes(data[:size])
     if version_command & 15 == 0 or family >> 4 in (0, 3):  # LOCAL; or no address that we could tell
         return ProxyHeader(size)
     if family & 15 != 1 or family >> 4 > 3:

@@ -1,58 +1,57 @@
-"""The request line: read once, and remembered. Sans-IO.
+"""The request line. Sans-IO.
 
-Sites have few paths that are asked for often, so most request lines have been seen before, from this client or
-another. What a line says is one object that all its exchanges share; nobody writes to it.
+httptools has checked its characters. Here is what it lets pass and RFC 9112 does not: white space, targets in forms
+that are not served, fragments; and what is wrong with a line that it has refused.
 
 Spec: RFC 9112 section 3.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import re
+from typing import Final
 
-from uvicorn.messages import Headers, split_target
-from uvicorn.wire.head import target_of
+from uvicorn.errors import ClientError
+from uvicorn.messages import Headers, split_absolute_target
+from uvicorn.wire.head import is_authority
 
-__all__ = ["NO_REQUEST_LINE", "REMEMBERED", "RequestLine", "read_request_line"]
+__all__ = ["METHODS", "NO_REQUEST_LINE", "RequestLine", "line_error", "origin_of"]
 
-_SLASH: Final = 0x2F
-_LONGEST_REMEMBERED: Final = 256  # bytes; arbitrary, as the next: together under half a megabyte
-_MOST_REMEMBERED: Final = 512  # emptied when full
-
-#: Lines that httptools has passed, without their CRLF; their targets are in origin-form.
-REMEMBERED: Final[dict[bytes, RequestLine]] = {}
+#: Those of llhttp, but for CONNECT (which is not served) and the preface of HTTP/2.
+METHODS: Final = {
+    name.encode(): name
+    for name in (
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY",
+        "ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL",
+        "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE",
+        "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+    )
+}  # fmt: skip
+_SERVED: Final = (b"HTTP/1.1", b"HTTP/1.0")
+_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) [\x21-\x7e]+ (HTTP/[0-9]\.[0-9])")
 
 
 class RequestLine:
-    """Hold what one request line says.
+    """What one request line says.
 
     Args:
         target: as received.
-        split: path, raw path and query string, as `split_target` returns them.
+        path: decoded.
 
     Attributes:
-        path: decoded.
-        keys: what it puts into a message.
         is_usual: HTTP/1.1, and not HEAD: the response has a body, and the connection is kept.
     """
 
-    __slots__ = ("http_version", "is_head", "is_http10", "is_usual", "keys", "method", "path", "target")
+    __slots__ = ("http_version", "is_head", "is_http10", "is_usual", "method", "path", "target")
 
-    def __init__(self, method: str, target: bytes, http_version: str, split: tuple[str, bytes, bytes]) -> None:
+    def __init__(self, method: str, target: bytes, http_version: str, path: str) -> None:
         self.method = method
         self.target = target
         self.http_version = http_version
-        self.path = split[0]
+        self.path = path
         self.is_head = method == "HEAD"
         self.is_http10 = http_version == "1.0"
-        self.is_usual = not self.is_head and not self.is_http10
-        self.keys: dict[str, Any] = {
-            "http_version": http_version,
-            "method": method,
-            "path": split[0],
-            "raw_path": split[1],
-            "query_string": split[2],
-        }
+        self.is_usual = not (self.is_head or self.is_http10)
 
     @property
     def shown_target(self) -> str:
@@ -66,20 +65,45 @@ class RequestLine:
 
 
 #: Stands for the line of what is not a request.
-NO_REQUEST_LINE: Final = RequestLine("-", b"-", "1.1", ("", b"", b""))
+NO_REQUEST_LINE: Final = RequestLine("-", b"-", "1.1", "")
 
 
-def read_request_line(line: bytes, method: str, target: bytes, http_version: str, headers: Headers) -> RequestLine:
-    """Split the target of a line that httptools has passed; remember the line if it is a short one in origin-form.
+def line_error(head: bytes) -> ClientError | None:
+    """Say what is wrong with the request line of a head that was refused; None if it is the rest that is wrong.
 
-    Raises: ClientError 400 for a target in no form that is served; one in absolute-form is put into `headers`.
+    Returns: 505 for a version and 501 for a method that is not served, 400 for what is no request line.
+    Spec: RFC 9112 section 3; RFC 9110 sections 15.6.2 and 15.6.6.
     """
-    sent = target.partition(b"#")[0]  # no target may have a fragment: one that does is read as if it had none
-    if target[0] != _SLASH:
-        return RequestLine(method, target, http_version, split_target(target_of(sent, method, headers)))
-    request = RequestLine(method, target, http_version, split_target(sent))
-    if len(line) <= _LONGEST_REMEMBERED:
-        if len(REMEMBERED) >= _MOST_REMEMBERED:
-            REMEMBERED.clear()
-        REMEMBERED[line] = request
-    return request
+    line = head.partition(b"\r\n")[0]
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return ClientError(400, f"invalid request line {line[:64]!r}")
+    method, version = found.groups()
+    if version not in _SERVED:
+        return ClientError(505, f"unsupported version {version!r}")
+    if method not in METHODS:
+        return ClientError(501, f"unknown method {method[:40]!r}")
+    return None
+
+
+def origin_of(target: bytes, method: str, headers: Headers) -> bytes:
+    """Bring a target that is not in origin-form into it; put the authority of one in absolute-form into Host.
+
+    Raises: ClientError 400 for a target in another form.
+    Spec: RFC 9112 sections 3.2.2 (absolute-form) and 3.2.4 (asterisk-form).
+    """
+    if target == b"*" and method == "OPTIONS":
+        return target
+    try:
+        authority, origin = split_absolute_target(target)
+    except ValueError:
+        raise ClientError(400, f"invalid request target {target[:64]!r}") from None
+    if not is_authority(authority):
+        raise ClientError(400, f"invalid authority {authority[:64]!r} in the request target")
+    for field in headers:
+        if field[0] == b"host":
+            field[1] = authority
+            break
+    else:
+        headers.insert(0, [b"host", authority])  # HTTP/1.0
+    return origin
