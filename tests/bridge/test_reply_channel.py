@@ -1,6 +1,8 @@
 """The reply channel on the loop, and what holds for both of its faces."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -256,3 +258,24 @@ async def test_repr_tells_name_and_whether_it_is_closed():
     assert repr(channel) == f"<ReplyChannel {channel.name}>"
     channel.send(WHOLE)
     assert repr(channel) == f"<ReplyChannel {channel.name} closed>"
+
+
+def test_a_channel_that_outlives_the_loop_says_nothing_when_the_interpreter_ends():
+    code = """
+import asyncio
+from uvicorn.bridge.channels import ReplyChannel
+from uvicorn.bridge.outbox import Outbox
+
+class Exchange:
+    is_head = is_closed = False
+    def dropped(self, _=None):
+        raise AssertionError
+
+async def main():
+    kept = {"channel": ReplyChannel(Exchange(), Outbox(asyncio.get_running_loop()))}
+    kept["itself"] = kept
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -33,7 +32,7 @@ def test_a_legal_sequence_is_admitted(replies):
     for reply in replies:
         status, fields, content, more = sequence.admit(reply)
         assert status == reply.get("status", 0)
-        assert fields == NO_FIELDS
+        assert fields is NO_FIELDS
         assert content == reply.get("content", b"")
         assert more == reply.get("more_content", False)
 
@@ -123,6 +122,9 @@ BAD_VALUES = [
     ({"status": 200, "headers": [(b"a", b"\0")]}, "has CR, LF or NUL"),
     ({"status": 200, "headers": [("a", "b\nc")]}, "has CR, LF or NUL"),
     ({"status": 200, "headers": [(b"a", b"x"), (b"b", b"\r\n")]}, "value of header bytes b'b' has CR"),
+    ({"status": 200, "headers": [(b"a", b"\r"), (b"b", b"\n")]}, "value of header bytes b'a' has CR"),
+    ({"status": 200, "headers": [(b"connection", b"x\r\ny: z")]}, "value of header bytes b'connection' has CR"),
+    ({"status": 200, "headers": [(b"date", b"x\ny: z")]}, "value of header bytes b'date' has CR"),
     *[
         ({"status": 200, "headers": [(name, b"x")]}, "is not a header name")
         for name in (b"", b" ", b"a b", b"a:", b"a\r\nb", b"a\n", b"a\0", b"\xe9", b"(a)", "a/b", "\xe9", b" a", b"a ")
@@ -220,11 +222,14 @@ def test_no_headers_may_be_said_in_many_ways(headers):
     ],
 )
 def test_header_fields_are_encoded_as(headers, expected, in_list):
-    for _ in range(2):  # what is remembered must be the same
-        fields = encode_fields([list(pair) for pair in headers] if in_list else iter(headers))
-        assert replace(fields, is_plain=True) == expected
-        is_special = re.match(rb"(?i)connection|keep|transfer|date|server|content-length", bytes_of(headers[0][0]))
-        assert fields.is_plain is not bool(is_special)
+    fields = encode_fields([list(pair) for pair in headers] if in_list else iter(headers))
+    assert facts(fields) == facts(expected)
+    is_special = re.match(rb"(?i)connection|keep|transfer|date|server|content-length", bytes_of(headers[0][0]))
+    assert fields.is_plain is not bool(is_special)
+
+
+def facts(fields):
+    return fields.block, fields.content_length, fields.closes, fields.has_date, fields.has_server
 
 
 def bytes_of(name):
@@ -237,7 +242,7 @@ def test_a_field_that_is_sent_once_cannot_be_given_twice(name):
         encode_fields([(name, b"a"), (name.upper(), b"b")])
 
 
-def test_many_different_fields_are_encoded_right_and_do_not_pile_up():
+def test_many_different_fields_are_encoded_right():
     for number in range(5000):
         field = (b"x-%d" % number, b"v%d" % number)
         assert encode_fields([field]).block == b"x-%d: v%d\r\n" % (number, number)

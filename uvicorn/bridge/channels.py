@@ -112,7 +112,8 @@ class ReplyChannel(ReplySequence):
         return f"<ReplyChannel {self.name}{' closed' if self.closed else ''}>"
 
     def __del__(self) -> None:
-        if self._state != DONE:
+        # Once the loop is closed nobody is left to answer; the interpreter may be ending, with its modules gone.
+        if self._state != DONE and not self._outbox.loop.is_closed():
             # Through the outbox even on the loop: replies of threads must come first.
             self._outbox.put(self._exchange.dropped)
 
@@ -234,7 +235,9 @@ class ReplyChannel(ReplySequence):
             self._is_shared = True
             admitted = self.admit(reply)
             if admitted[3]:
-                window = self._window = self._window or Window(exchange)
+                if self._window is None:
+                    self._window = Window(exchange)
+                window = self._window
                 window.take(len(admitted[2]))
                 self._outbox.put(window.deliver, admitted)
             else:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.channels import ReplySink
@@ -345,7 +344,7 @@ class WebSocket(asyncio.Protocol):
             block = self._codec.fields.block
             if action.subprotocol is not None:
                 block += b"sec-websocket-protocol: %b\r\n" % action.subprotocol.encode("latin-1")
-            handshake.accept(replace(action.fields, block=block + action.fields.block))
+            handshake.accept(action.fields.after(block))
 
     def refused(self) -> None:
         """Learn that the handshake was refused, or lost."""

@@ -1,7 +1,24 @@
+cimport cython
+
+from uvicorn.wire.reply cimport Fields
+
+
 cdef class Encoder:
     cdef bytes _server
     cdef bytes _date
     cdef readonly dict prefixes
 
     cpdef bytes prefix(self, int status)
+    @cython.locals(length=Py_ssize_t)
     cpdef bytes whole(self, int status, bytes block, bytes content)
+    cpdef bytes head(self, int status, Fields fields, object length, bytes connection=*)
+
+
+cdef int _FEW
+cdef list _LENGTHS
+cdef dict _REASONS
+
+cpdef bytes content_length(Py_ssize_t length)
+cpdef tuple chunk(bytes content)
+cdef bytes _status_line(int status)
+cdef bytes _without_length(Fields fields)

@@ -1,0 +1,18 @@
+cimport cython
+
+
+cdef class Outbox:
+    cdef readonly object loop
+    cdef readonly unsigned long loop_thread
+    cdef public int timers  # int, a few
+    cdef public double lag_seconds
+    cdef public Py_ssize_t timed_wake_ups
+    cdef object _log
+    cdef object _items
+    cdef object _context
+    cdef bint _is_woken
+    cdef double _woken_at
+
+    cpdef put(self, object function, object argument=*)
+    cpdef drain_now(self)
+    cdef _run(self, Py_ssize_t count)

@@ -1,0 +1,40 @@
+cimport cython
+
+
+cdef class Fields:
+    cdef readonly bytes block
+    cdef readonly object content_length  # int or None
+    cdef readonly bint closes
+    cdef readonly bint has_date
+    cdef readonly bint has_server
+    cdef readonly bint is_plain
+
+
+cdef class ReplySequence:
+    cdef bint _is_head
+    cdef int _state
+    cdef object _remaining  # int or None
+
+    @cython.locals(given=dict, fields=Fields)
+    cpdef tuple admit(self, object reply)
+    cdef tuple _admit_chunk(self, object headers, bytes content, bint more)
+    cdef _admit_length(self, object promised, int status, bytes content, bint more)
+    cdef _take_promised(self, bytes content, bint more)
+    cdef _out_of_order(self, str kind)
+
+
+cdef int _UNKNOWN, _PLAIN, _LENGTH, _DATE, _SERVER, _CONNECTION, _CODING, _KEEP_ALIVE
+cdef dict _SPECIAL, _ROLES
+cdef bytes _TOKEN
+
+@cython.locals(parts=list, special=list, role=int, lines=Py_ssize_t, at=Py_ssize_t, name=bytes, value=bytes, block=bytes)
+cpdef Fields encode_fields(object headers)
+
+@cython.locals(role=int)
+cdef Fields _framed(bytes block, list special)
+@cython.locals(is_token=bint)
+cdef int _role_of(bytes name) except -1
+cdef dict _dict_of(object reply)
+cdef tuple _tuple_of(object headers)
+cdef bytes _latin1(object text, object pair, str what)
+cdef _check_value(bytes name, bytes value)
