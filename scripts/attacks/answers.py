@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["Answer", "Client", "Wrong"]
 
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0  # what a busy machine may take
 
 
 class Wrong(Exception):
@@ -66,6 +66,34 @@ class Client:
             self._socket.sendall(data)
         except ConnectionError:
             self.is_closed = True
+
+    def finish_sending(self) -> None:
+        """Close this side."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Vanish with a RST."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self._socket.close()
+
+    def take(self, size: int) -> bytes:
+        """Return the next bytes, so many.
+
+        Raises: Wrong.
+        """
+        while len(self._data) < size:
+            self._more()
+        found = bytes(self._data[:size])
+        del self._data[:size]
+        return found
+
+    def head(self) -> bytes:
+        """Return all up to the next empty line, with it.
+
+        Raises: Wrong.
+        """
+        size = len(self._until(b"\r\n\r\n").partition(b"\r\n\r\n")[0]) + 4
+        return self.take(size)
 
     def send_bytes(self, data: bytes) -> None:
         """Send it one byte at a time."""
@@ -147,19 +175,12 @@ class Client:
                 line, _, rest = self._until(b"\r\n").partition(b"\r\n")
                 self._data[:] = rest
                 size = int(line, 16)
-                content += self._take(size + 2)[:-2]
+                content += self.take(size + 2)[:-2]
                 if not size:
                     return content
         if "content-length" in fields:
-            return self._take(int(fields["content-length"]))
+            return self.take(int(fields["content-length"]))
         raise Wrong(f"an answer of no known length: {fields}")
-
-    def _take(self, size: int) -> bytes:
-        while len(self._data) < size:
-            self._more()
-        found = bytes(self._data[:size])
-        del self._data[:size]
-        return found
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._data:

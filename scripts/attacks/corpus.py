@@ -118,8 +118,9 @@ _CODINGS = (
         _bad(f"coding {value!r}", _post(b"Transfer-Encoding:%b\r\n" % value, body=_END + SMUGGLED))
         for value in (
             b" xchunked", b" chunkedx", b" chunked, identity", b" identity", b" identity, chunked",
-            b" chunked, chunked", b" gzip, chunked", b" chunked;q=1", b" 'chunked'", b' "chunked"', b" \x0bchunked", b" chunked\x0b",
-            b" \x00chunked", b" chu\xc5nked", b" ,chunked", b" chunked,", b"", b"\xa0chunked", b" cow\r\n chunked",
+            b" chunked, chunked", b" gzip, chunked", b" chunked;q=1", b" 'chunked'", b' "chunked"', b" \x0bchunked",
+            b" chunked\x0b", b" \x00chunked", b" chu\xc5nked", b" ,chunked", b" chunked,", b"", b"\xa0chunked",
+            b" cow\r\n chunked",
         )
     ),
     _bad("two codings, chunked first", _post(_CHUNKED, b"Transfer-Encoding: cow\r\n", body=_END + SMUGGLED)),
