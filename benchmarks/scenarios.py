@@ -3,79 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from benchmarks.checks import HELLO, Request
 from benchmarks.load import Load
-from benchmarks.measures import Beside, Crowd, IdleMemory, Measure, SlowReaders, Throughput, start_up
+from benchmarks.measures import Beside, Crowd, IdleMemory, SlowReaders, Throughput, start_up
+from benchmarks.scenario import METRICS, Metric, Scenario
 from benchmarks.servers import Contender
 
 __all__ = ["METRICS", "SCENARIOS", "Metric", "Scenario", "choose"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number that is measured. `is_high_good` says which direction is better."""
-
-    title: str
-    digits: int
-    is_high_good: bool
-
-
-METRICS = {
-    "requests_per_second": Metric("requests/s", 0, True),
-    "mib_per_second": Metric("MiB/s", 0, True),
-    "load_per_second": Metric("load, requests/s", 1, True),
-    "waiting_per_second": Metric("waiting, requests/s", 1, True),
-    "computing_per_second": Metric("computing, requests/s", 1, True),
-    "p50_ms": Metric("median, ms", 2, False),
-    "p99_ms": Metric("99th percentile, ms", 2, False),
-    "kib_per_connection": Metric("KiB per connection", 1, False),
-    "kib_per_stream": Metric("KiB per stream", 1, False),
-    "resident_mib": Metric("memory, MiB", 1, False),
-    "seconds": Metric("seconds", 3, False),
-}
-
-
-_OUR_KINDS = ("ours", "ours, django")
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One comparison.
-
-    Attributes:
-        metrics: which of `METRICS` are shown, the most telling first.
-        measure: measures one server once; has `shown_commands(seconds)`.
-        pairs: further ratios, (which of ours, which other), beside those of each peer to ours of its side.
-        is_fresh: start the servers anew for each round.
-        is_idle: the servers must keep idle connections, and many.
-    """
-
-    name: str
-    title: str
-    contenders: tuple[Contender, ...]
-    measure: Measure
-    metrics: tuple[str, ...]
-    checks: tuple[Request, ...] = (HELLO,)
-    pairs: tuple[tuple[str, str], ...] = ()
-    rounds: int = 3
-    seconds: int = 2
-    is_fresh: bool = False
-    is_idle: bool = False
-
-    def compared(self) -> list[tuple[str, str]]:
-        """Return all pairs of names of which ratios are made: (ours, other)."""
-        of_ours = [contender for contender in reversed(self.contenders) if contender.kind in _OUR_KINDS]
-        ours = {contender.side: contender.name for contender in of_ours}
-        sides = {"limit": "async"}
-        found = [
-            (ours[side], contender.name)
-            for contender in self.contenders
-            if (side := sides.get(contender.side, contender.side)) in ours and contender.name != ours[side]
-        ]
-        return [*found, *(pair for pair in self.pairs if pair not in found)]
-
 
 # ---- who takes part ----
 
