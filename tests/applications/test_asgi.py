@@ -241,7 +241,7 @@ def test_the_state_of_the_lifespan_is_copied_to_each_request(make_site):
         await send(body(b"%d" % scope["state"]["count"]))
 
     declared = asgi(app)
-    declared.target.state["count"] = 7
+    declared.target.state["count"] = 7  # type: ignore[attr-defined]
     client = serve(make_site, declared, GET * 2)
     assert [response.body for response in client.responses()] == [b"8", b"8"]
 

@@ -183,4 +183,4 @@ def test_a_declared_application_is_left_as_it_is():
 
 def test_what_is_said_holds_for_the_callable_and_not_for_what_it_wraps():
     made = wsgi(made_by_a_decorator)
-    assert made.target.application is made_by_a_decorator
+    assert made.target.application is made_by_a_decorator  # type: ignore[attr-defined]

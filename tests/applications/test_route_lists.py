@@ -121,8 +121,8 @@ def test_an_include_may_have_no_pattern_or_another_key(make_site):
 
 def test_what_is_included_or_routed_to_may_be_named(make_site, monkeypatch):
     module = types.ModuleType("webshop_routing")
-    module.routes = [route(REQUEST, say_async, path="^/x$")]
-    module.say_async = say_async
+    module.routes = [route(REQUEST, say_async, path="^/x$")]  # type: ignore[attr-defined]
+    module.say_async = say_async  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "webshop_routing", module)
     assert ask(make_site, [include("webshop_routing.routes")], "/x") == "|/x|"
     assert ask(make_site, [route(REQUEST, "webshop_routing.say_async")], "/y") == "|/y|"

@@ -418,7 +418,7 @@ class Reader:
     async def iterate(self):
         if self.is_thread:
             return await in_thread(list, self.channel)
-        return [chunk async for chunk in self.channel]
+        return [chunk async for chunk in self.channel]  # type: ignore[attr-defined]
 
     async def settle(self):
         """Have the loop learn what was read."""

@@ -108,7 +108,7 @@ def marked():
 
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
-    function._is_coroutine = asyncio.coroutines._is_coroutine
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
     return function
 
 

@@ -45,7 +45,7 @@ class Bench:
 
     @property
     def is_watching(self):
-        return any(not timer.cancelled() for timer in self.loop._scheduled)
+        return any(not timer.cancelled() for timer in self.loop._scheduled)  # type: ignore[attr-defined]
 
     def close(self):
         self.pools.close()

@@ -133,7 +133,7 @@ def test_environments_work_when_gunicorn_does_not_know_our_settings(monkeypatch)
 
 def test_a_config_module_is_read_when_gunicorn_does_not_know_our_settings(monkeypatch):
     module = types.ModuleType("site_config")
-    module.queue_size = 7
+    module.queue_size = 7  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "site_config", module)
     assert read(unknown(monkeypatch, config="python:site_config"))["queue_size"] == 7
 

@@ -118,7 +118,7 @@ def test_the_next_request_is_served_after(make_site, name):
     kept = Kept()
     client = make_site(kept).connect()
     client.send(request_bytes + request(path=b"/next"))
-    for reply in replies:
+    for reply in replies:  # type: ignore[attr-defined]
         kept.reply(0, **reply)
     kept.reply(1, status=418, content=b"next")
     _, second = client.responses(request_bytes.split(b" ")[0].decode())

@@ -35,10 +35,10 @@ def connect(request, make_site):
     def make(*fields, **limits):
         site = make_site(request.param(), sockets=SocketLimits(**limits))
         client = SocketClient.__new__(SocketClient)
-        client.work = lambda: work(site)
+        client.work = lambda: work(site)  # type: ignore[attr-defined]
         client.__init__(site, "/", *fields)
-        client.work()
-        client.consumer = site.service.application.only.call
+        client.work()  # type: ignore[attr-defined]
+        client.consumer = site.service.application.only.call  # type: ignore[attr-defined]
         return client
 
     return make
