@@ -37,6 +37,7 @@ from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.bridge.stuck import StuckWatch
 from uvicorn.command import compatibility
+from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
 from uvicorn.command.reporting import Reporter, RequestHooks
@@ -99,6 +100,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """Make the loop; then do what every worker does."""
         self._loop = asyncio.new_event_loop() if self.cfg.asgi_loop == "asyncio" else uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
+        guard_logs(self.log)
         super().init_process()
 
     def init_signals(self) -> None:
