@@ -1,6 +1,7 @@
 """Consumers that do to their worker what none should."""
 
 import os
+import socket
 import threading
 import time
 
@@ -18,6 +19,11 @@ def hello(message):
 
 async def hello_async(message):
     message["reply_channel"].send(whole(b"from the loop, %d" % os.getpid()))
+
+
+def wait(message):
+    time.sleep(float(query_of(message)["seconds"]))
+    message["reply_channel"].send(whole(b"waited"))
 
 
 async def hanging(message):
@@ -83,12 +89,11 @@ def close_own_socket(message):
     for name in os.listdir("/proc/self/fd"):
         if _peer_port(int(name)) == own:
             os.close(int(name))
+            print("closed its socket", flush=True)
             return
 
 
 def _peer_port(descriptor):
-    import socket
-
     try:
         with socket.socket(fileno=os.dup(descriptor)) as found:
             return found.getpeername()[1]
@@ -127,6 +132,7 @@ routes = [
     route("http.request", hello, path="^/hello$"),
     route("http.request", hello_async, path="^/hello-async$"),
     route("http.request", hanging, path="^/hanging$"),
+    route("http.request", wait, path="^/wait$"),
     route("http.request", hang, path="^/hang$"),
     route("http.request", burn, path="^/burn$"),
     route("http.request", long, path="^/long$"),
