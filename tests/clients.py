@@ -132,20 +132,23 @@ class Site:
 
     Args:
         application: a consumer or a list of routes.
+        make_pool: makes the pool, of the loop and the log; a `ManualPool` if it is None.
+        hooks, queue_timeout: as for the dispatcher.
         limits: values of `Limits` that are not the default.
     """
 
-    def __init__(self, application, peers=None, scheme="http", root_path="", shows_errors=False, **limits):
+    def __init__(self, application, peers=None, scheme="http", root_path="", shows_errors=False, make_pool=None,
+                 hooks=None, queue_timeout=30.0, **limits):  # fmt: skip
         self.loop = FakeLoop()
         self.log = FakeLog()
-        self.pool = ManualPool()
+        self.pool = ManualPool() if make_pool is None else make_pool(self.loop, self.log)
         self.spools = ManualSpools()
         self.clients = []
         self.reports = []
         outbox = Outbox(self.loop, self.log)
         self.service = Service(
             self.loop, Limits(**limits), as_application(application),
-            Dispatcher(self.pool, outbox, self.log, 30.0), outbox, Encoder(), self.spools,
+            Dispatcher(self.pool, outbox, self.log, queue_timeout, hooks), outbox, Encoder(), self.spools,
             peers or FakePeers(), self.log,
             scheme=scheme, root_path=root_path,
             report=self.reports.append, shows_errors=shows_errors,

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from uvicorn.applications.routing import Route, Router, SingleConsumer, as_application, route
+from uvicorn.applications.routing import Route, Router, SingleConsumer, as_application, mount, route
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.errors import ConsumerError
 
@@ -177,3 +177,23 @@ def test_a_route_is_made_by_the_public_name():
     assert uvicorn.route is route
     assert uvicorn.Router is Router
     assert isinstance(route(REQUEST, home), Route)
+
+
+def test_a_consumer_says_that_it_runs_long_and_its_route_has_the_last_word():
+    import uvicorn
+
+    @uvicorn.runs_long
+    def export(message):
+        pass
+
+    def long_of(entry):
+        [consumer] = Router([entry]).consumers()
+        return consumer.is_long
+
+    assert long_of(route(REQUEST, export))
+    assert long_of(route(REQUEST, functools.partial(export)))
+    assert not long_of(route(REQUEST, export, long=False))
+    assert not long_of(route(REQUEST, home))
+    assert long_of(route(REQUEST, home, long=True))
+    assert long_of(mount("/exports", home, long=True))
+    assert long_of(mount("/exports", [route(REQUEST, export)]))

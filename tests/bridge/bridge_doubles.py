@@ -148,7 +148,7 @@ class Pools:
 
 
 def threads_of(pool):
-    return [thread for thread in threading.enumerate() if thread.name.startswith(f"{pool._name}-")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith(f"{pool.name}-")]
 
 
 def parked(pool):

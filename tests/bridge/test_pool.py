@@ -88,7 +88,7 @@ def test_there_are_never_more_threads_than_allowed(pools):
 def test_threads_are_named_and_numbered_from_one(pools):
     pool = pools.make(threads=3)
     pools.block(pool, 3)
-    assert sorted(thread.name for thread in threads_of(pool)) == [f"{pool._name}-{number}" for number in (1, 2, 3)]
+    assert sorted(thread.name for thread in threads_of(pool)) == [f"{pool.name}-{number}" for number in (1, 2, 3)]
 
 
 def test_threads_are_called_consumers_of_uvicorn(pools):

@@ -254,8 +254,14 @@ def test_a_clock_that_went_back_gives_no_negative_duration():
 
 def test_a_logger_that_raises_is_reported_and_does_no_harm():
     log = NotingLog(error=ValueError("x"))
-    Reporter(log)(make())
-    assert log.errors == [("Error in the access log", True)]
+    report = Reporter(log)
+    for _ in range(100):
+        report(make())
+    assert log.errors == [("Error in the access log: told once, until it can be written again", True)]
+    log._error = None
+    report(make())
+    report(make())
+    assert log.errors[1:] == [("The access log can be written again; %d lines were lost", None)]
 
 
 def test_nothing_is_reported_if_no_access_log_is_written(gunicorn_log):

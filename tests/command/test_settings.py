@@ -15,6 +15,7 @@ DEFAULTS = {
     "queue_size": -1,
     "queue_timeout": 30.0,
     "reply_timeout": 300.0,
+    "stuck_after": 0.0,
     "header_timeout": 10.0,
     "body_timeout": 30.0,
     "write_timeout": 60.0,
@@ -274,10 +275,16 @@ def test_a_worker_reads_ours_and_gunicorns():
         ),
         queue_size=24,
         queue_timeout=1.0,
+        stuck_after=2.0,
         server_header="me",
         governor=False,
         switch_interval=0.25,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("stuck", "reply", "seconds"), [(0, 300, 300), (5, 300, 5), (0, 0, 0), (5, 0, 5)])
+def test_a_call_is_stuck_after_reply_timeout_unless_it_is_given(stuck, reply, seconds):
+    assert Settings.from_config(known(stuck_after=stuck, reply_timeout=reply)).stuck_after == seconds
 
 
 @pytest.mark.parametrize(("given", "threads", "size"), [(-1, 1, 8), (-1, 40, 320), (0, 40, 0), (5, 40, 5)])

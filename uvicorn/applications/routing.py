@@ -52,6 +52,7 @@ def route(
     body: str | None = None,
     pool: str | None = None,
     threads: int | None = None,
+    long: bool | None = None,
     **patterns: str,
 ) -> Route | Mistaken:
     """Make a route, or what knows the mistakes in it.
@@ -65,6 +66,8 @@ def route(
         pool: the name of a pool of threads of its own for a synchronous consumer, or for the synchronous code of an
             ASGI application; routes and mounts with the same name share it.
         threads: how many threads that pool has; to be said once.
+        long: True for a synchronous consumer whose calls may take any time: they are never taken for stuck. None for
+            what `runs_long` says.
         patterns: regular expressions for other keys: method, scheme, http_version, query_string, raw_path, root_path.
 
     Raises: what the own import of a named consumer raises.
@@ -88,6 +91,9 @@ def route(
             _check_pool(what, pool, threads)
             if made is not None:
                 made = _pooled(made, what, pool)
+    if long is not None and made is not None:
+        with wrong:
+            made = _lasting(made, what, long)
     if wrong or made is None:
         return wrong.entry()
     return Route(channel, made, filters, threads)
@@ -144,7 +150,12 @@ def include(routes: Any, path: str | None = None, **patterns: str) -> Include | 
 
 
 def mount(
-    prefix: str, application: Any, pool: str | None = None, threads: int | None = None, body: str | None = None
+    prefix: str,
+    application: Any,
+    pool: str | None = None,
+    threads: int | None = None,
+    body: str | None = None,
+    long: bool | None = None,
 ) -> Mount | Mistaken:
     """Put a whole application below a prefix: "/api" is for /api and /api/..., "/" for everything.
 
@@ -152,7 +163,7 @@ def mount(
 
     Args:
         application: a consumer, a WSGI or ASGI application, a list of routes, or a Router; or its dotted name.
-        pool, threads, body: as for `route`.
+        pool, threads, body, long: as for `route`.
 
     Raises: what the own import of a named application raises.
     """
@@ -170,12 +181,16 @@ def mount(
             _check_pool(what, pool, threads)
             if made is not None and not any(_may_have_pool(consumer) for consumer in made.consumers()):
                 raise ConsumerError(f"{what} has a pool, and none of its consumers is synchronous")
+    if long is not None and made is not None and all(consumer.is_async for consumer in made.consumers()):
+        wrong.add(f"{what} is said to run long or not, and none of its consumers is synchronous")
     if wrong or made is None:
         return wrong.entry()
 
     def change(consumer: Consumer) -> Consumer:
         if pool is not None and consumer.pool_name is None and _may_have_pool(consumer):
             consumer = consumer.replaced(pool_name=pool)
+        if long is not None:
+            consumer = consumer.replaced(is_long=bool(long))
         return under(prefix, consumer)
 
     return Mount(prefix, made.moved(change), {pool: threads} if pool is not None else {})
@@ -272,6 +287,14 @@ def _pooled(consumer: Consumer, what: str, pool: str | None) -> Consumer:
     if not _may_have_pool(consumer):
         raise ConsumerError(f"{what} has a pool, and it is asynchronous: it runs on the loop")
     return consumer.replaced(pool_name=pool)
+
+
+def _lasting(consumer: Consumer, what: str, is_long: object) -> Consumer:
+    if not isinstance(is_long, bool):
+        raise ConsumerError(f"{what}: long must be True or False, not {is_long!r}")
+    if consumer.is_async:
+        raise ConsumerError(f"{what} is said to run long or not, and it is asynchronous: it takes no thread")
+    return consumer.replaced(is_long=is_long)
 
 
 def _check_pool(what: str, pool: str | None, threads: int | None) -> None:

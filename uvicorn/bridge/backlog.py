@@ -49,10 +49,11 @@ class Job(Protocol):
 class Slot:
     """One drain: the thread that runs it, and the job that it runs just now."""
 
-    __slots__ = ("job", "lock", "thread_id")
+    __slots__ = ("job", "lock", "stuck", "thread_id")
 
     def __init__(self, thread_id: int) -> None:
         self.job: Job | None = None
+        self.stuck: Job | None = None  # a job that does not come back; written by the loop, and true while it is `job`
         self.thread_id = thread_id
         self.lock = threading.Lock()  # held while the drain works; released to unpark it
         self.lock.acquire()

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeVar
 from uvicorn.bridge.governor import Load
 from uvicorn.errors import ConsumerError
 
-__all__ = ["Consumer", "check_groups", "is_async_callable", "name_of", "streams_body"]
+__all__ = ["Consumer", "check_groups", "is_async_callable", "name_of", "runs_long", "streams_body"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_MARK: Final = "_uvicorn_streams_body"
+_STREAMS: Final = "_uvicorn_streams_body"
+_LONG: Final = "_uvicorn_runs_long"
 
 
 class Consumer:
@@ -31,6 +32,7 @@ class Consumer:
 
     Attributes:
         is_async: runs as a task on the loop; otherwise in a thread of the pool.
+        is_long: a call may take any time, and is never taken for stuck.
         streams_body: gets a large body as it comes.
         begins_early: is called when the head is there, and gets any body as it comes. Its class says so.
         name: how logs call it: module and qualified name.
@@ -41,7 +43,8 @@ class Consumer:
     """
 
     __slots__ = (
-        "begins_early", "call", "is_async", "load", "missing", "name", "pool", "pool_name", "streams_body", "target",
+        "begins_early", "call", "is_async", "is_long", "load", "missing", "name", "pool", "pool_name", "streams_body",
+        "target",
     )  # fmt: skip
 
     def __init__(
@@ -63,8 +66,9 @@ class Consumer:
         self.pool_name: str | None = None
         self.is_async = is_async_callable(call)
         self.begins_early: bool = getattr(type(call), "begins_early", False)
+        self.is_long = _is_marked(call, _LONG)
         self.load = Load()
-        self.streams_body = self.is_async or (_is_marked(call) if body is None else body == "stream")
+        self.streams_body = self.is_async or (_is_marked(call, _STREAMS) if body is None else body == "stream")
 
     def __repr__(self) -> str:
         return f"<Consumer {self.name} {'on the loop' if self.is_async else 'in the pool'}>"
@@ -95,7 +99,16 @@ def streams_body(consumer: _F) -> _F:
 
     A thread is then taken before the body is complete: use it where the chunks are worth that.
     """
-    setattr(consumer, _MARK, True)
+    setattr(consumer, _STREAMS, True)
+    return consumer
+
+
+def runs_long(consumer: _F) -> _F:
+    """Say that a call of a synchronous consumer may take any time: it is never taken for stuck (`stuck_after`).
+
+    Give it a pool of its own, so that it does not take the threads of others.
+    """
+    setattr(consumer, _LONG, True)
     return consumer
 
 
@@ -131,12 +144,13 @@ def _is_coroutine_function(call: object) -> bool:
     return inspect.iscoroutinefunction(call)
 
 
-def _is_marked(call: object) -> bool:
+def _is_marked(call: object, mark: str) -> bool:
+    """Whether a decorator has marked this callable, or what it is a `functools.partial` of."""
     while isinstance(call, functools.partial):
-        if getattr(call, _MARK, False):
+        if getattr(call, mark, False):
             return True
         call = call.func
-    return bool(getattr(call, _MARK, False) or getattr(getattr(type(call), "__call__", None), _MARK, False))  # noqa: B004
+    return bool(getattr(call, mark, False) or getattr(getattr(type(call), "__call__", None), mark, False))  # noqa: B004
 
 
 def check_groups(call: Callable[..., Any], name: str, groups: Collection[str]) -> None:

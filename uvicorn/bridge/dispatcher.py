@@ -153,12 +153,7 @@ class Dispatcher:
         now = self._loop.time()
         self._look_at_loop()
         for pool in self.pools:
-            for job in pool.expire(monotonic() - self.queue_timeout):
-                if isinstance(job, ConsumerJob) and job.started_at:  # only its post_request is left to run
-                    pool.submit_beyond(job)
-                    continue
-                self._rejected += 1
-                job.expire()
+            self._expire(pool, monotonic() - self.queue_timeout)
         if self._rejected:
             held = sum(pool.held for pool in self.pools)
             self._log.warning(
@@ -190,8 +185,21 @@ class Dispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no consumer runs and none waits."""
-        return not self._tasks and not any(pool.queued or pool.busy for pool in self.pools)
+        """Whether no consumer runs and none waits; those that are stuck, and those behind them, are not counted."""
+        return not self._tasks and not any(
+            pool.busy > pool.stuck or (pool.queued and pool.stuck < pool.threads) for pool in self.pools
+        )
+
+    def give_up_stuck(self) -> None:
+        """Answer instead of the calls of pools that are stuck, and of those that wait for one; the worker leaves."""
+        for pool in self.pools:
+            if pool.stuck < pool.threads:
+                continue
+            self._expire(pool, monotonic())
+            for slot in pool.slots():
+                job = slot.stuck
+                if job is slot.job and isinstance(job, ConsumerJob):
+                    job.exchange.refuse(504, "its thread is stuck, and the worker is replaced")
 
     def cancel_tasks(self) -> None:
         """Cancel every task, because the worker stops, and release the threads that wait for the loop."""
@@ -222,6 +230,15 @@ class Dispatcher:
             exchange.job.response_ended()
         elif exchange.task is not None:
             self.hooks.after(exchange)
+
+    def _expire(self, pool: ConsumerPool, before: float) -> None:
+        """Answer instead of the jobs that have waited since then (time.monotonic())."""
+        for job in pool.expire(before):
+            if isinstance(job, ConsumerJob) and job.started_at:  # only its post_request is left to run
+                pool.submit_beyond(job)
+                continue
+            self._rejected += 1
+            job.expire()
 
     def _look_at_loop(self) -> None:
         """Learn how to make tasks: as a factory of the application does, or at once (Python 3.12), or soon."""
@@ -285,6 +302,11 @@ class ConsumerJob:
     def load(self) -> Load:
         """What a call of the consumer costs."""
         return self._consumer.load
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a call of the consumer may take any time."""
+        return self._consumer.is_long
 
     def forget(self) -> None:
         """Let the message go: the consumer will not be called, nor any hook. Runs on: the loop."""

@@ -43,6 +43,7 @@ class Lease(Executor):
             pool.rejected += 1
             raise ChannelFull("the pool and its queue are full")
         self.submitted_at = 0.0
+        self.started_at = 0.0  # when its present call began
         self.is_waiting = False
         self._pool = pool
         self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
@@ -80,6 +81,7 @@ class Lease(Executor):
         while True:
             self.is_waiting = True
             item = self._calls.get()
+            self.started_at = monotonic()
             self.is_waiting = False
             if item is None:
                 return

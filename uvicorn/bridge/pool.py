@@ -76,7 +76,7 @@ class ConsumerPool:
         self.on_busy: Callable[[], None] | None = None  # called at the end of each turn of a busy loop
         self._call_soon = call_soon
         self._log: Log = log or logging.getLogger("gunicorn.error")
-        self._name = name
+        self.name: Final = name
         self._parked: list[Slot] = []
         self._slots: list[Slot] = []
         self._backlog = Backlog(self._slots, threads)
@@ -91,10 +91,11 @@ class ConsumerPool:
 
     def __repr__(self) -> str:
         waiting = sum(job.is_waiting for _, job in self.running())
-        busy = self.busy
+        busy, stuck = self.busy, self.stuck
         return (
             f"<ConsumerPool {busy - waiting} running, {waiting} waiting, "
-            f"{self.queued} queued / {self.threads}"
+            + (f"{stuck} stuck, " if stuck else "")
+            + f"{self.queued} queued / {self.threads}"
             + (f", limit {self.limit:.2f}>" if self.limit < self.threads else ">")
         )
 
@@ -102,6 +103,11 @@ class ConsumerPool:
     def busy(self) -> int:
         """How many threads run a job."""
         return sum(slot.job is not None for slot in tuple(self._slots))
+
+    @property
+    def stuck(self) -> int:
+        """How many of them run one that does not come back (`stuck.py`)."""
+        return sum(slot.job is not None and slot.job is slot.stuck for slot in tuple(self._slots))
 
     @property
     def queued(self) -> int:
@@ -159,6 +165,14 @@ class ConsumerPool:
             job = slot.job
             if job is not None and job is not TAKING:
                 yield slot.thread_id, job
+
+    def is_stuck(self, job: Job) -> bool:
+        """Whether a thread runs this job, and does not come back."""
+        return any(slot.job is job and slot.stuck is job for slot in tuple(self._slots))
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Return the slots of all threads that have begun. Runs on: any thread."""
+        return tuple(self._slots)
 
     def submit(self, job: Job) -> bool:
         """Queue a job; return False, and do nothing, if all threads are busy and the queue is full."""
@@ -242,7 +256,7 @@ class ConsumerPool:
 
     def _name_thread(self) -> None:
         thread = threading.current_thread()
-        thread.name = f"{self._name}-{int(thread.name.rpartition('_')[2]) + 1}"  # the executor counts from 0
+        thread.name = f"{self.name}-{int(thread.name.rpartition('_')[2]) + 1}"  # the executor counts from 0
 
     def _drain(self) -> None:
         slot = Slot(threading.get_ident())

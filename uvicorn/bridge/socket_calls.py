@@ -249,8 +249,12 @@ class CallRunner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no consumer of a socket runs, none waits and none is kept."""
-        return not self._jobs and not self._kept and not any(call.is_calling for call in self._tasks)
+        """Whether no consumer of a socket runs, none waits and none is kept; those that are stuck are not counted."""
+        return (
+            not self._kept
+            and not any(call.is_calling for call in self._tasks)
+            and all(job.pool.is_stuck(job) for job in self._jobs.values())
+        )
 
     def abort(self) -> None:
         """Cancel every task, give up what waits, and begin nothing more, because the worker stops."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import sys
+import sysconfig
 import threading
 import time
 import traceback
+from types import FrameType
+from typing import Final
 
-__all__ = ["describe", "describe_all_threads", "threads_left"]
+__all__ = ["describe", "describe_all_threads", "line_of", "thread_name", "threads_left"]
+
+_LIBRARIES: Final = tuple(sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platlib", "purelib"))
+_OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def describe(runner: asyncio.Task[None] | int) -> str:
@@ -22,6 +29,30 @@ def describe(runner: asyncio.Task[None] | int) -> str:
     text = io.StringIO()
     runner.print_stack(file=text)
     return text.getvalue().rstrip()
+
+
+def line_of(thread_id: int) -> str:
+    """Return file, line and function where a thread is just now; in the application, and below that if it is elsewhere.
+
+    Runs on: any thread.
+    """
+    innermost = frame = sys._current_frames().get(thread_id)
+    if innermost is None:
+        return "(the thread has ended)"
+    while frame is not None and frame.f_code.co_filename.startswith(_LIBRARIES):
+        frame = frame.f_back
+    if frame is None or frame is innermost or frame.f_code.co_filename.startswith(_OURS):
+        return _place(innermost)
+    return f"{_place(frame)}, which is in {_place(innermost)}"
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
+
+
+def thread_name(thread_id: int) -> str:
+    """Return the name of a thread. Runs on: any thread."""
+    return next((thread.name for thread in threading.enumerate() if thread.ident == thread_id), str(thread_id))
 
 
 def threads_left(seconds: float) -> list[str]:

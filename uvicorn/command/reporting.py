@@ -15,6 +15,7 @@ from typing import Any, Final
 from gunicorn.config import PostRequest, PreRequest
 from gunicorn.glogging import Logger
 
+from uvicorn.command.log_guard import Episode
 from uvicorn.connections.exchange import Exchange, Notice
 
 __all__ = ["Reporter", "RequestHooks"]
@@ -94,6 +95,7 @@ class Reporter:
 
     def __init__(self, log: Any) -> None:
         self._log = log
+        self._episode = Episode()
 
     @staticmethod
     def wanted(log: Any) -> bool:
@@ -107,7 +109,12 @@ class Reporter:
             request = RequestView(exchange)
             self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)
         except Exception:
-            self._log.error("Error in the access log", exc_info=True)
+            if self._episode.failed():
+                self._log.error("Error in the access log: told once, until it can be written again", exc_info=True)
+        else:
+            if self._episode.count:
+                lost = self._episode.succeeded()
+                self._log.error("The access log can be written again; %d lines were lost", lost)
 
 
 class RequestHooks:

@@ -85,6 +85,22 @@ class ReplyTimeout(OurSetting):
         """
 
 
+class StuckAfter(OurSetting):
+    name = "stuck_after"
+    cli: ClassVar = ["--stuck-after"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("stuck_after")
+    default = 0.0
+    desc = """\
+        Seconds without a sign of life, past which a synchronous consumer is taken for stuck; 0, the default, means
+        ``reply_timeout``.
+
+        A thread that is stuck is named in the log. When all threads of a pool are, and requests wait, the worker is
+        replaced. Consumers that are declared long (``runs_long``) are never taken for stuck.
+        """
+
+
 class HeaderTimeout(OurSetting):
     name = "header_timeout"
     cli: ClassVar = ["--header-timeout"]
@@ -211,7 +227,7 @@ class SwitchInterval(OurSetting):
 
 
 OURS = (
-    ApplicationInterface, QueueSize, QueueTimeout, ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout,
+    ApplicationInterface, QueueSize, QueueTimeout, ReplyTimeout, StuckAfter, HeaderTimeout, BodyTimeout, WriteTimeout,
     BodyBuffer, WriteBuffer, LimitRequestBody, ServerHeader,
     Governor, SwitchInterval, *WEBSOCKET_SETTINGS,
 )  # fmt: skip
@@ -277,6 +293,7 @@ class Settings:
     limits: Limits
     queue_size: int  # of the pool without a name
     queue_timeout: float
+    stuck_after: float  # 0 for never
     server_header: str
     governor: bool
     switch_interval: float
@@ -309,6 +326,7 @@ class Settings:
             ),
             queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
             queue_timeout=ours["queue_timeout"],
+            stuck_after=ours["stuck_after"] or ours["reply_timeout"],
             server_header=ours["server_header"],
             governor=ours["governor"] == "on",
             switch_interval=ours["switch_interval"],

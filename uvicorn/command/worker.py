@@ -35,8 +35,11 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.sampler import PoolSampler, reason_against
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
+from uvicorn.bridge.stuck import StuckWatch
 from uvicorn.command import compatibility
+from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.peers import GunicornPeers
+from uvicorn.command.replacement import Replacement, is_marked
 from uvicorn.command.reporting import Reporter, RequestHooks
 from uvicorn.command.settings import Settings
 from uvicorn.command.tls import make_ssl_context
@@ -67,6 +70,16 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._is_quick = False
+        self._replacement: Replacement | None = None
+
+    @property
+    def age(self) -> int:
+        """The worker's number, by which Gunicorn's master knows the oldest; 0 for one that wants to be replaced."""
+        return 0 if is_marked(self) else self._age
+
+    @age.setter
+    def age(self, age: int) -> None:
+        self._age = age
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -87,6 +100,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """Make the loop; then do what every worker does."""
         self._loop = asyncio.new_event_loop() if self.cfg.asgi_loop == "asyncio" else uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
+        guard_logs(self.log)
         super().init_process()
 
     def init_signals(self) -> None:
@@ -214,6 +228,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         ):
             loop.add_signal_handler(number, handler)
         loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
+        self._replacement = Replacement(self, loop, self.log, self._stop_soon)
+        self._stuck = StuckWatch(
+            self._dispatcher.pools, loop.time, self.log, self.settings.stuck_after, self._on_lost_pool
+        )
         self.server = self._make_server(loop)
         self.server.start()
         self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
@@ -317,12 +335,22 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.notify()
         self._set_stack_timer()
         self.server.tick()
+        self._stuck.tick()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
             self._stop_soon()
+
+    def _on_lost_pool(self, pool: ConsumerPool) -> None:
+        assert self._replacement is not None
+        if self.alive:
+            self.log.error(
+                "All %d threads of %s are stuck and requests wait: the worker is replaced (pid: %s)\n%s",
+                pool.threads, pool.name, self.pid, self._stuck.stacks(pool),
+            )  # fmt: skip
+            self._replacement.begin()
 
     def _on_most_requests(self) -> None:
         if self.alive:
@@ -335,6 +363,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.alive = False
         if self.server is not None:
             self.server.service.begin_stopping()
+        if self._replacement is not None and self._replacement.is_asked:
+            self._dispatcher.give_up_stuck()
         if self._stop is not None:
             self._stop.set()
 

@@ -99,13 +99,14 @@ class WebSocket(asyncio.Protocol):
         is_closed: takes nothing more to send. Read by any thread, as are the next two.
         is_lost, is_stopping: as for an exchange.
         written_bytes: frames, without the answer to the handshake.
+        sent_messages: how many were written for threads; a sign of life of theirs (`bridge/stuck.py`).
     """
 
     __slots__ = (
         "_channel_name", "_channel_ref", "_codec", "_connection", "_held", "_held_bytes", "_state", "channel",
         "consumer", "gate", "handshake", "inbound", "intake", "is_answered", "is_closed", "is_head", "is_lost",
-        "is_stopping", "job", "method", "service", "started_at", "task", "transport", "watch", "write_buffer",
-        "written_bytes",
+        "is_stopping", "job", "method", "sent_messages", "service", "started_at", "task", "transport", "watch",
+        "write_buffer", "written_bytes",
     )  # fmt: skip
 
     def __init__(self, connection: Upgradable, codec: SocketCodec, request: Message) -> None:
@@ -120,6 +121,7 @@ class WebSocket(asyncio.Protocol):
         self.inbound = SocketInbound(self, codec, request, self.intake)
         self.watch = SocketWatch(self)
         self.written_bytes = 0
+        self.sent_messages = 0
         self._held: list[SocketReply] | None = None  # sent before 101 could be written
         self._held_bytes = 0
         self.channel: SocketChannel | None = None
@@ -289,6 +291,7 @@ class WebSocket(asyncio.Protocol):
         if opcode != NOTHING:
             frame = self._codec.message(opcode, data)
             self.written_bytes += len(frame)
+            self.sent_messages += 1
             self.transport.write(frame)
         if action is not None and action.close_code:
             self.close(action.close_code, action.reason)

@@ -97,7 +97,7 @@ class ConnectionWatch:
             self._check_idle(now)
         if connection.pipeline.exchanges:
             self._check_replies(now, limits.reply_timeout)
-            if connection.life.is_half_closed:
+            if connection.life.is_half_closed and connection.pipeline.exchanges:  # the last one may have just ended
                 self._check_peer()
 
     def half_closed(self) -> bool:
