@@ -85,8 +85,8 @@ def test_forwarded_allow_ips_tells_whose_header_fields_are_trusted():
 
 def test_a_trusted_peer_may_say_https_and_another_may_not():
     ours = peers(forwarded_allow_ips=V4)
-    fields = [[b"host", b"x"], [b"x-forwarded-proto", b"https"]]
-    assert ours.header_policy(V4).apply(fields, "1.1").scheme == "https"
+    assert ours.header_policy(V4).scheme(b"x-forwarded-proto", b"https", None) == "https"
+    assert b"x-forwarded-proto" in ours.header_policy(V4).special
     assert b"x-forwarded-proto" not in ours.header_policy(V6).special
 
 

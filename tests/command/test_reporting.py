@@ -10,18 +10,19 @@ from gunicorn.instrument.statsd import Statsd
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.command.reporting import Reporter, RequestHooks, RequestView, ResponseView, environ_of
+from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.reply import encode_fields
 from uvicorn.wire.request_line import RequestLine
 
 
-class FakeLine:
+class FakeLine(Carrier):
     """A connection that has its addresses, and a loop whose time stands still."""
 
     def __init__(self, client=("192.0.2.7", 5000), server=("192.0.2.1", 80), now=101.25):
         loop = types.SimpleNamespace(time=lambda: now)
-        self.service = types.SimpleNamespace(limits=Limits(), loop=loop, scheme="https")
+        super().__init__(types.SimpleNamespace(limits=Limits(), loop=loop, scheme="https"))
         self._addresses = (list(client) if client else None, list(server) if server else None)
 
     def addresses(self):
