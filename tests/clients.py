@@ -176,12 +176,15 @@ class Site:
         while self.loop.now < end:
             self.loop.now = min(self.loop.now + 0.25, end)
             self.settle()
-            now = self.service.now = self.loop.time()
-            self.service.dispatcher.tick()
-            self.service.calls.tick()
-            for connection in (*self.service.connections, *self.service.sockets):
-                connection.watch.tick(now)
+            self.loop.call_soon(self._tick)
             self.settle()
+
+    def _tick(self):
+        now = self.service.now = self.loop.time()
+        self.service.dispatcher.tick()
+        self.service.calls.tick()
+        for connection in (*self.service.connections, *self.service.sockets):
+            connection.watch.tick(now)
 
     def end(self):
         """Close everything; check that nothing was logged as an error, nor written after the end."""
