@@ -11,7 +11,7 @@ import time
 
 import httpx
 import pytest
-from processes import HERE, PATIENCE, eventually, socket_to
+from processes import HERE, NEVER, PATIENCE, eventually, socket_to
 from test_live_signals import has_left
 from websockets.sync.client import connect
 
@@ -67,7 +67,7 @@ def test_a_consumer_that_ends_the_process_as_if_it_had_not_booted_stops_the_serv
 
 @pytest.mark.parametrize("path", ["/fork", "/fork?seconds=3"])
 def test_a_consumer_that_forks_serves_on_in_the_parent(serve, path):
-    server = serve("--threads", "2", "--graceful-timeout", "5", app=APP)
+    server = serve("--threads", "2", app=APP)
     [worker] = server.workers()
     for _ in range(3):
         assert server.get(path).text == "forked"
@@ -88,7 +88,7 @@ def test_a_forked_child_that_returns_from_its_consumer_answers_nobody(serve):
 
 
 def test_a_consumer_that_closes_all_descriptors_costs_its_worker_alone(serve):
-    server = serve("--workers", "2", "--threads", "2", "--timeout", "3", "--graceful-timeout", "2", app=APP)
+    server = serve("--workers", "2", "--threads", "2", "--timeout", "5", "--graceful-timeout", "2", app=APP)
     eventually(lambda: len(server.workers()) == 2, "two workers")
     before = set(server.workers())
     with server.raw() as raw:
@@ -116,7 +116,7 @@ def test_a_consumer_that_closes_the_descriptor_of_its_connection_hurts_no_other(
 
 
 def test_a_worker_without_free_descriptors_accepts_again_when_there_are_some(serve):
-    server = serve("--threads", "2", "--keep-alive", "30", app=APP)
+    server = serve("--threads", "2", app=APP)
     resource.prlimit(server.worker(), resource.RLIMIT_NOFILE, (100, 100))
     raws = [server.raw() for _ in range(150)]
     try:
@@ -171,7 +171,7 @@ def test_the_wall_clock_jumps_and_nobody_is_cut(serve, wall_clock, tmp_path, loo
     offset = tmp_path / "offset"
     offset.write_bytes(struct.pack("=q", 0))
     server = serve(
-        "--threads", "2", "--stuck-after", "3", "--keep-alive", "30", "--asgi-loop", loop, app=APP,
+        "--threads", "2", "--stuck-after", str(NEVER), "--asgi-loop", loop, app=APP,
         env={"LD_PRELOAD": str(wall_clock), "WALL_CLOCK_FILE": str(offset)},
     )  # fmt: skip
     [worker] = server.workers()
@@ -199,15 +199,15 @@ def test_the_wall_clock_jumps_and_nobody_is_cut(serve, wall_clock, tmp_path, loo
 
 
 def test_a_worker_that_was_stopped_for_a_while_blames_nobody(serve):
-    server = serve("--threads", "2", "--timeout", "60", "--keep-alive", "2", "--stuck-after", "2", app=APP,
-                   env={"UVICORN_HEADER_TIMEOUT": "1", "UVICORN_BODY_TIMEOUT": "1"})  # fmt: skip
+    server = serve("--threads", "2", "--timeout", "60", "--keep-alive", "4", "--stuck-after", "4", app=APP,
+                   env={"UVICORN_HEADER_TIMEOUT": "4", "UVICORN_BODY_TIMEOUT": "4"})  # fmt: skip
     worker = server.worker()
     with server.raw() as late, server.client() as kept:
         assert kept.get("/hello").status_code == 200
         late.send(b"GET /hello HTTP/1.1\r\nHo")
         os.kill(worker, signal.SIGSTOP)
         try:
-            time.sleep(4)  # the clock of the worker jumps by it
+            time.sleep(8)  # the clock of the worker jumps by it
             late.send(b"st: test\r\n\r\n")
         finally:
             os.kill(worker, signal.SIGCONT)
@@ -256,7 +256,7 @@ def test_a_master_that_is_killed_leaves_the_address_to_the_next_one(serve):
 
 @pytest.mark.parametrize("asgi_loop", ["auto", "asyncio"])
 def test_term_ends_streams_sockets_and_stuck_threads_in_time(serve, asgi_loop):
-    server = serve("--threads", "6", "--graceful-timeout", "3", "--asgi-loop", asgi_loop, app=APP)
+    server = serve("--threads", "6", "--graceful-timeout", "10", "--asgi-loop", asgi_loop, app=APP)
     raws = [server.raw() for _ in range(3)]
     slow = server.raw(receive_buffer=4096)
     url = server.url.replace("http", "ws")
