@@ -145,7 +145,8 @@ def recovery(port: int, path: str, normal: float) -> float:
     in_row = 0
     while (asked := time.perf_counter()) - began < _LONGEST_RECOVERY_SECONDS and in_row < 3:
         answer = b""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), _LONGEST_RECOVERY_SECONDS) as connection:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.settimeout(_LONGEST_RECOVERY_SECONDS)
             connection.sendall(request)
             while piece := connection.recv(65536):
                 answer += piece
