@@ -155,7 +155,7 @@ def __getattr__(name):
     if name == "several":
         return _several(hello, upload, stream)
     if name == "several_sync":
-        return _several(hello_sync, upload_sync, stream_sync)
+        return _several(hello_sync, upload_collected, stream_sync)
     if name == "mixed":
         return _mixed()
     if name == "mixed_two_pools":
