@@ -42,7 +42,7 @@ class _Slow:
         self.is_open = False
         self._socket = socket.socket()
         if self._kind == "readers":
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # or the kernel would read ahead
         self._socket.setblocking(False)
         code = self._socket.connect_ex(("127.0.0.1", self._port))
         if code and code != errno.EINPROGRESS:
