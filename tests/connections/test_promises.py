@@ -105,7 +105,7 @@ def test_a_path_is_passed_on_as_it_came(make_site, target):
     assert message["raw_path"] == target.partition(b"?")[0]
 
 
-@pytest.mark.parametrize("data", [b"GET / HT", UPLOAD + b"x", GET], ids=["head", "body", "reader"])
+@pytest.mark.parametrize("data", [b"GET / HT", UPLOAD + b"x", GET], ids=["head", "body", "waiting"])
 def test_a_worker_that_was_held_up_looks_at_its_sockets_before_it_blames_a_client(make_site, data):
     kept = Kept()
     site = make_site(kept, header_timeout=5, body_timeout=5, write_timeout=5, keepalive=5)
