@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 
-_FIRST = {
+FIRST = {
     "heads": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
     "bodies": b"POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n",
     "readers": b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
@@ -38,7 +38,7 @@ class _Slow:
         self._begin()
 
     def _begin(self) -> None:
-        self._has_asked = not _FIRST[self._kind]
+        self._has_asked = not FIRST[self._kind]
         self.is_open = False
         self._socket = socket.socket()
         if self._kind == "readers":
@@ -52,7 +52,7 @@ class _Slow:
         """Do what it does once a second."""
         try:
             if not self._has_asked:
-                self._socket.send(_FIRST[self._kind])
+                self._socket.send(FIRST[self._kind])
                 self._has_asked = True
             elif self._kind in ("heads", "bodies"):
                 self._socket.send(b"x")

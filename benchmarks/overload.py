@@ -98,7 +98,7 @@ class _Open:
             elif one.connection in self._idle:
                 self._idle.remove(one.connection)
             one.is_done = True
-        elif _is_whole(one.received):
+        elif is_whole(one.received):
             one.is_done = True
             if one.received.startswith(b"HTTP/1.1 200 "):
                 self.served += 1
@@ -127,7 +127,8 @@ class _Asked:
         self.is_done = False
 
 
-def _is_whole(answer: bytes) -> bool:
+def is_whole(answer: bytes) -> bool:
+    """Whether an answer is complete."""
     head, end, content = answer.partition(b"\r\n\r\n")
     if not end:
         return False
