@@ -20,7 +20,7 @@ _OURS_DJANGO = "ours-django"
 # name -> what `pip install` is called with, one call after the other
 _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
     "peers": (
-        ("uvicorn", "uvloop", "httptools", "starlette", "a2wsgi", "granian", "gunicorn", "hypercorn"),
+        ("uvicorn", "uvloop", "httptools", "websockets", "starlette", "a2wsgi", "granian", "gunicorn", "hypercorn"),
         # Gunicorn's parser in C. As an extra, "gunicorn[fast]", it may bring an older Gunicorn with it.
         ("gunicorn_h1c",),
     ),

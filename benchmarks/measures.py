@@ -16,7 +16,9 @@ from benchmarks.figures import percentile
 from benchmarks.load import CLIENT_CORE, Load, WrongLoad
 from benchmarks.servers import Running
 
-__all__ = ["Beside", "Crowd", "IdleMemory", "Measure", "SlowReaders", "Throughput", "start_up"]
+__all__ = [
+    "Beside", "Crowd", "IdleMemory", "Measure", "SlowReaders", "Throughput", "result_of", "shown", "start", "start_up",
+]  # fmt: skip
 
 Measure = Callable[[Running, int], dict[str, float]]  # (server, seconds) -> metric -> number
 _HERE = Path(__file__).resolve().parent
@@ -61,12 +63,12 @@ class Beside:
     warm_up_seconds: float = 1.0  # threads are started, limits found
 
     def __call__(self, server: Running, seconds: int) -> dict[str, float]:
-        crowds = [_start(self._crowd(crowd, server.port)) for crowd in self.crowds]
+        crowds = [start(self._crowd(crowd, server.port)) for crowd in self.crowds]
         for process in crowds:
             assert process.stdout is not None
             process.stdout.readline()  # it is warm
-        times = _result(_start(self._probe(server.port, seconds)))
-        counts = [_result(process) for process in crowds]  # ends them
+        times = result_of(start(self._probe(server.port, seconds)))
+        counts = [result_of(process) for process in crowds]  # ends them
         found = {"p50_ms": percentile(times, 50), "p99_ms": percentile(times, 99), "probes": float(len(times))}
         for crowd, counted in zip(self.crowds, counts, strict=True):
             found[crowd.metric] = counted["answers"] / counted["seconds"]
@@ -75,7 +77,7 @@ class Beside:
     def shown_commands(self, seconds: int) -> list[str]:
         """Return the commands: the crowds, and when they are warm the probe."""
         commands = [self._crowd(crowd, "PORT") for crowd in self.crowds]
-        return [_shown(command) for command in (*commands, self._probe("PORT", seconds))]
+        return [shown(command) for command in (*commands, self._probe("PORT", seconds))]
 
     def _crowd(self, crowd: Crowd, port: int | str) -> list[str]:
         words = [str(_HERE / "crowd.py"), str(port), crowd.path, str(crowd.clients)]
@@ -147,12 +149,13 @@ class StartUp:
 start_up = StartUp()
 
 
-def _start(command: list[str]) -> subprocess.Popen[str]:
+def start(command: list[str]) -> subprocess.Popen[str]:
+    """Start clients of ours."""
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def _result(process: subprocess.Popen[str]) -> Any:
+def result_of(process: subprocess.Popen[str]) -> Any:
     """Close the standard input of a client of ours, and return what it prints at its end.
 
     Raises: WrongLoad.
@@ -163,5 +166,6 @@ def _result(process: subprocess.Popen[str]) -> Any:
     return json.loads(printed)
 
 
-def _shown(command: list[str]) -> str:
+def shown(command: list[str]) -> str:
+    """Return a command as a result tells it."""
     return " ".join(command).replace(sys.executable, "python").replace(str(_HERE), "benchmarks")

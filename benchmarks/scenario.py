@@ -32,6 +32,15 @@ METRICS = {
     "kib_per_stream": Metric("KiB per stream", 1, False),
     "resident_mib": Metric("memory, MiB", 1, False),
     "seconds": Metric("seconds", 3, False),
+    "served_per_second": Metric("served/s", 0, True),
+    "refused_per_second": Metric("refused/s", 0, True),
+    "recovery_seconds": Metric("seconds until normal", 2, False),
+    "answered_percent": Metric("answered, %", 1, True),
+    "slow_clients": Metric("slow clients at the end", 0, True),
+    "turn_units": Metric("longest turn, units", 2, False),
+    "turn_ms": Metric("longest turn, ms of processor time", 1, False),
+    "flood_mib_per_second": Metric("flood, MiB/s", 2, True),
+    "grown_mib": Metric("growth, MiB", 1, False),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.checks import HELLO, Request
+from benchmarks.hostile_scenarios import HOSTILE
 from benchmarks.load import Load
 from benchmarks.measures import Beside, Crowd, IdleMemory, SlowReaders, Throughput, start_up
 from benchmarks.scenario import METRICS, Metric, Scenario
@@ -250,6 +251,7 @@ _ALL = (
         rounds=5,
         is_fresh=True,
     ),
+    *HOSTILE,
 )
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
 

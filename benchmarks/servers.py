@@ -53,6 +53,7 @@ KINDS = {
         _OURS.idle,
         {"UVICORN_GOVERNOR": "off", "UVICORN_SWITCH_INTERVAL": "0"},
     ),
+    "ours, PROXY header": Kind("ours", f"python -m uvicorn --proxy-protocol auto {_GUNICORN} {{app}}", _OURS.idle),
     "ours, django": Kind("ours-django", _OURS.command),
     "uvicorn, django": Kind("django", f"{_UVICORN} {{app}}"),
     "gunicorn gthread, django": Kind("django", f"gunicorn -k gthread {_GUNICORN} {{app}}"),

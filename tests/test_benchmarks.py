@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE_SECONDS
 
-from benchmarks import counting, figures, instructions, load, page, scenarios, tables
+from benchmarks import counting, drip, figures, flood, hostile, instructions, load, overload, page, scenarios, tables
 
 WRK = """\
 Running 2s test @ http://127.0.0.1:8000/
@@ -138,6 +138,34 @@ def test_every_scenario_compares_each_peer_with_ours_and_can_say_how(scenario):
     assert set(scenario.metrics) <= set(scenarios.METRICS)
     assert all("PORT" in contender.shown_command() for contender in scenario.contenders)
     assert all(isinstance(command, str) for command in scenario.measure.shown_commands(2))
+
+
+# ---- attackers ----
+
+
+def test_every_kind_of_attackers_that_a_scenario_names_is_known():
+    measures = [scenario.measure for scenario in scenarios.SCENARIOS.values()]
+    floods = {one.kind for one in measures if isinstance(one, (hostile.Flooded, hostile.Pipelined))}
+    assert floods == set(flood.KINDS)
+    assert {one.kind for one in measures if isinstance(one, hostile.SlowCrowd)} == set(drip.FIRST)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_whole"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", False),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc", True),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", False),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", True),
+    ],
+)
+def test_an_answer_of_the_open_loop_is_whole_with_its_last_byte(answer, is_whole):
+    assert overload.is_whole(answer) is is_whole
+
+
+def test_a_turn_is_told_as_a_multiple_of_processor_time():
+    assert hostile.calibration_ms() > 0
 
 
 # ---- tables and the page ----

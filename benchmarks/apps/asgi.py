@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from work import CHUNK, CHUNKS, PAGE, view_async
+from work import CHUNK, CHUNKS, PAGE, TURNS, view_async
 
 
 def _start(size, kind=b"text/plain"):
@@ -83,3 +83,33 @@ async def _upload(receive, send):
 
 echo, wait_10, typical = _application(_echo), _application(_wait_10), _application(_typical)
 stream, upload = _application(_stream), _application(_upload)
+
+
+# ---- all that slow and flooding clients ask for ----
+
+
+async def _hello(receive, send):
+    await _answer(send, PAGE)
+
+
+async def _turns(receive, send):
+    await _answer(send, b"%.3f" % TURNS.taken())
+
+
+async def _echo_messages(receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": event.get("text"), "bytes": event.get("bytes")})
+
+
+_SEVERAL = {"/": _hello, "/upload": _upload, "/stream": _stream, "/turns": _turns}
+
+
+async def several(scope, receive, send):
+    if scope["type"] == "http":
+        await _SEVERAL[scope["path"]](receive, send)
+    elif scope["type"] == "websocket":
+        await _echo_messages(receive, send)
+    else:
+        await _lifespan(receive, send)

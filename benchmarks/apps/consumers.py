@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from work import CHUNK, CHUNKS, LOADS, PAGE, view, view_async, wait
+from work import CHUNK, CHUNKS, LOADS, PAGE, TURNS, view, view_async, wait
 
 from uvicorn import route, streams_body
 
@@ -56,6 +56,18 @@ async def upload(message):
     _answer(message, b"%d" % size)
 
 
+async def turns(message):
+    _answer(message, b"%.3f" % TURNS.taken())
+
+
+async def connect(message):
+    message["reply_channel"].send({"accept": True})
+
+
+async def receive(message):
+    message["reply_channel"].send({"text": message["text"], "bytes": message["bytes"]})
+
+
 # ---- in threads ----
 
 
@@ -72,6 +84,11 @@ def echo_sync(message):
 
 def wait_10_sync(message):
     wait(0.010)
+    _answer(message, PAGE)
+
+
+def wait_100_sync(message):
+    wait(0.100)
     _answer(message, PAGE)
 
 
@@ -122,7 +139,23 @@ def _mixed(**computing):
     ]
 
 
+def _several(hello, upload, stream):
+    """Return routes: all that slow and flooding clients ask for."""
+    return [
+        route("http.request", hello, path=r"^/$"),
+        route("http.request", upload, path=r"^/upload$"),
+        route("http.request", stream, path=r"^/stream$"),
+        route("http.request", turns, path=r"^/turns$"),
+        route("websocket.connect", connect, path=r"^/socket$"),
+        route("websocket.receive", receive, path=r"^/socket$"),
+    ]
+
+
 def __getattr__(name):
+    if name == "several":
+        return _several(hello, upload, stream)
+    if name == "several_sync":
+        return _several(hello_sync, upload_collected, stream_sync)
     if name == "mixed":
         return _mixed()
     if name == "mixed_two_pools":

@@ -29,6 +29,11 @@ def _wait_10(request):
     return _page()
 
 
+def _wait_100(request):
+    wait(0.100)
+    return _page()
+
+
 def _typical(request):
     view()
     return _page()
@@ -46,5 +51,7 @@ def _loaded(work):
     return endpoint
 
 
-hello, wait_10, typical, stream = map(_application, (_hello_sync, _wait_10, _typical, _stream))
+hello, wait_10, wait_100, typical, stream = map(
+    _application, (_hello_sync, _wait_10, _wait_100, _typical, _stream)
+)
 mixed = Starlette(routes=[Route("/", _hello), *(Route(path, _loaded(work)) for path, work in LOADS.items())])

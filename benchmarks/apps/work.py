@@ -61,6 +61,34 @@ def half() -> None:
     compute(0.005)
 
 
+class Turns:
+    """The longest turn of the event loop, in milliseconds of processor time of its thread.
+
+    A timer of a millisecond is due in every turn that follows a longer one. So the processor time between two of its
+    calls is that of one long turn, and at most a millisecond of short ones.
+    """
+
+    def __init__(self) -> None:
+        self._longest = self._last = 0.0
+        self._is_started = False
+
+    def taken(self) -> float:
+        """Return the longest turn since the last time. On the loop."""
+        if not self._is_started:
+            self._is_started = True
+            self._look(asyncio.get_running_loop())
+        found, self._longest = self._longest, 0.0
+        return found * 1000
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.thread_time()
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+        loop.call_later(0.001, self._look, loop)
+
+
+TURNS = Turns()
+
 # path -> what a synchronous consumer does there before it answers
 LOADS: dict[str, Callable[[], None]] = {
     "/nothing": lambda: None,

@@ -24,6 +24,11 @@ def wait_10(environ, start_response):
     return _answer(start_response, PAGE)
 
 
+def wait_100(environ, start_response):
+    wait(0.100)
+    return _answer(start_response, PAGE)
+
+
 def typical(environ, start_response):
     view()
     return _answer(start_response, PAGE)
@@ -43,3 +48,10 @@ def upload(environ, start_response):
             break
         size += len(chunk)
     return _answer(start_response, b"%d" % size)
+
+
+_SEVERAL = {"/": hello, "/upload": upload, "/stream": stream}
+
+
+def several(environ, start_response):
+    return _SEVERAL[environ["PATH_INFO"]](environ, start_response)

@@ -187,6 +187,19 @@ def test_usr1_reopens_the_logs(serve):
     eventually(is_written, "a line in the new file")
 
 
+def test_a_worker_ignores_winch_and_serves_on(serve):
+    """A resized terminal sends it to the whole group of processes."""
+    server = serve()
+    [worker] = server.workers()
+
+    os.kill(worker, signal.SIGWINCH)
+    server.signal(signal.SIGWINCH)
+
+    assert server.get("/sync/hello").status_code == 200
+    assert server.workers() == [worker]
+    assert server.stop() == 0
+
+
 def test_usr2_gives_the_sockets_to_a_new_master(serve):
     server = serve("--pid", "master.pid")
     new = 0
