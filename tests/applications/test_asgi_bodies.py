@@ -105,6 +105,14 @@ def test_head_and_body_in_one_read_are_one_event(make, data, options):
     assert client.statuses() == [200, 200]
 
 
+def test_more_chunks_than_a_turn_takes_come_as_they_are_taken(make):
+    app = Reader()
+    client = make(app)
+    client.send(post() + chunk(b"x") * 5000 + LAST)
+    assert 1 < len(app.events) < 100
+    assert client.responses()[0].body == b"5000"
+
+
 @pytest.mark.parametrize("known", [0, 3])
 def test_what_came_with_the_head_is_the_first_event(make, known):
     app = Reader()

@@ -22,7 +22,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from uvicorn.applications.environ import below
 from uvicorn.bridge.channels import ReplyChannel
@@ -131,7 +131,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "raw_path": raw_path,
         "query_string": message["query_string"],
         "root_path": root,
-        "headers": [(name, value) for name, value in message["headers"]],
+        "headers": [*map(tuple, message["headers"])],
         "client": tuple(client) if client is not None else None,
         "server": tuple(server) if server is not None else None,
         "state": state.copy(),
@@ -222,7 +222,10 @@ class _Call:
             if self._status:
                 raise ReplyError("http.response.start was sent twice")
             self._fields = event.get("headers", ())
-            self._status = event.get("status") or status_missing(kind)
+            try:
+                self._status = event["status"]
+            except KeyError:
+                raise status_missing(kind) from None
         elif kind == "http.response.early_hint":
             self._channel.hint([(b"link", link) for link in event["links"]])
         else:
@@ -290,9 +293,9 @@ class _Call:
         return {"type": "http.disconnect"}
 
 
-def status_missing(kind: str) -> NoReturn:
-    """Raise ReplyError for the start of a response without a status."""
-    raise ReplyError(f"{kind} needs a status: 200 to 599")
+def status_missing(kind: str) -> ReplyError:
+    """Return the error for the start of a response without a status."""
+    return ReplyError(f"{kind} needs a status: 200 to 599")
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

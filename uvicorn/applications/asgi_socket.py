@@ -181,7 +181,9 @@ class _Socket:
             self._channel.send({"close": True})
             self._state = CLOSED
         elif kind == "websocket.http.response.start" and state is CONNECTING:
-            self._head = {"status": event.get("status") or status_missing(kind), "headers": event.get("headers", ())}
+            if "status" not in event:
+                raise status_missing(kind)
+            self._head = {"status": event["status"], "headers": event.get("headers", ())}
             self._state = RESPONDING
         elif kind == "websocket.http.response.body" and state is RESPONDING:
             await self._respond(event.get("body", b""), event.get("more_body", False))
