@@ -245,7 +245,7 @@ class ManualPool:
     def __init__(self):
         self.threads = 4
         self.busy = 0
-        self.held = 0
+        self.held = self.stuck = 0
         self.is_full = False
         self.queue = deque()
 
