@@ -30,8 +30,7 @@ def clients():
 @pytest.mark.parametrize("path", ["/hang", "/burn"])
 @pytest.mark.parametrize("command", ["uvicorn", "gunicorn"])
 def test_a_worker_without_a_free_thread_is_replaced_and_nobody_else_fails(serve, clients, command, path):
-    server = serve("--threads", "2", "--graceful-timeout", "60", app=APP, command=command,
-                   env={"UVICORN_STUCK_AFTER": "1"})  # fmt: skip
+    server = serve("--threads", "2", app=APP, command=command, env={"UVICORN_STUCK_AFTER": "1"})
     [old] = server.workers()
 
     take_threads(server, path, 2, clients)
@@ -100,15 +99,13 @@ def test_consumers_that_are_declared_long_are_never_taken_for_stuck(serve, clien
 
 
 def test_a_stop_does_not_wait_for_threads_that_are_known_to_be_stuck(serve, clients):
-    server = serve(
-        "--threads", "2", "--stuck-after", "1", "--reply-timeout", "2", "--graceful-timeout", "60", app=APP
-    )  # fmt: skip
+    server = serve("--threads", "2", "--stuck-after", "1", "--reply-timeout", "2", app=APP)
     take_threads(server, "/burn", 1, clients)
     [burning] = clients
     assert burning.receive().startswith(b"HTTP/1.1 504 ")
     server.wait_for_log("1 of 2 threads of uvicorn-consumer are stuck")
     server.signal(signal.SIGTERM)
-    assert server.wait(20) == 0
+    assert server.wait() == 0
     assert "Leaving without waiting for threads: uvicorn-consumer-1" in server.log()
 
 
