@@ -271,3 +271,32 @@ async def test_a_stop_releases_the_threads_that_wait(made):
     made.stop()
     assert await call == "released"
     await until_async(lambda: ended)
+
+
+@crossing(threads=1)
+async def test_a_call_that_is_stuck_is_given_up(made):
+    release = threading.Event()
+    stuck = asyncio.ensure_future(bridge.run_in_pool(release.wait, 10))
+    [pool] = made.pools.values()
+    await until_async(lambda: pool.busy == 1)
+    [(_, call)] = pool.running()
+    assert "run_in_pool(threading.Event.wait)" in call.name
+    assert not call.is_long
+    call.give_up()
+    with pytest.raises(ServerStopping, match="the worker is replaced"):
+        await stuck
+    release.set()
+    await until_async(lambda: pool.busy == 0)
+
+
+def test_a_function_may_be_said_to_run_long():
+    import uvicorn
+    from uvicorn.bridge.crossing import PoolCall
+
+    @uvicorn.runs_long
+    def export():
+        pass
+
+    loop = asyncio.new_event_loop()
+    assert PoolCall(functools.partial(export, 1), Outbox(loop)).is_long
+    loop.close()

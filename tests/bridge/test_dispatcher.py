@@ -266,3 +266,26 @@ async def test_a_task_cancelled_before_its_first_step_leaves_nothing_behind(way)
         assert calls == []
         assert bridge.dispatcher.is_idle
         assert list(bridge.dispatcher.running()) == []
+
+
+# ---- threads that do not come back ----
+
+
+@on_loop
+async def test_what_a_pool_without_a_free_thread_holds_is_answered_and_not_waited_for():
+    async with Bridge(threads=2) as bridge:
+        stuck = await bridge.block(2)
+        waiting = bridge.call(replying())
+        for slot in bridge.pool.slots()[:1]:
+            slot.stuck = slot.job
+        bridge.dispatcher.give_up_stuck()  # one thread may come back
+        assert [exchange.refusals for exchange in (*stuck, waiting)] == [[], [], []]
+        assert not bridge.dispatcher.is_idle
+
+        for slot in bridge.pool.slots():
+            slot.stuck = slot.job
+        bridge.dispatcher.give_up_stuck()
+        assert [exchange.refusals for exchange in (*stuck, waiting)] == [[(504, 0)], [(504, 0)], [(503, 1)]]
+        assert bridge.dispatcher.is_idle
+        for slot in bridge.pool.slots():
+            slot.stuck = None

@@ -139,6 +139,9 @@ class Acceptor:
     def released(self):
         pass
 
+    def resume(self):
+        pass
+
 
 class Bench:
     """A site, its clients and the calls of its consumers.
@@ -248,15 +251,26 @@ class Bench:
         if call is None:
             return
         channel, call.kept = call.kept, None
-        if reply % 2:
+
+        def send():
             try:
                 channel.send(REPLIES["whole"](call.tag))
                 call.sent.append("whole")
             except (ChannelClosed, ReplyError):
                 pass
 
+        if reply % 2:
+            self.site.loop.call_soon(send)
+
     def pass_time(self, seconds, _):
-        self.site.pass_time((1, 6, 20)[seconds % 3])
+        for _ in range((1, 6, 20)[seconds % 3]):
+            self.tick()
+
+    def tick(self):
+        """Do what the server does once a second, on the loop."""
+        self.site.loop.now += 1.0
+        self.site.loop.call_soon(self.server.tick)
+        self.site.settle()
 
     def stop(self, way, _):
         if len(self.calls) > 5:
@@ -268,8 +282,8 @@ class Bench:
     def settle(self):
         """Let the loop and the threads come to rest: each waits for a command, or in a channel, or has ended."""
         for _ in range(200):
+            self.site.loop.call_soon(self.site.spools.work, _memory)
             self.site.settle()
-            self.site.spools.work(_memory)
             if not len(self.site.service.outbox) and self.is_at_rest():
                 break
             time.sleep(0.0002)
@@ -313,7 +327,7 @@ class Bench:
         for call in self.calls:
             if call.is_ready:
                 call.tell("return")
-        self.site.pass_time(0.25)
+        self.tick()
         return self.site.service.dispatcher.is_idle and all(call.is_over for call in self.calls)
 
     def check(self):

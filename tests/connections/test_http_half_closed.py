@@ -193,3 +193,34 @@ def test_a_half_closed_client_gets_all_answers_though_more_wait_than_may_be_in_f
     client.site.settle()
     assert client.statuses() == [200] * 55
     assert client.is_closed
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_request_is_lost_though_it_takes_nothing(make_site):
+    """A transport that closes sends first what it has: it may take long, and nobody learned of it meanwhile."""
+    kept = Kept()
+    site = make_site(kept)
+    client = site.connect()
+    client.transport.is_stalled = True
+    client.send(b"GET /first HTTP/1.1\r\nHost: test\r\n\r\n")
+    client.send(b"POST /half HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nx")
+    site.loop.call_soon(lambda: kept.reply(0, status=200, content=b"part", more_content=True))
+    site.settle()
+    assert client.transport.unsent
+    client.half_close()
+    assert client.is_closed
+    assert kept.messages[0]["reply_channel"].closed
+    assert client.transport.misuse == []
+
+
+def test_a_half_closed_client_whose_last_answer_is_a_504_gets_it(make_site):
+    """The watch looked for a client that may have left behind the answer that was just the last one."""
+    kept = Kept()
+    site = make_site(kept, reply_timeout=5.0)
+    client = site.connect()
+    client.send(b"GET / HTTP/1.0\r\nHost: test\r\n\r\n")
+    client.half_close()
+    site.pass_time(20)
+    assert client.statuses() == [504]
+    assert client.is_closed
+    assert not site.log.take("error")
+    kept.messages.clear()

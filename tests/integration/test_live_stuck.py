@@ -107,3 +107,20 @@ def test_a_stop_does_not_wait_for_threads_that_are_known_to_be_stuck(serve, clie
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert "Leaving without waiting for threads: uvicorn-consumer-1" in server.log()
+
+
+def test_a_thread_that_goes_on_sending_is_not_stuck(serve, clients):
+    server = serve("--threads", "2", "--stuck-after", "1", "--graceful-timeout", "1", app=APP)
+    stream = server.raw()
+    clients.append(stream)
+    stream.get("/stream-for-ever")
+    take_threads(server, "/hang", 1, clients)
+
+    def is_told():
+        stream.receive(size=1_000_000)
+        return "1 of 2 threads of uvicorn-consumer are stuck" in server.log()
+
+    eventually(is_told, "the other thread to be named")
+    for _ in range(3):
+        stream.receive(size=1_000_000)
+    assert "in fault_consumers.stream_for_ever" not in server.log()

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from uvicorn.bridge.governor import Load
 from uvicorn.errors import ConsumerError
 
-__all__ = ["Consumer", "check_groups", "is_async_callable", "name_of", "runs_long", "streams_body"]
+__all__ = ["Consumer", "check_groups", "is_async_callable", "name_of", "runs_long", "runs_long_of", "streams_body"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _STREAMS: Final = "_uvicorn_streams_body"
@@ -66,7 +66,7 @@ class Consumer:
         self.pool_name: str | None = None
         self.is_async = is_async_callable(call)
         self.begins_early: bool = getattr(type(call), "begins_early", False)
-        self.is_long = _is_marked(call, _LONG)
+        self.is_long = runs_long_of(call)
         self.load = Load()
         self.streams_body = self.is_async or (_is_marked(call, _STREAMS) if body is None else body == "stream")
 
@@ -110,6 +110,11 @@ def runs_long(consumer: _F) -> _F:
     """
     setattr(consumer, _LONG, True)
     return consumer
+
+
+def runs_long_of(call: object) -> bool:
+    """Whether `runs_long` has marked a callable."""
+    return _is_marked(call, _LONG)
 
 
 def is_async_callable(call: object) -> bool:

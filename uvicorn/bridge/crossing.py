@@ -32,6 +32,7 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, Final, TypeVar
 
+from uvicorn.bridge.consumer import name_of, runs_long_of
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
@@ -180,6 +181,16 @@ class PoolCall:
         self._function = function
         self._outbox = outbox
 
+    @property
+    def name(self) -> str:
+        """How logs call it."""
+        return f"run_in_pool({name_of(self._function)})"
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the function is said to take any time (`runs_long`)."""
+        return runs_long_of(self._function)
+
     def run(self) -> None:
         """Make the call. Runs on: a worker thread."""
         try:
@@ -191,6 +202,11 @@ class PoolCall:
     def expire(self) -> None:
         """Learn that no thread became free in time. Runs on: the loop."""
         self.error = ChannelFull("no thread became free in time")
+        self._settle()
+
+    def give_up(self) -> None:
+        """Wait no longer for a thread that is stuck: the worker is replaced. Runs on: the loop."""
+        self.error = ServerStopping("the thread is stuck, and the worker is replaced")
         self._settle()
 
     def _settle(self, _: object = None) -> None:

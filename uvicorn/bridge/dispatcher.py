@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol, cast
 
 from uvicorn.bridge.channels import ReplyChannel, ReplySink, Sink
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.crossing import Crossing
+from uvicorn.bridge.crossing import Crossing, PoolCall
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
@@ -198,8 +198,12 @@ class Dispatcher:
             self._expire(pool, monotonic())
             for slot in pool.slots():
                 job = slot.stuck
-                if job is slot.job and isinstance(job, ConsumerJob):
+                if job is not slot.job:
+                    continue
+                if isinstance(job, ConsumerJob):
                     job.exchange.refuse(504, "its thread is stuck, and the worker is replaced")
+                elif isinstance(job, PoolCall):
+                    job.give_up()
 
     def cancel_tasks(self) -> None:
         """Cancel every task, because the worker stops, and release the threads that wait for the loop."""

@@ -110,8 +110,13 @@ class HTTPConnection:
         if not self.intake.is_held:
             self.intake.work()  # it came before the end
         self.life.half_close()
-        if not self.pipeline.exchanges or self.body is not None or not self.transport.can_write_eof():
-            return False  # nothing to answer; or it left in the middle of its request; or TLS, which cannot
+        if not self.pipeline.exchanges:
+            return False  # nothing to answer
+        if self.body is not None or not self.transport.can_write_eof():
+            # It left in the middle of its request; or TLS, which cannot. At once: a transport that closes sends first
+            # what it has, and nobody would learn of it while the client takes nothing.
+            self.transport.abort()
+            return False
         return self.watch.half_closed()
 
     def pause_writing(self) -> None:
