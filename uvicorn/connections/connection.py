@@ -336,6 +336,12 @@ class HTTPConnection:
         if self.intake.reasons & PIPELINE and len(self.pipeline.exchanges) < DEPTH and self.pipeline.gate.is_open:
             self.intake.release(PIPELINE)
 
+    @property
+    def client_name(self) -> str:
+        """The client's address for the log; that of a proxy's client, if the proxy has said it."""
+        client = self.addresses()[0]
+        return client[0] if client else "unix socket"
+
     def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
         """Return the client's and our address, as the messages of this connection have them."""
         return self._parser.base["client"], self._parser.base["server"]
@@ -344,8 +350,7 @@ class HTTPConnection:
 
     def refuse(self, error: ClientError) -> None:
         """Answer what is not a request, or not a complete one, in its turn, and close."""
-        client = self.addresses()[0]
-        self.service.log.info("%d to %s: %s", error.status, client[0] if client else "unix socket", error.reason)
+        self.service.log.info("%d to %s: %s", error.status, self.client_name, error.reason)
         self._cut_short()
         exchanges = self.pipeline.exchanges
         if exchanges and not exchanges[-1].is_request_complete:
