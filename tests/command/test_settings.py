@@ -23,6 +23,7 @@ DEFAULTS = {
     "min_body_rate": 240,
     "min_write_rate": 240,
     "min_rate_grace": 20.0,
+    "limit_connections_per_address": 0,
     "body_buffer": 65536,
     "write_buffer": 65536,
     "limit_request_body": 0,
@@ -206,6 +207,7 @@ WRONG = [
     ("min_body_rate", "-1"),
     ("min_write_rate", "240.5"),
     ("min_rate_grace", "soon"),
+    ("limit_connections_per_address", "few"),
     ("server_header", "a\r\nb: c"),
     ("server_header", "caf\xe9"),
     ("websocket_deflate", "perhaps"),
@@ -274,13 +276,14 @@ def test_a_worker_reads_ours_and_gunicorns():
         write_buffer=7, limit_request_body=8, server_header="me", limit_request_line=9, limit_request_fields=10,
         limit_request_field_size=11, keepalive=12, asgi_disconnect_grace_period=13, threads=3,
         governor="off", switch_interval=0.25, request_timeout=14, min_body_rate=15, min_write_rate=16,
-        min_rate_grace=17,
+        min_rate_grace=17, limit_connections_per_address=18,
     )  # fmt: skip
     assert Settings.from_config(cfg) == Settings(
         limits=Limits(
             request_line=9, request_fields=10, request_field_size=11, request_body=8, body_buffer=6, write_buffer=7,
             header_timeout=3.0, body_timeout=4.0, write_timeout=5.0, reply_timeout=2.0, keepalive=12,
             disconnect_grace=13, request_timeout=14.0, min_body_rate=15, min_write_rate=16, min_rate_grace=17.0,
+            connections_per_address=18,
         ),
         queue_size=24,
         queue_timeout=1.0,

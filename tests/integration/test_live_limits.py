@@ -1,4 +1,4 @@
-"""Slow clients: they are cut off, and the others are served."""
+"""Many slow clients, and one address with many connections: others are served all the while."""
 
 import contextlib
 import threading
@@ -62,6 +62,40 @@ def many():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", [b"/sync/echo", b"/async/digest", b"/sync/digest-as-it-comes"])
+def test_more_dripping_uploads_than_connections_leave_the_worker_to_others(serve, many, path):
+    server = serve("--worker-connections", "40", "--threads", "50")
+
+    raws = many(server.raw() for _ in range(55))
+    for raw in raws:
+        raw.send(POST % path)
+    with dripping(raws):
+        server.wait_for_log("All 40 connections are open (worker_connections), and others wait: ")
+        for _ in range(3):
+            assert server.get("/async/hello").status_code == 200
+            assert server.get("/sync/hello").status_code == 200
+        log = server.log()
+        assert log.count("connections are open (worker_connections)") == 1
+        assert "40 sending a body; most from 127.0.0.1 (40)" in log
+        for raw in raws:
+            raw.socket.close()
+    log = server.wait_for_log("Connections are accepted again")
+    assert "closed to make room: " in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.slow
+def test_a_dripping_upload_that_is_closed_for_others_gets_503(serve, many):
+    server = serve("--worker-connections", "1")
+
+    [raw] = many([server.raw()])
+    raw.send(POST % b"/sync/echo")
+    with dripping([raw]):
+        assert server.get("/async/hello").status_code == 200
+        assert raw.receive().startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+
+
+@pytest.mark.slow
 def test_dripping_uploads_get_408_when_their_grace_is_over(serve, many):
     server = serve("--min-rate-grace", "1")
 
@@ -86,6 +120,54 @@ def test_drip_readers_of_a_synchronous_stream_do_not_hold_the_pool(serve, many):
         with pytest.raises(ConnectionResetError):  # and the system keeps nothing for it
             raw.receive()
     assert "Traceback" not in server.log()
+
+
+@pytest.mark.slow
+def test_an_idle_connection_is_closed_for_a_new_one(serve, many):
+    server = serve("--worker-connections", "3", "--keep-alive", "60")
+
+    raws = many(server.raw() for _ in range(3))
+    for raw in raws:
+        assert raw.get("/async/hello").receive(until=b"loop")
+    assert server.get("/async/hello").status_code == 200
+    assert "3 idle" in server.log()
+    answers = []
+    for raw in raws:
+        with contextlib.suppress(OSError):
+            answers.append(raw.get("/async/hello").receive(until=b"loop"))
+    assert len([answer for answer in answers if answer]) == 2  # one was enough
+
+
+def test_an_address_has_as_many_connections_as_it_may(serve, many):
+    server = serve("--limit-connections-per-address", "3", "--keep-alive", "60")
+
+    def open_one():
+        [raw] = many([server.raw()])
+        try:
+            answer = raw.get("/async/hello").receive(until=b"loop")
+        except OSError:
+            answer = b""
+        return raw if answer else None
+
+    eventually(lambda: (raw := open_one()) and (raw.socket.close() or True), "the first one to have left")
+    raws = [eventually(open_one, "a place") for _ in range(3)]
+    assert open_one() is None
+    raws[0].socket.close()
+    assert eventually(open_one, "the place to be free")
+    server.wait_for_log("Connections refused (limit_connections_per_address): ")
+
+
+def test_the_clients_of_a_proxy_are_counted_and_not_the_proxy(serve, many):
+    server = serve("--limit-connections-per-address", "1", "--proxy-protocol", "v1", "--keep-alive", "60")
+
+    def open_one(address):
+        [raw] = many([server.raw()])
+        raw.send(b"PROXY TCP4 %s 192.0.2.1 50000 80\r\n" % address)
+        return raw.get("/async/hello").receive(until=b"\r\n")
+
+    assert open_one(b"192.0.2.7").startswith(b"HTTP/1.1 200")
+    assert open_one(b"192.0.2.8").startswith(b"HTTP/1.1 200")
+    assert open_one(b"192.0.2.7").startswith(b"HTTP/1.1 503")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Our settings that bound what a client may do: timeouts, rates and sizes, one class each."""
+"""Our settings that bound what a client may do: timeouts, rates, sizes and numbers, one class each."""
 
 from __future__ import annotations
 
@@ -140,9 +140,24 @@ class LimitRequestBody(OurSetting):
         """
 
 
+class ConnectionsPerAddress(OurSetting):
+    name = "limit_connections_per_address"
+    cli: ClassVar = ["--limit-connections-per-address"]
+    meta = "INT"
+    type = int
+    validator = whole("limit_connections_per_address", "connections")
+    default = 0
+    desc = """\
+        Most open connections of one client address, per worker; 0, the default, for no limit.
+
+        One more is closed at once. Of an IPv6 address the first 64 bits count. Behind a proxy all clients have
+        the proxy's address, unless it sends it in a PROXY header (``proxy_protocol``).
+        """
+
+
 LIMIT_SETTINGS: Final = (
     ReplyTimeout, HeaderTimeout, BodyTimeout, WriteTimeout, RequestTimeout, MinBodyRate, MinWriteRate, MinRateGrace,
-    LimitRequestBody,
+    LimitRequestBody, ConnectionsPerAddress,
 )  # fmt: skip
 
 
@@ -150,4 +165,5 @@ def given_limits(ours: Mapping[str, Any]) -> dict[str, Any]:
     """Return what these settings say, as arguments of `Limits`."""
     values = {setting.name: ours[setting.name] for setting in LIMIT_SETTINGS}
     values["request_body"] = values.pop("limit_request_body")
+    values["connections_per_address"] = values.pop("limit_connections_per_address")
     return values

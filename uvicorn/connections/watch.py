@@ -82,6 +82,14 @@ class ConnectionWatch:
         """Read on for a while, then close."""
         self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
 
+    def idle_seconds(self, now: float) -> float:
+        """How long the connection has been idle; 0 until the first look after a request."""
+        return now - self._idle_since if self._connection.requests == self._requests_seen else 0.0
+
+    def lingering_seconds(self, now: float) -> float:
+        """How long the connection has been closed on our side."""
+        return max(0.0, now - (self._linger_until - _LINGER_SECONDS)) if self._linger_until else 0.0
+
     def tick(self, now: float) -> None:
         """Look at all deadlines."""
         connection = self._connection
