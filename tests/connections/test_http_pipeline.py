@@ -313,7 +313,7 @@ def test_a_client_that_reads_nothing_is_not_idle_and_is_dropped_after_write_time
     async def large(message):
         message["reply_channel"].send({"status": 200, "content": b"x" * 1000})
 
-    site = make_site(large, write_buffer=500, keepalive=2, write_timeout=60)
+    site = make_site(large, write_buffer=500, keepalive=2, write_timeout=60, min_write_rate=0)
     client = site.connect()
     client.transport.is_stalled = True
     client.send(gets(0, 1))

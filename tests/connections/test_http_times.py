@@ -99,7 +99,9 @@ def test_an_idle_connection_is_closed_soon_when_the_server_stops(make_site, head
 
 def test_no_limits_mean_no_limits(make_site):
     kept = Kept()
-    site = make_site(kept, header_timeout=0, body_timeout=0, reply_timeout=0, write_timeout=0)
+    site = make_site(
+        kept, header_timeout=0, body_timeout=0, reply_timeout=0, write_timeout=0, min_body_rate=0, min_write_rate=0
+    )
     clients = [site.connect() for _ in range(4)]
     for client, data in zip(clients, [b"", b"GET", POST, GET], strict=True):
         if data:
@@ -116,7 +118,7 @@ def test_no_limits_mean_no_limits(make_site):
 
 def test_a_pause_in_a_body_gets_408(make_site):
     echo = Echo()
-    site = make_site(echo, body_timeout=30)
+    site = make_site(echo, body_timeout=30, min_body_rate=0)
     client = site.connect()
     client.send(POST)
     for _ in range(3):
@@ -139,7 +141,7 @@ def test_a_pause_in_a_streamed_body_raises_in_the_consumer_and_is_not_its_mistak
             caught.append(error)
             raise
 
-    site = make_site(consumer, body_timeout=30, body_buffer=4)
+    site = make_site(consumer, body_timeout=30, body_buffer=4, min_body_rate=0)
     client = site.connect()
     client.send(POST + b"12345")
     site.pass_time(31)
@@ -150,7 +152,7 @@ def test_a_pause_in_a_streamed_body_raises_in_the_consumer_and_is_not_its_mistak
 
 def test_time_in_which_the_consumer_does_not_take_the_body_is_not_counted(make_site):
     kept = Kept()
-    site = make_site(kept, body_timeout=30, body_buffer=4)
+    site = make_site(kept, body_timeout=30, body_buffer=4, min_body_rate=0)
     client = site.connect()
     client.send(POST + b"12345")
     site.pass_time(100)
@@ -164,7 +166,7 @@ def test_time_in_which_the_consumer_does_not_take_the_body_is_not_counted(make_s
 
 def test_nothing_is_written_when_a_deadline_passes_after_an_early_answer(make_site):
     kept = Kept()
-    site = make_site(kept, body_timeout=30, body_buffer=4)
+    site = make_site(kept, body_timeout=30, body_buffer=4, min_body_rate=0)
     client = site.connect()
     client.send(POST + b"1234")
     site.loop.create_task(kept.messages[0]["body_channel"].read(100))
@@ -254,7 +256,7 @@ def test_waiting_for_a_thread_is_not_being_silent(make_site):
 
 def test_waiting_for_a_slow_client_is_not_being_silent(make_site):
     kept = Kept()
-    site = make_site(kept, reply_timeout=10, write_timeout=0, write_buffer=100)
+    site = make_site(kept, reply_timeout=10, write_timeout=0, write_buffer=100, min_write_rate=0)
     client = site.connect()
     client.transport.is_stalled = True
     client.send(GET)
@@ -268,7 +270,7 @@ def test_waiting_for_a_slow_client_is_not_being_silent(make_site):
 
 def test_a_client_that_takes_nothing_is_dropped(make_site):
     kept = Kept()
-    site = make_site(kept, write_timeout=60)
+    site = make_site(kept, write_timeout=60, min_write_rate=0)
     client = site.connect()
     client.transport.is_stalled = True
     client.send(GET)

@@ -21,16 +21,15 @@ def nothing_comes(raw):
 
 
 @pytest.mark.parametrize("way", ["close", "reset"])
-def test_a_third_connection_waits_until_one_of_two_closes(serve, way):
+def test_a_third_connection_waits_until_one_of_two_busy_ones_closes(serve, way):
     server = serve("--worker-connections", "2")
 
     with server.raw() as first, server.raw() as second:
-        assert first.get("/async/hello").receive(until=b"loop")
-        assert second.get("/sync/hello").receive(until=b"thread")
+        for raw in (first, second):
+            raw.get("/async/hold?name=busy")
         with server.raw() as third:
             third.get("/async/hello")  # in the backlog: the kernel has taken it
-            for _ in range(20):  # the worker has turns enough to accept it, if it did
-                second.get("/sync/hello").receive(until=b"thread")
+            server.wait_for_log("All 2 connections are open")
             assert nothing_comes(third)
             if way == "reset":
                 first.reset()
@@ -43,7 +42,10 @@ def test_each_worker_takes_its_own_share_of_connections(serve):
     server = serve("--worker-connections", "1", "--workers", "2")
 
     with server.raw() as first, server.raw() as second:
-        answers = [raw.get("/async/describe").receive(until=b"}") for raw in (first, second)]
+        answers = []
+        for raw in (first, second):
+            answers.append(raw.get("/async/describe").receive(until=b"}"))
+            raw.get("/async/hold?name=busy")  # or it would be closed for the next one
         pids = {json.loads(answer.rpartition(b"\r\n")[2])["pid"] for answer in answers}
 
     assert len(pids) == 2
@@ -119,7 +121,9 @@ def test_the_listening_backlog_is_that_of_the_settings(serve):
     made = []
     try:
         with server.raw() as first:
-            assert first.get("/async/hello").receive(until=b"loop")
+            first.get("/async/hold?name=busy")
+            with server.raw():  # the second one: it tells when the first one is accepted
+                server.wait_for_log("All 1 connections are open")
             for _ in range(20):
                 try:
                     made.append(socket_to(server.address, patience=0.3))

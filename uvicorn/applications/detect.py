@@ -54,7 +54,7 @@ def wsgi(application: Callable[..., Any], body: str | None = None) -> Consumer:
 
     Raises: ConsumerError if it cannot be called with two arguments.
     """
-    return Consumer(WSGIApplication(application), body)
+    return Consumer(WSGIApplication(application), body, marked=application)
 
 
 def asgi(application: Callable[..., Any], version: int = 3) -> Consumer:
@@ -65,7 +65,7 @@ def asgi(application: Callable[..., Any], version: int = 3) -> Consumer:
 
     Raises: ConsumerError if it cannot be called so.
     """
-    return Consumer(ASGIApplication(application, version))
+    return Consumer(ASGIApplication(application, version), marked=application)
 
 
 def as_consumer(

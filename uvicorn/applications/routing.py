@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -31,6 +30,7 @@ from typing import Any, Final
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.detect import as_consumer
 from uvicorn.applications.mistakes import Mistaken, Mistakes
+from uvicorn.applications.options import check_pool, check_slow, lasting, leisurely, may_have_pool, pooled
 from uvicorn.applications.patterns import Filters, compile_pattern, groups_of
 from uvicorn.applications.router import CHANNELS, Router, SingleConsumer
 from uvicorn.applications.routes import Include, Mount, Route, under
@@ -42,7 +42,6 @@ __all__ = ["Route", "Router", "SingleConsumer", "as_application", "include", "mo
 
 #: the keys of messages that a pattern can be for
 _KEYS: Final = frozenset({"path", "method", "scheme", "http_version", "query_string", "raw_path", "root_path"})
-_POOL_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def route(
@@ -53,6 +52,7 @@ def route(
     pool: str | None = None,
     threads: int | None = None,
     long: bool | None = None,
+    slow: bool | None = None,
     **patterns: str,
 ) -> Route | Mistaken:
     """Make a route, or what knows the mistakes in it.
@@ -68,6 +68,7 @@ def route(
         threads: how many threads that pool has; to be said once.
         long: True for a synchronous consumer whose calls may take any time: they are never taken for stuck. None for
             what `runs_long` says.
+        slow: its clients may be slow on purpose, as `streams_slowly` says; None for what that has said.
         patterns: regular expressions for other keys: method, scheme, http_version, query_string, raw_path, root_path.
 
     Raises: what the own import of a named consumer raises.
@@ -88,12 +89,15 @@ def route(
             made = _routed(channel, consumer, what, body, groups_of(filters))
     if pool is not None or threads is not None:
         with wrong:
-            _check_pool(what, pool, threads)
+            check_pool(what, pool, threads)
             if made is not None:
-                made = _pooled(made, what, pool)
+                made = pooled(made, what, pool)
     if long is not None and made is not None:
         with wrong:
-            made = _lasting(made, what, long)
+            made = lasting(made, what, long)
+    if slow is not None and made is not None:
+        with wrong:
+            made = leisurely(made, what, slow)
     if wrong or made is None:
         return wrong.entry()
     return Route(channel, made, filters, threads)
@@ -156,6 +160,7 @@ def mount(
     threads: int | None = None,
     body: str | None = None,
     long: bool | None = None,
+    slow: bool | None = None,
 ) -> Mount | Mistaken:
     """Put a whole application below a prefix: "/api" is for /api and /api/..., "/" for everything.
 
@@ -163,7 +168,7 @@ def mount(
 
     Args:
         application: a consumer, a WSGI or ASGI application, a list of routes, or a Router; or its dotted name.
-        pool, threads, body, long: as for `route`.
+        pool, threads, body, long, slow: as for `route`.
 
     Raises: what the own import of a named application raises.
     """
@@ -178,19 +183,23 @@ def mount(
         made = as_application(_imported(application) if isinstance(application, str) else application, body=body)
     if pool is not None or threads is not None:
         with wrong:
-            _check_pool(what, pool, threads)
-            if made is not None and not any(_may_have_pool(consumer) for consumer in made.consumers()):
+            check_pool(what, pool, threads)
+            if made is not None and not any(may_have_pool(consumer) for consumer in made.consumers()):
                 raise ConsumerError(f"{what} has a pool, and none of its consumers is synchronous")
     if long is not None and made is not None and all(consumer.is_async for consumer in made.consumers()):
         wrong.add(f"{what} is said to run long or not, and none of its consumers is synchronous")
+    with wrong:
+        check_slow(what, slow)
     if wrong or made is None:
         return wrong.entry()
 
     def change(consumer: Consumer) -> Consumer:
-        if pool is not None and consumer.pool_name is None and _may_have_pool(consumer):
+        if pool is not None and consumer.pool_name is None and may_have_pool(consumer):
             consumer = consumer.replaced(pool_name=pool)
         if long is not None:
             consumer = consumer.replaced(is_long=bool(long))
+        if slow is not None:
+            consumer = consumer.replaced(is_slow=slow)
         return under(prefix, consumer)
 
     return Mount(prefix, made.moved(change), {pool: threads} if pool is not None else {})
@@ -281,32 +290,6 @@ def _routed(channel: Any, consumer: Any, what: str, body: str | None, groups: li
     if made is consumer:  # it was declared: its groups were not looked at
         check_groups(made.target, made.name, groups)
     return made
-
-
-def _pooled(consumer: Consumer, what: str, pool: str | None) -> Consumer:
-    if not _may_have_pool(consumer):
-        raise ConsumerError(f"{what} has a pool, and it is asynchronous: it runs on the loop")
-    return consumer.replaced(pool_name=pool)
-
-
-def _lasting(consumer: Consumer, what: str, is_long: object) -> Consumer:
-    if not isinstance(is_long, bool):
-        raise ConsumerError(f"{what}: long must be True or False, not {is_long!r}")
-    if consumer.is_async:
-        raise ConsumerError(f"{what} is said to run long or not, and it is asynchronous: it takes no thread")
-    return consumer.replaced(is_long=is_long)
-
-
-def _check_pool(what: str, pool: str | None, threads: int | None) -> None:
-    if not isinstance(pool, str) or not _POOL_NAME.fullmatch(pool):
-        raise ConsumerError(f"{what}: the name of a pool must be of letters, digits, '-' and '_', not {pool!r}")
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise ConsumerError(f"{what}: threads must be a number, 1 or more, not {threads!r}")
-
-
-def _may_have_pool(consumer: Consumer) -> bool:
-    """Whether a consumer may run something in a thread: ASGI applications do by way of asgiref."""
-    return not consumer.is_async or isinstance(consumer.target, ASGIApplication)
 
 
 def _class_call(consumer: Any, message: Any, **groups: str) -> Any:

@@ -12,11 +12,15 @@ from typing import Any, Final, TypeVar
 from uvicorn.bridge.governor import Load
 from uvicorn.errors import ConsumerError
 
-__all__ = ["Consumer", "check_groups", "is_async_callable", "name_of", "runs_long", "runs_long_of", "streams_body"]
+__all__ = [
+    "Consumer", "check_groups", "is_async_callable", "name_of", "runs_long", "runs_long_of", "streams_body",
+    "streams_slowly",
+]  # fmt: skip
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _STREAMS: Final = "_uvicorn_streams_body"
 _LONG: Final = "_uvicorn_runs_long"
+_SLOW: Final = "_uvicorn_streams_slowly"
 
 
 class Consumer:
@@ -27,6 +31,7 @@ class Consumer:
         body: "stream" to get a large body as it comes, "collect" to have it collected first, or None for
             what `streams_body` says; an asynchronous consumer always gets it as it comes.
         groups: the named groups that its route gives as keyword arguments; None if it has no route.
+        marked: where the marks of `streams_body` and `streams_slowly` are, if not at the callable itself.
 
     Raises: ConsumerError if it is not a callable that takes one positional argument, and the groups.
 
@@ -35,6 +40,7 @@ class Consumer:
         is_long: a call may take any time, and is never taken for stuck.
         streams_body: gets a large body as it comes.
         begins_early: is called when the head is there, and gets any body as it comes. Its class says so.
+        is_slow: its clients may send and take slowly: minimum rates and `request_timeout` are not for them.
         name: how logs call it: module and qualified name.
         target: the callable as it was given; `call` may be a wrapper that a route has put around it.
         pool: the pool of threads it runs in; None for the worker's first one. Set when the worker starts.
@@ -43,12 +49,16 @@ class Consumer:
     """
 
     __slots__ = (
-        "begins_early", "call", "is_async", "is_long", "load", "missing", "name", "pool", "pool_name", "streams_body",
-        "target",
+        "begins_early", "call", "is_async", "is_long", "is_slow", "load", "missing", "name", "pool", "pool_name",
+        "streams_body", "target",
     )  # fmt: skip
 
     def __init__(
-        self, call: Callable[..., Any], body: str | None = None, groups: Collection[str] | None = None
+        self,
+        call: Callable[..., Any],
+        body: str | None = None,
+        groups: Collection[str] | None = None,
+        marked: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name_of(call)
         if not callable(call):
@@ -69,6 +79,7 @@ class Consumer:
         self.is_long = runs_long_of(call)
         self.load = Load()
         self.streams_body = self.is_async or (_is_marked(call, _STREAMS) if body is None else body == "stream")
+        self.is_slow = _is_marked(call if marked is None else marked, _SLOW)
 
     def __repr__(self) -> str:
         return f"<Consumer {self.name} {'on the loop' if self.is_async else 'in the pool'}>"
@@ -115,6 +126,16 @@ def runs_long(consumer: _F) -> _F:
 def runs_long_of(call: object) -> bool:
     """Whether `runs_long` has marked a callable."""
     return _is_marked(call, _LONG)
+
+
+def streams_slowly(consumer: _F) -> _F:
+    """Declare that the clients of a consumer may send and take slowly, on purpose.
+
+    The minimum rates and `request_timeout` are then not for its requests; the limits of single pauses
+    (`body_timeout`, `write_timeout`) are. Event streams (`text/event-stream`) need no declaration.
+    """
+    setattr(consumer, _SLOW, True)
+    return consumer
 
 
 def is_async_callable(call: object) -> bool:

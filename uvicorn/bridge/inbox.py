@@ -72,6 +72,11 @@ class BodyChannel:
         """Whether nothing can be received any more."""
         return self._is_over
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the consumer waits for the client just now."""
+        return self._waiter is not None
+
     async def receive(self) -> dict[str, Any]:
         """Return the next chunk of the body, waiting for it if needed.
 
@@ -163,6 +168,7 @@ class ThreadBodyChannel:
         self._unreported = 0  # reader only: read, and not yet told to the loop
         self._is_over = False
         self._is_wanted = False
+        self.is_awaited = False  # the consumer waits for the client just now; written by its thread, read by the loop
 
     @property
     def closed(self) -> bool:
@@ -216,9 +222,11 @@ class ThreadBodyChannel:
             return queue.get_nowait()
         except janus.SyncQueueEmpty:
             self._source.set_waiting(True)
+            self.is_awaited = True
             try:
                 return queue.get()
             finally:
+                self.is_awaited = False
                 self._source.set_waiting(False)
 
     def _report(self, size: int) -> None:

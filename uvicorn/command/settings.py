@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
+from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
 from uvicorn.wire.limits import Limits
@@ -69,22 +70,6 @@ class QueueTimeout(OurSetting):
         """
 
 
-class ReplyTimeout(OurSetting):
-    name = "reply_timeout"
-    cli: ClassVar = ["--reply-timeout"]
-    meta = "SECONDS"
-    type = float
-    validator = seconds("reply_timeout")
-    default = 300.0
-    desc = """\
-        Seconds that a consumer may be silent before its reply is cut; 0 for no limit.
-
-        Counted from the call of the consumer, or from the last part that it sent. A response that
-        has not begun becomes 504, one that has begun is broken off. Time in which the client does not
-        take what was sent is not counted: see ``write_timeout``.
-        """
-
-
 class StuckAfter(OurSetting):
     name = "stuck_after"
     cli: ClassVar = ["--stuck-after"]
@@ -98,48 +83,6 @@ class StuckAfter(OurSetting):
 
         A thread that is stuck is named in the log. When all threads of a pool are, and requests wait, the worker is
         replaced. Consumers that are declared long (``runs_long``) are never taken for stuck.
-        """
-
-
-class HeaderTimeout(OurSetting):
-    name = "header_timeout"
-    cli: ClassVar = ["--header-timeout"]
-    meta = "SECONDS"
-    type = float
-    validator = seconds("header_timeout")
-    default = 10.0
-    desc = """\
-        Seconds that a client may take to send the head of a request; 0 for no limit.
-
-        Past it the client gets 408, or, if it has sent nothing at all, the connection is closed.
-        """
-
-
-class BodyTimeout(OurSetting):
-    name = "body_timeout"
-    cli: ClassVar = ["--body-timeout"]
-    meta = "SECONDS"
-    type = float
-    validator = seconds("body_timeout")
-    default = 30.0
-    desc = """\
-        Longest pause, in seconds, in a client's request body; 0 for no limit.
-
-        Past it the client gets 408. Time in which the consumer does not take the body is not counted.
-        """
-
-
-class WriteTimeout(OurSetting):
-    name = "write_timeout"
-    cli: ClassVar = ["--write-timeout"]
-    meta = "SECONDS"
-    type = float
-    validator = seconds("write_timeout")
-    default = 60.0
-    desc = """\
-        Seconds in which a client that is behind must take at least one byte; 0 for no limit.
-
-        Past it the connection is closed.
         """
 
 
@@ -169,18 +112,6 @@ class WriteBuffer(OurSetting):
         Bytes of a response that may wait for a slow client before a coroutine's ``send()`` waits.
 
         A thread's ``send()`` blocks at four times as many.
-        """
-
-
-class LimitRequestBody(OurSetting):
-    name = "limit_request_body"
-    cli: ClassVar = ["--limit-request-body"]
-    meta = "BYTES"
-    type = int
-    validator = whole("limit_request_body", "bytes")
-    default = 0
-    desc = """\
-        Largest request body, in bytes; 0, the default, for no limit. A larger one gets 413.
         """
 
 
@@ -227,9 +158,8 @@ class SwitchInterval(OurSetting):
 
 
 OURS = (
-    ApplicationInterface, QueueSize, QueueTimeout, ReplyTimeout, StuckAfter, HeaderTimeout, BodyTimeout, WriteTimeout,
-    BodyBuffer, WriteBuffer, LimitRequestBody, ServerHeader,
-    Governor, SwitchInterval, *WEBSOCKET_SETTINGS,
+    ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
+    Governor, SwitchInterval, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
 )  # fmt: skip
 
 
@@ -313,16 +243,12 @@ class Settings:
                 request_line=max(cfg.limit_request_line, 0),
                 request_fields=min(cfg.limit_request_fields or _MOST_FIELDS, _MOST_FIELDS),
                 request_field_size=max(cfg.limit_request_field_size, 0),
-                request_body=ours["limit_request_body"],
                 body_buffer=ours["body_buffer"],
                 write_buffer=ours["write_buffer"],
-                header_timeout=ours["header_timeout"],
-                body_timeout=ours["body_timeout"],
-                write_timeout=ours["write_timeout"],
-                reply_timeout=ours["reply_timeout"],
                 keepalive=cfg.keepalive,
                 disconnect_grace=cfg.asgi_disconnect_grace_period,
                 sockets=socket_limits(ours, cfg.websocket_max_message_size),
+                **given_limits(ours),
             ),
             queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
             queue_timeout=ours["queue_timeout"],

@@ -309,8 +309,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             loop,
             [listener.sock for listener in self.sockets],
             # Not a subclass: a compiled class cannot have a base that is none.
-            lambda client, server: cast(asyncio.Protocol, HTTPConnection(service, client, server)),
+            lambda client, server, place: cast(asyncio.Protocol, HTTPConnection(service, client, server, place)),
             max(1, cfg.worker_connections),
+            service.addresses,
             log,
             self.ssl_context,
             settings.limits.header_timeout or 60.0,

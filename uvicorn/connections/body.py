@@ -149,6 +149,18 @@ class RequestBody:
             self._spool.abandon()
             self._spool = None
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether the consumer has declared that its clients may send slowly."""
+        return self._consumer.is_slow
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client is waited for just now: nothing that it has sent is left to be taken."""
+        if not self.is_wanted or self._intake.reasons:
+            return False
+        return self._inbox is None or self._most is not None or self._inbox.is_awaited
+
     # ---- what the reader asks for: a BodySource ----
 
     def want(self, _: object = None) -> None:

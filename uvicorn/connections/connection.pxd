@@ -10,6 +10,7 @@ from uvicorn.connections.turns cimport Turns
 cdef class HTTPConnection:
     cdef public object service
     cdef public object address
+    cdef public object place
     cdef public Life life
     cdef public Intake intake
     cdef public Pipeline pipeline

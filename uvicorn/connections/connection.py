@@ -23,7 +23,9 @@ from functools import partial
 from typing import Any, Final, cast
 
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.connections.addresses import NO_PLACE
 from uvicorn.connections.body import RequestBody
+from uvicorn.connections.crowding import Standing
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.handshake import begin_socket
 from uvicorn.connections.intake import BODY as BODY_HELD
@@ -31,6 +33,7 @@ from uvicorn.connections.intake import PIPELINE, Intake
 from uvicorn.connections.life import BODY, DEAF, HEAD, LAST, LAST_BODY, PROXY, Life
 from uvicorn.connections.pipeline import DEPTH, Pipeline
 from uvicorn.connections.service import Service
+from uvicorn.connections.standing import make_way, standing_of
 from uvicorn.connections.watch import ConnectionWatch
 from uvicorn.errors import ChannelClosed, ClientError, ReadTimeout, ServerStopping
 from uvicorn.messages import Message
@@ -52,6 +55,7 @@ class HTTPConnection:
 
     Args:
         client, server: [address, port] of both ends, or None for a unix socket.
+        place: what the client has taken in `service.addresses`.
 
     Attributes:
         life: where the connection is in its life.
@@ -61,12 +65,15 @@ class HTTPConnection:
     """
 
     __slots__ = (
-        "_body_reader", "_buffer", "_parser", "_turns", "address", "body", "intake", "life", "pipeline",
+        "_body_reader", "_buffer", "_parser", "_turns", "address", "body", "intake", "life", "pipeline", "place",
         "requests", "service", "transport", "watch",
     )  # fmt: skip
 
-    def __init__(self, service: Service, client: list[Any] | None, server: list[Any] | None) -> None:
+    def __init__(
+        self, service: Service, client: list[Any] | None, server: list[Any] | None, place: str = NO_PLACE
+    ) -> None:
         self.service = service
+        self.place = place
         self.address = client[0] if client else None
         self.life = Life(service.peers.proxy_mode != "off", service.is_stopping)
         self._turns = service.turns
@@ -136,7 +143,7 @@ class HTTPConnection:
         self._fail_body(ChannelClosed("the client has left"))
         self.pipeline.end()
         self.pipeline.gate.open()
-        self.service.on_connection_lost()
+        self.service.on_connection_lost(self.place)
 
     # ---- requests ----
 
@@ -308,6 +315,10 @@ class HTTPConnection:
         if not self.service.peers.may_send_proxy_header(self.address):
             raise ClientError(403, "PROXY header from a peer that is not in proxy_allow_ips")
         if header.client is not None:
+            place = self.service.addresses.enter_proxied(str(header.client[0]))
+            if place is None:
+                raise ClientError(503, "too many connections of this client (limit_connections_per_address)")
+            self.place = place
             self._parser.set_base(self.service.base_message(header.client, header.server))
         return at + header.size - before
 
@@ -341,6 +352,12 @@ class HTTPConnection:
         if self.intake.reasons & PIPELINE and len(self.pipeline.exchanges) < DEPTH and self.pipeline.gate.is_open:
             self.intake.release(PIPELINE)
 
+    @property
+    def client_name(self) -> str:
+        """The client's address for the log; that of a proxy's client, if the proxy has said it."""
+        client = self.addresses()[0]
+        return client[0] if client else "unix socket"
+
     def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
         """Return the client's and our address, as the messages of this connection have them."""
         return self._parser.base["client"], self._parser.base["server"]
@@ -349,8 +366,9 @@ class HTTPConnection:
 
     def refuse(self, error: ClientError) -> None:
         """Answer what is not a request, or not a complete one, in its turn, and close."""
-        client = self.addresses()[0]
-        self.service.log.info("%d to %s: %s", error.status, client[0] if client else "unix socket", error.reason)
+        log = self.service.log
+        tell = log.debug if error.status == 503 else log.info  # those are counted, and told in one line
+        tell("%d to %s: %s", error.status, self.client_name, error.reason)
         self._cut_short()
         exchanges = self.pipeline.exchanges
         if exchanges and not exchanges[-1].is_request_complete:
@@ -386,6 +404,14 @@ class HTTPConnection:
             self.watch.linger()
         else:
             self.transport.close()
+
+    def standing(self, now: float) -> Standing:
+        """Return what the connection is doing, for who has to choose among all of them."""
+        return standing_of(self, now)
+
+    def make_way(self, state: str) -> None:
+        """Close, so that others have the place at once."""
+        make_way(self, state)
 
     def in_flight(self) -> tuple[Exchange, ...]:
         """Return the exchanges that are not answered."""

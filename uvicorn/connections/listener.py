@@ -2,15 +2,17 @@
 
 Theory of operation
 -------------------
-Sibling workers share the listening sockets. A worker that has `worker_connections` open stops watching them,
-so that the next connection goes to a sibling or waits in the backlog, and watches them again when one
-closes. asyncio's servers cannot stop and go on, hence an accept loop of our own. Loop thread only.
+Sibling workers share the listening sockets. A worker that has `worker_connections` open stops watching them when the
+next one comes, so that it goes to a sibling or waits in the backlog, and watches them again when one closes. `on_knock`
+may have one closed (`crowd.py`). asyncio's servers cannot stop and go on, hence an accept loop of our own. Loop thread
+only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import select
 import socket
 import ssl
 import sys
@@ -18,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.bridge.outbox import Log
+from uvicorn.connections.addresses import AddressLimit
 
 __all__ = ["Acceptor"]
 
@@ -31,8 +34,10 @@ class Acceptor:
 
     Args:
         sockets: listening, non-blocking.
-        make_protocol: called with the client's and our address, [str, int] or None; returns the protocol.
+        make_protocol: called with the client's and our address, [str, int] or None, and the client's place in
+            `addresses`; returns the protocol.
         limit: the most connections open at a time.
+        addresses: how many connections each client may have.
         handshake_timeout: seconds that a TLS handshake may take.
     """
 
@@ -40,8 +45,9 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         sockets: list[socket.socket],
-        make_protocol: Callable[[list[Any] | None, list[Any] | None], asyncio.Protocol],
+        make_protocol: Callable[[list[Any] | None, list[Any] | None, str], asyncio.Protocol],
         limit: int,
+        addresses: AddressLimit,
         log: Log,
         ssl_context: ssl.SSLContext | None = None,
         handshake_timeout: float = 10.0,
@@ -51,6 +57,8 @@ class Acceptor:
         self._sockets = [(sock, address_of(sock.getsockname())) for sock in sockets]
         self._make_protocol = make_protocol
         self._limit = limit
+        self._addresses = addresses
+        self.on_knock: Callable[[], None] = lambda: None  # a connection waits, and all are open
         self._log = log
         self._ssl = ssl_context
         self._tls_timeouts = {"ssl_handshake_timeout": handshake_timeout, "ssl_shutdown_timeout": _TLS_SHUTDOWN_SECONDS}
@@ -58,11 +66,25 @@ class Acceptor:
             del self._tls_timeouts["ssl_shutdown_timeout"]  # not known to asyncio's own loop yet
         self._is_watching = False
         self._is_closed = False
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], float] = {}  # -> since when; oldest first
 
-    def resume(self) -> None:
-        """Accept, if there is room."""
-        if not self._is_watching and not self._is_closed and self.open < self._limit:
+    @property
+    def is_full(self) -> bool:
+        """Whether all connections are open."""
+        return self.open >= self._limit
+
+    def is_waited_for(self) -> bool:
+        """Whether a connection waits to be accepted, by this worker or by a sibling."""
+        if self._is_closed:
+            return False
+        poll = select.poll()
+        for sock, _ in self._sockets:
+            poll.register(sock.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def resume(self, even_if_full: bool = False) -> None:
+        """Accept, if there is room; otherwise, if this is asked for, call `on_knock` when a connection waits."""
+        if not self._is_watching and not self._is_closed and (even_if_full or not self.is_full):
             self._is_watching = True
             for sock, address in self._sockets:
                 self._loop.add_reader(sock.fileno(), self._accept, sock, address)
@@ -91,16 +113,28 @@ class Acceptor:
         for task in tuple(self._handshakes):
             task.cancel()
 
-    def released(self) -> None:
-        """Learn that a connection is closed."""
+    def break_off_handshake(self, before: float) -> bool:
+        """Break off the oldest TLS handshake, if it began before this time; return whether it did."""
+        task, since = next(iter(self._handshakes.items()), (None, before))
+        if task is None or since >= before:
+            return False
+        del self._handshakes[task]  # its place is free when it has ended
+        task.cancel()
+        return True
+
+    def released(self, place: str) -> None:
+        """Count a connection as closed, and its place as free."""
         self.open -= 1
+        self._addresses.leave(place)
         if not self._is_watching:
             self.resume()
 
     def _accept(self, sock: socket.socket, address: list[Any] | None) -> None:
-        for _ in range(_MOST_PER_TURN):
-            if self.open >= self._limit:
-                self.pause()
+        for number in range(_MOST_PER_TURN):
+            if self.is_full:
+                if not number:  # or it is not known whether another one waits
+                    self.pause()
+                    self.on_knock()
                 return
             if not self._accept_one(sock, address):
                 return
@@ -120,24 +154,30 @@ class Acceptor:
             else:
                 self._log.error("Cannot accept: %s", error)
             return False
+        place = self._addresses.enter(peer[0] if isinstance(peer, tuple) else None)
+        if place is None:
+            accepted.close()
+            return True
         accepted.setblocking(False)
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open += 1
-        task = self._loop.create_task(self._connect(accepted, address_of(peer), address))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        task = self._loop.create_task(self._connect(accepted, address_of(peer), address, place))
+        self._handshakes[task] = self._loop.time()
+        task.add_done_callback(lambda task: self._handshakes.pop(task, None))
         return True
 
-    async def _connect(self, accepted: socket.socket, client: list[Any] | None, server: list[Any] | None) -> None:
-        protocol = self._make_protocol(client, server)
+    async def _connect(
+        self, accepted: socket.socket, client: list[Any] | None, server: list[Any] | None, place: str
+    ) -> None:
+        protocol = self._make_protocol(client, server, place)
         timeout = {} if self._ssl is None else self._tls_timeouts
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted, ssl=self._ssl, **timeout)
         except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
             self._log.info("No connection with %s: %s", client[0] if client else "unix socket", error)
             accepted.close()
-            self.released()
+            self.released(place)
 
 
 def address_of(address: Any) -> list[Any] | None:

@@ -11,6 +11,7 @@ cdef class Pipeline(Carrier):
     cdef public object exchanges
     cdef public Life life
     cdef public object owner
+    cdef public object tail
     cdef public object transport
     cdef public Py_ssize_t written_bytes
 

@@ -56,9 +56,10 @@ class Pipeline(Carrier):
     Attributes:
         exchanges: in the order of their requests.
         life: of the connection.
+        tail: an exchange that is over, while the client still takes the end of its response; let go of by the watch.
     """
 
-    __slots__ = ("_intake", "_owes_continue", "exchanges", "life", "owner", "transport", "written_bytes")
+    __slots__ = ("_intake", "_owes_continue", "exchanges", "life", "owner", "tail", "transport", "written_bytes")
 
     def __init__(self, owner: Owner, service: Service, life: Life, intake: Intake) -> None:
         super().__init__(service)
@@ -69,6 +70,7 @@ class Pipeline(Carrier):
         self._intake = intake
         self.written_bytes = 0  # but for what took the shortest way: only its growth means something
         self._owes_continue: Exchange | None = None
+        self.tail: Exchange | None = None
 
     # ---- what an exchange asks for ----
 
@@ -134,12 +136,17 @@ class Pipeline(Carrier):
         else:  # nobody to tell, nobody waits: most often
             self.exchanges.clear()
             exchange.job = None
-        return self.gate.is_open
+        if self.gate.is_open:
+            return True
+        self.tail = exchange
+        return False
 
     def response_ended(self, exchange: Exchange) -> None:
         """Go on after a response that is complete, or lost."""
         if exchange.is_lost:
             self._let_go(exchange)
+        elif not self.gate.is_open or exchange.fields.is_slow:
+            self.tail = exchange
         service = self.service
         if service.is_observed:
             if service.report is not None:
@@ -159,6 +166,8 @@ class Pipeline(Carrier):
 
     def end(self, is_stopping: bool = False) -> None:
         """Lose every exchange that is left."""
+        if self.is_lost():
+            self.tail = None  # they hold each other
         exchanges, self.exchanges = self.exchanges, deque()
         for exchange in exchanges:
             exchange.lose(is_stopping)

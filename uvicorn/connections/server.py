@@ -18,6 +18,7 @@ import time
 from typing import Final
 
 from uvicorn.bridge.stacks import describe
+from uvicorn.connections.crowd import Crowd
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.service import Service
 
@@ -39,7 +40,9 @@ class Server:
         self.service: Final = service
         self._acceptor = acceptor
         self._is_hurried = False
+        self._crowd: Final = Crowd(service, acceptor)
         service.on_connection_lost = acceptor.released
+        acceptor.on_knock = self._crowd.knocked
 
     def start(self) -> None:
         """Accept connections."""
@@ -54,10 +57,14 @@ class Server:
         service.dispatcher.tick()
         service.calls.tick()
         self._watch_connections(now)
+        self._crowd.tick(now)
+        refused = service.addresses.take_refused()
+        if refused:
+            service.log.warning("Connections refused (limit_connections_per_address): %s", refused)
         if service.wants_collection:
             service.wants_collection = False
             gc.collect(1)  # the young objects: a look at all would block the loop of an application with many
-        self._acceptor.resume()
+        self._acceptor.resume(even_if_full=True)
 
     async def drain(self, seconds: float) -> None:
         """Stop, in stages; at most about this many seconds."""

@@ -13,6 +13,8 @@ from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
+from uvicorn.connections.addresses import AddressLimit
+from uvicorn.connections.crowding import Standing
 from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.head import HeaderPolicy
@@ -55,6 +57,16 @@ class Client(Protocol):
     @property
     def watch(self) -> Ticking:
         """What is looked at once a second."""
+
+    @property
+    def client_name(self) -> str:
+        """The client's address, for the log."""
+
+    def standing(self, now: float) -> Standing:
+        """Return what it is doing, for who has to choose among all; without a state if another one tells it."""
+
+    def make_way(self, state: str) -> None:
+        """Close, so that others have the place at once; `state` is what it is doing."""
 
     def in_flight(self) -> Sequence[Any]:
         """Return the exchanges that are not answered."""
@@ -118,7 +130,8 @@ class Service:
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)
         self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
-        self.on_connection_lost: Callable[[], None] = lambda: None
+        self.addresses: Final = AddressLimit(limits.connections_per_address, peers)
+        self.on_connection_lost: Callable[[str], None] = lambda place: None  # called with its place in `addresses`
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
         self.keeps_connections: Final = limits.keepalive > 0
         self.is_stopping = False

@@ -23,6 +23,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.bridge.socket_job import SocketJob
+from uvicorn.connections.crowding import SOCKET, Standing
 from uvicorn.connections.flow import WriteGate
 from uvicorn.connections.intake import Intake
 from uvicorn.connections.pipeline import Pipeline
@@ -56,6 +57,11 @@ class Upgradable(Protocol):
     transport: asyncio.Transport
     pipeline: Pipeline
     intake: Intake
+    place: str
+
+    @property
+    def client_name(self) -> str:
+        """The client's address, for the log."""
 
     def pause_writing(self) -> None:
         """Note that the client is behind."""
@@ -104,14 +110,16 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_channel_name", "_channel_ref", "_codec", "_connection", "_held", "_held_bytes", "_state", "channel",
-        "consumer", "gate", "handshake", "inbound", "intake", "is_answered", "is_closed", "is_head", "is_lost",
-        "is_stopping", "job", "method", "sent_messages", "service", "started_at", "task", "transport", "watch",
-        "write_buffer", "written_bytes",
+        "client_name", "consumer", "gate", "handshake", "inbound", "intake", "is_answered", "is_closed", "is_head",
+        "is_lost", "is_stopping", "job", "method", "place", "sent_messages", "service", "started_at", "task",
+        "transport", "watch", "write_buffer", "written_bytes",
     )  # fmt: skip
 
     def __init__(self, connection: Upgradable, codec: SocketCodec, request: Message) -> None:
         service = self.service = connection.service
         self._connection: Upgradable | None = connection
+        self.place = connection.place
+        self.client_name = connection.client_name  # for the log
         self.transport = connection.transport
         self._codec = codec
         self._state = CONNECTING
@@ -201,7 +209,7 @@ class WebSocket(asyncio.Protocol):
             connection.connection_lost(exc)
             is_owed = service.calls.cancel_connect(self) and is_owed
         else:
-            service.on_connection_lost()
+            service.on_connection_lost(self.place)
         if not self.inbound.is_left:
             self.inbound.calls.cancel(service.limits.disconnect_grace)
             if is_owed:
@@ -411,6 +419,13 @@ class WebSocket(asyncio.Protocol):
     def close_silent(self) -> None:
         """Close, because the client has not answered a ping."""
         self.close(_FAILED, "no answer to a ping")
+
+    def standing(self, now: float) -> Standing:
+        """Say that it is a socket; before it is accepted, its connection says what it is doing."""
+        return Standing(SOCKET if self.handshake is None else "")
+
+    def make_way(self, state: str) -> None:
+        """Stay: sockets are not closed for others."""
 
     def in_flight(self) -> tuple[Any, ...]:
         """Return no exchange: that of the handshake is its connection's."""

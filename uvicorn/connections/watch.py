@@ -19,12 +19,14 @@ from uvicorn.connections.body import RequestBody
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import Intake
 from uvicorn.connections.life import Life
+from uvicorn.connections.pace import SendingPace, TakingPace, drop, is_slow_on_purpose
 from uvicorn.connections.pipeline import Pipeline
 from uvicorn.connections.service import Service
 from uvicorn.errors import ClientError
 from uvicorn.wire.encoder import CONTINUE
+from uvicorn.wire.limits import Limits
 
-__all__ = ["ConnectionWatch"]
+__all__ = ["ConnectionWatch", "Watched"]
 
 _LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
 _TICK_SECONDS: Final = 1.0  # how exact `active_at` is: a reply is never cut early
@@ -42,6 +44,10 @@ class Watched(Protocol):
     body: RequestBody | None
     requests: int
 
+    @property
+    def client_name(self) -> str:
+        """The client's address, for the log."""
+
     def refuse(self, error: ClientError) -> None:
         """Answer what is not a request, or not a complete one, in its turn, and close."""
 
@@ -51,7 +57,7 @@ class ConnectionWatch:
 
     __slots__ = (
         "_closing_since", "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen",
-        "_stalled_since", "_taken_bytes", "_was_late", "body_at", "head_since",
+        "_was_late", "body_at", "head_since", "sending", "taking",
     )  # fmt: skip
 
     def __init__(self, connection: Watched) -> None:
@@ -62,8 +68,8 @@ class ConnectionWatch:
         self.body_at = 0.0  # when the client last sent something of a body
         self._linger_until = 0.0
         self._closing_since = 0.0  # since when all is written to a connection that we have closed
-        self._taken_bytes = 0
-        self._stalled_since = 0.0
+        self.sending: SendingPace | None = None  # of the body that comes in, from the first look at it
+        self.taking: TakingPace | None = None  # while the client is behind
         self._is_probed = False
         self._was_late = False
 
@@ -76,19 +82,28 @@ class ConnectionWatch:
         """Read on for a while, then close."""
         self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
 
+    def idle_seconds(self, now: float) -> float:
+        """How long the connection has been idle; 0 until the first look after a request."""
+        return now - self._idle_since if self._connection.requests == self._requests_seen else 0.0
+
+    def lingering_seconds(self, now: float) -> float:
+        """How long the connection has been closed on our side."""
+        return max(0.0, now - (self._linger_until - _LINGER_SECONDS)) if self._linger_until else 0.0
+
     def tick(self, now: float) -> None:
         """Look at all deadlines."""
         connection = self._connection
         limits = connection.service.limits
-        if (
-            self._is_stalled(now, limits.write_timeout)
-            or (self._linger_until and now > self._linger_until)
-            or self._is_left_open(now)
-        ):
+        if self._is_behind_too_long(now):
+            drop(connection)
+            return
+        if (self._linger_until and now > self._linger_until) or self._is_left_open(now):
             connection.pipeline.abort()
             return
+        if connection.body is None:
+            self.sending = None
         if connection.body is not None:
-            self._check_body(now, limits.body_timeout)
+            self._check_body(now, limits)
         elif self.head_since:
             if self._is_overdue(now - self.head_since, limits.header_timeout):
                 self.head_since = 0.0
@@ -96,7 +111,7 @@ class ConnectionWatch:
         elif not connection.pipeline.exchanges and not connection.life.is_over and not connection.intake.reasons:
             self._check_idle(now)
         if connection.pipeline.exchanges:
-            self._check_replies(now, limits.reply_timeout)
+            self._check_replies(now, limits)
             if connection.life.is_half_closed and connection.pipeline.exchanges:  # the last one may have just ended
                 self._check_peer()
 
@@ -108,13 +123,18 @@ class ConnectionWatch:
             self._probe()
         return True
 
-    def _check_body(self, now: float, timeout: float) -> None:
+    def _check_body(self, now: float, limits: Limits) -> None:
         connection = self._connection
         body = connection.body
         assert body is not None
+        if self.sending is None or self.sending.body is not body:
+            self.sending = SendingPace(connection, body, now)
+        if self.sending.is_late(now, limits):
+            connection.refuse(ClientError(408, "the body of the request came too slowly (min_body_rate)"))
+            return
         if connection.intake.is_held or not body.is_wanted:
             self.body_at = now
-        elif self._is_overdue(now - self.body_at, timeout):
+        elif self._is_overdue(now - self.body_at, limits.body_timeout):
             connection.refuse(ClientError(408, "the body of the request took too long"))
 
     def _check_idle(self, now: float) -> None:
@@ -139,10 +159,13 @@ class ConnectionWatch:
         was_late, self._was_late = self._was_late, 0 < timeout < elapsed
         return was_late and self._was_late
 
-    def _check_replies(self, now: float, timeout: float) -> None:
+    def _check_replies(self, now: float, limits: Limits) -> None:
+        timeout = limits.reply_timeout
         connection = self._connection
         if any(exchange.is_abandoned() for exchange in connection.pipeline.exchanges):
             connection.service.wants_collection = True
+        if limits.request_timeout:
+            self._check_requests(now, limits.request_timeout)
         if not timeout:
             return
         body = connection.body
@@ -164,18 +187,42 @@ class ConnectionWatch:
                 connection.service.dispatcher.cancel(exchange, 0.0)
                 exchange.answer(504)
 
-    def _is_stalled(self, now: float, timeout: float) -> bool:
-        """Whether the client has taken nothing of what waits for it, for `timeout` seconds."""
-        pipeline = self._connection.pipeline
-        size = pipeline.buffered_bytes()
-        if not size:
-            self._stalled_since = 0.0
+    def _check_requests(self, now: float, timeout: float) -> None:
+        """Look for requests that take too long as a whole, whoever is slow."""
+        connection = self._connection
+        for exchange in tuple(connection.pipeline.exchanges):
+            if exchange.is_closed or now - exchange.started_at <= timeout + _TICK_SECONDS:
+                continue
+            body = connection.body if not exchange.is_request_complete else None
+            if is_slow_on_purpose(exchange) or (body is not None and body.is_slow):
+                continue
+            connection.service.log.warning(
+                "A request took more than %g seconds (request_timeout), in %s: %s",
+                timeout, exchange.consumer_name, exchange.shown_line,
+            )  # fmt: skip
+            connection.service.dispatcher.cancel(exchange, 0.0)
+            if exchange.is_request_complete:
+                exchange.answer(504)
+            else:
+                connection.refuse(ClientError(408, "the request took too long"))
+
+    def _is_behind_too_long(self, now: float) -> bool:
+        """Whether the client is too slow to take what waits for it."""
+        connection = self._connection
+        if not connection.pipeline.buffered_bytes():
+            if self.taking is not None:
+                self.taking = connection.pipeline.tail = None
             return False
-        taken = pipeline.written_bytes - size
-        if not self._stalled_since or taken > self._taken_bytes:
-            self._stalled_since = now
-        self._taken_bytes = taken
-        return 0 < timeout < now - self._stalled_since
+        if self.taking is None:
+            self.taking = TakingPace(connection, now)
+        setting = self.taking.late(now, connection.service.limits)
+        if setting:
+            exchange = self.taking.exchange
+            line = exchange.shown_line if exchange is not None else "the last response"
+            connection.service.log.info(
+                "Closing the connection of %s, too slow to take it (%s): %s", connection.client_name, setting, line
+            )
+        return bool(setting)
 
     def _is_left_open(self, now: float) -> bool:
         """Whether a client with TLS has not answered the end of the session in time; some loops wait for it long."""

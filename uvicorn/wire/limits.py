@@ -39,6 +39,11 @@ class Limits:
     body_timeout: float = 30.0
     write_timeout: float = 60.0
     reply_timeout: float = 300.0
+    request_timeout: float = 0.0
+    min_body_rate: int = 240  # bytes a second
+    min_write_rate: int = 240
+    min_rate_grace: float = 20.0  # 0: none
+    connections_per_address: int = 0
     keepalive: float = 2.0  # 0: connections are not kept
     disconnect_grace: float = 3.0  # before a task whose client left is cancelled
     sockets: SocketLimits = field(default_factory=SocketLimits)

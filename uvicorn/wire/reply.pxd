@@ -8,6 +8,7 @@ cdef class Fields:
     cdef readonly bint has_date
     cdef readonly bint has_server
     cdef readonly bint is_plain
+    cdef readonly bint is_slow
 
 
 cdef class ReplySequence:

@@ -86,10 +86,11 @@ class Fields:
         content_length: what the consumer promised, in bytes, or None.
         closes: the consumer asked for `connection: close`.
         has_date, has_server: the consumer sent its own.
+        is_slow: the consumer has declared that it sends slowly, or to slow clients.
         is_plain: none of the above.
     """
 
-    __slots__ = ("block", "closes", "content_length", "has_date", "has_server", "is_plain")
+    __slots__ = ("block", "closes", "content_length", "has_date", "has_server", "is_plain", "is_slow")
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class Fields:
         has_date: bool = False,
         has_server: bool = False,
         is_plain: bool = True,
+        is_slow: bool = False,
     ) -> None:
         self.block = block
         self.content_length = content_length
@@ -106,12 +108,18 @@ class Fields:
         self.has_date = has_date
         self.has_server = has_server
         self.is_plain = is_plain
+        self.is_slow = is_slow
 
     def after(self, block: bytes) -> Fields:
         """Return these fields after others, whose lines are given."""
         return Fields(
-            block + self.block, self.content_length, self.closes, self.has_date, self.has_server, self.is_plain
-        )
+            block + self.block, self.content_length, self.closes, self.has_date, self.has_server, self.is_plain,
+            self.is_slow,
+        )  # fmt: skip
+
+    def slowly(self) -> Fields:
+        """Return these fields with the declaration that the response is slow."""
+        return Fields(self.block, self.content_length, self.closes, self.has_date, self.has_server, False, True)
 
 
 NO_FIELDS: Final = Fields(b"")
@@ -145,7 +153,8 @@ class ReplySequence:
         content = given.get("content")
         more: Any = False
         if status is None or headers is None or content is None or len(given) != 3:  # not the most frequent shape
-            _check_keys(given)
+            if not _KEYS.issuperset(given):
+                return self._admit_declared(given)
             more = given.get("more_content", False)
         if type(content) is not bytes:
             content = _bytes_of(content) if "content" in given else b""
@@ -165,6 +174,21 @@ class ReplySequence:
             self._admit_length(promised, status, content, more)
         self._state = STREAM if more else DONE
         return status, fields, content, more
+
+    def _admit_declared(self, reply: Mapping[str, Any]) -> Reply:
+        """Admit a reply that has `slow`, or unknown keys."""
+        unknown = [key for key in reply if key not in _KEYS and key != "slow"]
+        if unknown:
+            names = ", ".join(sorted(map(repr, unknown)))
+            allowed = ", ".join(sorted({*_KEYS, "slow"}))
+            raise ReplyError(f"a reply over HTTP cannot have {names}; allowed are {allowed}")
+        slow = reply["slow"]
+        if slow is not False and slow is not True:
+            raise ReplyTypeError(f"slow must be True or False, not {_shown(slow)}")
+        if slow and reply.get("status") is None:
+            raise ReplyError("slow is allowed in the first reply only, beside status")
+        status, fields, content, more = self.admit({key: value for key, value in reply.items() if key != "slow"})
+        return status, fields.slowly() if slow else fields, content, more
 
     def _admit_chunk(self, headers: Any, content: bytes, more: bool) -> Reply:
         state = _NEXT.get((self._state, "chunk" if more else "last"))
@@ -343,12 +367,6 @@ def _bytes_of(content: object) -> bytes:
         return bytes(content)  # a copy: the caller may write into its buffer again after send()
     hint = ": encode it first, for example with .encode('utf-8')" if isinstance(content, str) else ""
     raise ReplyTypeError(f"content must be bytes, bytearray or memoryview, not {_shown(content)}{hint}")
-
-
-def _check_keys(reply: Mapping[str, Any]) -> None:
-    if not _KEYS.issuperset(reply):
-        unknown = ", ".join(sorted(repr(key) for key in reply if key not in _KEYS))
-        raise ReplyError(f"a reply over HTTP cannot have {unknown}; allowed are {', '.join(sorted(_KEYS))}")
 
 
 def _shown(value: object) -> str:

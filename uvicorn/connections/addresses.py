@@ -1,0 +1,90 @@
+"""How many connections one client address has. Loop thread only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from ipaddress import IPv6Address
+from typing import Final, Protocol
+
+__all__ = ["NO_PLACE", "AddressLimit", "network_of"]
+
+NO_PLACE: Final = ""  # of a connection that is not counted
+
+
+class Proxies(Protocol):
+    """Which peers are proxies, by Gunicorn's settings."""
+
+    proxy_mode: str  # "off", or how their header is read
+
+    def may_send_proxy_header(self, address: str | None) -> bool:
+        """Return whether a PROXY header of this peer is believed."""
+
+
+class AddressLimit:
+    """Count the connections of each client, and refuse those beyond the limit.
+
+    A client is an IPv4 address, or the first 64 bits of an IPv6 address: one site, which may use any of the rest.
+
+    Args:
+        limit: most connections of one client; 0 for no limit, and nothing is counted.
+        peers: a proxy that sends PROXY headers is not counted itself, its clients are.
+    """
+
+    def __init__(self, limit: int, peers: Proxies) -> None:
+        self._limit = limit
+        self._peers = peers
+        self._counts: dict[str, int] = {}
+        self._refused: Counter[str] = Counter()
+
+    def enter(self, address: str | None) -> str | None:
+        """Take a place for a connection that was accepted.
+
+        Returns: what to give to `leave`; None if this client has all of its places.
+        """
+        if not self._limit or address is None:
+            return NO_PLACE
+        if self._peers.proxy_mode != "off" and self._peers.may_send_proxy_header(address):
+            return NO_PLACE
+        return self.enter_proxied(address)
+
+    def enter_proxied(self, address: str) -> str | None:
+        """Take a place for the client that a proxy has named."""
+        if not self._limit:
+            return NO_PLACE
+        place = network_of(address)
+        count = self._counts.get(place, 0)
+        if count >= self._limit:
+            self._refused[place] += 1
+            return None
+        self._counts[place] = count + 1
+        return place
+
+    def leave(self, place: str) -> None:
+        """Give a place back."""
+        if place:
+            count = self._counts[place] - 1
+            if count:
+                self._counts[place] = count
+            else:
+                del self._counts[place]
+
+    def take_refused(self) -> str:
+        """Return what was refused since the last time, for a line of the log; "" if nothing was."""
+        if not self._refused:
+            return ""
+        refused, self._refused = self._refused, Counter()
+        shown = ", ".join(f"{count} from {place}" for place, count in refused.most_common(3))
+        return f"{shown}; {refused.total()} in all" if len(refused) > 3 else shown
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address, "2001:db8::/64"."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
