@@ -136,7 +136,7 @@ class Acceptor:
     def abort(self):
         pass
 
-    def released(self):
+    def released(self, _):
         pass
 
     def resume(self):
