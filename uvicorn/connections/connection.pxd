@@ -5,6 +5,10 @@ from uvicorn.connections.intake cimport Intake
 from uvicorn.connections.life cimport Life
 from uvicorn.connections.pipeline cimport Pipeline
 from uvicorn.connections.turns cimport Turns
+from uvicorn.wire.framing cimport HeadBuffer
+from uvicorn.wire.head cimport Special
+from uvicorn.wire.parser cimport RequestParser
+from uvicorn.wire.request_line cimport RequestLine
 
 
 cdef class HTTPConnection:
@@ -19,11 +23,14 @@ cdef class HTTPConnection:
     cdef public object body
     cdef public Py_ssize_t requests
     cdef Turns _turns
-    cdef object _parser
-    cdef object _buffer
+    cdef RequestParser _parser
+    cdef HeadBuffer _buffer
     cdef object _body_reader
 
     cpdef data_received(self, bytes data)
+    @cython.locals(buffer=HeadBuffer)
     cdef Py_ssize_t _find_head(self, bytes data, Py_ssize_t at) except -1
-    @cython.locals(exchange=Exchange, pipeline=Pipeline)
+    @cython.locals(
+        exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request=RequestLine, special=Special
+    )
     cdef _take_head(self, bytes data)

@@ -15,6 +15,7 @@ nothing on that way but attributes of plain types, lists, and calls of methods.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +30,7 @@ from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, RequestLine, lin
 
 __all__ = ["RequestParser"]
 
+_TRAILING: Final = re.compile(rb"(?<=[^\r\n\t ])[\t ]+(?=\r\n)")
 _SLASH: Final = 0x2F
 _SPACE: Final = 0x20
 _END_11: Final = b" HTTP/1.1\r\n"
@@ -150,7 +152,13 @@ class RequestParser:
             self._is_reusable = False
         except httptools.HttpParserError as error:
             check_head(head, self._limits)  # has the first word: it judges heads that are not complete yet
-            raise line_error(head) or ClientError(400, str(error) or type(error).__name__) from None
+            stripped = _strip_values(head)
+            if stripped == head:
+                raise line_error(head) or ClientError(400, str(error) or type(error).__name__) from None
+            self._parser = None
+            self._headers = []
+            self._specials.clear()
+            return self._feed(stripped)
         if not self._is_reusable:
             self._parser = None
         name: bytes = parser.get_method()
@@ -182,3 +190,13 @@ class RequestParser:
         """Note that there is no body, as httptools sees it, and whether it would take another message."""
         self._has_ended = True
         self._is_reusable = self._parser.should_keep_alive()
+
+
+def _strip_values(head: bytes) -> bytes:
+    """Return a head without the white space behind the values of its fields (RFC 9112 section 5).
+
+    httptools refuses some of it after Content-Length and Transfer-Encoding. A line of white space alone stays: it is no
+    empty line.
+    """
+    line, end, fields = head.partition(b"\r\n")
+    return line + end + _TRAILING.sub(b"", fields)

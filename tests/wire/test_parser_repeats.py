@@ -1,0 +1,62 @@
+"""A parser that has read any heads before reads the next one like a fresh one."""
+
+from __future__ import annotations
+
+from http_grammar import head
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from uvicorn.errors import ClientError
+from uvicorn.wire.head import HeaderPolicy
+from uvicorn.wire.limits import Limits
+from uvicorn.wire.parser import RequestParser
+
+BASE = {"channel": "http.request", "scheme": "http", "root_path": "", "client": ["a", 1], "server": ["b", 2]}
+FACTS = ("content_length", "is_chunked", "expects_continue", "persists", "asks_for_socket", "scheme")
+LINE = ("method", "target", "http_version", "path", "is_head", "is_http10", "is_usual")
+
+
+def parser(is_trusted, header_map, client):
+    policy = HeaderPolicy({b"x-forwarded-proto": b"https"}, frozenset({b"script_name", b"x_y"}), header_map, is_trusted)
+    requests = RequestParser(BASE, policy, Limits())
+    if client is not None:  # a PROXY header said so
+        requests.set_base({**BASE, "client": client})
+    return requests
+
+
+def reading(requests, data):
+    """Return all that a head says; and have a consumer spoil its message."""
+    try:
+        message = requests.head(data)
+    except ClientError as error:
+        return error.status, error.reason
+    seen = {**message, "headers": [list(field) for field in message["headers"]], "client": [*message["client"]]}
+    for field in message["headers"]:
+        field[:] = [b"transfer-encoding", b"chunked"]
+    message["headers"].append([b"connection", b"close"])
+    message["client"].clear()
+    message["channel_session"]["user"] = 1
+    return (
+        seen,
+        [getattr(requests.special, name) for name in FACTS],
+        [getattr(requests.request, name) for name in LINE],
+    )
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(
+    chance=st.randoms(use_true_random=False),
+    is_trusted=st.booleans(),
+    header_map=st.sampled_from(["drop", "refuse", "dangerous"]),
+    client=st.sampled_from([None, ["192.0.2.1", 9]]),
+)
+def test_a_warm_parser_reads_like_a_fresh_one(chance, is_trusted, header_map, client):
+    warm = parser(is_trusted, header_map, client)
+    data = b""
+    for _ in range(8):
+        data = data if data and chance.random() < 0.3 else head(chance)
+        expected = reading(parser(is_trusted, header_map, client), data)
+        if len(expected) == 2:
+            assert reading(parser(is_trusted, header_map, client), data) == expected
+            continue  # a connection ends with a refusal
+        assert reading(warm, data) == expected

@@ -1,0 +1,40 @@
+cimport cython
+
+from uvicorn.wire.head cimport HeaderPolicy, Special
+from uvicorn.wire.request_line cimport RequestLine
+
+
+cdef class RequestParser:
+    cdef list _client
+    cdef bint _has_ended
+    cdef bint _has_underscores
+    cdef list _headers
+    cdef bint _is_reusable
+    cdef bint _is_upgrade
+    cdef object _limits
+    cdef Py_ssize_t _longest_unchecked
+    cdef Py_ssize_t _most_fields
+    cdef dict _names
+    cdef object _parser
+    cdef HeaderPolicy _policy
+    cdef list _server
+    cdef frozenset _special_names
+    cdef list _specials
+    cdef bytes _target
+    cdef readonly dict base
+    cdef readonly RequestLine request
+    cdef readonly Special special
+
+    cpdef set_base(self, dict base)
+
+    @cython.locals(
+        name=bytes, headers=list, target=bytes, at=Py_ssize_t, is_http10=bint, method=str, special=Special, has_body=bint,
+        origin=bytes, raw_path=bytes, query=bytes, decoded=bytes, path=str, version=str,
+    )
+    cpdef object head(self, bytes head)
+    cdef bytes _feed(self, bytes head)
+
+    cpdef on_url(self, bytes url)
+    @cython.locals(lowered=bytes, field=list)
+    cpdef on_header(self, bytes name, bytes value)
+    cpdef on_message_complete(self)
