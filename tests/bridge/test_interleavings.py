@@ -139,7 +139,7 @@ class Acceptor:
     def released(self, _):
         pass
 
-    def resume(self):
+    def resume(self, even_if_full=False):
         pass
 
 
