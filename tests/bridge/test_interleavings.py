@@ -132,11 +132,12 @@ class Acceptor:
     """Where connections come from: the test makes them."""
 
     open = 0
+    is_full = False
 
     def abort(self):
         pass
 
-    def released(self, _):
+    def released(self, place):
         pass
 
     def resume(self, even_if_full=False):

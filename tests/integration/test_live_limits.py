@@ -76,7 +76,8 @@ def test_more_dripping_uploads_than_connections_leave_the_worker_to_others(serve
             assert server.get("/sync/hello").status_code == 200
         log = server.log()
         assert log.count("connections are open (worker_connections)") == 1
-        assert "40 sending a body; most from 127.0.0.1 (40)" in log
+        assert " sending a body" in log  # some consumers may not have asked for theirs yet
+        assert "; most from 127.0.0.1 (40)" in log
         for raw in raws:
             raw.socket.close()
     log = server.wait_for_log("Connections are accepted again")
