@@ -129,6 +129,13 @@ def test_nothing_of_a_head_shows_in_the_next_one(head):
         assert facts(requests, head) == facts(parser(), head), before
 
 
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST"])
+def test_only_a_get_asks_for_a_socket(method):
+    requests = parser()
+    requests.head(method + BEFORE[-3][3:])
+    assert requests.special.asks_for_socket is (method == b"GET")
+
+
 def test_what_a_consumer_does_to_its_message_does_not_show_in_the_next():
     requests = RequestParser(
         {**BASE, "headers": [], "channel_session": {}, "client": ["a", 1], "server": ["b", 2]},
