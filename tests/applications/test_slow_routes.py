@@ -56,7 +56,7 @@ def test_the_mark_is_seen_at_every_kind_of_application(given, is_slow):
 
 def test_streams_slowly_gives_back_what_it_marks_and_leaves_the_body_alone():
     assert streams_slowly(plain) is plain
-    del plain._uvicorn_streams_slowly
+    del plain._uvicorn_streams_slowly  # type: ignore[attr-defined]
     assert not consumer(marked).streams_body
 
 

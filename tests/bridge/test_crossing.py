@@ -298,5 +298,5 @@ def test_a_function_may_be_said_to_run_long():
         pass
 
     loop = asyncio.new_event_loop()
-    assert PoolCall(functools.partial(export, 1), Outbox(loop)).is_long
+    assert PoolCall(functools.partial(export), Outbox(loop)).is_long
     loop.close()

@@ -125,7 +125,7 @@ def test_drip_readers_of_a_synchronous_stream_do_not_hold_the_pool(serve, many):
 
 @pytest.mark.slow
 def test_an_idle_connection_is_closed_for_a_new_one(serve, many):
-    server = serve("--worker-connections", "3", "--keep-alive", "60")
+    server = serve("--worker-connections", "3")
 
     raws = many(server.raw() for _ in range(3))
     for raw in raws:
@@ -140,7 +140,7 @@ def test_an_idle_connection_is_closed_for_a_new_one(serve, many):
 
 
 def test_an_address_has_as_many_connections_as_it_may(serve, many):
-    server = serve("--limit-connections-per-address", "3", "--keep-alive", "60")
+    server = serve("--limit-connections-per-address", "3")
 
     def open_one():
         [raw] = many([server.raw()])
@@ -159,7 +159,7 @@ def test_an_address_has_as_many_connections_as_it_may(serve, many):
 
 
 def test_the_clients_of_a_proxy_are_counted_and_not_the_proxy(serve, many):
-    server = serve("--limit-connections-per-address", "1", "--proxy-protocol", "v1", "--keep-alive", "60")
+    server = serve("--limit-connections-per-address", "1", "--proxy-protocol", "v1")
 
     def open_one(address):
         [raw] = many([server.raw()])
