@@ -3,9 +3,9 @@
     python drip.py PORT KIND COUNT
 
 KIND: heads and bodies send a byte each second; readers ask for a stream and take 1 KiB of it each second; idle ones
-send nothing. One that the server closes is counted and comes again. Prints "measuring" when all are there, or as many
-as the server lets in in ten seconds. Ends when standard input is closed; then prints {"open": how many were connected
-and not closed at the end, "closed": how often the server closed one}.
+send nothing. One that the server closes is counted and comes again. Prints "measuring" when all are there (readers:
+have got the begin of their stream), or as many as the server lets in in thirty seconds. Ends when standard input is
+closed; then prints {"open": how many are there, "closed": how often the server closed one}.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIRST = {
     "idle": b"",
 }
 _TURNS = 50  # each second; a fiftieth of the clients has its turn in each
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 30.0
 
 
 class _Slow:
@@ -58,9 +58,10 @@ class _Slow:
                 self._socket.send(b"x")
             elif self._kind == "idle":
                 self._socket.getpeername()  # raises if it is not connected
-            self.is_open = True
+            self.is_open = self.is_open or self._kind != "readers"
             if self._socket.recv(1024) == b"":
                 raise ConnectionError("closed")
+            self.is_open = True
         except BlockingIOError:
             pass
         except OSError as error:
