@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--python", default=sys.executable, help="the interpreter of all servers (default: this one)")
     run.add_argument("--only", action="append", default=[], metavar="TEXT", help="only peers with this in their name")
     run.add_argument("--beside", type=Path, metavar="CHECKOUT", help="compare with another checkout of this package")
+    run.add_argument("--heads", type=Path, metavar="FILE", help="other shapes of heads (benchmarks/heads.py)")
     run.add_argument("--fresh", action="store_true", help="look for newer releases of the peers")
     run.add_argument("--dry", action="store_true", help="store nothing")
     run.set_defaults(function=_run)
@@ -74,8 +75,10 @@ def _run(options: argparse.Namespace) -> None:
         sys.exit(str(error))
     _prepare()
     environments = Environments(options.environments, options.python, options.fresh)
-    is_stored = not (options.quick or options.dry or options.only or options.beside)
+    is_stored = not (options.quick or options.dry or options.only or options.beside or options.heads)
     for scenario in chosen:
+        if options.heads:
+            scenario = scenario.with_heads(options.heads.resolve())
         began = time.monotonic()
         result = rounds.run(
             scenario,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import instructions, tables
-from benchmarks.environments import CHECKOUT
+from benchmarks.environments import CHECKOUT, compile_checkout
 from benchmarks.instructions import STORED
 
 __all__ = ["NOT_RUN", "run"]
@@ -28,6 +28,7 @@ def run(python: str, is_update: bool, commit: str = "") -> int:
     """
     if shutil.which("valgrind") is None:
         return _not_run("valgrind is not installed (on Debian: apt-get install valgrind)")
+    compile_checkout(python)
     build = instructions.build(python)
     version = instructions.minor(build["python"])
     counted = instructions.count(python)

@@ -10,12 +10,14 @@ import configparser
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["CHECKOUT", "Environments", "Missing"]
+__all__ = ["CHECKOUT", "Environments", "Missing", "compile_checkout"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _OURS = "ours"
+_BUILD = ("Cython>=3.1,<4", "setuptools>=68")  # the hot modules are compiled in the checkout
 _OURS_DJANGO = "ours-django"
 # name -> what `pip install` is called with, one call after the other
 _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -25,6 +27,7 @@ _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
         ("gunicorn_h1c",),
     ),
     "django": (("uvicorn", "uvloop", "httptools", "gunicorn", "django"),),
+    "fastpysgi": (("fastpysgi",),),
     "bjoern": (("bjoern",),),  # needs a C compiler and Debian's libev-dev
     # The release asks for a greenlet that compiles on no supported Python; it works with today's.
     "meinheld": (("greenlet",), ("--no-deps", "meinheld")),
@@ -67,6 +70,11 @@ class Environments:
             raise made
         return made
 
+    def compile(self, checkouts: Iterable[Path]) -> None:
+        """Compile our package in these checkouts, for the environment that serves it."""
+        for checkout in checkouts:
+            compile_checkout(str(self.get(_OURS) / "bin/python"), checkout)
+
     def versions(self) -> dict[str, dict[str, str]]:
         """Return what is installed in each environment in use: name -> package -> version."""
         return {name: _packages(path) for name, path in sorted(self._made.items()) if isinstance(path, Path)}
@@ -76,8 +84,8 @@ class Environments:
         stamp = path / "complete"
         steps = {
             **_INSTALLED,
-            _OURS: (tuple(_requirements()),),
-            _OURS_DJANGO: ((*_requirements(), "django"),),
+            _OURS: ((*_requirements(), *_BUILD),),
+            _OURS_DJANGO: ((*_requirements(), *_BUILD, "django"),),
         }[name]
         wanted = json.dumps(steps)
         if stamp.exists() and stamp.read_text() == wanted and not self._is_fresh:
@@ -89,6 +97,14 @@ class Environments:
             _output([str(path / "bin/python"), "-m", "pip", "install", "--quiet", "--upgrade", *packages])
         stamp.write_text(wanted)
         return path
+
+
+def compile_checkout(python: str, checkout: Path = CHECKOUT) -> None:
+    """Compile the hot modules of a checkout in place, for this interpreter; without Cython they stay uncompiled."""
+    command = [python, "setup.py", "-q", "build_ext", "--inplace"]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{checkout} is not compiled: {done.stderr.strip()[-300:]}", file=sys.stderr)
 
 
 def _requirements() -> list[str]:

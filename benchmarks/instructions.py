@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environments import CHECKOUT
+from benchmarks.environments import CHECKOUT, compile_checkout
 
 __all__ = ["PATHS", "STORED", "TOLERANCE", "Compared", "build", "compare", "count", "minor", "parse_valgrind", "rows"]
 
@@ -30,7 +30,11 @@ TOLERANCE = 1.05  # times the stored figure
 PATHS = (  # as benchmarks/paths.py calls them
     "asynchronous hello",
     "synchronous hello",
-    "asynchronous hello, 16 headers",
+    "ASGI hello",
+    "WSGI hello",
+    "JSON of 1 KiB",
+    "asynchronous hello, the same head",
+    "synchronous hello, the same head",
     "chunk of 64 KiB",
     "chunk of 64 KiB from a thread",
     "asynchronous echo",
@@ -39,12 +43,18 @@ PATHS = (  # as benchmarks/paths.py calls them
 _REQUESTS = 500
 # cachegrind without its cache counts what callgrind counts, in half of the time.
 _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
+_NAMES = "import json; from benchmarks.paths import PATHS; print(json.dumps(list(PATHS)))"
 _BUILD = """
 import json, platform, sysconfig
 from importlib.metadata import version
 arguments = sysconfig.get_config_var("CONFIG_ARGS") or ""
 telling = ("--enable-optimizations", "--with-lto", "--enable-shared")
+try:
+    from uvicorn.variant import described
+except ImportError:  # before there were two variants
+    described = lambda: "pure Python"
 print(json.dumps({
+    "variant": described(),
     "python": platform.python_version(),
     "compiler": platform.python_compiler(),
     "flags": " ".join(flag for flag in telling if flag in arguments),
@@ -75,10 +85,13 @@ class Compared:
 
 
 def count(python: str = sys.executable, checkout: Path = CHECKOUT, paths: tuple[str, ...] = PATHS) -> dict[str, float]:
-    """Count: path -> instructions per request.
+    """Count: path -> instructions per request, of the paths that the checkout has. It is compiled first.
 
     Raises: RuntimeError with what was printed, if a path cannot be walked.
     """
+    compile_checkout(python, checkout)
+    names = json.loads(_run([python, "-c", _NAMES], checkout).stdout)
+    paths = tuple(path for path in paths if path in names)
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         runs = {
             (path, requests): executor.submit(_instructions, python, checkout, path, requests)

@@ -11,7 +11,9 @@ from pathlib import Path
 __all__ = ["CLIENT_CORE", "Load", "Measured", "WrongLoad", "parse_wrk"]
 
 CLIENT_CORE = 1
-_POST = Path(__file__).resolve().parent / "post.lua"
+_HERE = Path(__file__).resolve().parent
+_POST = _HERE / "post.lua"
+_DIFFERING = _HERE / "heads.lua"
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -25,6 +27,7 @@ class Measured:
 
     requests_per_second: float
     latencies_ms: dict[int, float]  # percentile -> milliseconds
+    requests: int
 
 
 @dataclass(frozen=True)
@@ -36,35 +39,52 @@ class Load:
     threads: int = 1
     headers: tuple[tuple[str, str], ...] = ()
     body_bytes: int = 0  # POST, if there are any
+    heads: Path | None = None  # a file of shapes (heads.py): no head is sent twice; `path` and `headers` are not used
+    is_pinned: bool = True
 
     def command(self, url: str, seconds: int) -> list[str]:
-        """Return the command; the body's size is in the environment."""
-        words = ["taskset", "-c", str(CLIENT_CORE), "wrk", f"-t{self.threads}", f"-c{self.connections}"]
+        """Return the command; the size of the body and the file of shapes are in the environment."""
+        cores = str(CLIENT_CORE) if self.is_pinned else f"0-{(os.cpu_count() or 1) - 1}"
+        words = ["taskset", "-c", cores, "wrk", f"-t{self.threads}", f"-c{self.connections}"]
         words += [f"-d{seconds}", "--latency", "--timeout", "30s"]
         for name, value in self.headers:
             words += ["-H", f"{name}: {value}"]
-        if self.body_bytes:
+        if self.heads is not None:
+            words += ["-s", str(_DIFFERING)]
+        elif self.body_bytes:
             words += ["-s", str(_POST)]
         return [*words, f"{url}{self.path}"]
 
     def shown_command(self, seconds: int) -> str:
         """Return the command as a result tells it."""
         words = [f"'{word}'" if " " in word else word for word in self.command("http://127.0.0.1:PORT", seconds)]
-        text = " ".join(words).replace(str(_POST), "benchmarks/post.lua")
-        return f"BODY_BYTES={self.body_bytes} {text}" if self.body_bytes else text
+        variables = [f"{name}={value}" for name, value in self._variables().items()]
+        return " ".join([*variables, *words]).replace(str(_HERE), "benchmarks")
 
     def run(self, url: str, seconds: int) -> Measured:
         """Load a server. wrk takes whole seconds.
 
         Raises: WrongLoad.
         """
-        variables = {**os.environ, "BODY_BYTES": str(self.body_bytes)}
         done = subprocess.run(
-            self.command(url, seconds), capture_output=True, text=True, env=variables, check=False
+            self.command(url, seconds),
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self._variables()},
+            check=False,
         )
         if done.returncode:
             raise WrongLoad(done.stdout + done.stderr)
         return parse_wrk(done.stdout)
+
+    def _variables(self) -> dict[str, str]:
+        """Return what the scripts look for in the environment."""
+        found = {}
+        if self.heads is not None:
+            found["HEADS"] = str(self.heads)
+        if self.body_bytes:
+            found["BODY_BYTES"] = str(self.body_bytes)
+        return found
 
 
 def parse_wrk(output: str) -> Measured:
@@ -77,4 +97,5 @@ def parse_wrk(output: str) -> Measured:
         raise WrongLoad(output)
     found = re.findall(r"^\s+(50|75|90|99)%\s+([\d.]+)(us|ms|s|m)$", output, re.MULTILINE)
     latencies = {int(percent): float(value) * _UNITS_MS[unit] for percent, value, unit in found}
-    return Measured(float(rate[1]), latencies)
+    requests = re.search(r"^\s+(\d+) requests in ", output, re.MULTILINE)
+    return Measured(float(rate[1]), latencies, int(requests[1]) if requests else 0)

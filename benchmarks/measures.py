@@ -6,18 +6,20 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import slow
 from benchmarks.figures import percentile
+from benchmarks.heads import HEADS
 from benchmarks.load import CLIENT_CORE, Load, WrongLoad
 from benchmarks.servers import Running
 
 __all__ = [
-    "Beside", "Crowd", "IdleMemory", "Measure", "SlowReaders", "Throughput", "result_of", "shown", "start", "start_up",
+    "Beside", "Crowd", "IdleMemory", "Measure", "Paced", "SlowReaders", "Throughput", "result_of", "shown", "start",
+    "start_up",
 ]  # fmt: skip
 
 Measure = Callable[[Running, int], dict[str, float]]  # (server, seconds) -> metric -> number
@@ -34,8 +36,10 @@ class Throughput:
     content_bytes: int = 0  # of one request or answer, where bytes are what counts
 
     def __call__(self, server: Running, seconds: int) -> dict[str, float]:
+        spent = server.cpu_seconds()
         measured = self.load.run(server.url, seconds)
-        found = {"requests_per_second": measured.requests_per_second}
+        spent = server.cpu_seconds() - spent
+        found = {"requests_per_second": measured.requests_per_second, "cpu_us": spent * 1e6 / measured.requests}
         found |= {f"p{percent}_ms": value for percent, value in measured.latencies_ms.items() if percent in (50, 99)}
         if self.content_bytes:
             found["mib_per_second"] = measured.requests_per_second * self.content_bytes / 2**20
@@ -43,6 +47,36 @@ class Throughput:
 
     def shown_commands(self, seconds: int) -> list[str]:
         return [self.load.shown_command(seconds)]
+
+
+@dataclass
+class Paced:
+    """Load servers at the same rate: a share of what the slowest of them can, which is found first."""
+
+    connections: int
+    share: float
+    heads: Path = HEADS
+    rate: float = 0.0  # requests per second
+
+    def look_at(self, servers: Iterable[Running]) -> None:
+        """Find the rate."""
+        load = Load(self.connections, heads=self.heads)
+        self.rate = self.share * min(load.run(server.url, 2).requests_per_second for server in servers)
+
+    def __call__(self, server: Running, seconds: int) -> dict[str, float]:
+        spent = server.cpu_seconds()
+        found = result_of(start(self._command(server.port, seconds)))
+        if found["rate"] < 0.98 * self.rate:
+            raise WrongLoad(f"{self.rate:.0f} requests per second were due, {found['rate']:.0f} were answered")
+        cpu_us = (server.cpu_seconds() - spent) * 1e6 / found["requests"]
+        return {"p50_ms": found["p50_ms"], "p99_ms": found["p99_ms"], "offered_per_second": self.rate, "cpu_us": cpu_us}
+
+    def shown_commands(self, seconds: int) -> list[str]:
+        return [shown(self._command("PORT", seconds))]
+
+    def _command(self, port: int | str, seconds: int) -> list[str]:
+        words = [str(port), str(self.connections), f"{self.rate:.0f}", str(seconds), str(self.heads)]
+        return [*_PYTHON, str(_HERE / "paced.py"), *words]
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,13 @@ class Claim:
     least: float
 
 
-_RATE, _P50, _P99, _LOAD = "requests_per_second", "p50_ms", "p99_ms", "load_per_second"
+_RATE, _CPU, _P50, _P99, _LOAD = "requests_per_second", "cpu_us", "p50_ms", "p99_ms", "load_per_second"
 _OURS, _OFF, _STARLETTE = "ours", "ours, governor off", "Starlette on uvicorn"
-_ASYNC = "Asynchronous hello, 50 connections"
-_SYNC = "Synchronous hello, 50 connections"
 
 
-def _hello(group: str, ours: str, other: str, least: float) -> Claim:
-    return Claim(group, other, "hello-50", _RATE, ours, other, least)
+def _differing(ours: str, other: str, least: float) -> Claim:
+    """Return a claim on processor time per request."""
+    return Claim(f"Hello, heads that differ: {ours}", other, "differing-50", _CPU, ours, other, least)
 
 
 def _beside(load: str, text: str, median: float, tail: float = 0.0, share: float = 0.0) -> list[Claim]:
@@ -61,17 +60,29 @@ def _beside(load: str, text: str, median: float, tail: float = 0.0, share: float
     return found
 
 
+def _tails() -> list[Claim]:
+    return [
+        Claim(f"99th percentile, {share} of the rate, {connections} connections", peer, name, _P99, OURS, peer, 1 / 1.1)
+        for connections in (50, 200)
+        for share in ("half", "four fifths")
+        for peer in ("uvicorn", "granian ASGI")
+        if (name := f"tail-{connections}-{share.replace(' ', '-')}")
+    ]
+
+
 CLAIMS: tuple[Claim, ...] = (
-    _hello(_ASYNC, OURS, "uvicorn", 2.3),
-    _hello(_ASYNC, OURS, "granian ASGI", 1.8),
-    _hello(_ASYNC, OURS, "meinheld", 1.0),
-    _hello(_ASYNC, OURS, "constant bytes", 0.55),
-    _hello(_SYNC, OURS_SYNC, "gunicorn gthread", 8),
-    _hello(_SYNC, OURS_SYNC, "a2wsgi on uvicorn", 12),
-    _hello(_SYNC, OURS_SYNC, "Starlette def on uvicorn", 6),
-    _hello(_SYNC, OURS_SYNC, "granian WSGI", 0.9),
-    _hello(_SYNC, OURS_SYNC, OURS, 0.65),
-    _hello(_SYNC, OURS_SYNC, OURS_OFF, 0.98),
+    _differing(OURS, "uvicorn", 2.2),
+    _differing(OURS, "granian ASGI", 1),
+    _differing("ours, ASGI", "uvicorn", 1.9),
+    _differing(OURS_SYNC, OURS, 1 / 1.3),
+    _differing(OURS_SYNC, "gunicorn gthread", 8),
+    _differing(OURS_SYNC, "Starlette def on uvicorn", 6),
+    _differing("ours, WSGI", "granian WSGI", 1 / 1.11),
+    _differing("ours, uncompiled", "uvicorn", 1.25),
+    Claim("The same head each time, async", "granian RSGI", "hello-50", _CPU, OURS, "granian RSGI", 1 / 1.4),
+    Claim("The same head each time, sync", OURS_OFF, "hello-50", _RATE, OURS_SYNC, OURS_OFF, 0.98),
+    Claim("JSON of 1 KiB, heads that differ", "uvicorn", "json-1k", _CPU, OURS, "uvicorn", 2),
+    *_tails(),
     Claim("Waits of 10 ms, 40 threads", "requests per second", "wait-10ms", _RATE, OURS_SYNC, "", 3880),
     Claim("Stream of 64 KiB chunks, synchronous", OURS, "stream", "mib_per_second", OURS_SYNC, OURS, 0.7),
     Claim("Uploads of 4 MiB, synchronous", OURS, "upload", "mib_per_second", OURS_SYNC, OURS, 0.7),

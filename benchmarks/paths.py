@@ -1,22 +1,27 @@
 """The hot paths, to be counted: `python -m benchmarks.paths PATH COUNT` walks one of them so many times.
 
 What is counted is the server of a real worker, made as the worker makes it, from `data_received` to
-`transport.write`. Around it there is no socket: a transport that takes everything, and asks again in the
-next turn of the loop. So the figure has the task, the turn of the loop and the pool's thread in it, and not the kernel.
+`transport.write`. No request is like another one, and reply headers are built for each reply, as real clients and
+applications have it; the paths of "the same head" repeat one request. Around it there is no socket: a transport that
+takes everything, and asks again in the next turn of the loop. So the figure has the task, the turn of the loop and the
+pool's thread in it, and not the kernel. HEADS in the environment names another file of shapes (`heads.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from benchmarks.heads import HEADS, Heads
 from uvicorn import ASGIWorker
 from uvicorn.command.cli import ConsumerApplication
 from uvicorn.connections.connection import HTTPConnection
@@ -28,44 +33,28 @@ _CHUNK = b"x" * 65536
 _PLAIN = [(b"content-type", b"text/plain")]
 _GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
 _GET_LAST = _GET[:-2] + b"Connection: close\r\n\r\n"
-_FIELDS = (
-    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-    b"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    b"Accept-Language: en-US,en;q=0.5",
-    b"Accept-Encoding: gzip, deflate, br",
-    b"Referer: http://127.0.0.1/list?page=2",
-    b"Cookie: session=8f14e45fceea167a5a36dedd4bea2543; theme=dark; consent=1",
-    b"Upgrade-Insecure-Requests: 1",
-    b"Sec-Fetch-Dest: document",
-    b"Sec-Fetch-Mode: navigate",
-    b"Sec-Fetch-Site: same-origin",
-    b"Sec-Fetch-User: ?1",
-    b"Cache-Control: max-age=0",
-    b'If-None-Match: "33a64df551425fcc55e4d42a148795d9f25f89d4"',
-    b"DNT: 1",
-    b"Priority: u=0, i",
-)
 _HANDSHAKE = (
     _GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )  # fmt: skip
 _TEXT_FRAME = b"\x81\xa0" + bytes(4) + b"x" * 32  # a mask of zeros is a mask
-_GET_16 = _GET[:-2] + b"".join(field + b"\r\n" for field in _FIELDS) + b"\r\n"
+_MOST = 2000  # requests that differ; made before a walk, always so many: the difference of two walks has none of it
 
 
 class _Transport(asyncio.Transport):
     """Take what is written; after each answer, which is one write, ask again in the next turn of the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, first: bytes, request: bytes, count: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, requests: Sequence[bytes], count: int) -> None:
         super().__init__()
         self.protocol: Any = None
-        self._first = first
+        self._asked = 0
         self._left = count
         self._loop = loop
-        self._request = request
+        self._requests = requests
 
     def ask(self) -> None:
-        request, self._first = self._first or self._request, b""
+        request = self._requests[min(self._asked, len(self._requests) - 1)]
+        self._asked += 1
         self.protocol.data_received(request)
 
     def set_protocol(self, protocol: Any) -> None:
@@ -112,11 +101,11 @@ class _Application(ConsumerApplication):
         return self._consumer
 
 
-def _serve(consumer: Any, request: bytes, count: int, first: bytes = b"") -> None:
+def _serve(consumer: Any, requests: Sequence[bytes], count: int) -> None:
     """Let a worker's server answer so many requests; 0 for one, whose consumer or response ends it.
 
     Args:
-        first: what the client sends once, before them; it is one of them.
+        requests: what the client sends; the last one again and again.
     """
     app = _Application(consumer)
     loop = uvloop.new_event_loop()
@@ -127,22 +116,52 @@ def _serve(consumer: Any, request: bytes, count: int, first: bytes = b"") -> Non
     server = worker._make_server(loop)  # not public, but what a worker serves with
     server.tick()
     connection = HTTPConnection(server.service, ["127.0.0.1", 1], ["127.0.0.1", 2])
-    transport = _Transport(loop, first, request, count)
+    transport = _Transport(loop, requests, count)
     transport.protocol = connection
     connection.connection_made(transport)
     loop.call_soon(transport.ask)
     loop.run_forever()
 
 
-# ---- consumers ----
+def _serve_differing(consumer: Any, count: int, body_bytes: int = 0) -> None:
+    """Let it answer requests of which none is like another one."""
+    if count > _MOST:
+        raise SystemExit(f"{_MOST} requests at most: the others would be repeated")
+    heads = Heads(Path(os.environ.get("HEADS", HEADS)), body_bytes)
+    _serve(consumer, [heads.request(number) for number in range(1, _MOST + 1)], count)
+
+
+# ---- consumers and applications ----
 
 
 async def _hello(message: Any) -> None:
-    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": _PAGE})
+    headers = [[b"content-type", b"text/plain"], [b"x-request-id", message["raw_path"]]]
+    message["reply_channel"].send({"status": 200, "headers": headers, "content": _PAGE})
 
 
 def _hello_sync(message: Any) -> None:
-    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": _PAGE})
+    headers = [[b"content-type", b"text/plain"], [b"x-request-id", message["raw_path"]]]
+    message["reply_channel"].send({"status": 200, "headers": headers, "content": _PAGE})
+
+
+async def _hello_asgi(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise RuntimeError("only http")
+    headers = [(b"content-type", b"text/plain"), (b"x-request-id", scope["raw_path"]), (b"content-length", b"13")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": _PAGE})
+
+
+def _hello_wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    headers = [("Content-Type", "text/plain"), ("X-Request-ID", environ["PATH_INFO"]), ("Content-Length", "13")]
+    start_response("200 OK", headers)
+    return [_PAGE]
+
+
+async def _json(message: Any) -> None:
+    content = b'{"id": "%b"}' % json.loads(message["body"])["id"].encode()
+    headers = [[b"content-type", b"application/json"], [b"x-request-id", message["raw_path"]]]
+    message["reply_channel"].send({"status": 201, "headers": headers, "content": content})
 
 
 async def _stream(message: Any, count: int) -> None:
@@ -176,13 +195,17 @@ def _echo_sync(message: Any) -> None:
 
 
 PATHS: dict[str, Callable[[int], None]] = {
-    "asynchronous hello": lambda count: _serve(_hello, _GET, count),
-    "synchronous hello": lambda count: _serve(_hello_sync, _GET, count),
-    "asynchronous hello, 16 headers": lambda count: _serve(_hello, _GET_16, count),
-    "chunk of 64 KiB": lambda count: _serve(partial(_stream, count=count), _GET_LAST, 0),
-    "chunk of 64 KiB from a thread": lambda count: _serve(partial(_stream_sync, count=count), _GET_LAST, 0),
-    "asynchronous echo": lambda count: _serve(_echo, _TEXT_FRAME, count, _HANDSHAKE),
-    "synchronous echo": lambda count: _serve(_echo_sync, _TEXT_FRAME, count, _HANDSHAKE),
+    "asynchronous hello": partial(_serve_differing, _hello),
+    "synchronous hello": partial(_serve_differing, _hello_sync),
+    "ASGI hello": partial(_serve_differing, _hello_asgi),
+    "WSGI hello": partial(_serve_differing, _hello_wsgi),
+    "JSON of 1 KiB": partial(_serve_differing, _json, body_bytes=1024),
+    "asynchronous hello, the same head": partial(_serve, _hello, [_GET]),
+    "synchronous hello, the same head": partial(_serve, _hello_sync, [_GET]),
+    "chunk of 64 KiB": lambda count: _serve(partial(_stream, count=count), [_GET_LAST], 0),
+    "chunk of 64 KiB from a thread": lambda count: _serve(partial(_stream_sync, count=count), [_GET_LAST], 0),
+    "asynchronous echo": partial(_serve, _echo, [_HANDSHAKE, _TEXT_FRAME]),
+    "synchronous echo": partial(_serve, _echo_sync, [_HANDSHAKE, _TEXT_FRAME]),
 }
 
 

@@ -14,6 +14,7 @@ from benchmarks.checks import Request
 from benchmarks.environments import Environments, Missing
 from benchmarks.figures import figure, ratio
 from benchmarks.load import WrongLoad
+from benchmarks.measures import Paced
 from benchmarks.scenarios import METRICS, Scenario
 from benchmarks.servers import KINDS, Contender, Running, WrongAnswer, running
 
@@ -58,6 +59,7 @@ def run(
     contenders = _taking_part(scenario, only, beside)
     scenario = replace(scenario, contenders=contenders, pairs=(*scenario.pairs, *_versions(contenders)))
     done = Rounds({contender.name: {} for contender in contenders}, {})
+    environments.compile({contender.checkout for contender in contenders})
     measure = _measure_fresh if scenario.is_fresh else _measure_kept
     measure(scenario, environments, rounds, seconds, done)
     return _result(scenario, environments, rounds, seconds, done)
@@ -90,6 +92,8 @@ def _measure_kept(
                 servers.append(stack.enter_context(_started(scenario, contender, environments)))
             except _FAILURES as error:
                 done.leave_out(contender.name, error)
+        if isinstance(scenario.measure, Paced):
+            scenario.measure.look_at(servers)
         for number in range(rounds):
             for server in _turned(servers, number):
                 name = server.contender.name
@@ -122,7 +126,7 @@ def _started(
     scenario: Scenario, contender: Contender, environments: Environments
 ) -> contextlib.AbstractContextManager[Running]:
     checks: tuple[Request, ...] = scenario.checks
-    return running(contender, environments, checks, scenario.is_idle)
+    return running(contender, environments, checks, scenario.is_idle, scenario.workers)
 
 
 def _turned(items: list[Any], number: int) -> list[Any]:
@@ -150,7 +154,7 @@ def _result(
             name: {
                 "side": contenders[name].side,
                 "environment": KINDS[contenders[name].kind].environment,
-                "command": contenders[name].shown_command(scenario.is_idle),
+                "command": contenders[name].shown_command(scenario.is_idle, scenario.workers),
                 "rounds": values,
                 "figures": {metric: vars(figure(numbers)) for metric, numbers in values.items()},
             }

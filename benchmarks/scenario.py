@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks.checks import HELLO, Request
-from benchmarks.measures import Measure
+from benchmarks.measures import Measure, Paced, Throughput
 from benchmarks.servers import Contender
 
 __all__ = ["METRICS", "Metric", "Scenario"]
@@ -22,6 +23,8 @@ class Metric:
 
 METRICS = {
     "requests_per_second": Metric("requests/s", 0, True),
+    "cpu_us": Metric("processor time per request, µs", 1, False),
+    "offered_per_second": Metric("offered, requests/s", 0, True),
     "mib_per_second": Metric("MiB/s", 0, True),
     "load_per_second": Metric("load, requests/s", 1, True),
     "waiting_per_second": Metric("waiting, requests/s", 1, True),
@@ -44,7 +47,7 @@ METRICS = {
 }
 
 
-_OUR_KINDS = ("ours", "ours, django")
+_OUR_KINDS = ("ours", "ours, django")  # other peers are compared with these
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Scenario:
         pairs: further ratios, (which of ours, which other), beside those of each peer to ours of its side.
         is_fresh: start the servers anew for each round.
         is_idle: the servers must keep idle connections, and many.
+        workers: of each server; several of them are not pinned to a core.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Scenario:
     seconds: int = 2
     is_fresh: bool = False
     is_idle: bool = False
+    workers: int = 1
 
     def compared(self) -> list[tuple[str, str]]:
         """Return all pairs of names of which ratios are made: (ours, other)."""
@@ -81,4 +86,13 @@ class Scenario:
             for contender in self.contenders
             if (side := sides.get(contender.side, contender.side)) in ours and contender.name != ours[side]
         ]
-        return [*found, *(pair for pair in self.pairs if pair not in found)]
+        names = {contender.name for contender in self.contenders}
+        return [*found, *(pair for pair in self.pairs if pair not in found and names.issuperset(pair))]
+
+    def with_heads(self, heads: Path) -> Scenario:
+        """Return the same with other shapes of heads, where heads differ."""
+        if isinstance(self.measure, Paced):
+            return replace(self, measure=replace(self.measure, heads=heads))
+        if isinstance(self.measure, Throughput) and self.measure.load.heads is not None:
+            return replace(self, measure=replace(self.measure, load=replace(self.measure.load, heads=heads)))
+        return self

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.checks import HELLO, Request
+from benchmarks.heads import HEADS
 from benchmarks.hostile_scenarios import HOSTILE
 from benchmarks.load import Load
-from benchmarks.measures import Beside, Crowd, IdleMemory, SlowReaders, Throughput, start_up
+from benchmarks.measures import Beside, Crowd, IdleMemory, Paced, SlowReaders, Throughput, start_up
 from benchmarks.scenario import METRICS, Metric, Scenario
 from benchmarks.servers import Contender
 
@@ -29,11 +30,23 @@ _PAGES = (  # name, kind, application, side
     ("a2wsgi on uvicorn", "uvicorn", "wrapped:{}", "sync"),
 )
 _LOOPS = (
+    Contender("granian RSGI", "granian rsgi", "rsgi:hello", "async"),
     Contender("meinheld", "meinheld", "hello", "async"),
     Contender("bjoern", "bjoern", "hello", "async"),
+    Contender("fastpysgi", "fastpysgi", "hello", "async"),
     Contender("constant bytes", "constant bytes", "", "limit"),
 )
-_BOTH = ((OURS_SYNC, OURS),)
+_APPLICATIONS = (
+    Contender("ours, ASGI", "ours", "asgi:hello", "asgi"),
+    Contender("ours, WSGI", "ours", "wsgi:hello", "wsgi"),
+    Contender("ours, uncompiled", "ours, uncompiled", "consumers:hello", "uncompiled"),
+)
+_BOTH = (
+    (OURS_SYNC, OURS),
+    ("ours, ASGI", "uvicorn"),
+    ("ours, WSGI", "granian WSGI"),
+    ("ours, uncompiled", "uvicorn"),
+)
 
 
 def _page(page: str, *without: str) -> tuple[Contender, ...]:
@@ -81,15 +94,25 @@ _STREAM_BYTES = 160 * 65536  # as in apps/work.py
 _UPLOAD_BYTES = 4 * _MIB
 
 
-def _hello(name: str, load: Load, title: str, rounds: int = 3, more: tuple[Contender, ...] = ()) -> Scenario:
+def _hello(
+    name: str,
+    load: Load,
+    title: str,
+    rounds: int = 3,
+    more: tuple[Contender, ...] = (),
+    without: tuple[str, ...] = (),
+    workers: int = 1,
+) -> Scenario:
+    all_of_them = (*_page("hello"), *_APPLICATIONS, *_LOOPS, *more)
     return Scenario(
         name,
         f"Hello: {title}",
-        (*_page("hello"), *_LOOPS, *more),
+        tuple(contender for contender in all_of_them if contender.name not in without),
         Throughput(load),
-        ("requests_per_second", "p50_ms", "p99_ms"),
+        ("cpu_us", "requests_per_second", "p50_ms", "p99_ms"),
         pairs=_BOTH,
         rounds=rounds,
+        workers=workers,
     )
 
 
@@ -126,8 +149,74 @@ def _pool(path: str) -> Crowd:
 
 _MIXTURE = (Crowd("waiting_per_second", 32, "/wait10"), Crowd("computing_per_second", 32, "/compute5"))
 
+_ASYNC_PEERS = tuple(contender for contender in _page("hello") if contender.name in (OURS, "uvicorn", "granian ASGI"))
+
+
+def _tail(connections: int, share: float, shown: str) -> Scenario:
+    return Scenario(
+        f"tail-{connections}-{shown.replace(' ', '-')}",
+        f"Hello at the same rate: {shown} of what the slowest can, heads that differ, {connections} connections",
+        _ASYNC_PEERS,
+        Paced(connections, share),
+        ("p99_ms", "p50_ms", "cpu_us", "offered_per_second"),
+    )
+
+
+def _json() -> Scenario:
+    body = b'{"id": "0", "note": ""}'
+    answer = b'{"id": "0"}'
+    contenders = tuple(
+        contender
+        for contender in _page("json_post")
+        if contender.name in (OURS, OURS_SYNC, "uvicorn", "granian ASGI", "granian WSGI", "gunicorn gthread")
+    )
+    return Scenario(
+        "json-1k",
+        "JSON of 1 KiB posted and parsed, heads that differ, 50 connections",
+        contenders,
+        Throughput(Load(50, body_bytes=1024, heads=HEADS)),
+        ("cpu_us", "requests_per_second", "p50_ms", "p99_ms"),
+        (Request("/", "POST", (("content-type", "application/json"),), body, answer),),
+        pairs=((OURS_SYNC, OURS),),
+    )
+
+
+def _replies() -> Scenario:
+    return Scenario(
+        "replies",
+        "Replies whose headers, types and lengths differ, heads that differ, 50 connections",
+        (
+            *(one for one in _page("replies") if one.name in (OURS, OURS_SYNC, *_PEERS)),
+            Contender("ours, ASGI", "ours", "asgi:replies", "asgi"),
+            Contender("ours, WSGI", "ours", "wsgi:replies", "wsgi"),
+        ),
+        Throughput(Load(50, heads=HEADS)),
+        ("cpu_us", "requests_per_second", "p50_ms", "p99_ms"),
+        (Request("/0", answer=b"x" * 20),),
+        pairs=((OURS_SYNC, OURS), ("ours, ASGI", "uvicorn"), ("ours, WSGI", "granian WSGI")),
+    )
+
+
+_PEERS = ("uvicorn", "granian ASGI", "granian WSGI", "gunicorn gthread")
+_SINGLE = ("meinheld", "bjoern", "fastpysgi", "constant bytes", "Starlette def on uvicorn", "a2wsgi on uvicorn")
+
 _ALL = (
-    _hello("hello-50", Load(50), "50 connections", rounds=5, more=(_GOVERNOR_OFF,)),
+    _hello("differing-50", Load(50, heads=HEADS), "heads that differ, 50 connections", rounds=5),
+    _hello("hello-50", Load(50), "the same head each time, 50 connections", rounds=5, more=(_GOVERNOR_OFF,)),
+    _hello(
+        "differing-2-workers",
+        Load(50, heads=HEADS, is_pinned=False),
+        "heads that differ, 50 connections, two workers and the load on both cores",
+        without=(*_SINGLE, "ours, uncompiled"),
+        workers=2,
+    ),
+    _json(),
+    _replies(),
+    *(
+        _tail(connections, share, shown)
+        for connections in (50, 200)
+        for share, shown in ((0.5, "half"), (0.8, "four fifths"))
+    ),
     _hello("hello-1", Load(1), "1 connection"),
     _hello("hello-200", Load(200), "200 connections"),
     _hello("hello-t10-c200", Load(200, threads=10), "wrk -t10 -c200"),

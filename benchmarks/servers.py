@@ -18,7 +18,7 @@ from benchmarks import processes
 from benchmarks.checks import Request
 from benchmarks.environments import CHECKOUT, Environments, Missing
 
-__all__ = ["KINDS", "SERVER_CORE", "Contender", "Running", "WrongAnswer", "running"]
+__all__ = ["KINDS", "SERVER_CORE", "Contender", "Running", "WrongAnswer", "pinned", "running"]
 
 SERVER_CORE = 0
 _APPS = Path(__file__).resolve().parent / "apps"
@@ -26,7 +26,7 @@ _PATIENCE_SECONDS = 30.0
 _BIND = "-b 127.0.0.1:{port}"
 _GUNICORN = f"--no-control-socket --log-level warning --threads 40 --backlog 2048 {_BIND}"
 _UVICORN = "uvicorn --loop uvloop --http httptools --no-access-log --log-level warning --backlog 2048 --port {port}"
-_GRANIAN = "granian --log-level warning --backlog 2048 --host 127.0.0.1 --port {port}"
+_GRANIAN = "granian --log-level warning --backlog 2048 --http 1 --no-ws --host 127.0.0.1 --port {port}"
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,14 @@ class Kind:
     command: str
     idle: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    workers: str = ""  # the option for several
 
 
 _OURS = Kind(
     "ours",
     f"python -m uvicorn {_GUNICORN} {{app}}",
     idle="--keep-alive 75 --worker-connections 10000",
+    workers="--workers",
 )
 KINDS = {
     "ours": _OURS,
@@ -54,25 +56,43 @@ KINDS = {
         {"UVICORN_GOVERNOR": "off", "UVICORN_SWITCH_INTERVAL": "0"},
     ),
     "ours, PROXY header": Kind("ours", f"python -m uvicorn --proxy-protocol auto {_GUNICORN} {{app}}", _OURS.idle),
+    "ours, uncompiled": Kind(_OURS.environment, _OURS.command, _OURS.idle, {"UVICORN_PURE": "1"}, "--workers"),
     "ours, django": Kind("ours-django", _OURS.command),
     "uvicorn, django": Kind("django", f"{_UVICORN} {{app}}"),
     "gunicorn gthread, django": Kind("django", f"gunicorn -k gthread {_GUNICORN} {{app}}"),
-    "uvicorn": Kind("peers", f"{_UVICORN} {{app}}", idle="--timeout-keep-alive 75"),
-    "granian asgi": Kind("peers", f"{_GRANIAN} --interface asgi --loop uvloop {{app}}", idle="--backpressure 10000"),
+    "uvicorn": Kind("peers", f"{_UVICORN} {{app}}", idle="--timeout-keep-alive 75", workers="--workers"),
+    "granian asgi": Kind(
+        "peers",
+        f"{_GRANIAN} --interface asgi --loop uvloop {{app}}",
+        idle="--backpressure 10000",
+        workers="--workers",
+    ),
+    "granian rsgi": Kind("peers", f"{_GRANIAN} --interface rsgi --loop uvloop {{app}}", workers="--workers"),
     "granian wsgi": Kind(
-        "peers", f"{_GRANIAN} --interface wsgi --blocking-threads 40 {{app}}", idle="--backpressure 10000"
+        "peers",
+        f"{_GRANIAN} --interface wsgi --blocking-threads 40 {{app}}",
+        idle="--backpressure 10000",
+        workers="--workers",
     ),
     "gunicorn asgi": Kind(
-        "peers", f"gunicorn -k asgi {_GUNICORN} {{app}}", idle="--keep-alive 75 --worker-connections 10000"
+        "peers",
+        f"gunicorn -k asgi {_GUNICORN} {{app}}",
+        idle="--keep-alive 75 --worker-connections 10000",
+        workers="--workers",
     ),
     "gunicorn gthread": Kind(
-        "peers", f"gunicorn -k gthread {_GUNICORN} {{app}}", idle="--keep-alive 75 --worker-connections 10000"
+        "peers",
+        f"gunicorn -k gthread {_GUNICORN} {{app}}",
+        idle="--keep-alive 75 --worker-connections 10000",
+        workers="--workers",
     ),
     "hypercorn": Kind(
         "peers",
-        "hypercorn -w 1 -k uvloop --log-level warning --backlog 2048 -b 127.0.0.1:{port} {app}",
+        "hypercorn -k uvloop --log-level warning --backlog 2048 -b 127.0.0.1:{port} {app}",
         idle="--keep-alive 75",
+        workers="--workers",
     ),
+    "fastpysgi": Kind("fastpysgi", "python run_fastpysgi.py {app} {port}"),
     "bjoern": Kind("bjoern", "python run_bjoern.py {app} {port}"),
     "meinheld": Kind("meinheld", "python run_meinheld.py {app} {port}"),
     "constant bytes": Kind("ours", "python constant.py {port}"),
@@ -103,18 +123,26 @@ class Contender:
     needs: tuple[str, ...] = ()
     checkout: Path = CHECKOUT
 
-    def command(self, port: int | str, is_idle: bool = False) -> list[str]:
+    def command(self, port: int | str, is_idle: bool = False, workers: int = 1) -> list[str]:
         """Return what starts it, without the folder of its environment."""
         kind = KINDS[self.kind]
         words = kind.command.split()
+        if workers > 1:
+            words[-1:-1] = [kind.workers, str(workers)]
         if is_idle and kind.idle:
             words[-1:-1] = kind.idle.split()
         return [word.format(port=port, app=self.app) for word in words]
 
-    def shown_command(self, is_idle: bool = False) -> str:
+    def shown_command(self, is_idle: bool = False, workers: int = 1) -> str:
         """Return the command as a result tells it."""
         variables = [f"{name}={value}" for name, value in KINDS[self.kind].variables.items()]
-        return " ".join([*variables, "taskset", "-c", str(SERVER_CORE), *self.command("PORT", is_idle)])
+        return " ".join([*variables, *pinned(workers), *self.command("PORT", is_idle, workers)])
+
+
+def pinned(workers: int) -> list[str]:
+    """Return what a command begins with, so that one worker keeps to its core and several do not."""
+    cores = str(SERVER_CORE) if workers == 1 else f"0-{(os.cpu_count() or 1) - 1}"
+    return ["taskset", "-c", cores]
 
 
 @dataclass
@@ -137,34 +165,41 @@ class Running:
     def rest(self) -> None:
         """Wait until it has nothing left to do: what one measurement left behind must not slow the next."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        spent = self._cpu_seconds()
+        spent = self.cpu_seconds()
         while time.monotonic() < deadline:
             time.sleep(0.1)
-            before, spent = spent, self._cpu_seconds()
+            before, spent = spent, self.cpu_seconds()
             if spent - before < 0.02:
                 return
         raise WrongAnswer(f"{self.contender.name} does not come to rest")
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """Return the processor time that all its processes have used."""
         return sum(map(processes.cpu_seconds, processes.tree(self.pid)))
 
 
 @contextlib.contextmanager
 def running(
-    contender: Contender, environments: Environments, checks: tuple[Request, ...], is_idle: bool = False
+    contender: Contender,
+    environments: Environments,
+    checks: tuple[Request, ...],
+    is_idle: bool = False,
+    workers: int = 1,
 ) -> Iterator[Running]:
     """Run a server, and check its answer to each of these requests, many times over.
+
+    Several workers are not pinned: they and the load share the cores.
 
     Raises: Missing, WrongAnswer.
     """
     path = environments.get(KINDS[contender.kind].environment)
     _check_options(contender, path)
     port = _free_port()
-    words = contender.command(port, is_idle)
+    words = contender.command(port, is_idle, workers)
     with tempfile.TemporaryFile() as log:
         started_at = time.monotonic()
         process = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_CORE), str(path / "bin" / words[0]), *words[1:]],
+            [*pinned(workers), str(path / "bin" / words[0]), *words[1:]],
             cwd=_APPS,
             env=_variables(contender, path),
             stdout=log,

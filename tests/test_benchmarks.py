@@ -1,15 +1,31 @@
 """The pure parts of the benchmarks: what is read, counted and compared. The servers are tried by running them."""
 
 import json
+import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from patience import PATIENCE_SECONDS
 
-from benchmarks import counting, drip, figures, flood, hostile, instructions, load, overload, page, scenarios, tables
+from benchmarks import (
+    counting,
+    drip,
+    figures,
+    flood,
+    heads,
+    hostile,
+    instructions,
+    load,
+    overload,
+    page,
+    scenarios,
+    tables,
+)
 
 WRK = """\
 Running 2s test @ http://127.0.0.1:8000/
@@ -59,6 +75,7 @@ def test_rate_and_latencies_are_read_from_what_wrk_prints():
     measured = load.parse_wrk(WRK)
     assert measured.requests_per_second == 27141.54
     assert measured.latencies_ms == {50: 0.87, 75: 1.9, 90: 2.47, 99: 1200.0}
+    assert measured.requests == 54342
 
 
 @pytest.mark.parametrize(
@@ -79,6 +96,83 @@ def test_a_load_with_a_body_is_posted_and_its_size_is_told():
     shown = load.Load(4, path="/in", body_bytes=1024).shown_command(2)
     assert shown.startswith("BODY_BYTES=1024 taskset -c 1 wrk -t1 -c4 -d2 ")
     assert shown.endswith(" -s benchmarks/post.lua http://127.0.0.1:PORT/in")
+
+
+# ---- heads that differ ----
+
+
+def test_no_head_is_like_another_one_and_each_has_eleven_fields():
+    made = heads.Heads()
+    requests = [made.request(number) for number in range(1, 3000)]
+    assert len(set(requests)) == len(requests)
+    assert {request.count(b"\r\n") for request in requests} == {13}  # the request line, the fields, the empty line
+    for name in (b"GET ", b"Cookie:", b"X-Request-ID:"):
+        values = [request.partition(name)[2].partition(b"\r\n")[0] for request in requests]
+        assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("number", [1, 250, 99999])
+def test_a_posted_body_is_json_of_the_size_that_its_head_tells(number):
+    head, _, body = heads.Heads(body_bytes=1024).request(number).partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /items/")
+    assert b"\r\nContent-Length: 1024" in head
+    assert len(body) == 1024
+    assert len(json.loads(body)["id"]) == 16
+
+
+def test_the_shapes_of_a_file_take_turns(tmp_path):
+    file = tmp_path / "shapes"
+    file.write_text("GET /a/{n} HTTP/1.1\nHost: a\n\n\nGET /b HTTP/1.1\r\nHost: {byte}.{byte}\nX: {id}\n")
+    made = heads.Heads(file)
+    assert made.request(2) == b"GET /a/2 HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert re.fullmatch(rb"GET /b HTTP/1.1\r\nHost: (\d+)\.(?!\1\r)\d+\r\nX: [0-9a-f]{16}\r\n\r\n", made.request(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("\n\n", "no head"), ("GET /{x} HTTP/1.1\n", "unknown x; known are byte, id, n")]
+)
+def test_a_file_that_has_no_shapes_is_refused(tmp_path, text, reason):
+    file = tmp_path / "shapes"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=reason):
+        heads.Heads(file)
+
+
+def test_a_load_of_heads_that_differ_names_its_file():
+    shown = load.Load(50, heads=heads.HEADS).shown_command(2)
+    assert shown.startswith("HEADS=benchmarks/heads.txt taskset -c 1 wrk -t1 -c50 -d2 ")
+    assert shown.endswith(" -s benchmarks/heads.lua http://127.0.0.1:PORT/")
+
+
+def test_other_shapes_are_given_to_each_scenario_whose_heads_differ(tmp_path):
+    other = tmp_path / "shapes"
+    for name in ("differing-50", "json-1k", "replies", "tail-50-half"):
+        assert any(str(other) in line for line in scenarios.SCENARIOS[name].with_heads(other).measure.shown_commands(2))
+    hello = scenarios.SCENARIOS["hello-50"]
+    assert hello.with_heads(other) is hello
+
+
+def test_a_load_at_a_fixed_rate_counts_from_when_a_request_was_due(tmp_path):
+    """A server that stands still for a while is late for all that fell due meanwhile."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    script = ROOT / "benchmarks" / "paced.py"
+    command = [sys.executable, str(script), str(listener.getsockname()[1]), "1", "100", "0.5", str(heads.HEADS)]
+    with listener, subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        connection, _ = listener.accept()
+        with connection:
+            received = b""
+            for answered in range(100):
+                while b"\r\n\r\n" not in received:
+                    received += connection.recv(65536)
+                received = received.partition(b"\r\n\r\n")[2]
+                if answered == 60:  # until many more are due: whatever the machine does, they all come late
+                    time.sleep(0.3)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        printed, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    found = json.loads(printed)
+    assert found["requests"] == 100
+    assert found["p99_ms"] >= found["p50_ms"]
+    assert found["p99_ms"] > 250
 
 
 # ---- figures ----
@@ -124,7 +218,7 @@ def test_the_beginning_of_a_name_chooses_all_that_have_it():
 
 
 def test_an_unknown_scenario_is_refused_with_a_list():
-    with pytest.raises(ValueError, match="there are: all, hello-50"):
+    with pytest.raises(ValueError, match="there are: all, differing-50"):
         scenarios.choose(["helo"])
 
 

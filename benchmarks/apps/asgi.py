@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
-from work import CHUNK, CHUNKS, PAGE, TURNS, view_async
+from work import CHUNK, CHUNKS, PAGE, TURNS, reply, view_async
 
 
 def _start(size, kind=b"text/plain"):
@@ -44,6 +45,17 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": PAGE})
 
 
+async def replies(scope, receive, send):
+    if scope["type"] != "http":
+        await _lifespan(receive, send)
+        return
+    status, headers, content = reply(scope["path"])
+    fields = [(name.lower().encode(), value.encode()) for name, value in headers]
+    fields.append((b"content-length", b"%d" % len(content)))
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": content})
+
+
 async def _chunks(receive):
     more = True
     while more:
@@ -54,6 +66,13 @@ async def _chunks(receive):
 
 async def _echo(receive, send):
     await _answer(send, b"".join([chunk async for chunk in _chunks(receive)]))
+
+
+async def _json_post(receive, send):
+    body = b"".join([chunk async for chunk in _chunks(receive)])
+    content = json.dumps({"id": json.loads(body)["id"]}).encode()
+    await send(_start(len(content), b"application/json"))
+    await send({"type": "http.response.body", "body": content})
 
 
 async def _wait_10(receive, send):
@@ -82,7 +101,7 @@ async def _upload(receive, send):
 
 
 echo, wait_10, typical = _application(_echo), _application(_wait_10), _application(_typical)
-stream, upload = _application(_stream), _application(_upload)
+stream, upload, json_post = _application(_stream), _application(_upload), _application(_json_post)
 
 
 # ---- all that slow and flooding clients ask for ----

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
-from work import CHUNK, CHUNKS, LOADS, PAGE, TURNS, view, view_async, wait
+from work import CHUNK, CHUNKS, LOADS, PAGE, TURNS, reply, view, view_async, wait
 
 from uvicorn import route, streams_body
 
-_PLAIN = [(b"content-type", b"text/plain")]
 _BINARY = [(b"content-type", b"application/octet-stream")]
 
 
 def _answer(message, content):
-    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": content})
+    message["reply_channel"].send({"status": 200, "headers": [(b"content-type", b"text/plain")], "content": content})
+
+
+def _answer_json(message):
+    content = json.dumps({"id": json.loads(message["body"])["id"]}).encode()
+    message["reply_channel"].send(
+        {"status": 200, "headers": [(b"content-type", b"application/json")], "content": content}
+    )
+
+
+def _answer_differing(message):
+    status, headers, content = reply(message["path"])
+    fields = [(name.encode(), value.encode()) for name, value in headers]
+    message["reply_channel"].send({"status": status, "headers": fields, "content": content})
 
 
 # ---- on the loop ----
 
 
 async def hello(message):
-    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": PAGE})
+    message["reply_channel"].send({"status": 200, "headers": [(b"content-type", b"text/plain")], "content": PAGE})
+
+
+async def json_post(message):
+    _answer_json(message)
+
+
+async def replies(message):
+    _answer_differing(message)
 
 
 async def echo(message):
@@ -72,7 +93,15 @@ async def receive(message):
 
 
 def hello_sync(message):
-    message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": PAGE})
+    message["reply_channel"].send({"status": 200, "headers": [(b"content-type", b"text/plain")], "content": PAGE})
+
+
+def json_post_sync(message):
+    _answer_json(message)
+
+
+def replies_sync(message):
+    _answer_differing(message)
 
 
 def echo_sync(message):
@@ -123,7 +152,7 @@ def upload_sync(message):
 def _loaded(work):
     def consumer(message):
         work()
-        message["reply_channel"].send({"status": 200, "headers": _PLAIN, "content": PAGE})
+        _answer(message, PAGE)
 
     return consumer
 

@@ -13,7 +13,7 @@ def _page(content=PAGE):
 
 
 def _application(endpoint, methods=("GET",)):
-    return Starlette(routes=[Route("/", endpoint, methods=list(methods))])
+    return Starlette(routes=[Route("/{path:path}", endpoint, methods=list(methods))])
 
 
 async def _hello(request):

@@ -89,6 +89,30 @@ class Turns:
 
 TURNS = Turns()
 
+
+_TYPES = ("text/html; charset=utf-8", "application/json", "text/css", "image/svg+xml", "text/plain; charset=utf-8")
+
+
+def reply(path: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and content of a page; no two pages with numbers in their paths have the same.
+
+    The lengths are those of small pages and of answers to scripts: 20 to 4,115 bytes.
+    """
+    number = int("".join(filter(str.isdigit, path)) or "0")
+    headers = [
+        ("Content-Type", _TYPES[number % 5]),
+        ("Cache-Control", f"private, max-age={number % 3600}"),
+        ("ETag", f'"{number:x}-{number * 7919 % 65521:x}"'),
+        ("X-Request-Id", f"{number:016x}"),
+    ]
+    if number % 3 == 1:
+        headers.append(("Set-Cookie", f"visit={number:x}; Path=/; HttpOnly; SameSite=Lax"))
+    if number % 4 == 2:
+        headers += [("Vary", "Accept-Encoding, Cookie"), ("X-Process-Time", f"{number % 997 / 1e4:.4f}")]
+    content = b"x" * (20 + number * 31 % 4096)
+    return (200 if number % 7 else 201) if number else 200, headers, content
+
+
 # path -> what a synchronous consumer does there before it answers
 LOADS: dict[str, Callable[[], None]] = {
     "/nothing": lambda: None,

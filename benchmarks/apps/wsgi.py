@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from work import CHUNK, CHUNKS, PAGE, view, wait
+import json
+
+from work import CHUNK, CHUNKS, PAGE, reply, view, wait
 
 
 def _answer(start_response, content):
@@ -13,6 +15,20 @@ def _answer(start_response, content):
 def hello(environ, start_response):
     start_response("200 OK", [("content-type", "text/plain"), ("content-length", "13")])
     return [PAGE]
+
+
+def json_post(environ, start_response):
+    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    content = json.dumps({"id": json.loads(body)["id"]}).encode()
+    start_response("200 OK", [("content-type", "application/json"), ("content-length", str(len(content)))])
+    return [content]
+
+
+def replies(environ, start_response):
+    status, headers, content = reply(environ["PATH_INFO"])
+    headers.append(("Content-Length", str(len(content))))
+    start_response(f"{status} {'OK' if status == 200 else 'Created'}", headers)
+    return [content]
 
 
 def echo(environ, start_response):
