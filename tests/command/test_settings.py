@@ -159,7 +159,7 @@ def test_a_name_in_the_config_file_is_converted(monkeypatch):
 def test_each_setting_has_its_environment_variable(monkeypatch, name):
     special = {
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
-        "interface": ("wsgi", "wsgi"),
+        "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
@@ -193,7 +193,7 @@ WRONG = [
     ("governor", "yes"),
     ("governor", ""),
     ("framework_threads", "ours"),
-    ("background_threads", -1),
+    ("background_threads", "-1"),
     ("switch_interval", "-0.001"),
     ("switch_interval", "short"),
     ("queue_timeout", "-1"),

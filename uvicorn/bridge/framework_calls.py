@@ -116,6 +116,8 @@ class FrameworkThreads:
         """
         work = call.work
         call.must_run = must_run
+        if work is not None:
+            work.hops += 1
         if must_run:
             self._submit_extra(call)
         elif work is None or work.is_outside:
@@ -123,16 +125,10 @@ class FrameworkThreads:
         elif work.is_answered:
             call.must_run = True
             self._submit_background(call)
-        else:
-            work.hops += 1
-            if not self._count(call, "request", self.pool).submit(call):
-                if not is_nested():
-                    self.refuse(work)
-                self.calls["request"] -= 1
-                self._submit_extra(call)
-            elif not self.pool.has_free_thread and is_nested() and self.pool.cancel(call):
-                self.calls["request"] -= 1
-                self._submit_extra(call)
+        elif not self.pool.has_free_thread and is_nested():
+            self._submit_extra(call)
+        elif not self._count(call, "request", self.pool).submit(call):
+            self.refuse(work)
 
     def refuse(self, work: Work | None) -> None:
         """Note that no thread became free. Raises: ChannelFull, always."""
