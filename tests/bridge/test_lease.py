@@ -4,11 +4,15 @@ import asyncio
 import threading
 
 import pytest
-from bridge_doubles import on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
 
+from uvicorn.bridge import run_on_loop
+from uvicorn.bridge.costs import cost_of
+from uvicorn.bridge.crossing import Crossing, install
 from uvicorn.bridge.lease import Lease
+from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.errors import ChannelFull
+from uvicorn.errors import ChannelFull, WrongSide
 
 
 def pool_of(threads, queue_size=8):
@@ -92,4 +96,191 @@ async def test_no_lease_is_given_when_the_pool_and_its_queue_are_full():
     lease.release()
     await until_async(lambda: not pool.busy)
     Lease(pool).release()
+    pool.stop()
+
+
+# ---- one thread, several requests ----
+
+
+def sync_send():
+    """Be what Django runs for the receivers of a signal."""
+    return threading.get_ident()
+
+
+sync_send.__module__, sync_send.__qualname__ = "django.dispatch.dispatcher", "Signal.asend.<locals>.sync_send"
+
+
+def know(function):
+    """Have it known that calls of a function are short."""
+    load = cost_of(function).load
+    for _ in range(8):
+        load.learn(0.00001, 0.00001, True)
+    return load
+
+
+class Held:
+    """A call that blocks in its thread until the test says so."""
+
+    def __init__(self):
+        self.began, self.end = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self.began.set()
+        assert self.end.wait(PATIENCE_SECONDS)
+        return threading.get_ident()
+
+
+@on_loop
+async def test_a_request_that_begins_with_a_signal_shares_a_thread_that_nobody_owns():
+    know(sync_send)
+    pool = pool_of(1)
+    first, second = Lease(pool), Lease(pool)
+    thread = await run(first, sync_send)
+    assert await run(second, sync_send) == thread  # it does not wait for the first one's end
+    # Now the first one owns the thread: the second waits until it is over.
+    assert await run(first, threading.get_ident) == thread
+    waiting = asyncio.ensure_future(run(second, threading.get_ident))
+    first.release()
+    assert await waiting == thread
+    second.release()
+    await until_async(lambda: not pool.busy)
+    assert (pool.hosts, pool.leased) == ([], 0)
+    pool.stop()
+
+
+@on_loop
+async def test_an_owner_that_is_idle_does_not_keep_others_out_for_ever():
+    know(sync_send)
+    pool = pool_of(1)
+    streaming, other = Lease(pool), Lease(pool)
+    await run(streaming, sync_send)
+    await run(other, sync_send)
+    await run(streaming, threading.get_ident)
+    assert await run(other, int, "7") == 7  # though the first one is not over
+    assert await run(streaming, int, "8") == 8
+    other.release()
+    streaming.release()
+    await until_async(lambda: not pool.busy)
+    pool.stop()
+
+
+@on_loop
+async def test_queued_requests_that_begin_with_a_signal_come_along_and_others_come_first():
+    load = know(sync_send)
+    pool = pool_of(1)
+    load.is_short = False
+    first = Lease(pool)
+    await run(first, sync_send)
+    queued = Lease(pool)
+    waiting = asyncio.ensure_future(run(queued, sync_send))
+    await until_async(lambda: pool.queued == 1)
+    load.is_short = True
+    newest = Lease(pool)
+    thread = await run(newest, sync_send)
+    assert await waiting == thread
+    assert pool.queued == 0
+    other = Lease(pool)
+    job = asyncio.ensure_future(run(other, int, "7"))  # wants a thread of its own
+    await until_async(lambda: pool.queued == 1)
+    last = Lease(pool)
+    behind = asyncio.ensure_future(run(last, sync_send))
+    await until_async(lambda: pool.queued == 2)
+    for lease in (first, queued, newest):
+        lease.release()
+    assert await job == 7
+    other.release()
+    assert await behind
+    last.release()
+    await until_async(lambda: not pool.busy)
+    pool.stop()
+
+
+@on_loop
+async def test_permission_to_compute_is_taken_for_each_call_and_short_ones_need_none():
+    know(sync_send)
+    pool = pool_of(4)
+    pool.set_limit(1.0)
+    computing, waiting, short = Held(), Held(), Lease(pool)
+    first, second = Lease(pool), Lease(pool)
+    await run(second, sync_send)
+    running = asyncio.ensure_future(run(first, computing))
+    await until_async(computing.began.is_set)
+    held = asyncio.ensure_future(run(second, waiting))
+    await until_async(lambda: pool.held == 1)
+    assert await run(short, sync_send)
+    assert not waiting.began.is_set()
+    computing.end.set()
+    await running
+    await until_async(waiting.began.is_set)
+    waiting.end.set()
+    await held
+    for lease in (first, second, short):
+        lease.release()
+    await until_async(lambda: not pool.busy)
+    pool.stop()
+
+
+@on_loop
+async def test_hosts_that_ask_and_jobs_that_are_held_do_not_wait_for_each_other():
+    """All threads hosted leases that asked for permission, and jobs that were held came first: nobody went on."""
+    pool = pool_of(2, queue_size=100)
+    pool.set_limit(0.75)
+    leases = [Lease(pool) for _ in range(8)]
+
+    async def use(lease):
+        for _ in range(5):
+            await run(lease, sum, range(50_000))
+        lease.release()
+
+    await asyncio.gather(*map(use, leases))
+    await until_async(lambda: not pool.busy)
+    pool.stop()
+
+
+@on_loop
+async def test_the_number_of_guests_is_bounded_and_their_wait_too():
+    know(sync_send)
+    pool = pool_of(1, queue_size=1)
+    owner, guest = Lease(pool), Lease(pool)
+    await run(owner, sync_send)
+    await run(guest, sync_send)
+    with pytest.raises(ChannelFull):
+        Lease(pool)
+    held = Held()
+    running = asyncio.ensure_future(run(owner, held))
+    await until_async(held.began.is_set)
+    waiting = asyncio.ensure_future(run(guest, int))
+    await until_async(lambda: guest.latest.cost.name == "builtins.int")
+    [host] = pool.hosts
+    assert host.expire_calls(float("-inf")) == 0
+    assert host.expire_calls(float("inf")) == 1
+    with pytest.raises(ChannelFull, match="in time"):
+        await waiting
+    held.end.set()
+    await running
+    owner.release()
+    guest.release()
+    await until_async(lambda: not pool.busy)
+    pool.stop()
+
+
+@on_loop
+async def test_what_a_waiting_thread_waits_for_does_not_wait_for_it():
+    """Thread-sensitive code below `run_on_loop` waited for its own thread for ever."""
+    loop = asyncio.get_running_loop()
+    pool = pool_of(1)
+    crossing = Crossing(Outbox(loop), pool, {})
+    install(crossing)
+    lease = Lease(pool)
+
+    async def inner():
+        return await run(lease, int)
+
+    with pytest.raises(WrongSide) as raised:
+        await run(lease, lambda: run_on_loop(inner()))
+    text = str(raised.value)
+    assert text.count("test_lease.py:") == 2
+    assert "this would wait for ever" in text
+    lease.release()
+    install(None)
     pool.stop()

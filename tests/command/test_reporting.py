@@ -145,6 +145,8 @@ def test_the_environ_has_what_log_formats_refer_to():
         "consumer.name": f"{__name__}.consumer",
         "consumer.mode": "loop",
         "consumer.wait_ms": 0,
+        "consumer.hops": 0,
+        "consumer.run_ms": 0,
         "HTTP_HOST": "example.org",
         "HTTP_USER_AGENT": "curl \xe9",
         "HTTP_REFERER": "/from",
@@ -183,6 +185,14 @@ def test_the_wait_of_a_job_that_never_ran_lasts_until_now(monkeypatch):
     exchange = make()
     exchange.job = types.SimpleNamespace(submitted_at=10.0, started_at=0.0)
     assert environ_of(exchange, RequestView(exchange))["consumer.wait_ms"] == 2500
+
+
+def test_what_a_framework_did_in_threads_is_told():
+    exchange = make()
+    exchange.work = types.SimpleNamespace(hops=2, wait_seconds=0.25, run_seconds=0.0301)
+    environ = environ_of(exchange, RequestView(exchange))
+    found = [environ[f"consumer.{name}"] for name in ("mode", "hops", "wait_ms", "run_ms")]
+    assert found == ["loop", 2, 250, 30]
 
 
 # ---- the access log ----

@@ -30,6 +30,8 @@ DEFAULTS = {
     "server_header": "uvicorn",
     "governor": "on",
     "switch_interval": 0.0007,
+    "framework_threads": "pool",
+    "background_threads": 0,
     "websocket_deflate": True,
     "websocket_max_fragments": 100000,
     "websocket_queue_size": 32,
@@ -157,7 +159,7 @@ def test_a_name_in_the_config_file_is_converted(monkeypatch):
 def test_each_setting_has_its_environment_variable(monkeypatch, name):
     special = {
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
-        "interface": ("wsgi", "wsgi"),
+        "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
@@ -190,6 +192,8 @@ WRONG = [
     ("queue_timeout", "soon"),
     ("governor", "yes"),
     ("governor", ""),
+    ("framework_threads", "ours"),
+    ("background_threads", "-1"),
     ("switch_interval", "-0.001"),
     ("switch_interval", "short"),
     ("queue_timeout", "-1"),

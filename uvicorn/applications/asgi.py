@@ -21,12 +21,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from uvicorn.applications.environ import below
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import is_async_callable, name_of
+from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ChannelFull, ConsumerError, ReadTimeout, ReplyError
 
 __all__ = ["SPEC_VERSION", "ASGIApplication", "make_scope", "status_missing"]
@@ -53,6 +55,7 @@ class ASGIApplication:
 
     Attributes:
         state: what the application has put into its lifespan state; each request gets a shallow copy.
+        threads: what its framework's calls run in (`FrameworkThreads`), or None if that keeps its own.
         enters: None, or makes an asynchronous context manager in which each call is made; it may raise ChannelFull.
 
     Raises: ConsumerError if it cannot be called so.
@@ -77,6 +80,7 @@ class ASGIApplication:
         self.call: Callable[..., Awaitable[None]] = _as_single(application) if version == 2 else application
         self.application = application
         self.state: dict[str, Any] = {}
+        self.threads: Any = None
         self.enters: Callable[[], Any] | None = None
         self.__module__, _, self.__qualname__ = name.rpartition(".")  # how logs call it
 
@@ -84,24 +88,32 @@ class ASGIApplication:
         """Serve one request; named groups of its route are not used."""
         scope = make_scope(message, self.state)
         call = _Call(message)
-        if self.enters is None:
-            try:
-                await self.call(scope, call.receive, call.send)
-            except BaseException:
-                call.end()
-                raise
-            return
+        if self.threads is not None:
+            channel = message["reply_channel"]
+            work = call.work = Work(self.threads, channel)
+            channel.note_work(work)
+            current_work.set(work)
         try:
-            context = self.enters()
-        except ChannelFull:
-            message["reply_channel"].send(_FULL)
-            return
-        async with context:
-            try:
+            if self.enters is None:
                 await self.call(scope, call.receive, call.send)
-            except BaseException:
+                return
+            try:
+                context = self.enters()
+            except ChannelFull:
+                message["reply_channel"].send(_FULL)
+                return
+            async with context:
+                await self.call(scope, call.receive, call.send)
+        except Exception:
+            if not call.refuse():
                 call.end()
                 raise
+        except BaseException:
+            call.end()
+            raise
+        finally:
+            if call.work is not None:
+                call.work.end()
 
 
 def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -148,8 +160,8 @@ class _Call:
     """Be `receive` and `send` of one request. Runs on: the loop."""
 
     __slots__ = (
-        "_body", "_body_channel", "_channel", "_fields", "_gathered", "_is_flush_due", "_is_received", "_parts",
-        "_since_turn", "_status", "_waiter",
+        "_body", "_body_channel", "_channel", "_fields", "_gathered", "_has_begun", "_is_flush_due", "_is_received",
+        "_parts", "_since_turn", "_status", "_waiter", "work",
     )  # fmt: skip
 
     def __init__(self, message: Any) -> None:
@@ -157,6 +169,7 @@ class _Call:
         self._body: bytes = message["body"]
         self._body_channel = message["body_channel"]
         self._is_received = False
+        self._has_begun = False  # something was sent
         self._status = 0  # of a response that was started, until its first content
         self._fields: Any = ()
         self._since_turn = 0
@@ -164,6 +177,7 @@ class _Call:
         self._gathered = 0  # their bytes
         self._is_flush_due = False
         self._waiter: asyncio.Future[None] | None = None
+        self.work: Work | None = None
 
     async def receive(self) -> dict[str, Any]:
         """Return the next part of the body, or wait for the end.
@@ -216,6 +230,8 @@ class _Call:
                 content = b"".join([*self._parts, content])
                 self._parts.clear()
             channel.send(self._begun(content, False) if self._status else {"content": content})
+            if self.work is not None:
+                self.work.is_answered = True
             if self._waiter is not None:
                 _resolve(self._waiter)
         elif kind == "http.response.start":
@@ -226,6 +242,8 @@ class _Call:
                 self._status = event["status"]
             except KeyError:
                 raise status_missing(kind) from None
+            if self._status >= 500 and self.work is not None and self.work.is_refused:
+                self.refuse()
         elif kind == "http.response.early_hint":
             self._channel.hint([(b"link", link) for link in event["links"]])
         else:
@@ -233,6 +251,22 @@ class _Call:
                 f"an ASGI application cannot send {kind!r} here; allowed are http.response.start, "
                 "http.response.body and http.response.early_hint"
             )
+
+    def refuse(self) -> bool:
+        """Answer 503 instead of the application, if a thread was refused to it and nothing was sent.
+
+        Returns: whether that is, or was, so; the application's own answer to its failure goes nowhere.
+        """
+        if self.work is None or not self.work.is_refused:
+            return False
+        if self._channel is not _NOWHERE:
+            if self._has_begun:
+                return False
+            channel, self._channel = self._channel, _NOWHERE
+            with suppress(ChannelClosed):
+                channel.send(_FULL)
+            self.work.is_answered = True
+        return True
 
     def _gather(self, content: bytes) -> None:
         """Take one chunk of a stream: those of one turn of the loop are written together, at its end.
@@ -272,6 +306,7 @@ class _Call:
         A content-length that says what the server would say is left out: it then knows the response for a plain one.
         """
         status, self._status = self._status, 0
+        self._has_begun = True
         fields = self._fields
         if not more and not self._channel.is_head:
             if type(fields) is not list:
@@ -296,6 +331,27 @@ class _Call:
 def status_missing(kind: str) -> ReplyError:
     """Return the error for the start of a response without a status."""
     return ReplyError(f"{kind} needs a status: 200 to 599")
+
+
+class _Nowhere:
+    """Be the reply channel of an application that was answered for."""
+
+    is_head = False
+    is_writable = True
+    takes_any = False
+    closed = True
+
+    def send(self, _: Any) -> None:
+        """Drop a reply."""
+
+    def hint(self, _: Any) -> None:
+        """Drop a hint."""
+
+    async def caught_up(self) -> None:
+        """Return at once."""
+
+
+_NOWHERE: Final[Any] = _Nowhere()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

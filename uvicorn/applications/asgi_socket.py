@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication, make_scope, status_missing
 from uvicorn.bridge.socket_channel import SocketChannel
+from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ReplyError
 
 __all__ = ["ASGISockets"]
@@ -77,10 +78,16 @@ class ASGISockets:
 
     async def _serve(self, scope: dict[str, Any], socket: _Socket, name: str) -> None:
         """Run the application for one socket. Raises: what it raises; ReplyError for half a response."""
+        work: Work | None = None
+        if self._application.threads is not None:
+            work = Work(self._application.threads)
+            current_work.set(work)
         try:
             await self._application.call(scope, socket.receive, socket.send)
             socket.finish()
         finally:
+            if work is not None:
+                work.end()
             self._open.pop(name, None)
             socket.end()
 

@@ -39,7 +39,10 @@ class Lifecycle:
         served = _asgi_consumers(application.consumers())
         if lifespan != "off":
             self._lifespans = [Lifespan(app, log, lifespan == "on") for app in _once_each(served)]
-        if served and uses_asgiref():
+        for consumer in served:
+            adapter: Any = consumer.target
+            adapter.threads = dispatcher.frameworks.get(consumer.pool or dispatcher.pool)
+        if served and dispatcher.frameworks and uses_asgiref():
             self._lend_threads(served, dispatcher)
 
     @property

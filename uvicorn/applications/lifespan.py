@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.bridge.outbox import Log
+from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import StartupError
 
 __all__ = ["Lifespan"]
@@ -63,6 +64,8 @@ class Lifespan:
     async def _run(self) -> None:
         assert self._started is not None
         assert self._stopped is not None
+        if self._application.threads is not None:
+            current_work.set(Work(self._application.threads, is_outside=True))
         scope = {**_SCOPE, "asgi": {**_SCOPE["asgi"]}, "state": self._application.state}  # type: ignore[dict-item]
         try:
             await self._application.call(scope, self._events.get, self._send)

@@ -19,8 +19,9 @@ from typing import Any
 
 from uvicorn.bridge.lease import Lease
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.work import current_work
 
-__all__ = ["SensitiveCall", "can_lease", "uses_asgiref"]
+__all__ = ["SensitiveCall", "can_lease", "is_in_async_to_sync", "uses_asgiref"]
 
 
 def uses_asgiref() -> bool:
@@ -31,6 +32,12 @@ def uses_asgiref() -> bool:
 def can_lease() -> bool:
     """Whether this asgiref takes our threads: that of Django 3.2 or later does."""
     return hasattr(sys.modules["asgiref.sync"].SyncToAsync, "context_to_thread_executor")
+
+
+def is_in_async_to_sync() -> bool:
+    """Whether a thread waits in asgiref's `async_to_sync` for the calling coroutine. Runs on: the loop."""
+    module = sys.modules.get("asgiref.sync")
+    return module is not None and getattr(module.AsyncToSync.executors, "current", None) is not None
 
 
 class SensitiveCall:
@@ -47,7 +54,7 @@ class SensitiveCall:
     def __init__(self, pool: ConsumerPool, refused: Callable[[], None]) -> None:
         if pool.is_full:
             refused()
-        self._lease = Lease(pool)
+        self._lease = Lease(pool, current_work.get())
         self._context = _context_with(self._lease)
 
     async def __aenter__(self) -> None:

@@ -81,6 +81,8 @@ class Sink(Protocol):
 class ReplySink(Sink, Protocol):
     """What the channel of a request needs, beyond what that of a socket does."""
 
+    work: Any  # what an application says of its work in threads, for the log
+
     def hint(self, fields: Fields) -> None:
         """Send an informational response, 103 Early Hints; do nothing if it would come too late. Runs on: the loop."""
 
@@ -202,6 +204,10 @@ class ReplyChannel(ReplySequence):
             self._outbox.put(self._exchange.hint, fields)
 
     # ---- for adapters that call `send` much: on the loop only ----
+
+    def note_work(self, work: Any) -> None:
+        """Note what is done in threads for this request (`work.py`), for the log."""
+        self._exchange.work = work
 
     @property
     def is_writable(self) -> bool:

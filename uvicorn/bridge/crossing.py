@@ -36,6 +36,8 @@ from uvicorn.bridge.consumer import name_of, runs_long_of
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.waits import blocking, marker
+from uvicorn.bridge.work import nested_below
 from uvicorn.errors import ChannelFull, ServerStopping, WrongSide
 
 __all__ = ["Crossing", "PoolCall", "install", "run_in_pool", "run_on_loop"]
@@ -83,6 +85,7 @@ def install(crossing: Crossing | None) -> None:
     """Make this the crossing of the process: one worker, one loop."""
     global _current
     _current = crossing
+    marker[:] = [] if crossing is None else [crossing.mark_waiting]
 
 
 def run_in_pool(
@@ -126,12 +129,9 @@ def run_on_loop(coroutine: Coroutine[Any, Any, _T]) -> _T:
         coroutine.close()
         raise
     visit = _Visit(crossing, coroutine)
-    crossing.outbox.put(visit.begin)
-    crossing.mark_waiting(True)
-    try:
+    with blocking("bridge.run_on_loop", coroutine, crossing.outbox.loop_thread):
+        crossing.outbox.put(visit.begin)
         visit.wait()
-    finally:
-        crossing.mark_waiting(False)
     _restore(visit.context)
     error, visit.error = visit.error, None
     if error is not None:
@@ -226,6 +226,7 @@ class _Visit:
         self._crossing = crossing
         self._coroutine = coroutine
         self._outer = _visit.get()
+        self._was_nested = nested_below.get()
         self._task: asyncio.Task[None] | None = None
 
     def wait(self) -> None:
@@ -245,6 +246,7 @@ class _Visit:
         self.is_open = True
         self._crossing.visits.add(self)
         self.context.run(_visit.set, self)
+        self.context.run(nested_below.set, True)
         self._task = self.context.run(self._crossing.outbox.loop.create_task, self._run())
 
     def stop(self) -> None:
@@ -267,6 +269,7 @@ class _Visit:
     def _leave_context(self) -> None:
         """Keep what the coroutine has set: the task runs in a copy of our context."""
         _visit.set(self._outer)
+        nested_below.set(self._was_nested)
         self.context = contextvars.copy_context()
 
     def _end(self, error: BaseException | None) -> None:

@@ -25,9 +25,11 @@ from typing import Any, Final, Protocol, cast
 from uvicorn.bridge.channels import ReplyChannel, ReplySink, Sink
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.crossing import Crossing, PoolCall
+from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall, holders
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
 
 __all__ = ["ConsumerJob", "Dispatcher", "Hooks", "Served"]
@@ -84,6 +86,10 @@ class Dispatcher:
         hooks: what to call before and after each consumer, or None.
         governors: what sets the limits of the pools; their `repr` tells why.
         named_pools: name -> pool, for consumers that do not run in the first one.
+        shared: further pools, for what frameworks hand to threads; None if they keep their own.
+
+    Attributes:
+        frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Dispatcher:
         hooks: Hooks | None = None,
         governors: Iterable[object] = (),
         named_pools: Mapping[str, ConsumerPool] | None = None,
+        shared: FrameworkPools | None = None,
     ) -> None:
         self.pool: Final = pool
         self._named_pools = dict(named_pools or {})
@@ -106,12 +113,18 @@ class Dispatcher:
         self._loop = outbox.loop
         self._log = log
         self.queue_timeout: Final = queue_timeout
+        self.shared: Final = shared
+        self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
+        self._rejected = 0
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
+        if shared is not None:
+            for each in self.pools:
+                self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.refused)
+            self.context.run(current_work.set, Work(self.frameworks[pool]))  # of consumers; applications have their own
         self.context_items: Final = tuple(self.context.items())
         self._tasks: dict[Served, asyncio.Task[None]] = {}
         self._look_at_loop()
         self._abandoned: list[tuple[float, Served]] = []
-        self._rejected = 0
 
     def dispatch(self, consumer: Consumer, message: Message, exchange: ServedRequest) -> None:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
@@ -147,22 +160,29 @@ class Dispatcher:
                 job.forget()
         elif exchange in self._tasks:
             self._abandoned.append((self._loop.time() + grace, exchange))
+            for threads in self.frameworks.values():
+                threads.drop_left()
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
         now = self._loop.time()
         self._look_at_loop()
+        for threads in self.frameworks.values():
+            threads.expire(monotonic() - self.queue_timeout)
         for pool in self.pools:
+            for host in tuple(pool.hosts):
+                self._rejected += host.expire_calls(monotonic() - self.queue_timeout)
             self._expire(pool, monotonic() - self.queue_timeout)
         if self._rejected:
             held = sum(pool.held for pool in self.pools)
             self._log.warning(
-                "Rejected %d requests: %d threads busy of %d, %d queued%s; see threads, queue_size and queue_timeout",
+                "Rejected %d requests: %d threads busy of %d, %d queued%s%s; see threads, queue_size and queue_timeout",
                 self._rejected,
                 sum(pool.busy for pool in self.pools),
                 sum(pool.threads for pool in self.pools),
                 sum(pool.queued for pool in self.pools),
                 f" ({held} held back by the governor)" if held else "",
+                f"; threads are held by {names}" if (names := self.held_by()) else "",
             )
             self._rejected = 0
         abandoned, self._abandoned = self._abandoned, []
@@ -183,6 +203,10 @@ class Dispatcher:
                 if isinstance(job, ConsumerJob):
                     yield job.exchange, thread_id
 
+    def held_by(self) -> str:
+        """Say which functions hold the threads, and how many each: "" if none does. Runs on: any thread."""
+        return holders((*self.pools, *(self.shared or ())))
+
     @property
     def is_idle(self) -> bool:
         """Whether no consumer runs and none waits; those that are stuck, and those behind them, are not counted."""
@@ -202,7 +226,7 @@ class Dispatcher:
                     continue
                 if isinstance(job, ConsumerJob):
                     job.exchange.refuse(504, "its thread is stuck, and the worker is replaced")
-                elif isinstance(job, PoolCall):
+                elif isinstance(job, (PoolCall, ThreadCall)):
                     job.give_up()
 
     def cancel_tasks(self) -> None:
@@ -223,7 +247,7 @@ class Dispatcher:
 
     def stop_pools(self) -> None:
         """Let every thread end that has nothing to do."""
-        for pool in self.pools:
+        for pool in (*self.pools, *(self.shared or ())):
             pool.stop()
 
     def ended(self, exchange: Served) -> None:
@@ -239,6 +263,9 @@ class Dispatcher:
         """Answer instead of the jobs that have waited since then (time.monotonic())."""
         for job in pool.expire(before):
             if isinstance(job, ConsumerJob) and job.started_at:  # only its post_request is left to run
+                pool.submit_beyond(job)
+                continue
+            if isinstance(job, ThreadCall) and job.must_run:
                 pool.submit_beyond(job)
                 continue
             self._rejected += 1
@@ -311,6 +338,11 @@ class ConsumerJob:
     def is_long(self) -> bool:
         """Whether a call of the consumer may take any time."""
         return self._consumer.is_long
+
+    @property
+    def name(self) -> str:
+        """How logs call it."""
+        return self._consumer.name
 
     def forget(self) -> None:
         """Let the message go: the consumer will not be called, nor any hook. Runs on: the loop."""

@@ -35,6 +35,8 @@ LEAST_LIMIT: Final = 0.75  # one job always runs; views of which ten fill a proc
 _LIGHT_SECONDS: Final = 0.00025  # CPU time of a call: a third of the default switch interval
 _KNOWN_CALLS: Final = 4  # arbitrary: measured calls before we believe what they tell
 _NEWEST: Final = 0.2  # weight of the newest call in the average
+_SHORT_SECONDS: Final = 0.002  # arbitrary: what is done in that time need not queue behind what takes longer
+_FORGETTING: Final = 1.02  # of the shortest call, per call: one that was short by chance is not believed for ever
 _ALL_COMPUTING: Final = 0.8  # the rest are the loop's turns, not the consumer's waiting
 
 _LEAST_THREAD_SHARE: Final = 0.25  # of a core: below it threads do not compute, whatever the lag is
@@ -55,19 +57,32 @@ class Load:
     Attributes:
         weight: the part of its time that a call computes, 0 to 1; 1 until it is known.
         is_light: a call needs so little CPU time that no limit is needed.
+        is_short: it is light, and takes little time in all.
+        can_learn: it is that of one function, and not of a job that makes the calls of others.
 
-    Both are read by any thread. Two threads may learn at once: one of the two calls is then forgotten.
+    All are read by any thread. Two threads may learn at once: one of the two calls is then forgotten.
     """
 
-    __slots__ = ("_alone", "_calls", "_cpu_seconds", "_wait_seconds", "is_light", "weight")
+    __slots__ = (
+        "_alone", "_calls", "_cpu_seconds", "_shortest_seconds", "_wait_seconds", "can_learn", "is_light", "is_short",
+        "weight",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, can_learn: bool = True) -> None:
+        self.can_learn = can_learn
         self.weight = 1.0
         self.is_light = False
+        self.is_short = False
         self._alone = 0
         self._calls = 0
         self._cpu_seconds = 0.0  # a moving average
         self._wait_seconds = 0.0  # likewise
+        self._shortest_seconds = 0.0  # of the latest calls; beside computing ones each may take longer than it needs
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough calls were measured."""
+        return self._calls >= _KNOWN_CALLS
 
     def __repr__(self) -> str:
         return f"<Load {self._cpu_seconds * 1000:.2f} ms, weight {self.weight:.2f}{', light' if self.is_light else ''}>"
@@ -82,12 +97,15 @@ class Load:
         if is_alone or wait < self._wait_seconds:
             self._alone += is_alone
             self._wait_seconds += max(_NEWEST, 1 / max(1, self._alone)) * (wait - self._wait_seconds)
+        shortest = _FORGETTING * self._shortest_seconds
+        self._shortest_seconds = min(wall_seconds, shortest) if shortest else wall_seconds
         self._calls += 1
         self._cpu_seconds += max(_NEWEST, 1 / self._calls) * (cpu_seconds - self._cpu_seconds)
         if self._calls >= _KNOWN_CALLS:
             weight = self._cpu_seconds / (self._cpu_seconds + self._wait_seconds or 1.0)
             self.weight = weight if weight < _ALL_COMPUTING else 1.0
             self.is_light = self._cpu_seconds < _LIGHT_SECONDS
+            self.is_short = self.is_light and self._shortest_seconds < _SHORT_SECONDS
 
 
 class Sample(NamedTuple):

@@ -33,14 +33,15 @@ its end.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, thread_time
-from typing import Final
+from typing import Any, Final
 
-from uvicorn.bridge.backlog import TAKING, Backlog, Job, Slot
+from uvicorn.bridge.backlog import TAKING, Asking, Backlog, Job, Slot
 from uvicorn.bridge.outbox import Log
 
 __all__ = ["ConsumerPool", "Job", "Slot"]
@@ -73,6 +74,8 @@ class ConsumerPool:
         self.threads: Final = threads
         self.queue_size: Final = queue_size
         self.rejected = 0
+        self.hosts: list[Any] = []  # of leases (`lease.py`); loop only, as the next one
+        self.leased = 0  # how many leases they host
         self.on_busy: Callable[[], None] | None = None  # called at the end of each turn of a busy loop
         self._call_soon = call_soon
         self._log: Log = log or logging.getLogger("gunicorn.error")
@@ -116,16 +119,18 @@ class ConsumerPool:
 
     @property
     def held(self) -> int:
-        """How many of them the limit keeps back."""
-        return len(self._backlog.held)
+        """How many of them the limit keeps back, and calls of leases with them."""
+        return len(self._backlog.held) + len(self._backlog.asking)
 
     @property
-    def first_held(self) -> Job | None:
-        """The one of them that is next."""
-        try:
-            return self._backlog.held[0]
-        except IndexError:
-            return None
+    def first_held(self) -> object:
+        """The one of them that is next, or None."""
+        for kept in (self._backlog.held, self._backlog.asking):
+            try:
+                return kept[0]
+            except IndexError:
+                continue
+        return None
 
     @property
     def limit(self) -> float:
@@ -142,16 +147,31 @@ class ConsumerPool:
         """Whether so much runs or waits that a limit may be needed."""
         # What is queued, too: it may be held by and by, when there is no other turn to tell of it.
         working = self._started - len(self._parked)
-        return working + len(self._backlog.queue) >= self._busy_from or bool(self._backlog.held)
+        return working + len(self._backlog.queue) >= self._busy_from or self.held > 0
 
     def set_limit(self, limit: float) -> None:
         """Change the limit, and let in what may run now."""
-        if self._backlog.set_limit(limit):
+        if self._backlog.set_limit(limit, self._has_thread()):
             self._wake_one()
 
     def measure(self, calls: int) -> None:
         """Have the next calls measured (`Load.learn`), if there is a limit for which it matters."""
         self._measures = calls if self._backlog.is_limited else 0
+
+    @property
+    def late(self) -> int:
+        """How many jobs wait behind all others."""
+        return len(self._backlog.late)
+
+    @property
+    def has_free_thread(self) -> bool:
+        """Whether a job that is submitted now would find a thread at once; it errs on the side of no."""
+        backlog = self._backlog
+        return self._has_thread() and not (backlog.queue or backlog.short)
+
+    def waiting(self) -> list[Job]:
+        """Return the jobs that wait for a thread."""
+        return self._backlog.waiting()
 
     @property
     def is_full(self) -> bool:
@@ -185,7 +205,27 @@ class ConsumerPool:
 
     def submit_beyond(self, job: Job) -> None:
         """Queue a job whatever the queue's size: what is left to do for one that was admitted before."""
-        self._backlog.queue.append(job)
+        backlog = self._backlog
+        if backlog.queue:
+            backlog.append(job)
+        else:
+            backlog.queue.append(job)
+        if not self._is_wake_due:
+            self._is_wake_due = True
+            self._call_soon(self._end_turn)
+
+    def about_to_look(self) -> bool:
+        """Note that this thread is done with its job, but for telling, and looks at the queue next; return True.
+
+        What is submitted in answer to it need not wake another thread. The job's `run` returns True then, so that this
+        is taken back before the thread looks. Runs on: a worker thread.
+        """
+        self._is_searching = True
+        return True
+
+    def submit_late(self, job: Job) -> None:
+        """Queue a job behind all others: it is not counted as queued, and never refused."""
+        self._backlog.late.append(job)
         if not self._is_wake_due:
             self._is_wake_due = True
             self._call_soon(self._end_turn)
@@ -197,7 +237,7 @@ class ConsumerPool:
     def expire(self, before: float) -> list[Job]:
         """Take back the jobs that were submitted before this time (time.monotonic())."""
         expired = self._backlog.expire(before)
-        if self._backlog and not self._is_wake_due:  # a drain may have parked while we held a job
+        if len(self._backlog) and not self._is_wake_due:  # a drain may have parked while we held a job
             self._is_wake_due = True
             self._call_soon(self._end_turn)
         return expired
@@ -213,10 +253,14 @@ class ConsumerPool:
 
     def _end_turn(self) -> None:
         self._is_wake_due = False
-        if self._backlog.has_ready():
+        if self._backlog.has_ready(self._has_thread()):
             self._wake_one()
         if self.on_busy is not None and self.is_busy:
             self.on_busy()
+
+    def _has_thread(self) -> bool:
+        """Whether a thread has nothing to do, or may be started."""
+        return bool(self._parked) or self._started < self.threads
 
     def _wake_one(self) -> None:
         """Unpark a drain, or start one, if none is on its way. Runs on: any thread."""
@@ -238,7 +282,8 @@ class ConsumerPool:
             if self._started >= self.threads or self._is_stopping:
                 return False
             try:
-                self._executor.submit(self._drain)
+                # In an empty context: a Python whose threads inherit it would keep that of a request for ever.
+                contextvars.Context().run(self._executor.submit, self._drain)
             except RuntimeError as error:  # a limit of the system: the threads that there are do the work
                 self._log.warning("Cannot start another thread: %s; %d run", error, self._started)
                 return False
@@ -268,6 +313,9 @@ class ConsumerPool:
             slot.job = TAKING
             if backlog.is_limited:
                 has_more = backlog.choose(slot)
+            elif backlog.short or backlog.late:
+                slot.job = backlog.take()
+                has_more = backlog.has_ready()
             else:
                 try:
                     slot.job = queue.popleft()
@@ -281,10 +329,10 @@ class ConsumerPool:
             if has_more:
                 self._wake_one()
             try:
-                if self._measures > 0:
+                if self._measures > 0 and job.load.can_learn:
                     self._run_measured(job)
-                else:
-                    job.run()
+                elif job.run():
+                    self._is_searching = False
             except BaseException:
                 self._log.error("Error in thread %s", threading.current_thread().name, exc_info=True)
             slot.job = None
@@ -292,12 +340,30 @@ class ConsumerPool:
 
     def _run_measured(self, job: Job) -> None:
         self._measures -= 1
-        load, was_alone = job.load, self._is_alone(job)
+        load, was_alone = job.load, self.is_alone(job)
         began, cpu_began = monotonic(), thread_time()
-        job.run()
-        load.learn(thread_time() - cpu_began, monotonic() - began, was_alone and self._is_alone(job))
+        if job.run():
+            self._is_searching = False
+        load.learn(thread_time() - cpu_began, monotonic() - began, was_alone and self.is_alone(job))
 
-    def _is_alone(self, job: Job) -> bool:
+    def permit(self, job: Asking) -> bool:
+        """Whether a job that runs may compute now; otherwise it is told when it may."""
+        return self._backlog.permit(job)
+
+    def look_again(self) -> None:
+        """Let in what may run, because a job computes no more."""
+        if self._backlog.is_limited and self._backlog.has_ready(self._has_thread()):
+            self._wake_one()
+
+    def takes_measure(self) -> bool:
+        """Whether a call is to be measured, of those that `measure` asked for."""
+        if self._measures <= 0:
+            return False
+        self._measures -= 1
+        return True
+
+    def is_alone(self, job: object) -> bool:
+        """Whether nothing else computes beside a job."""
         return all(other is job or other.is_waiting or other.load.is_light for _, other in self.running())
 
     def _park(self, slot: Slot) -> None:

@@ -211,7 +211,7 @@ class CallRunner:
             if job in self._waiting:
                 self._waiting.remove(job)
                 job.forget()
-            elif job.pool.cancel(job):
+            elif not job.started_at and job.pool.cancel(job):  # or it is only its post_request that waits
                 job.forget()
             return not job.is_forgotten
         return True

@@ -30,7 +30,9 @@ class SocketJob(ConsumerJob):
         self._consumer = consumer
         self._message: Message | None = message
         self._context = dispatcher.context.copy()
-        self._handshake = socket.handshake if dispatcher.hooks is not None else None
+        # Of a socket that was never accepted it is there to the end: its disconnect is no request.
+        is_request = dispatcher.hooks is not None and message["channel"] == "websocket.connect"
+        self._handshake = socket.handshake if is_request else None
 
     def forget(self) -> None:
         """Let the message go: the consumer will not be called. Runs on: the loop."""
@@ -43,7 +45,8 @@ class SocketJob(ConsumerJob):
         """Call the consumer, or `post_request`. Runs on: a worker thread."""
         message, self._message = self._message, None
         if message is None:
-            self._context.run(self._post)
+            # A copy: the consumer may have accepted and run still in another thread; a context is entered by one alone.
+            self._context.copy().run(self._post)
             return
         put = self._dispatcher.outbox.put
         self.started_at = monotonic()

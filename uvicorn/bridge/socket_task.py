@@ -146,7 +146,7 @@ class SocketTask:
             while (message := self._message) is not None:
                 self._message = None
                 try:
-                    if hooks is not None and socket.handshake is not None:
+                    if hooks is not None and message["channel"] == "websocket.connect":
                         hooks.before(socket.handshake)
                     await self._consumer.call(message)
                 except BaseException as error:

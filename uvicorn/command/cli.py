@@ -12,7 +12,7 @@ from gunicorn.errors import AppImportError
 
 from uvicorn import __version__, variant
 from uvicorn.applications.loading import is_site, load_site, make_application
-from uvicorn.command.settings import Settings, apply_environment
+from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
 
 __all__ = ["ConsumerApplication", "main"]
 
@@ -34,6 +34,7 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
         for name, default in (("worker_class", "uvicorn.ASGIWorker"), ("threads", default_threads())):
             self.cfg.set(name, default)
             self.cfg.settings[name].default = default  # what --help shows
+        self.cfg.settings["threads"].value = DefaultThreads(default_threads())
 
     def load_config(self) -> None:
         """Read what Gunicorn reads, and our environment variables."""

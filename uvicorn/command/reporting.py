@@ -15,6 +15,7 @@ from typing import Any, Final
 from gunicorn.config import PostRequest, PreRequest
 from gunicorn.glogging import Logger
 
+from uvicorn.bridge.work import Work
 from uvicorn.command.log_guard import Episode
 from uvicorn.connections.exchange import Exchange, Notice
 
@@ -62,10 +63,13 @@ class ResponseView:
 
 
 def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
-    """Return the environ that Gunicorn's log formats refer to, and three keys of ours:
+    """Return the environ that Gunicorn's log formats refer to, and five keys of ours:
 
-    consumer.name, consumer.mode ("loop" or "pool"), consumer.wait_ms (time in the queue, int).
+    consumer.name, consumer.mode ("loop" or "pool"), consumer.wait_ms (time in the queue, int); of what an ASGI
+    application's framework handed to our threads consumer.hops (how many calls), consumer.run_ms (how long they ran),
+    and their wait in consumer.wait_ms.
     """
+    work: Work | None = getattr(exchange, "work", None)
     client, server = exchange.carrier.addresses()
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
@@ -80,7 +84,9 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
         "wsgi.url_scheme": request.scheme,
         "consumer.name": exchange.consumer_name,
         "consumer.mode": "loop" if exchange.job is None else "pool",
-        "consumer.wait_ms": _wait_ms(exchange),
+        "consumer.wait_ms": _wait_ms(exchange) if work is None else int(work.wait_seconds * 1000),
+        "consumer.hops": 0 if work is None else work.hops,
+        "consumer.run_ms": 0 if work is None else int(work.run_seconds * 1000),
     }
     for name, value in request.headers:
         key = name.replace("-", "_")

@@ -24,9 +24,13 @@ from uvicorn.command.setting_types import OurSetting, header_value, one_of, seco
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
 from uvicorn.wire.limits import Limits
 
-__all__ = ["Settings", "apply_environment"]
+__all__ = ["DefaultThreads", "Settings", "apply_environment"]
 
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
+
+
+class DefaultThreads(int):
+    """A number of threads that nobody has set."""
 
 
 class ApplicationInterface(OurSetting):
@@ -157,9 +161,34 @@ class SwitchInterval(OurSetting):
         """
 
 
+class FrameworkThreadsSetting(OurSetting):
+    name = "framework_threads"
+    cli: ClassVar = ["--framework-threads"]
+    meta = "STRING"
+    validator = one_of("framework_threads", "pool", "own")
+    default = "pool"
+    desc = """\
+        ``pool``: what frameworks hand to threads (anyio, asyncio's default executor, asgiref) runs in our pools:
+        bounded, governed and seen. ``own``: they keep their own threads.
+        """
+
+
+class BackgroundThreads(OurSetting):
+    name = "background_threads"
+    cli: ClassVar = ["--background-threads"]
+    meta = "INT"
+    type = int
+    validator = whole("background_threads", "threads")
+    default = 0
+    desc = """\
+        Threads of a pool of their own for background tasks that are plain functions; 0, the default, has them run in
+        the pool of their application, behind its requests.
+        """
+
+
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
-    Governor, SwitchInterval, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
+    Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
 )  # fmt: skip
 
 
@@ -229,6 +258,8 @@ class Settings:
     switch_interval: float
     interface: str = "auto"  # auto, consumer, wsgi, asgi or asgi2
     given_queue_size: int = -1  # the setting
+    framework_threads: bool = True  # frameworks use our pools
+    background_threads: int = 0
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -258,6 +289,8 @@ class Settings:
             switch_interval=ours["switch_interval"],
             interface=ours["interface"].replace("asgi3", "asgi"),
             given_queue_size=queue_size,
+            framework_threads=ours["framework_threads"] == "pool",
+            background_threads=ours["background_threads"],
         )
 
     def queue_size_of(self, threads: int) -> int:

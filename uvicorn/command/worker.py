@@ -24,12 +24,15 @@ from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
 
 from uvicorn import __version__, variant
+from uvicorn.applications.asgi import ASGIApplication
+from uvicorn.applications.frameworks import Frameworks
 from uvicorn.applications.lifecycle import Lifecycle
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.applications.routing import as_application
 from uvicorn.bridge import crossing
 from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.framework_calls import FrameworkPools
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.sampler import PoolSampler, reason_against
@@ -41,7 +44,7 @@ from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
 from uvicorn.command.reporting import Reporter, RequestHooks
-from uvicorn.command.settings import Settings
+from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
@@ -57,6 +60,8 @@ _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 _BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 _LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
+_FRAMEWORK_THREADS: Final = 40  # anyio's default, for which applications are written
+_EXTRA_THREADS: Final = 1000  # arbitrary: more than wait for each other anywhere, and fewer than systems allow
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
 
@@ -69,6 +74,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.application: Router | SingleConsumer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._frameworks: Frameworks | None = None
         self._is_quick = False
         self._replacement: Replacement | None = None
 
@@ -152,6 +158,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """
         assert self._loop is not None
         self._dispatcher = self._make_dispatcher(self._loop, application)
+        if self._dispatcher.frameworks:
+            self._frameworks = Frameworks(self._loop, self._dispatcher, self.log)
+            self._frameworks.install()
         self._lifecycle = Lifecycle(application, self._dispatcher, self.log, self.cfg.asgi_lifespan)
         if self._lifecycle.is_empty:
             return
@@ -191,6 +200,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._run_until_served(loop)
             loop.run_until_complete(self._close_generators())
         finally:
+            if self._frameworks is not None:
+                self._frameworks.remove()
             asyncio.set_event_loop(None)
             loop.close()
             self._leave_stuck_threads()
@@ -259,30 +270,61 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     def _make_dispatcher(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Dispatcher:
         cfg, log, settings = self.cfg, self.log, self.settings
+        threads = self._count_threads(application)
         named_pools = {
-            name: ConsumerPool(threads, settings.queue_size_of(threads), loop.call_soon, log, f"uvicorn-{name}")
-            for name, threads in application.pools().items()
+            name: ConsumerPool(count, settings.queue_size_of(count), loop.call_soon, log, f"uvicorn-{name}")
+            for name, count in application.pools().items()
         }
         if named_pools:
             log.info(
-                "Threads: %d%s; %d in all", cfg.threads,
+                "Threads: %d%s; %d in all", threads,
                 "".join(f", {pool.threads} in pool {name}" for name, pool in named_pools.items()),
-                cfg.threads + sum(pool.threads for pool in named_pools.values()),
+                threads + sum(pool.threads for pool in named_pools.values()),
             )  # fmt: skip
         outbox = Outbox(loop, log)
-        pool = ConsumerPool(cfg.threads, settings.queue_size, loop.call_soon, log)
+        pool = ConsumerPool(threads, settings.queue_size_of(threads), loop.call_soon, log)
+        shared = self._make_shared_pools(loop, threads) if settings.framework_threads else None
         dispatcher = Dispatcher(
             pool,
             outbox,
             log,
             settings.queue_timeout,
             RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None,
-            self._make_governors((pool, *named_pools.values()), outbox),
+            self._make_governors((pool, *named_pools.values(), *(shared or ())), outbox),
             named_pools,
+            shared,
         )
         dispatcher.assign(application.consumers())
         crossing.install(dispatcher.crossing)
         return dispatcher
+
+    def _count_threads(self, application: Router | SingleConsumer) -> int:
+        """Return the threads of the first pool: those of Gunicorn's setting, or as many as frameworks would have."""
+        given: int = self.cfg.threads
+        if given > 1 and not isinstance(given, DefaultThreads):
+            return given
+        if not self.settings.framework_threads or not any(
+            isinstance(consumer.target, ASGIApplication) for consumer in application.consumers()
+        ):
+            return given
+        self.log.info(
+            "Threads: %d, for what ASGI applications hand to threads: anyio's own default, as threads is not set to "
+            "more than 1", max(given, _FRAMEWORK_THREADS),
+        )  # fmt: skip
+        return max(given, _FRAMEWORK_THREADS)
+
+    def _make_shared_pools(self, loop: asyncio.AbstractEventLoop, threads: int) -> FrameworkPools:
+        """Make the pools for what frameworks hand to threads beside the calls of requests. They start no thread yet."""
+
+        def make(name: str, count: int) -> ConsumerPool:
+            return ConsumerPool(count, 0, loop.call_soon, self.log, f"uvicorn-{name}")
+
+        background = self.settings.background_threads
+        return FrameworkPools(
+            make("aside", max(threads, _FRAMEWORK_THREADS)),
+            make("extra", _EXTRA_THREADS),
+            make("background", background) if background else None,
+        )
 
     def _make_server(self, loop: asyncio.AbstractEventLoop) -> Server:
         cfg, log, settings = self.cfg, self.log, self.settings
@@ -337,6 +379,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._set_stack_timer()
         self.server.tick()
         self._stuck.tick()
+        if self._frameworks is not None:
+            self._frameworks.look()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)

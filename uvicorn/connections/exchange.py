@@ -14,6 +14,7 @@ from typing import Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import ConsumerJob
+from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
 from uvicorn.errors import ChannelClosed, ReadTimeout
 from uvicorn.messages import Headers
@@ -40,8 +41,10 @@ class Exchange:
     __slots__ = (
         "_held", "_is_chunked", "_was_looked_for", "active_at", "carrier", "consumer", "fields", "headers",
         "is_answered", "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists",
-        "request", "sent_bytes", "started_at", "status", "task",
+        "request", "sent_bytes", "started_at", "status", "task", "work",
     )  # fmt: skip
+
+    work: Work  # of an ASGI application; not there before it is called
 
     def __init__(self, carrier: Carrier, request: RequestLine, headers: Headers, persists: bool, now: float) -> None:
         self.carrier = carrier

@@ -113,7 +113,9 @@ class Server:
             for found in (*exchanges, *calls)
         ]
         dispatcher = self.service.dispatcher
-        states = [repr(state) for state in (*dispatcher.pools, *dispatcher.governors)]
+        states = [repr(state) for state in (*dispatcher.pools, *dispatcher.governors, *dispatcher.frameworks.values())]
+        held = dispatcher.held_by()
+        states += [f"Threads are held by {held}"] if held else []
         return "\n".join([f"Requests in flight: {len(lines)}", *lines, *states])
 
     def _is_busy(self) -> bool:

@@ -177,7 +177,11 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Learn that the client sends nothing more: it has left, or waits for the answer to its close frame."""
-        return self._codec.owes_close and self.transport.can_write_eof()
+        if self._codec.owes_close:
+            return self.transport.can_write_eof()
+        if self._state == OPEN and self.transport.get_write_buffer_size():
+            self.transport.abort()  # or nobody would learn of it while the client takes nothing of what is on its way
+        return False
 
     def pause_writing(self) -> None:
         """Learn that the client is behind."""
@@ -207,6 +211,7 @@ class WebSocket(asyncio.Protocol):
             assert connection is not None
             self.handshake.consumer = None  # who is routed to http.disconnect shall not hear of it
             connection.connection_lost(exc)
+            self.handshake.consumer = self.consumer  # it may raise yet, and the log names it
             is_owed = service.calls.cancel_connect(self) and is_owed
         else:
             service.on_connection_lost(self.place)

@@ -1,0 +1,101 @@
+"""A plugin for pytest: what the tests hand to threads by anyio goes through our seam, in pools of ours.
+
+A worker has one loop; these suites have one for each test. So each loop gets pools, an outbox and a seam of its own
+when something is first handed to a thread there. Calls of tests are calls of a request: they are bounded and may be
+refused.
+`THREADS=own` leaves anyio as it is, for a comparison.
+"""
+
+import asyncio
+import contextvars
+import os
+import weakref
+from collections import Counter
+from threading import get_ident
+
+from uvicorn.applications import anyio_threads
+from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.work import Work, current_work
+
+COUNTS = Counter()
+Backend = anyio_threads.Backend
+NAMES = ("run_sync_in_worker_thread", "current_default_thread_limiter")
+seams = weakref.WeakKeyDictionary()
+
+
+class Seam(anyio_threads.AnyioThreads):
+    """The seam of one test's loop."""
+
+    def __init__(self, loop):
+        def make(threads, name):
+            return ConsumerPool(threads, 320, loop.call_soon, name=name)
+
+        self.pools = (make(40, "AnyIO worker thread"), make(40, "aside"), make(1000, "extra"))
+        pool, aside, extra = self.pools
+        threads = FrameworkThreads(pool, FrameworkPools(aside, extra), Outbox(loop), lambda: None)
+        self.work = Work(threads)
+        super().__init__(loop, get_ident(), threads)
+
+    def _original(self, name, cls):
+        return getattr(cls, name)  # the plugin's own functions decide whose loop it is
+
+
+def seam_of(loop):
+    seam = seams.get(loop)
+    if seam is None:
+        for old, other in list(seams.items()):
+            if old.is_closed():
+                for pool in other.pools:
+                    pool.stop()
+        # Outside of the test's context, as a worker makes it: or what tests look for would be kept.
+        seam = seams[loop] = contextvars.Context().run(Seam, loop)
+        seam.functions = seam.make()
+    return seam
+
+
+def pytest_configure(config):
+    if os.environ.get("THREADS") == "own":
+        return
+    assert not anyio_threads.reason_against()
+    originals = {name: Backend.__dict__[name] for name in anyio_threads.METHODS}
+
+    async def run_sync_in_worker_thread(cls, func, args, abandon_on_cancel=False, limiter=None):
+        COUNTS["calls handed to threads"] += 1
+        seam = seam_of(asyncio.get_running_loop())
+        work = current_work.get()
+        if work is None or work.threads is not seam.default:  # none, or that of another loop
+            current_work.set(seam.work)
+        return await seam.functions["run_sync_in_worker_thread"](cls, func, args, abandon_on_cancel, limiter)
+
+    def current_default_thread_limiter(cls):
+        return seam_of(asyncio.get_running_loop()).functions["current_default_thread_limiter"](cls)
+
+    def from_thread(name):
+        def call(cls, func, args, token):
+            loop = token or anyio_threads.threadlocals.current_token.native_token
+            if loop not in seams:
+                return originals[name].__get__(None, cls)(func, args, token)
+            COUNTS["calls from threads"] += 1
+            # The seam calls the backend's own method.
+            return seams[loop].functions[name](cls, func, args, token)
+
+        return call
+
+    Seam._original = lambda self, name, cls: originals[name].__get__(None, cls)
+    Backend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
+    Backend.current_default_thread_limiter = classmethod(current_default_thread_limiter)
+    for name in ("run_async_from_thread", "run_sync_from_thread"):
+        setattr(Backend, name, classmethod(from_thread(name)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(COUNTS.items()))
+    terminalreporter.write_line(f"through our seam: {counts or 'nothing'}")
+
+
+def pytest_unconfigure():
+    for seam in list(seams.values()):
+        for pool in seam.pools:
+            pool.stop()

@@ -1,0 +1,125 @@
+"""`current_default_thread_limiter()`: the truth about the pool, and a bound if the application wants one."""
+
+import asyncio
+import math
+
+import anyio
+import pytest
+from framework_doubles import frameworks, until
+
+from uvicorn.bridge.work import Work, current_work
+from uvicorn.errors import ChannelFull
+
+run_sync = anyio.to_thread.run_sync
+limiter_of = anyio.to_thread.current_default_thread_limiter
+
+
+@frameworks(threads=2)
+async def test_it_tells_what_runs_and_what_waits(made):
+    made.request()
+    limiter = limiter_of()
+    assert limiter is limiter_of()
+    assert isinstance(limiter, anyio.CapacityLimiter)
+    assert (limiter.total_tokens, limiter.borrowed_tokens, limiter.available_tokens) == (2, 0, 2)
+    calls = [asyncio.ensure_future(run_sync(made.block())) for _ in range(3)]
+    await until(lambda: limiter.borrowed_tokens == 2)
+    found = limiter.statistics()
+    assert (found.borrowed_tokens, found.tasks_waiting, len(found.borrowers)) == (2, 1, 2)
+    with pytest.raises(anyio.WouldBlock):
+        limiter.acquire_nowait()
+    made.release()
+    await asyncio.gather(*calls)
+    assert limiter.borrowed_tokens == 0
+
+
+@frameworks(threads=4, queue_size=2)
+async def test_fewer_tokens_bound_the_share_of_the_application_and_the_number_that_wait(made):
+    work = made.request()
+    limiter_of().total_tokens = 1
+    running = 0
+    most = 0
+
+    def call():
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        running -= 1
+
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    waiting = [asyncio.ensure_future(run_sync(call)) for _ in range(2)]
+    await until(lambda: limiter_of().statistics().tasks_waiting == 2)
+    with pytest.raises(ChannelFull):
+        await run_sync(call)
+    assert work.is_refused
+    assert (made.main.busy, made.main.queued) == (1, 0)
+    made.release()
+    await asyncio.gather(first, *waiting)
+    assert most == 1
+    limiter_of().total_tokens = math.inf
+    await asyncio.gather(*(run_sync(call) for _ in range(3)))
+    assert made.threads.in_flight == 0
+
+
+@frameworks(threads=4)
+async def test_who_waits_for_a_token_for_too_long_is_refused_and_who_leaves_gives_way(made):
+    made.request()
+    limiter_of().total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    late = asyncio.ensure_future(run_sync(int))
+    leaving = asyncio.ensure_future(run_sync(int))
+    await until(lambda: limiter_of().statistics().tasks_waiting == 2)
+    leaving.cancel()
+    made.threads.expire(0.0)
+    made.threads.expire(math.inf)
+    with pytest.raises(ChannelFull, match="in time"):
+        await late
+    made.release()
+    assert await first
+    assert await run_sync(int) == 0
+    assert made.threads.in_flight == 0
+
+
+@frameworks(threads=2)
+async def test_tokens_that_are_borrowed_by_hand_count(made):
+    made.request()
+    limiter = limiter_of()
+    async with limiter:
+        assert limiter.borrowed_tokens == 1
+        with pytest.raises(RuntimeError, match="already holding"):
+            limiter.acquire_nowait()
+        limiter.acquire_on_behalf_of_nowait("another")
+        waiting = asyncio.ensure_future(run_sync(int))
+        await until(lambda: limiter.statistics().tasks_waiting == 1)
+        by_hand = asyncio.ensure_future(limiter.acquire_on_behalf_of("a third"))
+        await until(lambda: limiter.statistics().tasks_waiting == 2)
+        limiter.release_on_behalf_of("another")
+        assert await waiting == 0
+        await by_hand
+        limiter.release_on_behalf_of("a third")
+    with pytest.raises(RuntimeError, match="isn't holding"):
+        limiter.release()
+    assert await run_sync(int, limiter=limiter) == 0
+    assert (limiter.is_open, limiter.borrowed_tokens) == (True, 0)
+
+
+@frameworks(threads=1)
+async def test_wrong_numbers_are_refused(made):
+    with pytest.raises(TypeError):
+        limiter_of().total_tokens = 1.5
+    with pytest.raises(ValueError, match="must be >= 0"):
+        limiter_of().total_tokens = -1
+
+
+@frameworks(threads=2)
+async def test_calls_outside_of_requests_wait_for_a_token_and_are_not_refused(made):
+    made.request().end()
+    limiter_of().total_tokens = 1
+    calls = [asyncio.ensure_future(run_sync(made.block())) for _ in range(20)]
+    await until(lambda: limiter_of().statistics().tasks_waiting == 19)
+    made.threads.expire(math.inf)
+    made.release()
+    assert all(await asyncio.gather(*calls))
+    current_work.set(Work(made.threads))
+    assert await run_sync(int) == 0

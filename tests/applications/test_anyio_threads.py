@@ -1,0 +1,394 @@
+"""anyio's calls in our pools: where they run, what they find there, how they end."""
+
+import asyncio
+import contextvars
+import threading
+
+import anyio
+import pytest
+from framework_doubles import Channel, frameworks, thread_name, until
+
+from uvicorn.applications import anyio_threads
+from uvicorn.applications.anyio_threads import Backend
+from uvicorn.bridge.work import Work, current_work
+from uvicorn.errors import ChannelClosed, ChannelFull, WrongSide
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
+run_sync = anyio.to_thread.run_sync
+
+
+def test_the_seam_is_there_while_it_is_installed_and_for_its_own_loop():
+    before = dict(Backend.__dict__)
+
+    @frameworks()
+    async def test(made):
+        assert Backend.__dict__["run_sync_in_worker_thread"] is not before["run_sync_in_worker_thread"]
+        made.request()
+        assert (await run_sync(thread_name)).startswith("main-")
+        other = await asyncio.to_thread(anyio.run, run_sync, thread_name)
+        assert other == "AnyIO worker thread"
+
+    test()
+    assert dict(Backend.__dict__) == before
+
+
+def test_another_anyio_keeps_its_threads(monkeypatch):
+    assert anyio_threads.reason_against() == ""
+    monkeypatch.setattr(anyio_threads, "version", lambda name: "4.99.1")
+    assert "anyio 4.99.1 was not tested; 4.11 to 4.16 are" in anyio_threads.reason_against()
+    monkeypatch.undo()
+    monkeypatch.setitem(anyio_threads.METHODS, "run_sync_in_worker_thread", ("func",))
+    assert "takes other arguments" in anyio_threads.reason_against()
+    monkeypatch.undo()
+    monkeypatch.setitem(anyio_threads.METHODS, "run_in_sun", ())
+    assert "has no run_in_sun" in anyio_threads.reason_against()
+    monkeypatch.undo()
+    monkeypatch.delattr(anyio_threads.backend, "is_anyio_cancellation")
+    assert "has no is_anyio_cancellation" in anyio_threads.reason_against()
+
+
+@frameworks()
+async def test_a_call_gets_its_arguments_and_context_and_gives_its_result_or_error(made):
+    made.request()
+    VARIABLE.set("set")
+    assert await run_sync(lambda *args: (args, VARIABLE.get()), 1, 2) == ((1, 2), "set")
+    await run_sync(VARIABLE.set, "changed in the thread")
+    assert VARIABLE.get() == "set"  # as anyio has it: what is set there stays there
+    with pytest.raises(ZeroDivisionError):
+        await run_sync(lambda: 1 / 0)
+    with pytest.raises(RuntimeError, match="StopIteration") as raised:
+        await run_sync(next, iter(()))
+    assert type(raised.value.__cause__) is StopIteration
+    with pytest.raises(SystemExit):
+        await run_sync(raise_exit)
+    assert await run_sync(int, "7") == 7
+
+
+def raise_exit():
+    raise SystemExit(3)
+
+
+@frameworks()
+async def test_calls_outside_of_requests_take_no_thread_of_requests_and_are_not_refused(made):
+    blocked = [asyncio.ensure_future(run_sync(made.block())) for _ in range(40)]
+    await until(lambda: made.aside.busy == 2 and made.aside.queued == 38)
+    made.request()
+    assert (await run_sync(thread_name)).startswith("main-")
+    made.release()
+    assert all(await asyncio.gather(*blocked))
+    assert made.threads.calls == {"outside": 40, "request": 1}
+
+
+@frameworks(threads=1, queue_size=1)
+async def test_past_the_queue_a_request_is_refused(made):
+    work = made.request()
+    calls = [asyncio.ensure_future(run_sync(made.block())) for _ in range(2)]
+    await until(lambda: made.main.busy and made.main.queued)
+    for _ in range(2):
+        with pytest.raises(ChannelFull):
+            await run_sync(int)
+    assert (made.refused, work.is_refused) == (1, True)
+    made.release()
+    await asyncio.gather(*calls)
+    assert await run_sync(int) == 0
+
+
+@frameworks(threads=1)
+async def test_a_call_that_waited_for_too_long_is_refused(made):
+    work = made.request()
+    running = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy)
+    waiting = asyncio.ensure_future(run_sync(int))
+    await until(lambda: made.main.queued)
+    for job in made.main.expire(float("inf")):
+        job.expire()
+    with pytest.raises(ChannelFull, match="in time"):
+        await waiting
+    assert work.is_refused
+    made.release()
+    await running
+
+
+@frameworks(threads=1)
+async def test_a_limiter_of_its_own_bounds_a_call_and_does_not_wait_behind_others(made):
+    made.request()
+    running = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy)
+    limiter = anyio.CapacityLimiter(1)
+    assert (await run_sync(thread_name, limiter=limiter)).startswith("extra-")
+    first = asyncio.ensure_future(run_sync(made.block(), limiter=limiter))
+    await until(lambda: limiter.borrowed_tokens == 1)
+    second = asyncio.ensure_future(run_sync(int, limiter=limiter))
+    await until(lambda: limiter.statistics().tasks_waiting == 1)
+    made.release()
+    assert await asyncio.gather(running, first, second) == [True, True, 0]
+    assert limiter.borrowed_tokens == 0
+    assert (await run_sync(thread_name, limiter=limiter)).startswith("main-")
+
+
+# ---- cancellation ----
+
+
+@frameworks(threads=1)
+async def test_a_queued_call_that_is_cancelled_never_runs(made):
+    made.request()
+    running = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy)
+    ran = []
+    with anyio.CancelScope() as scope:
+        asyncio.get_running_loop().call_later(0.01, scope.cancel)
+        await run_sync(ran.append, 1)
+    assert scope.cancelled_caught
+    task = asyncio.ensure_future(run_sync(ran.append, 2))
+    await until(lambda: made.main.queued)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    made.release()
+    await running
+    await run_sync(int)
+    assert (ran, made.threads.in_flight) == ([], 0)
+
+
+@frameworks(threads=1)
+async def test_a_running_call_is_waited_for_and_the_cancellation_comes_after_it(made):
+    made.request()
+    ended = []
+
+    def slow():
+        started.set()
+        release.wait(20)
+        return "done"
+
+    started, release = threading.Event(), threading.Event()
+    with anyio.CancelScope() as scope:
+
+        def cancel():
+            if started.is_set():
+                scope.cancel()
+                loop.call_later(0.01, release.set)
+            else:
+                loop.call_later(0.001, cancel)
+
+        loop = asyncio.get_running_loop()
+        cancel()
+        ended.append(await run_sync(slow))
+        await anyio.sleep(20)
+    assert (ended, scope.cancelled_caught) == (["done"], True)
+
+
+@frameworks(threads=1)
+async def test_a_call_that_may_be_abandoned_is(made):
+    made.request()
+    block = made.block()
+    with anyio.move_on_after(0.05) as scope:
+        await run_sync(block, abandon_on_cancel=True)
+    assert scope.cancelled_caught
+    assert made.main.busy == 1
+    made.release()
+    await until(lambda: not made.main.busy)
+
+
+@frameworks(threads=1)
+async def test_a_task_that_was_cancelled_before_it_began_calls_nothing(made):
+    made.request()
+    ran = []
+
+    async def call():
+        asyncio.current_task().cancel()
+        await run_sync(ran.append, 1)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(call())
+    await run_sync(int)
+    assert ran == []
+
+
+@frameworks(threads=1)
+async def test_an_exit_runs_though_its_task_was_cancelled(made):
+    made.request()
+    running = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy)
+    ran = threading.Event()
+
+    async def leave():
+        with anyio.CancelScope(shield=True):
+            await run_sync(ran.set)
+
+    task = asyncio.ensure_future(leave())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await run_sync(ran.wait, 20, limiter=anyio.CapacityLimiter(1))
+    made.release()
+    await running
+
+
+@frameworks(threads=1)
+async def test_the_queued_calls_of_a_client_that_has_left_never_run(made):
+    work = made.request()
+    running = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy)
+    ran = []
+    waiting = asyncio.ensure_future(run_sync(ran.append, 1))
+    closing = asyncio.ensure_future(run_sync(Closing(ran).close))
+    current_work.set(Work(made.threads, Channel()))
+    other = asyncio.ensure_future(run_sync(ran.append, 3))
+    await until(lambda: made.main.queued == 2)
+    made.threads.drop_left()
+    work.channel.closed = True
+    made.threads.drop_left()
+    with pytest.raises(ChannelClosed):
+        await waiting
+    made.release()
+    await asyncio.gather(running, closing, other)
+    assert sorted(ran) == [2, 3]
+
+
+class Closing:
+    def __init__(self, ran):
+        self.ran = ran
+
+    def close(self):
+        self.ran.append(2)
+
+
+# ---- background tasks ----
+
+
+@frameworks(threads=1)
+async def test_what_follows_an_answer_ranks_behind_requests(made):
+    work = made.request()
+    running = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy)
+    order = []
+    work.is_answered = True
+    late = asyncio.ensure_future(run_sync(order.append, "background"))
+    await until(lambda: made.main.late == 1)
+    current_work.set(Work(made.threads, Channel()))
+    request = asyncio.ensure_future(run_sync(order.append, "request"))
+    await until(lambda: made.main.queued == 1)
+    made.release()
+    await asyncio.gather(running, late, request)
+    assert order == ["request", "background"]
+
+
+@frameworks(threads=1, late=True)
+async def test_background_tasks_may_have_a_pool_of_their_own(made):
+    made.request().is_answered = True
+    assert await run_sync(thread_name) == "background-1"
+
+
+@frameworks(threads=1, queue_size=0)
+async def test_background_calls_have_a_bound_too(made):
+    made.request().is_answered = True
+    calls = [asyncio.ensure_future(run_sync(made.block()))]
+    await until(lambda: made.main.busy)
+    calls += [asyncio.ensure_future(run_sync(made.block())) for _ in range(16)]
+    await until(lambda: made.main.late == 16)
+    with pytest.raises(ChannelFull, match="background"):
+        await run_sync(int)
+    made.release()
+    await asyncio.gather(*calls)
+
+
+# ---- from a thread to the loop ----
+
+
+@frameworks(threads=1)
+async def test_a_thread_reaches_the_loop(made):
+    made.request()
+
+    async def on_loop(value):
+        return value, threading.get_ident()
+
+    def in_thread():
+        first = anyio.from_thread.run(on_loop, 1)
+        second = anyio.from_thread.run_sync(threading.get_ident)
+        anyio.from_thread.check_cancelled()
+        with anyio.from_thread.start_blocking_portal() as portal:
+            third = portal.call(threading.get_ident)
+        return first, second, third == second
+
+    loop_thread = threading.get_ident()
+    assert await run_sync(in_thread) == ((1, loop_thread), loop_thread, False)
+    with pytest.raises(RuntimeError):  # nothing of it is left in the thread
+        await asyncio.get_running_loop().run_in_executor(None, anyio.from_thread.run, on_loop, 1)
+
+
+@frameworks(threads=2, queue_size=2)
+async def test_a_full_pool_does_not_wait_for_what_its_threads_wait_for(made):
+    """A pool that was full of calls of `from_thread.run` waited for a thread for what these handed to one."""
+    work = made.request()
+
+    async def inner():
+        return await run_sync(thread_name)
+
+    def outer():
+        return anyio.from_thread.run(inner)
+
+    names = await asyncio.gather(*(run_sync(outer) for _ in range(4)))
+    assert len(names) == 4
+    assert work.is_refused is False
+
+
+@frameworks(threads=1)
+async def test_a_thread_that_waits_for_the_loop_does_not_count_as_computing(made):
+    made.request()
+    seen = []
+
+    async def look():
+        seen.extend(job.is_waiting for _, job in made.main.running())
+
+    await run_sync(anyio.from_thread.run, look)
+    assert seen == [True]
+
+
+@frameworks()
+async def test_the_loop_is_not_asked_to_wait_for_itself(made):
+    token = anyio.lowlevel.current_token()
+
+    async def forever():
+        await anyio.sleep_forever()
+
+    with pytest.raises(WrongSide) as raised:
+        anyio.from_thread.run(forever, token=token)
+    text = str(raised.value)
+    assert text.count("test_anyio_threads.py:") == 2
+    assert "forever" in text
+    with pytest.raises(WrongSide):
+        anyio.from_thread.run_sync(int, token=token)
+
+
+@frameworks(threads=1)
+async def test_what_a_thread_begins_after_its_scope_was_cancelled_is_cancelled(made):
+    """anyio 4.16 turns in `checkpoint_if_cancelled` for ever then, and takes all processor time."""
+    made.request()
+    started, go_on = threading.Event(), threading.Event()
+    outcome = []
+
+    async def inner():
+        return await run_sync(int)
+
+    def in_thread():
+        started.set()
+        go_on.wait(20)
+        try:
+            outcome.append(anyio.from_thread.run(inner))
+        except BaseException as error:
+            outcome.append(type(error).__name__)
+
+    with anyio.CancelScope() as scope:
+        call = asyncio.get_running_loop().call_later
+
+        def cancel():
+            if started.is_set():
+                scope.cancel()
+                call(0.01, go_on.set)
+            else:
+                call(0.001, cancel)
+
+        cancel()
+        await run_sync(in_thread)
+    assert outcome == ["CancelledError"]

@@ -1,0 +1,91 @@
+"""What FastAPI hands to threads, through the running server: where it runs, its bounds, its faults, its log."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from processes import eventually
+
+LOG = (
+    "%(U)s %(s)s mode=%({consumer.mode}e)s hops=%({consumer.hops}e)s "
+    "wait=%({consumer.wait_ms}e)s run=%({consumer.run_ms}e)s"
+)
+
+
+@pytest.fixture(scope="module")
+def server(serve_module):
+    args = ("--threads", "2", "--queue-size", "0", "--access-logfile", "-", "--access-logformat", LOG)
+    return serve_module(*args, app="live_threads:routes")
+
+
+@pytest.fixture(autouse=True)
+def fresh(server):
+    server.get("/again")
+    yield
+    server.get("/release")
+
+
+def test_endpoints_dependencies_and_lifespans_run_in_our_threads(server):
+    found = server.get("/where").json()
+    assert re.fullmatch(r"uvicorn-consumer-[12]", found["endpoint"])
+    assert re.fullmatch(r"uvicorn-consumer-[12]", found["dependency"])
+    assert re.fullmatch(r"uvicorn-aside-\d+", found["started"])
+    assert server.get("/ran").json() == ["taken", "let go"]
+
+
+def test_the_pool_of_a_mount_holds_for_what_its_application_hands_to_threads(server):
+    assert re.fullmatch(r"uvicorn-reports-[12]", server.get("/reports/where").json()["endpoint"])
+
+
+def test_a_thread_reaches_the_loop_and_the_loop_a_thread(server):
+    found = server.get("/from").json()
+    assert found["loop"][0] == "MainThread"
+    assert found["loop"][1].startswith("uvicorn-")
+
+
+def test_past_the_queue_requests_get_503_and_the_log_says_who_holds_the_threads(server):
+    with ThreadPoolExecutor(2) as clients:
+        holding = [clients.submit(server.get, "/hold") for _ in range(2)]
+        eventually(lambda: server.get("/tokens").json() == [2, 2, 0], "both threads to be held")
+        refused = server.get("/where")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert server.get("/where").status_code == 503
+        eventually(lambda: "threads are held by live_threads.hold (2)" in server.log(), "the names")
+        server.get("/release")
+        assert [call.result().status_code for call in holding] == [200, 200]
+    eventually(lambda: server.get("/ran").json().count("let go") == 2, "the exits of both")
+    assert "Error in" not in server.log()
+    assert server.get("/where").status_code == 200
+
+
+def test_the_access_log_counts_the_calls_and_their_time(server):
+    server.get("/where")
+    pattern = r"^/where 200 mode=loop hops=(\d+) wait=\d+ run=\d+$"
+    line = eventually(lambda: re.search(pattern, server.log(), re.MULTILINE), "the line")
+    assert int(line[1]) >= 2  # the dependency's entry and the endpoint; the exit may come after the answer
+
+
+def test_background_tasks_run_after_the_answer(server):
+    assert server.get("/late").status_code == 200
+    eventually(lambda: [found for found in server.get("/ran").json() if found.startswith("uvicorn-consumer")], "it")
+
+
+def test_an_endpoint_that_raises_an_exit_or_an_error_costs_its_own_request(server):
+    assert server.get("/fails").status_code == 418
+    assert server.get("/exits").status_code == 500
+    assert server.get("/where").status_code == 200
+
+
+def test_the_start_says_how_many_threads_and_whose(serve):
+    server = serve(app="live_threads:app")
+    assert "Threads: 40, for what ASGI applications hand to threads" in server.log()
+    assert re.search(r"Threads of frameworks are ours: asyncio \(uvloop\), anyio [\d.]+", server.log())
+    assert server.get("/tokens").json() == [40, 0, 0]
+
+
+def test_frameworks_may_keep_their_threads(serve):
+    server = serve("--framework-threads", "own", app="live_threads:app")
+    found = server.get("/where").json()
+    assert found["endpoint"] == "AnyIO worker thread"
+    assert not found["started"].startswith("uvicorn-")
+    assert "Threads of frameworks" not in server.log()

@@ -1,0 +1,278 @@
+"""anyio's `to_thread` and `from_thread` on our loop: its calls in our pools.
+
+Theory of operation
+-------------------
+anyio asks its backend, a class, to run a function in a thread. Four of its methods are replaced (`install`) while a
+worker serves, and put back when it stops; each looks whose loop is running, and does what it did for any other loop:
+
+    run_sync_in_worker_thread         makes an `AnyioCall`, a job of a pool
+    current_default_thread_limiter    gives the limiter of the application that asks
+    run_async_from_thread,
+    run_sync_from_thread              as they are; the thread is marked as waiting meanwhile, and what would wait for
+                                      itself is an error
+
+In its thread a call finds what `anyio.from_thread` reads: the token of the loop, and the cancel scope.
+
+*Cancellation* is anyio's: a call that waits for a thread or for its limiter is taken back; one that runs is waited
+for, unless `abandon_on_cancel`. anyio shields the wait from the beginning; here it is shielded when a cancellation
+comes and the call turns out to be running, which spares a scope for each call. A task that is cancelled by other means
+than a scope does not wait, as with anyio. Nothing is ever run and lost: a call that was taken back never runs.
+
+*What must run* runs: a call with a limiter of its own, in a shielded scope, or that is known to be an exit is not
+taken back, nor does it wait behind others (`framework_calls.py`).
+
+This module is imported when anyio is there. The names that it uses of anyio's own are checked before anything is
+replaced (`reason_against`); an anyio that is another one keeps its threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from asyncio import CancelledError
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from functools import partial
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, Final
+
+from anyio._core import _eventloop as core
+from anyio.lowlevel import EventLoopToken
+
+from uvicorn.applications.anyio_limiter import ThreadLimiter
+from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
+from uvicorn.bridge.waits import blocking
+from uvicorn.bridge.work import current_work, nested_below
+
+__all__ = ["METHODS", "AnyioThreads", "reason_against"]
+
+OLDEST: Final = (4, 11)  # tested; the first one that has EventLoopToken
+NEWEST: Final = (4, 16)
+METHODS: Final = {
+    "run_sync_in_worker_thread": ("func", "args", "abandon_on_cancel", "limiter"),
+    "current_default_thread_limiter": (),
+    "run_async_from_thread": ("func", "args", "token"),
+    "run_sync_from_thread": ("func", "args", "token"),
+}
+
+backend: Final[Any] = import_module("anyio._backends._asyncio")
+Backend: Final[Any] = backend.AsyncIOBackend
+CancelScope: Final[Any] = backend.CancelScope
+threadlocals: Final[Any] = core.threadlocals
+
+
+def reason_against() -> str:
+    """Return why this anyio keeps its own threads, or ""."""
+    found = version("anyio")
+    numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
+    if not OLDEST <= numbers <= NEWEST:
+        return f"anyio {found} was not tested; {'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST))} are"
+    for name, expected in METHODS.items():
+        method = Backend.__dict__.get(name)
+        if not isinstance(method, classmethod):
+            return f"anyio {found} has no {name}"
+        if tuple(inspect.signature(method.__func__).parameters)[1:] != expected:
+            return f"{name} of anyio {found} takes other arguments"
+    missing = [name for name in ("_task_states", "CancelScope", "is_anyio_cancellation") if not hasattr(backend, name)]
+    slots = ("_shield", "_parent_scope", "_cancel_called", "_cancel_handle")
+    missing += [name for name in slots if name not in getattr(CancelScope, "__slots__", ())]
+    missing += [] if hasattr(CancelScope, "_deliver_cancellation") else ["_deliver_cancellation"]
+    if missing:
+        return f"anyio {found} has no {missing[0]}"
+    return ""
+
+
+class AnyioThreads:
+    """Send anyio's calls on one loop to our pools. All methods run on: the loop, unless they say otherwise.
+
+    Args:
+        default: for code that runs for no application.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, loop_thread: int, default: FrameworkThreads) -> None:
+        self.loop: Final = loop
+        self.loop_thread: Final = loop_thread
+        self.default: Final = default
+        self.token: Final = EventLoopToken(Backend, loop)
+        self._originals: dict[str, Any] = {}
+
+    def install(self) -> None:
+        """Replace the methods of anyio's backend."""
+        self._originals = {name: Backend.__dict__[name] for name in METHODS}
+        for name, method in self.make().items():
+            setattr(Backend, name, classmethod(method))
+
+    def make(self) -> dict[str, Callable[..., Any]]:
+        """Return what replaces the methods, by their names."""
+        return {
+            "run_sync_in_worker_thread": self._make_run_sync(),
+            "current_default_thread_limiter": self._make_limiter(),
+            "run_async_from_thread": self._make_from_thread("run_async_from_thread", "anyio.from_thread.run"),
+            "run_sync_from_thread": self._make_from_thread("run_sync_from_thread", "anyio.from_thread.run_sync"),
+        }
+
+    def remove(self) -> None:
+        """Put them back."""
+        for name, original in self._originals.items():
+            setattr(Backend, name, original)
+
+    def _make_run_sync(self) -> Callable[..., Any]:
+        ours, token, states = self.loop, self.token, backend._task_states
+
+        async def run_sync_in_worker_thread(
+            cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
+        ) -> Any:
+            loop = asyncio.get_running_loop()
+            if loop is not ours:
+                original = self._original("run_sync_in_worker_thread", cls)
+                return await original(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
+            task: Any = asyncio.current_task()
+            state = states.get(task)
+            scope = state.cancel_scope if state is not None else None
+            if getattr(task, "_must_cancel", False):
+                await asyncio.sleep(0)  # raises
+            elif scope is not None:
+                await cls.checkpoint_if_cancelled()
+            work = current_work.get()
+            threads = self.default if work is None else work.threads
+            if limiter is None or isinstance(limiter, ThreadLimiter):
+                gate = threads.gate if limiter is None else limiter
+                if gate is not None and not gate.is_open:
+                    await gate.enter(work)
+                limiter = None
+                counted = threads if gate is None else gate.threads
+                counted.in_flight += 1
+            else:
+                try:
+                    limiter.acquire_nowait()
+                except backend.WouldBlock:
+                    await limiter.acquire()
+            try:
+                call = AnyioCall(func, args, copy_context(), loop.create_future(), threads, work)
+                call.is_counted = limiter is None
+                call.token = token
+                if abandon_on_cancel:
+                    with CancelScope() as call.scope:
+                        threads.submit(call, limiter is not None or _is_shielded(scope))
+                        return await _abandoning(call)
+                call.scope = scope if scope is not None else CancelScope(shield=True)
+                threads.submit(call, limiter is not None or call.cost.is_exit or _is_shielded(scope))
+                try:
+                    return await call.future
+                except CancelledError as error:
+                    return await _cancelled(call, error)
+            finally:
+                if limiter is not None:
+                    limiter.release()
+                else:
+                    counted.in_flight -= 1
+                    if counted.gate is not None and counted.gate.has_waiters:
+                        counted.gate.left()
+
+        return run_sync_in_worker_thread
+
+    def _make_limiter(self) -> Callable[..., Any]:
+        def current_default_thread_limiter(cls: Any) -> Any:
+            if asyncio.get_running_loop() is not self.loop:
+                return self._original("current_default_thread_limiter", cls)()
+            work = current_work.get()
+            threads = self.default if work is None else work.threads
+            if threads.gate is None:
+                threads.gate = ThreadLimiter(threads)
+            return threads.gate
+
+        return current_default_thread_limiter
+
+    def _make_from_thread(self, name: str, what: str) -> Callable[..., Any]:
+        is_async = name == "run_async_from_thread"
+
+        def from_thread(cls: Any, func: Any, args: Any, token: Any) -> Any:
+            original = self._original(name, cls)
+            if (token or threadlocals.current_token.native_token) is not self.loop:
+                return original(func, args, token=token)
+            with blocking(what, func, self.loop_thread):
+                nested = nested_below.set(True)
+                try:
+                    return original(partial(_begun, func) if is_async else func, args, token=token)
+                finally:
+                    nested_below.reset(nested)
+
+        return from_thread
+
+    def _original(self, name: str, cls: Any) -> Any:
+        return self._originals[name].__get__(None, cls)
+
+
+class AnyioCall(ThreadCall):
+    """One call of anyio's: its thread has what `anyio.from_thread` reads."""
+
+    __slots__ = ("gate", "scope", "token")
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.gate: Any = None
+        self.scope: Any = None
+        self.token: Any = None
+
+    def call(self, context: Context, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call the function, within what its framework puts around it. Runs on: a worker thread."""
+        if core.sniffio is not None:
+            context.run(core.set_current_async_library, None)
+        threadlocals.current_token = self.token
+        threadlocals.current_cancel_scope = self.scope
+        try:
+            return context.run(function, *args)
+        finally:
+            del threadlocals.current_cancel_scope
+            del threadlocals.current_token
+            self.scope = None
+
+
+async def _abandoning(call: AnyioCall) -> Any:
+    try:
+        return await call.future
+    except CancelledError:
+        if not call.is_settled:
+            call.pool.cancel(call)
+        raise
+
+
+async def _cancelled(call: AnyioCall, error: CancelledError) -> Any:
+    """Go on with a wait that was cancelled: take the call back, or wait for its end."""
+    is_taken_back = not call.is_settled and not call.must_run and call.pool.cancel(call)
+    if is_taken_back or not backend.is_anyio_cancellation(error):
+        raise error
+    if not call.is_settled:
+        with CancelScope(shield=True):
+            # The future was cancelled; what the call ends with goes into another one.
+            call.future = asyncio.get_running_loop().create_future()
+            return await call.future
+    return call.outcome()
+
+
+async def _begun(func: Any, *args: Any) -> Any:
+    """Call a coroutine function for a thread, and have it learn that the thread's scope was cancelled before.
+
+    anyio 4.16 tells only tasks that are there when a scope is cancelled. One that is begun later by a thread, whose own
+    cancellation is shielded off, would wait for its own cancellation for ever, in a loop that takes all processor time.
+    """
+    state = backend._task_states.get(asyncio.current_task())
+    scope = state.cancel_scope if state is not None else None
+    while scope is not None:
+        if scope._cancel_called:
+            if scope._cancel_handle is None:
+                scope._deliver_cancellation(scope)
+            break
+        if scope._shield:
+            break
+        scope = scope._parent_scope
+    return await func(*args)
+
+
+def _is_shielded(scope: Any) -> bool:
+    while scope is not None:
+        if scope._shield:
+            return True
+        scope = scope._parent_scope
+    return False

@@ -1,0 +1,81 @@
+"""What frameworks hand to threads, in our pools: installed when a worker starts, removed when it stops.
+
+Three libraries are asked, each where it is narrowest: anyio's backend (`anyio_threads.py`), the loop's default
+executor (`bridge/loop_executor.py`), and asgiref's thread-sensitive context (`sensitive.py`). Nothing is replaced when
+this package is imported, nor for any other loop than the worker's own. A library that is imported later is found at a
+tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from uvicorn.applications.sensitive import is_in_async_to_sync
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.framework_calls import nested_tests
+from uvicorn.bridge.loop_executor import LoopExecutor
+from uvicorn.bridge.outbox import Log
+
+__all__ = ["Frameworks"]
+
+
+class Frameworks:
+    """Lend our threads to the frameworks of one worker. All methods run on: the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dispatcher: Dispatcher, log: Log) -> None:
+        self._loop = loop
+        self._dispatcher = dispatcher
+        self._log = log
+        self._anyio: Any = None
+        self._was_asked = False
+        self._executor: LoopExecutor | None = None
+
+    def install(self) -> None:
+        """Send to our pools what is imported now, and say so."""
+        threads = self._dispatcher.frameworks[self._dispatcher.pool]
+        self._executor = LoopExecutor(threads, self._dispatcher.outbox.loop_thread)
+        self._loop.set_default_executor(self._executor)
+        nested_tests.append(is_in_async_to_sync)
+        self.look()
+        ours = [f"asyncio ({type(self._loop).__module__.partition('.')[0]})"]
+        ours += [f"anyio {_version('anyio')}"] if self._anyio is not None else []
+        ours += [f"asgiref {_version('asgiref')}"] if "asgiref.sync" in sys.modules else []
+        self._log.info("Threads of frameworks are ours: %s", ", ".join(ours))
+
+    def look(self) -> None:
+        """Look whether anyio was imported meanwhile."""
+        if self._was_asked or "anyio" not in sys.modules:
+            return
+        self._was_asked = True
+        try:
+            seam = import_module("uvicorn.applications.anyio_threads")
+            reason = seam.reason_against()
+        except (ImportError, AttributeError) as error:
+            reason = f"anyio {_version('anyio')} is not as expected ({error})"
+        if reason:
+            self._log.warning("anyio keeps its own threads: %s", reason)
+            return
+        outbox = self._dispatcher.outbox
+        self._anyio = seam.AnyioThreads(
+            self._loop, outbox.loop_thread, self._dispatcher.frameworks[self._dispatcher.pool]
+        )
+        self._anyio.install()
+
+    def remove(self) -> None:
+        """Put everything back."""
+        if self._anyio is not None:
+            self._anyio.remove()
+            self._anyio = None
+        if is_in_async_to_sync in nested_tests:
+            nested_tests.remove(is_in_async_to_sync)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(unknown)"

@@ -1,0 +1,104 @@
+"""The loop's default executor: `loop.run_in_executor(None, …)` and `asyncio.to_thread` in our pools.
+
+asyncio wants a ThreadPoolExecutor, and so does uvloop; this is one that never starts a thread of its own.
+`asyncio.to_thread` and `run_in_executor` call `submit` on the loop, and wrap what they get. What is given to them
+there is a future of the loop already, which asyncio takes as it is: so a result comes back through the outbox, with
+all others, and wakes the loop once per burst. In any other thread `submit` gives a future of `concurrent.futures`, as
+it should.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from threading import get_ident
+from typing import Any, Final, TypeVar, cast
+
+from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
+from uvicorn.bridge.work import current_work
+
+__all__ = ["LoopExecutor"]
+
+_T = TypeVar("_T")
+
+
+class LoopExecutor(ThreadPoolExecutor):
+    """Make calls in the pools of whoever asks.
+
+    Args:
+        default: for code that runs for no application.
+        loop_thread: the identifier of the loop's thread.
+    """
+
+    def __init__(self, default: FrameworkThreads, loop_thread: int) -> None:
+        super().__init__(1)  # starts none until the base's own `submit` is called, which it is not
+        self._default = default
+        self._loop_thread: Final = loop_thread
+        self._is_over = False
+
+    def submit(self, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        """Call a function in a thread.
+
+        Raises: ChannelFull on the loop if it is made for a request and refused; RuntimeError after `shutdown`.
+        """
+        if self._is_over:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        call = partial(function, *args, **kwargs) if kwargs else function
+        if get_ident() == self._loop_thread:
+            # An asyncio.Future where a concurrent one is promised: `asyncio.wrap_future` returns it as it is.
+            return cast("Future[_T]", self._submit(call, args if not kwargs else ()))
+        future: Future[_T] = Future()
+        context = contextvars.copy_context()
+        arguments = args if not kwargs else ()
+        self._default.outbox.put(lambda _: context.run(self._submit_for, future, call, arguments))
+        return future
+
+    def _submit(self, function: Callable[..., Any], args: tuple[Any, ...]) -> _Waiting:
+        work = current_work.get()
+        threads: FrameworkThreads = self._default if work is None else work.threads
+        future = _Waiting(loop=threads.outbox.loop)
+        # The context is that of the thread, as asyncio has it: `asyncio.to_thread` brings its own along.
+        call = future.call = ThreadCall(function, args, contextvars.Context(), future, threads, work)
+        threads.submit(call)
+        return future
+
+    def _submit_for(self, future: Future[Any], function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            waiting = self._submit(function, args)
+        except BaseException as error:
+            future.set_exception(error)
+            return
+        waiting.add_done_callback(partial(_pass_on, future))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more. The threads are the pools'; they end with these."""
+        self._is_over = True
+
+
+class _Waiting(asyncio.Future[Any]):
+    """The future of one call: cancelling it takes the call back, if it is queued."""
+
+    call: ThreadCall | None = None
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the wait. Returns: whether there was one."""
+        if not super().cancel(msg):
+            return False
+        call, self.call = self.call, None
+        if call is not None and not call.is_settled:
+            call.pool.cancel(call)
+        return True
+
+
+def _pass_on(future: Future[Any], waiting: asyncio.Future[Any]) -> None:
+    if waiting.cancelled():
+        future.set_exception(asyncio.CancelledError())
+    elif (error := waiting.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(waiting.result())

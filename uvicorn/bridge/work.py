@@ -1,0 +1,53 @@
+"""For whom code runs just now: one request of an application, or something outside of all requests.
+
+A context variable says it; tasks and threads that a request starts inherit it. What a framework hands to a thread finds
+here whose threads it may use, and what it must not do any more when the client has left.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from typing import Any, Final
+
+__all__ = ["Work", "current_work", "nested_below"]
+
+
+class Work:
+    """One request, as the threads see that work for it. Written on the loop.
+
+    Attributes:
+        threads: the `FrameworkThreads` that it may use.
+        channel: its reply channel while the application runs, or None.
+        is_outside: it is no request: start-up, a lifespan; or a request that is over, and has left a task behind.
+        is_answered: the response is complete; what follows are background tasks.
+        is_refused: a call found no thread, or not in time: the request is to be answered with 503.
+        hops: how many calls were made in threads.
+        wait_seconds, run_seconds: how long they waited for a thread, and ran, added up.
+    """
+
+    __slots__ = ("channel", "hops", "is_answered", "is_outside", "is_refused", "run_seconds", "threads", "wait_seconds")
+
+    def __init__(self, threads: Any, channel: Any = None, is_outside: bool = False) -> None:
+        self.threads = threads
+        self.channel = channel
+        self.is_outside = is_outside
+        self.is_answered = False
+        self.is_refused = False
+        self.hops = 0
+        self.wait_seconds = 0.0
+        self.run_seconds = 0.0
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has left before its answer was complete."""
+        return self.channel is not None and not self.is_answered and self.channel.closed
+
+    def end(self) -> None:
+        """Note that the application has returned: what it has left behind is no part of a request any more."""
+        self.is_outside = True
+        self.channel = None
+
+
+current_work: Final[contextvars.ContextVar[Work | None]] = contextvars.ContextVar("uvicorn_work", default=None)
+#: a thread waits for this code: what it hands to a thread is waited for by a thread
+nested_below: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("uvicorn_nested", default=False)
