@@ -14,6 +14,7 @@ cdef class Exchange:
     cdef public object consumer
     cdef public object task
     cdef public object job
+    cdef public object work
     cdef public int status
     cdef public object fields
     cdef public Py_ssize_t sent_bytes

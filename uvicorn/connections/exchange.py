@@ -44,8 +44,6 @@ class Exchange:
         "request", "sent_bytes", "started_at", "status", "task", "work",
     )  # fmt: skip
 
-    work: Work  # of an ASGI application; not there before it is called
-
     def __init__(self, carrier: Carrier, request: RequestLine, headers: Headers, persists: bool, now: float) -> None:
         self.carrier = carrier
         self.request = request
@@ -57,6 +55,7 @@ class Exchange:
         self.consumer: Consumer | None = None  # set when it is called, or queued
         self.task: asyncio.Task[None] | None = None
         self.job: ConsumerJob | None = None
+        self.work: Work | None = None  # of an ASGI application, when it is called
         self.status = 0  # 0 until the response has begun
         self.fields = NO_FIELDS
         self.sent_bytes = 0  # of content, without framing
