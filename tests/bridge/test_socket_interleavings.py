@@ -246,11 +246,12 @@ def test_the_log_names_the_consumer_that_raises_after_its_client_has_left(bench)
     assert errors == ["Error in test_socket_interleavings.SocketBench.socket_in_thread: GET /socket-thread/3"]
 
 
-def test_a_socket_whose_client_half_closes_and_takes_nothing_is_lost_at_once(bench):
-    do(bench, opened("thread"), told("accept"))
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_a_socket_whose_client_half_closes_and_takes_nothing_is_lost_at_once(bench, is_accepted):
+    do(bench, opened("thread"), *([told("accept")] if is_accepted else []))
     [client] = bench.sockets()
     client.transport.is_stalled = True
-    do(bench, told("text"))
+    do(bench, told("text") if is_accepted else lambda bench: bench.calls[0].tell("first"))
     assert client.transport.unsent
     client.half_close()
     assert client.is_closed

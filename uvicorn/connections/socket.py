@@ -179,7 +179,7 @@ class WebSocket(asyncio.Protocol):
         """Learn that the client sends nothing more: it has left, or waits for the answer to its close frame."""
         if self._codec.owes_close:
             return self.transport.can_write_eof()
-        if self._state == OPEN and self.transport.get_write_buffer_size():
+        if self._state in (CONNECTING, OPEN) and self.transport.get_write_buffer_size():
             self.transport.abort()  # or nobody would learn of it while the client takes nothing of what is on its way
         return False
 
