@@ -108,6 +108,7 @@ def _serve(consumer: Any, requests: Sequence[bytes], count: int) -> None:
         requests: what the client sends; the last one again and again.
     """
     app = _Application(consumer)
+    app.cfg.set("loglevel", "warning")
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = ASGIWorker(1, os.getpid(), [], app, 30, app.cfg, app.cfg.logger_class(app.cfg))

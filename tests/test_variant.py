@@ -82,3 +82,38 @@ def test_all_declared_modules_are_of_the_same_variant():
     names = [".".join(("uvicorn", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in DECLARED]
     files = [importlib.import_module(name).__file__ for name in names]
     assert {file.endswith(EXTENSION_SUFFIXES[0]) for file in files} <= {variant.is_compiled()}
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Make a copy of what is built, with a few hot modules only, so that it does not take long."""
+    pytest.importorskip("Cython")
+    root = Path(__file__).parent.parent
+    left_out = shutil.ignore_patterns("*.so", "*.pxd", "__pycache__")
+    shutil.copytree(root / "uvicorn", tmp_path / "uvicorn", ignore=left_out)
+    for name in ("setup.py", "setup.cfg", "README.md", "uvicorn/wire/encoder.pxd", "uvicorn/wire/reply.pxd"):
+        shutil.copy(root / name, tmp_path / name)
+    return tmp_path
+
+
+def build(folder, **environment):
+    """Build in place; return what is compiled then, and what was said."""
+    environment = {**os.environ, "UVICORN_PURE": "", **environment}
+    command = [sys.executable, "setup.py", "build_ext", "--inplace"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return sorted(path.name.partition(".")[0] for path in (folder / "uvicorn").rglob("*.so")), done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_compiler_that_fails_leaves_the_source_and_nothing_of_an_earlier_build(sources):
+    compiled, said = build(sources)
+    assert compiled in (["encoder", "reply"], []), said  # nothing where there is no compiler
+    compiled, said = build(sources, CC="false")
+    assert compiled == []
+    assert "nothing is compiled, the package is installed as pure Python" in said
+
+
+@pytest.mark.slow
+def test_nothing_is_compiled_if_the_environment_says_so(sources):
+    (sources / f"uvicorn/wire/encoder{EXTENSION_SUFFIXES[0]}").touch()
+    assert build(sources, UVICORN_PURE="1")[0] == []
