@@ -26,7 +26,8 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
-from uvicorn.applications.asgi import ASGIApplication, make_scope, status_missing
+from uvicorn.applications.asgi import ASGIApplication
+from uvicorn.applications.asgi_call import make_scope, status_missing
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ReplyError

@@ -1,0 +1,28 @@
+cimport cython
+
+
+@cython.locals(root=str, path=str, raw_path=bytes)
+cpdef dict make_scope(object message, dict state)
+cdef str _text(str text)
+
+
+cdef class HTTPCall:
+    cdef object _channel
+    cdef bytes _body
+    cdef object _body_channel
+    cdef bint _is_received
+    cdef bint _has_begun
+    cdef object _status
+    cdef object _fields
+    cdef Py_ssize_t _since_turn
+    cdef list _parts
+    cdef Py_ssize_t _gathered
+    cdef bint _is_flush_due
+    cdef object _waiter
+    cdef public object work
+
+    cpdef bint refuse(self) except -1
+    cdef _gather(self, bytes content)
+    cdef _flush(self)
+    cpdef end(self)
+    cdef dict _begun(self, object content, bint more)

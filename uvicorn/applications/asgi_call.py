@@ -1,0 +1,278 @@
+"""One call of an ASGI application: its scope, and its `receive` and `send`. Compiled where it can be.
+
+    http.response.start is kept until the first http.response.body
+    each body -> reply_channel.send
+
+Runs on: the loop. Spec: as in `asgi.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from uvicorn.applications.environ import below
+from uvicorn.bridge.channels import ReplyChannel
+from uvicorn.bridge.work import Work
+from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
+
+__all__ = ["FULL", "SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
+
+SPEC_VERSION: Final = "2.5"
+_VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
+#: what is served beyond the core of the specification: name -> value in the scope
+_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.early_hint": {}}
+FULL: Final = {
+    "status": 503,
+    "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")],
+    "content": b"503 Service Unavailable\n",
+}
+_STRIDE: Final = 65536  # bytes of a stream between two turns of the loop, so that others are served; arbitrary
+_GATHERED: Final = 16384  # bytes of small chunks that are written at once; arbitrary
+_CHUNK_COST: Final = 1024  # bytes that a chunk counts beside its own: many small ones take time, too
+
+
+def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the scope of one request.
+
+    Args:
+        message: an `http.request`.
+    """
+    root = message["root_path"]
+    path = message["path"]
+    raw_path = message["raw_path"]
+    if root:
+        root = root.rstrip("/")
+        if not below(path, root):  # a proxy has taken it off: `path` includes it, by the specification
+            path = root + path
+            raw_path = root.encode("utf-8", "surrogateescape") + raw_path
+        root = _text(root)
+    client = message["client"]
+    server = message["server"]
+    return {
+        "type": "http",
+        "asgi": _VERSIONS.copy(),
+        "http_version": message["http_version"],
+        "method": message["method"],
+        "scheme": message["scheme"],
+        "path": path if path.isascii() else _text(path),
+        "raw_path": raw_path,
+        "query_string": message["query_string"],
+        "root_path": root,
+        "headers": [*map(tuple, message["headers"])],
+        "client": tuple(client) if client is not None else None,
+        "server": tuple(server) if server is not None else None,
+        "state": state.copy(),
+        "extensions": _EXTENSIONS.copy(),
+    }
+
+
+def _text(text: str) -> str:
+    """Return text that can be encoded: bytes that are no UTF-8 as replacement characters; `raw_path` has them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+class HTTPCall:
+    """Be `receive` and `send` of one request. Runs on: the loop."""
+
+    __slots__ = (
+        "_body", "_body_channel", "_channel", "_fields", "_gathered", "_has_begun", "_is_flush_due", "_is_received",
+        "_parts", "_since_turn", "_status", "_waiter", "work",
+    )  # fmt: skip
+
+    def __init__(self, message: Any) -> None:
+        self._channel: ReplyChannel = message["reply_channel"]
+        self._body: bytes = message["body"]
+        self._body_channel = message["body_channel"]
+        self._is_received = False
+        self._has_begun = False  # something was sent
+        self._status = 0  # of a response that was started, until its first content
+        self._fields: Any = ()
+        self._since_turn = 0
+        self._parts: list[bytes] = []  # chunks that are not written yet
+        self._gathered = 0  # their bytes
+        self._is_flush_due = False
+        self._waiter: asyncio.Future[None] | None = None
+        self.work: Work | None = None
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next part of the body, or wait for the end.
+
+        Returns: {"type": "http.request", "body": bytes, "more_body": bool}, and then
+            {"type": "http.disconnect"} when the client has left or the response is complete.
+        Cancellation: loses nothing.
+        """
+        if self._is_received:
+            return await self._disconnected()
+        if self._body or self._body_channel is None:
+            body, self._body = self._body, b""
+            self._is_received = self._body_channel is None
+            return {"type": "http.request", "body": body, "more_body": not self._is_received}
+        try:
+            chunk = await self._body_channel.receive()
+        except ReadTimeout:  # the server has answered 408 already
+            chunk = {"closed": True}
+        if "closed" in chunk:
+            self._is_received = True
+            return {"type": "http.disconnect"}
+        self._is_received = not chunk["more_content"]
+        return {"type": "http.request", "body": chunk["content"], "more_body": chunk["more_content"]}
+
+    async def send(self, event: MutableMapping[str, Any]) -> None:
+        """Take one event of the application.
+
+        Raises: ReplyError for one that is not allowed, on the application's own line; ChannelClosed when the client
+            has left; ServerStopping.
+        """
+        kind = event["type"]
+        if kind == "http.response.body":
+            content = event.get("body", b"")
+            channel = self._channel
+            if event.get("more_body", False):
+                if self._status:
+                    channel.send(self._begun(content, True))
+                elif type(content) is bytes and channel.takes_any:
+                    self._gather(content)
+                else:
+                    self._flush()
+                    channel.send({"content": content, "more_content": True})
+                self._since_turn += len(content) + _CHUNK_COST
+                if self._since_turn > _STRIDE or not channel.is_writable:
+                    self._since_turn = 0
+                    self._flush()
+                    await channel.caught_up()
+                return
+            if self._parts:
+                content = b"".join([*self._parts, content])
+                self._parts.clear()
+            channel.send(self._begun(content, False) if self._status else {"content": content})
+            if self.work is not None:
+                self.work.is_answered = True
+            if self._waiter is not None:
+                _resolve(self._waiter)
+        elif kind == "http.response.start":
+            if self._status:
+                raise ReplyError("http.response.start was sent twice")
+            self._fields = event.get("headers", ())
+            try:
+                self._status = event["status"]
+            except KeyError:
+                raise status_missing(kind) from None
+            if self._status >= 500 and self.work is not None and self.work.is_refused:
+                self.refuse()
+        elif kind == "http.response.early_hint":
+            self._channel.hint([(b"link", link) for link in event["links"]])
+        else:
+            raise ReplyError(
+                f"an ASGI application cannot send {kind!r} here; allowed are http.response.start, "
+                "http.response.body and http.response.early_hint"
+            )
+
+    def refuse(self) -> bool:
+        """Answer 503 instead of the application, if a thread was refused to it and nothing was sent.
+
+        Returns: whether that is, or was, so; the application's own answer to its failure goes nowhere.
+        """
+        if self.work is None or not self.work.is_refused:
+            return False
+        if self._channel is not _NOWHERE:
+            if self._has_begun:
+                return False
+            channel, self._channel = self._channel, _NOWHERE
+            with suppress(ChannelClosed):
+                channel.send(FULL)
+            self.work.is_answered = True
+        return True
+
+    def _gather(self, content: bytes) -> None:
+        """Take one chunk of a stream: those of one turn of the loop are written together, at its end.
+
+        Each write is a call of the system, which costs more than all else that is done for a small chunk.
+        """
+        self._parts.append(content)
+        self._gathered += len(content)
+        if self._gathered >= _GATHERED:
+            self._flush()
+        elif not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush_late)
+
+    def _flush(self) -> None:
+        """Write the chunks that were gathered. Raises: ChannelClosed."""
+        if self._parts:
+            content = b"".join(self._parts)
+            self._parts.clear()
+            self._gathered = 0
+            self._channel.send({"content": content, "more_content": True})
+
+    def _flush_late(self) -> None:
+        self._is_flush_due = False
+        self.end()
+
+    def end(self) -> None:
+        """Write what is left, though nobody can be told that the client has left."""
+        try:
+            self._flush()
+        except ChannelClosed:
+            self._parts.clear()
+
+    def _begun(self, content: Any, more: bool) -> dict[str, Any]:
+        """Return the first reply.
+
+        A content-length that says what the server would say is left out: it then knows the response for a plain one.
+        """
+        status, self._status = self._status, 0
+        self._has_begun = True
+        fields = self._fields
+        if not more and not self._channel.is_head:
+            if type(fields) is not list:
+                fields = [*fields]
+            for number, field in enumerate(fields):
+                if field[0] == b"content-length":
+                    if field[1] == b"%d" % len(content):
+                        fields = [*fields]
+                        del fields[number]
+                    break
+        return {"status": status, "headers": fields, "content": content, "more_content": more}
+
+    async def _disconnected(self) -> dict[str, Any]:
+        while not self._channel.closed:
+            if self._waiter is None or self._waiter.done():
+                self._waiter = asyncio.get_running_loop().create_future()
+                self._channel.on_change(partial(_resolve, self._waiter))
+            await asyncio.shield(self._waiter)
+        return {"type": "http.disconnect"}
+
+
+def status_missing(kind: str) -> ReplyError:
+    """Return the error for the start of a response without a status."""
+    return ReplyError(f"{kind} needs a status: 200 to 599")
+
+
+class _Nowhere:
+    """Be the reply channel of an application that was answered for."""
+
+    is_head = False
+    is_writable = True
+    takes_any = False
+    closed = True
+
+    def send(self, _: Any) -> None:
+        """Drop a reply."""
+
+    def hint(self, _: Any) -> None:
+        """Drop a hint."""
+
+    async def caught_up(self) -> None:
+        """Return at once."""
+
+
+_NOWHERE: Final[Any] = _Nowhere()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
