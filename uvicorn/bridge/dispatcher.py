@@ -20,63 +20,21 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from time import monotonic
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
-from uvicorn.bridge.channels import ReplyChannel, ReplySink, Sink
+from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.crossing import Crossing, PoolCall
 from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall, holders
-from uvicorn.bridge.governor import Load
+from uvicorn.bridge.jobs import CallJob, ConsumerJob
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.serve import serve
+from uvicorn.bridge.served import Hooks, Served, ServedRequest
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
 
-__all__ = ["ConsumerJob", "Dispatcher", "Hooks", "Served"]
-
-_PATIENCE_SECONDS: Final = 5.0  # arbitrary: how long a thread waits to run post_request itself
-
-
-class Served(Sink, Protocol):
-    """What the dispatcher needs of an exchange, beyond what a channel does."""
-
-    started_at: float  # loop time, seconds
-    is_answered: bool  # a complete reply is on its way; written by the thread that sent it
-    job: ConsumerJob | None
-    task: asyncio.Task[None] | None
-
-    @property
-    def wants_call(self) -> bool:
-        """Whether the consumer is still to be called. Runs on: any thread."""
-
-    @property
-    def consumer_name(self) -> str:
-        """How logs call the consumer."""
-
-    @property
-    def shown_line(self) -> str:
-        """Method and request target, safe to log."""
-
-    def failed(self, error: BaseException) -> None:
-        """Learn that the consumer raised. Runs on: the loop."""
-
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
-        """Answer instead of the consumer. Runs on: the loop."""
-
-
-class ServedRequest(Served, ReplySink, Protocol):
-    """What `dispatch` needs: an exchange, and not a socket."""
-
-
-class Hooks(Protocol):
-    """Gunicorn's `pre_request` and `post_request`, if they are set."""
-
-    def before(self, exchange: Any) -> None:
-        """Call `pre_request`; what it raises is the consumer's failure."""
-
-    def after(self, exchange: Any) -> None:
-        """Call `post_request`. Must not raise."""
-
+__all__ = ["Dispatcher"]
 
 class Dispatcher:
     """Run consumers.
@@ -130,7 +88,7 @@ class Dispatcher:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
         if consumer.is_async:
             message["reply_channel"] = ReplyChannel(exchange, self.outbox)
-            call = self._run(consumer, message, exchange)
+            call = serve(consumer, message, exchange, self.hooks, self._tasks)
             if sys.version_info >= (3, 12) and self._is_eager:
                 exchange.task = task = asyncio.Task(
                     call, loop=self._loop, name=consumer.name, context=self.context.copy(), eager_start=True
@@ -200,7 +158,7 @@ class Dispatcher:
         yield from tuple(self._tasks.items())
         for pool in self.pools:
             for thread_id, job in pool.running():
-                if isinstance(job, ConsumerJob):
+                if isinstance(job, CallJob):
                     yield job.exchange, thread_id
 
     def held_by(self) -> str:
@@ -224,7 +182,7 @@ class Dispatcher:
                 job = slot.stuck
                 if job is not slot.job:
                     continue
-                if isinstance(job, ConsumerJob):
+                if isinstance(job, CallJob):
                     job.exchange.refuse(504, "its thread is stuck, and the worker is replaced")
                 elif isinstance(job, (PoolCall, ThreadCall)):
                     job.give_up()
@@ -262,7 +220,7 @@ class Dispatcher:
     def _expire(self, pool: ConsumerPool, before: float) -> None:
         """Answer instead of the jobs that have waited since then (time.monotonic())."""
         for job in pool.expire(before):
-            if isinstance(job, ConsumerJob) and job.started_at:  # only its post_request is left to run
+            if isinstance(job, CallJob) and job.started_at:  # only its post_request is left to run
                 pool.submit_beyond(job)
                 continue
             if isinstance(job, ThreadCall) and job.must_run:
@@ -289,124 +247,8 @@ class Dispatcher:
             return self._loop.create_task(call, name=name, context=context)
         return asyncio.Task(call, loop=self._loop, name=name, context=context)
 
-    async def _run(self, consumer: Consumer, message: Message, exchange: Served) -> None:
-        try:
-            if self.hooks is not None:
-                self.hooks.before(exchange)
-            await consumer.call(message)
-        except BaseException as error:
-            exchange.failed(error)
-        finally:
-            self._tasks.pop(exchange, None)
-
     def _cancel_task(self, exchange: Served, task: asyncio.Task[None], reason: str) -> None:
         if inspect.getcoroutinestate(cast(Any, task.get_coro())) == inspect.CORO_CREATED:
             self._tasks.pop(exchange, None)  # it will never enter its `try`
             exchange.task = None  # or exchange, task, its exception and the reply channel would hold each other
         task.cancel(reason)
-
-
-class ConsumerJob:
-    """One call of a synchronous consumer, and of the hooks around it."""
-
-    __slots__ = (
-        "_consumer", "_context", "_dispatcher", "_ended", "_has_left", "_message", "_posts",
-        "exchange", "is_over", "is_waiting", "started_at", "submitted_at",
-    )  # fmt: skip
-
-    def __init__(self, dispatcher: Dispatcher, consumer: Consumer, message: Message, exchange: Served) -> None:
-        self.submitted_at = monotonic()
-        self.started_at = 0.0  # 0 while queued
-        self.is_over = False  # the consumer has returned
-        self.is_waiting = False
-        self.exchange = exchange
-        self._dispatcher = dispatcher
-        self._consumer = consumer
-        self._message: Message | None = message
-        self._context = dispatcher.context.copy()
-        has_hooks = dispatcher.hooks is not None
-        self._ended = threading.Event() if has_hooks else None
-        self._posts = [True] if has_hooks else []  # who pops it runs post_request: once, whoever comes first
-        self._has_left = False  # the thread will not run post_request any more
-
-    @property
-    def load(self) -> Load:
-        """What a call of the consumer costs."""
-        return self._consumer.load
-
-    @property
-    def is_long(self) -> bool:
-        """Whether a call of the consumer may take any time."""
-        return self._consumer.is_long
-
-    @property
-    def name(self) -> str:
-        """How logs call it."""
-        return self._consumer.name
-
-    def forget(self) -> None:
-        """Let the message go: the consumer will not be called, nor any hook. Runs on: the loop."""
-        self._message = None
-        self._posts.clear()
-
-    @property
-    def pool(self) -> ConsumerPool:
-        """The pool that it runs in."""
-        pool: ConsumerPool | None = self._consumer.pool
-        return self._dispatcher.pool if pool is None else pool
-
-    def expire(self) -> None:
-        """Answer 503: no thread became free in time. Runs on: the loop."""
-        self.forget()
-        self.exchange.refuse(503, "no thread became free in time", retry_after=1)
-
-    def run(self) -> None:
-        """Call the consumer, or what is left to call after it. Runs on: a worker thread."""
-        message, self._message = self._message, None
-        exchange = self.exchange
-        if message is None:
-            self._context.run(self._post)
-            return
-        if not exchange.wants_call:  # the client left between the loop's last look and ours
-            self._posts.clear()
-            return
-        self.started_at = monotonic()
-        try:
-            self._context.run(self._call, message)
-        except BaseException as error:
-            self._dispatcher.outbox.put(exchange.failed, error)
-        self.is_over = True
-        if self._ended is None:
-            return
-        del message  # before the wait: the reply channel must be able to end
-        self._ended.wait(_PATIENCE_SECONDS if exchange.is_answered else 0)
-        self._has_left = True
-        if self._ended.is_set():
-            self._context.run(self._post)
-
-    def response_ended(self) -> None:
-        """Learn that the response is over: run `post_request` if the thread has not waited for it.
-
-        Runs on: the loop. The loop sets the event and then looks at `_has_left`; the thread sets `_has_left`
-        and then looks at the event: one of them sees the other, and `_posts` lets only one of them pass.
-        """
-        if self._ended is not None and self._posts:
-            self._ended.set()
-            if self._has_left:
-                self.pool.submit_beyond(self)
-
-    def _call(self, message: Message) -> None:
-        hooks = self._dispatcher.hooks
-        if hooks is not None:
-            hooks.before(self.exchange)
-        self._consumer.call_plain(message)
-
-    def _post(self) -> None:
-        try:
-            self._posts.pop()
-        except IndexError:
-            return
-        hooks = self._dispatcher.hooks
-        if hooks is not None:
-            hooks.after(self.exchange)
-        self.exchange.job = None  # they hold each other

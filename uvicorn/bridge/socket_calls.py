@@ -30,8 +30,8 @@ from typing import Any, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.jobs import SocketJob
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.socket_job import SocketJob
 from uvicorn.bridge.socket_task import Called, SocketTask
 from uvicorn.messages import Message
 

@@ -29,7 +29,8 @@ from collections.abc import Callable, Generator, Sized
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.dispatcher import Dispatcher, Served
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.served import Served
 from uvicorn.messages import Message
 
 __all__ = ["Called", "Queue", "SocketTask"]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.dispatcher import ConsumerJob
+from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
 from uvicorn.errors import ChannelClosed, ReadTimeout
@@ -54,7 +54,7 @@ class Exchange:
         self.active_at = now  # when the consumer was called, or last sent something
         self.consumer: Consumer | None = None  # set when it is called, or queued
         self.task: asyncio.Task[None] | None = None
-        self.job: ConsumerJob | None = None
+        self.job: CallJob | None = None
         self.work: Work | None = None  # of an ASGI application, when it is called
         self.status = 0  # 0 until the response has begun
         self.fields = NO_FIELDS

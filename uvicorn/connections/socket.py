@@ -20,9 +20,8 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.channels import ReplySink
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.dispatcher import ConsumerJob
+from uvicorn.bridge.jobs import CallJob, SocketJob
 from uvicorn.bridge.socket_channel import SocketChannel
-from uvicorn.bridge.socket_job import SocketJob
 from uvicorn.connections.crowding import SOCKET, Standing
 from uvicorn.connections.flow import WriteGate
 from uvicorn.connections.intake import Intake
@@ -141,7 +140,7 @@ class WebSocket(asyncio.Protocol):
         self.method = "websocket.connect"  # the channel of the last call, for logs
         self.started_at = service.loop.time()
         self.consumer: Consumer | None = None
-        self.job: ConsumerJob | None = None
+        self.job: CallJob | None = None
         self.task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:

@@ -1,0 +1,32 @@
+cimport cython
+
+from uvicorn.bridge.jobs cimport ConsumerJob
+from uvicorn.bridge.outbox cimport Outbox
+
+
+cdef class Dispatcher:
+    cdef readonly object pool
+    cdef dict _named_pools
+    cdef readonly tuple pools
+    cdef readonly object crossing
+    cdef readonly object hooks
+    cdef readonly tuple governors
+    cdef readonly Outbox outbox
+    cdef object _loop
+    cdef object _log
+    cdef readonly double queue_timeout
+    cdef readonly object shared
+    cdef readonly dict frameworks
+    cdef Py_ssize_t _rejected
+    cdef readonly object context
+    cdef readonly tuple context_items
+    cdef dict _tasks
+    cdef list _abandoned
+    cdef readonly bint has_task_factory
+    cdef bint _is_eager
+
+    @cython.locals(job=ConsumerJob)
+    cpdef dispatch(self, object consumer, object message, object exchange)
+    cpdef cancel(self, object exchange, double grace)
+    cpdef make_task(self, object call, str name)
+    cdef _look_at_loop(self)

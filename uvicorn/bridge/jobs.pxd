@@ -1,0 +1,28 @@
+cimport cython
+
+
+cdef class CallJob:
+    cdef public double submitted_at
+    cdef public double started_at
+    cdef public bint is_over
+    cdef public bint is_waiting
+    cdef public object exchange
+    cdef object _dispatcher
+    cdef object _consumer
+    cdef object _message
+    cdef object _context
+
+    cpdef forget(self)
+    cpdef run(self)
+
+
+cdef class ConsumerJob(CallJob):
+    cdef object _ended
+    cdef list _posts
+    cdef bint _has_left
+
+
+cdef class SocketJob(CallJob):
+    cdef object _handshake
+    cdef public bint is_forgotten
+    cdef public unsigned long thread_id

@@ -1,0 +1,235 @@
+"""The jobs of the pool that call a consumer: for a request, and for a message of a socket."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.governor import Load
+from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.served import Hooks, Served
+from uvicorn.messages import Message
+
+__all__ = ["CallJob", "ConsumerJob", "SocketJob"]
+
+_PATIENCE_SECONDS: Final = 5.0  # arbitrary: how long a thread waits to run post_request itself
+
+
+class Caller(Protocol):
+    """What a job needs of the dispatcher."""
+
+    @property
+    def pool(self) -> ConsumerPool:
+        """The pool without a name."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The way back to the loop."""
+
+    @property
+    def hooks(self) -> Hooks | None:
+        """What to call before and after a consumer."""
+
+    @property
+    def context(self) -> contextvars.Context:
+        """Each call runs in a copy of it."""
+
+
+class CallJob:
+    """One call of a synchronous consumer.
+
+    Attributes:
+        exchange: the request, or the socket, that it is for.
+        submitted_at, started_at: time.monotonic(); `started_at` is 0 while it is queued.
+        is_over: the consumer has returned.
+        is_waiting: its thread is blocked in a channel of ours.
+    """
+
+    __slots__ = (
+        "_consumer", "_context", "_dispatcher", "_message", "exchange", "is_over", "is_waiting", "started_at",
+        "submitted_at",
+    )  # fmt: skip
+
+    def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
+        self.submitted_at = monotonic()
+        self.started_at = 0.0
+        self.is_over = False
+        self.is_waiting = False
+        self.exchange: Any = exchange
+        self._dispatcher = dispatcher
+        self._consumer = consumer
+        self._message: Message | None = message
+        self._context = dispatcher.context.copy()
+
+    @property
+    def load(self) -> Load:
+        """What a call of the consumer costs."""
+        return self._consumer.load
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a call of the consumer may take any time."""
+        return self._consumer.is_long
+
+    @property
+    def name(self) -> str:
+        """How logs call it."""
+        return self._consumer.name
+
+    @property
+    def pool(self) -> ConsumerPool:
+        """The pool that it runs in."""
+        pool: ConsumerPool | None = self._consumer.pool
+        return self._dispatcher.pool if pool is None else pool
+
+    def forget(self) -> None:
+        """Let the message go: the consumer will not be called. Runs on: the loop."""
+        raise NotImplementedError
+
+    def expire(self) -> None:
+        """Answer 503: no thread became free in time. Runs on: the loop."""
+        self.forget()
+        self.exchange.refuse(503, "no thread became free in time", retry_after=1)
+
+    def run(self) -> None:
+        """Call the consumer, or what is left to call after it. Runs on: a worker thread."""
+        raise NotImplementedError
+
+    def response_ended(self) -> None:
+        """Have `post_request` run: the response is over. Runs on: the loop."""
+        raise NotImplementedError
+
+
+class ConsumerJob(CallJob):
+    """One call for a request, and of the hooks around it."""
+
+    __slots__ = ("_ended", "_has_left", "_posts")
+
+    def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
+        super().__init__(dispatcher, consumer, message, exchange)
+        has_hooks = dispatcher.hooks is not None
+        self._ended = threading.Event() if has_hooks else None
+        self._posts = [True] if has_hooks else []  # who pops it runs post_request: once, whoever comes first
+        self._has_left = False  # the thread will not run post_request any more
+
+    def forget(self) -> None:
+        """Let the message go: the consumer will not be called, nor any hook. Runs on: the loop."""
+        self._message = None
+        self._posts.clear()
+
+    def run(self) -> None:
+        """Call the consumer, or what is left to call after it. Runs on: a worker thread."""
+        message, self._message = self._message, None
+        exchange = self.exchange
+        if message is None:
+            self._context.run(self._post)
+            return
+        if not exchange.wants_call:  # the client left between the loop's last look and ours
+            self._posts.clear()
+            return
+        self.started_at = monotonic()
+        try:
+            self._context.run(self._call, message)
+        except BaseException as error:
+            self._dispatcher.outbox.put(exchange.failed, error)
+        self.is_over = True
+        if self._ended is None:
+            return
+        del message  # before the wait: the reply channel must be able to end
+        self._ended.wait(_PATIENCE_SECONDS if exchange.is_answered else 0)
+        self._has_left = True
+        if self._ended.is_set():
+            self._context.run(self._post)
+
+    def response_ended(self) -> None:
+        """Have `post_request` run, if the thread has not waited for it: the response is over.
+
+        Runs on: the loop. The loop sets the event and then looks at `_has_left`; the thread sets `_has_left`
+        and then looks at the event: one of them sees the other, and `_posts` lets only one of them pass.
+        """
+        if self._ended is not None and self._posts:
+            self._ended.set()
+            if self._has_left:
+                self.pool.submit_beyond(self)
+
+    def _call(self, message: Message) -> None:
+        hooks = self._dispatcher.hooks
+        if hooks is not None:
+            hooks.before(self.exchange)
+        self._consumer.call_plain(message)
+
+    def _post(self) -> None:
+        try:
+            self._posts.pop()
+        except IndexError:
+            return
+        hooks = self._dispatcher.hooks
+        if hooks is not None:
+            hooks.after(self.exchange)
+        self.exchange.job = None  # they hold each other
+
+
+class SocketJob(CallJob):
+    """One call for a message of a socket; after `websocket.connect`, also Gunicorn's `post_request`."""
+
+    __slots__ = ("_handshake", "is_forgotten", "thread_id")
+
+    def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, socket: Served) -> None:
+        super().__init__(dispatcher, consumer, message, socket)
+        self.thread_id = 0
+        self.is_forgotten = False
+        # Of a socket that was never accepted it is there to the end: its disconnect is no request.
+        is_request = dispatcher.hooks is not None and message["channel"] == "websocket.connect"
+        self._handshake = self.exchange.handshake if is_request else None
+
+    def forget(self) -> None:
+        """Let the message go: the consumer will not be called. Runs on: the loop."""
+        if not self.is_forgotten:
+            self.is_forgotten = True
+            self._message = self._handshake = None
+            self._dispatcher.outbox.put(self.exchange.returned)
+
+    def run(self) -> None:
+        """Call the consumer, or `post_request`. Runs on: a worker thread."""
+        message, self._message = self._message, None
+        if message is None:
+            # A copy: the consumer may have accepted and run still in another thread; a context is entered by one alone.
+            self._context.copy().run(self._post)
+            return
+        put = self._dispatcher.outbox.put
+        self.started_at = monotonic()
+        self.thread_id = threading.get_ident()
+        try:
+            self._context.run(self._call, message)
+        except BaseException as error:
+            put(self.exchange.failed, error)
+        del message  # before the end is told: the reply channel must be able to end
+        self.is_over = True
+        put(self.exchange.returned)
+
+    def response_ended(self) -> None:
+        """Have `post_request` called in the pool: the handshake was answered. Runs on: the loop."""
+        if self._handshake is not None and self.started_at:
+            self._message = None
+            self.pool.submit_beyond(self)
+
+    def set_waiting(self, is_waiting: bool) -> None:
+        """Mark the job as waiting for the client, if it is this job's thread that waits. Runs on: that thread."""
+        if self.thread_id == threading.get_ident():
+            self.is_waiting = is_waiting
+
+    def _call(self, message: Message) -> None:
+        hooks = self._dispatcher.hooks
+        if hooks is not None and self._handshake is not None:
+            hooks.before(self._handshake)
+        self._consumer.call_plain(message)
+
+    def _post(self) -> None:
+        handshake, self._handshake = self._handshake, None
+        hooks = self._dispatcher.hooks
+        if hooks is not None and handshake is not None:
+            hooks.after(handshake)

@@ -1,0 +1,29 @@
+"""The task of one asynchronous call: never compiled, so that its stack can be shown."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.served import Hooks, Served
+from uvicorn.messages import Message
+
+__all__ = ["serve"]
+
+
+async def serve(
+    consumer: Consumer,
+    message: Message,
+    exchange: Served,
+    hooks: Hooks | None,
+    tasks: dict[Served, asyncio.Task[None]],
+) -> None:
+    """Call a consumer on the loop; tell its exchange what it raises, and leave `tasks`."""
+    try:
+        if hooks is not None:
+            hooks.before(exchange)
+        await consumer.call(message)
+    except BaseException as error:
+        exchange.failed(error)
+    finally:
+        tasks.pop(exchange, None)

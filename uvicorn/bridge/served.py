@@ -1,0 +1,51 @@
+"""What the bridge needs of whatever a consumer is called for: a request, or a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from uvicorn.bridge.channels import ReplySink, Sink
+
+__all__ = ["Hooks", "Served", "ServedRequest"]
+
+
+class Served(Sink, Protocol):
+    """What the dispatcher needs of an exchange, beyond what a channel does."""
+
+    started_at: float  # loop time, seconds
+    is_answered: bool  # a complete reply is on its way; written by the thread that sent it
+    job: Any  # its `CallJob` while a thread is meant to run it, or None
+    task: asyncio.Task[None] | None
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called. Runs on: any thread."""
+
+    @property
+    def consumer_name(self) -> str:
+        """How logs call the consumer."""
+
+    @property
+    def shown_line(self) -> str:
+        """Method and request target, safe to log."""
+
+    def failed(self, error: BaseException) -> None:
+        """Learn that the consumer raised. Runs on: the loop."""
+
+    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+        """Answer instead of the consumer. Runs on: the loop."""
+
+
+class ServedRequest(Served, ReplySink, Protocol):
+    """What `dispatch` needs: an exchange, and not a socket."""
+
+
+class Hooks(Protocol):
+    """Gunicorn's `pre_request` and `post_request`, if they are set."""
+
+    def before(self, exchange: Any) -> None:
+        """Call `pre_request`; what it raises is the consumer's failure."""
+
+    def after(self, exchange: Any) -> None:
+        """Call `post_request`. Must not raise."""
