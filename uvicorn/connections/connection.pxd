@@ -4,6 +4,7 @@ from uvicorn.connections.exchange cimport Exchange
 from uvicorn.connections.intake cimport Intake
 from uvicorn.connections.life cimport Life
 from uvicorn.connections.pipeline cimport Pipeline
+from uvicorn.connections.service cimport Service
 from uvicorn.connections.turns cimport Turns
 from uvicorn.wire.framing cimport HeadBuffer
 from uvicorn.wire.head cimport Special
@@ -12,7 +13,7 @@ from uvicorn.wire.request_line cimport RequestLine
 
 
 cdef class HTTPConnection:
-    cdef public object service
+    cdef public Service service
     cdef public object address
     cdef public object place
     cdef public Life life
@@ -31,6 +32,6 @@ cdef class HTTPConnection:
     @cython.locals(buffer=HeadBuffer)
     cdef Py_ssize_t _find_head(self, bytes data, Py_ssize_t at) except -1
     @cython.locals(
-        exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request=RequestLine, special=Special
+        exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request=RequestLine, service=Service, special=Special
     )
     cdef _take_head(self, bytes data)

@@ -1,11 +1,14 @@
 cimport cython
 
 from uvicorn.connections.carrier cimport Carrier
+from uvicorn.wire.encoder cimport Encoder
+from uvicorn.wire.reply cimport Fields
+from uvicorn.wire.request_line cimport RequestLine
 
 
 cdef class Exchange:
     cdef public Carrier carrier
-    cdef public object request
+    cdef public RequestLine request
     cdef public list headers
     cdef public bint persists
     cdef public bint is_head
@@ -16,7 +19,7 @@ cdef class Exchange:
     cdef public object job
     cdef public object work
     cdef public int status
-    cdef public object fields
+    cdef public Fields fields
     cdef public Py_ssize_t sent_bytes
     cdef public bint is_request_complete
     cdef public bint is_answered
@@ -27,11 +30,11 @@ cdef class Exchange:
     cdef bint _was_looked_for
     cdef object _held
 
-    @cython.locals(status=int, more=bint, carrier=Carrier, content=bytes)
+    @cython.locals(status=int, more=bint, carrier=Carrier, content=bytes, encoder=Encoder, fields=Fields)
     cpdef object reply(self, tuple reply)
-    cdef _reply(self, int status, object fields, bytes content, bint more)
+    cdef _reply(self, int status, Fields fields, bytes content, bint more)
     @cython.locals(carrier=Carrier)
-    cdef _begin(self, int status, object fields, bytes content, bint more)
+    cdef _begin(self, int status, Fields fields, bytes content, bint more)
     cdef _write(self, tuple parts)
     cpdef _close(self)
     cpdef bint is_writable(self) except -1

@@ -124,7 +124,8 @@ class Exchange:
                 self.fields = fields
                 self.sent_bytes = len(content)
                 self.is_closed = True
-                return carrier.finish(self, carrier.service.encoder.whole(status, fields.block, content))
+                encoder = carrier.service.encoder
+                return carrier.finish(self, encoder.whole(status, fields.block, content))
             self._reply(status, fields, content, more)
         except Exception:  # a mistake of ours; half a response may be written
             carrier.service.log.error("Error in the response to %s", self.shown_line, exc_info=True)

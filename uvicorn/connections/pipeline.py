@@ -131,7 +131,8 @@ class Pipeline(Carrier):
         Returns: whether the client has caught up.
         """
         self.transport.write(response)
-        if self.service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._intake.reasons:
+        service = self.service
+        if service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._intake.reasons:
             self.response_ended(exchange)
         else:  # nobody to tell, nobody waits: most often
             self.exchanges.clear()
