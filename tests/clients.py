@@ -87,9 +87,9 @@ def _read_chunks(data):
 class Client:
     """One connection, seen from the client."""
 
-    def __init__(self, site, client=CLIENT, has_eof=True):
+    def __init__(self, site, client=CLIENT, has_eof=True, server=SERVER):
         self.site = site
-        self.connection = HTTPConnection(site.service, client, SERVER)
+        self.connection = HTTPConnection(site.service, client, server)
         self.transport = FakeTransport(site.loop, self.connection, has_eof)
         self.connection.connection_made(self.transport)
 
@@ -158,8 +158,8 @@ class Site:
     def request_count(self):
         return self.service.requests
 
-    def connect(self, client=CLIENT, has_eof=True):
-        self.clients.append(Client(self, client, has_eof))
+    def connect(self, client=CLIENT, has_eof=True, server=SERVER):
+        self.clients.append(Client(self, client, has_eof, server))
         return self.clients[-1]
 
     def settle(self):

@@ -150,8 +150,7 @@ def test_the_path_is_divided_at_a_mount(make_site, root_path, target, script_nam
 def test_a_unix_socket_has_a_name_too(make_site, host, name, port):
     app = App(b"")
     site = make_site(app)
-    site.service.base_message = lambda client, server, made=site.service.base_message: made(None, None)
-    client = site.connect(client=None)
+    client = site.connect(client=None, server=None)
     client.send(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
     site.run_job(in_thread=True)
     assert (app.environ["SERVER_NAME"], app.environ["SERVER_PORT"], app.environ["REMOTE_ADDR"]) == (name, port, "")
