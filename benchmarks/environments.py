@@ -19,6 +19,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 _OURS = "ours"
 _BUILD = ("Cython>=3.1,<4", "setuptools>=68")  # the hot modules are compiled in the checkout
 _OURS_DJANGO = "ours-django"
+_OURS_FRAMEWORKS = "ours-frameworks"
+_FRAMEWORKS = ("fastapi", "starlette", "django")
 # name -> what `pip install` is called with, one call after the other
 _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
     "peers": (
@@ -28,6 +30,7 @@ _INSTALLED: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "django": (("uvicorn", "uvloop", "httptools", "gunicorn", "django"),),
     "fastpysgi": (("fastpysgi",),),
+    "frameworks": (("uvicorn", "uvloop", "httptools", "granian", "hypercorn", *_FRAMEWORKS),),
     "bjoern": (("bjoern",),),  # needs a C compiler and Debian's libev-dev
     # The release asks for a greenlet that compiles on no supported Python; it works with today's.
     "meinheld": (("greenlet",), ("--no-deps", "meinheld")),
@@ -86,6 +89,7 @@ class Environments:
             **_INSTALLED,
             _OURS: ((*_requirements(), *_BUILD),),
             _OURS_DJANGO: ((*_requirements(), *_BUILD, "django"),),
+            _OURS_FRAMEWORKS: ((*_requirements(), *_BUILD, *_FRAMEWORKS),),
         }[name]
         wanted = json.dumps(steps)
         if stamp.exists() and stamp.read_text() == wanted and not self._is_fresh:

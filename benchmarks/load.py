@@ -14,6 +14,7 @@ CLIENT_CORE = 1
 _HERE = Path(__file__).resolve().parent
 _POST = _HERE / "post.lua"
 _DIFFERING = _HERE / "heads.lua"
+_VARIED = _HERE / "varied.lua"
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -41,6 +42,7 @@ class Load:
     body_bytes: int = 0  # POST, if there are any
     heads: Path | None = None  # a file of shapes (heads.py): no head is sent twice; `path` and `headers` are not used
     is_pinned: bool = True
+    is_varied: bool = False  # no two heads are the same
 
     def command(self, url: str, seconds: int) -> list[str]:
         """Return the command; the size of the body and the file of shapes are in the environment."""
@@ -53,6 +55,8 @@ class Load:
             words += ["-s", str(_DIFFERING)]
         elif self.body_bytes:
             words += ["-s", str(_POST)]
+        elif self.is_varied:
+            words += ["-s", str(_VARIED)]
         return [*words, f"{url}{self.path}"]
 
     def shown_command(self, seconds: int) -> str:

@@ -47,7 +47,7 @@ METRICS = {
 }
 
 
-_OUR_KINDS = ("ours", "ours, django")  # other peers are compared with these
+_OUR_KINDS = ("ours", "ours, django", "ours, frameworks")  # other peers are compared with these
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.checks import HELLO, Request
+from benchmarks.framework_scenarios import FRAMEWORKS
 from benchmarks.heads import HEADS
 from benchmarks.hostile_scenarios import HOSTILE
 from benchmarks.load import Load
@@ -340,6 +341,7 @@ _ALL = (
         rounds=5,
         is_fresh=True,
     ),
+    *FRAMEWORKS,
     *HOSTILE,
 )
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _ALL}

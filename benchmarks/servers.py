@@ -26,6 +26,7 @@ _PATIENCE_SECONDS = 30.0
 _BIND = "-b 127.0.0.1:{port}"
 _GUNICORN = f"--no-control-socket --log-level warning --threads 40 --backlog 2048 {_BIND}"
 _UVICORN = "uvicorn --loop uvloop --http httptools --no-access-log --log-level warning --backlog 2048 --port {port}"
+_HYPERCORN = "hypercorn -k uvloop --log-level warning --backlog 2048 -b 127.0.0.1:{port} {app}"
 _GRANIAN = "granian --log-level warning --backlog 2048 --http 1 --no-ws --host 127.0.0.1 --port {port}"
 
 
@@ -57,6 +58,13 @@ KINDS = {
     ),
     "ours, PROXY header": Kind("ours", f"python -m uvicorn --proxy-protocol auto {_GUNICORN} {{app}}", _OURS.idle),
     "ours, uncompiled": Kind(_OURS.environment, _OURS.command, _OURS.idle, {"UVICORN_PURE": "1"}, "--workers"),
+    "ours, frameworks": Kind("ours-frameworks", _OURS.command),
+    "ours, own threads": Kind(
+        "ours-frameworks", _OURS.command, variables={"UVICORN_FRAMEWORK_THREADS": "own"}
+    ),
+    "uvicorn, frameworks": Kind("frameworks", f"{_UVICORN} {{app}}"),
+    "granian, frameworks": Kind("frameworks", f"{_GRANIAN} --interface asgi --loop uvloop {{app}}"),
+    "hypercorn, frameworks": Kind("frameworks", _HYPERCORN),
     "ours, django": Kind("ours-django", _OURS.command),
     "uvicorn, django": Kind("django", f"{_UVICORN} {{app}}"),
     "gunicorn gthread, django": Kind("django", f"gunicorn -k gthread {_GUNICORN} {{app}}"),
@@ -88,7 +96,7 @@ KINDS = {
     ),
     "hypercorn": Kind(
         "peers",
-        "hypercorn -k uvloop --log-level warning --backlog 2048 -b 127.0.0.1:{port} {app}",
+        _HYPERCORN,
         idle="--keep-alive 75",
         workers="--workers",
     ),

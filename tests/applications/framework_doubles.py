@@ -72,7 +72,7 @@ class Frameworks:
             pool.stop()
 
 
-def frameworks(**arguments):
+def frameworks(patience=2 * PATIENCE_SECONDS, **arguments):
     """Run an asynchronous test with frameworks that use our threads."""
 
     def decorate(test):
@@ -81,7 +81,7 @@ def frameworks(**arguments):
             async def bounded():
                 made = Frameworks(**arguments)
                 try:
-                    await asyncio.wait_for(test(made), 2 * PATIENCE_SECONDS)
+                    await asyncio.wait_for(test(made), patience)
                 finally:
                     made.close()
 

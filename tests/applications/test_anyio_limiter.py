@@ -4,6 +4,9 @@ import asyncio
 import math
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from framework_doubles import frameworks, until
 

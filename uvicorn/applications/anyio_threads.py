@@ -47,7 +47,7 @@ from uvicorn.bridge.work import current_work, nested_below
 
 __all__ = ["METHODS", "AnyioThreads", "reason_against"]
 
-OLDEST: Final = (4, 11)  # tested; the first one that has EventLoopToken
+OLDEST: Final = (4, 14)  # tested
 NEWEST: Final = (4, 16)
 METHODS: Final = {
     "run_sync_in_worker_thread": ("func", "args", "abandon_on_cancel", "limiter"),

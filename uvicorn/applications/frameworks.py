@@ -14,24 +14,35 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from uvicorn.applications.anyio_tokens import Tokens
 from uvicorn.applications.sensitive import is_in_async_to_sync
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import nested_tests
 from uvicorn.bridge.loop_executor import LoopExecutor
 from uvicorn.bridge.outbox import Log
+from uvicorn.bridge.sampler import PoolSampler
 
 __all__ = ["Frameworks"]
 
 
 class Frameworks:
-    """Lend our threads to the frameworks of one worker. All methods run on: the loop's thread."""
+    """Lend our threads to the frameworks of one worker. All methods run on: the loop's thread.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, dispatcher: Dispatcher, log: Log) -> None:
+    Args:
+        is_governed: what keeps its own threads is governed as far as it can be.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, dispatcher: Dispatcher, log: Log, is_governed: bool = True
+    ) -> None:
         self._loop = loop
         self._dispatcher = dispatcher
         self._log = log
         self._anyio: Any = None
         self._was_asked = False
+        self._keeps_own = False
+        self._is_governed = is_governed
+        self._tokens: Tokens | None = None
         self._executor: LoopExecutor | None = None
 
     def install(self) -> None:
@@ -44,10 +55,13 @@ class Frameworks:
         ours = [f"asyncio ({type(self._loop).__module__.partition('.')[0]})"]
         ours += [f"anyio {_version('anyio')}"] if self._anyio is not None else []
         ours += [f"asgiref {_version('asgiref')}"] if "asgiref.sync" in sys.modules else []
-        self._log.info("Threads of frameworks are ours: %s", ", ".join(ours))
+        say = self._log.info if len(ours) > 1 else self._log.debug  # asyncio is there always
+        say("Threads of frameworks are ours: %s", ", ".join(ours))
 
     def look(self) -> None:
-        """Look whether anyio was imported meanwhile."""
+        """Look whether anyio was imported meanwhile; called once a second."""
+        if self._keeps_own and self._is_governed and self._loop.is_running():
+            self._govern()
         if self._was_asked or "anyio" not in sys.modules:
             return
         self._was_asked = True
@@ -58,12 +72,21 @@ class Frameworks:
             reason = f"anyio {_version('anyio')} is not as expected ({error})"
         if reason:
             self._log.warning("anyio keeps its own threads: %s", reason)
+            self._keeps_own = True
             return
         outbox = self._dispatcher.outbox
         self._anyio = seam.AnyioThreads(
             self._loop, outbox.loop_thread, self._dispatcher.frameworks[self._dispatcher.pool]
         )
         self._anyio.install()
+
+    def _govern(self) -> None:
+        """Have the governor set the tokens of the limiter of an anyio that keeps its own threads."""
+        if self._tokens is None:
+            limiter = import_module("anyio.to_thread").current_default_thread_limiter()
+            self._tokens = Tokens(limiter)
+            PoolSampler(self._tokens, self._dispatcher.outbox, self._log)
+        self._tokens.look()
 
     def remove(self) -> None:
         """Put everything back."""

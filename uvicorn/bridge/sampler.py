@@ -18,13 +18,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from uvicorn.bridge.governor import Sample, decide
 from uvicorn.bridge.outbox import Log, Outbox
-from uvicorn.bridge.pool import ConsumerPool
 
-__all__ = ["PoolSampler", "reason_against"]
+__all__ = ["Governed", "PoolSampler", "reason_against"]
 
 _PERIOD_SECONDS: Final = 0.01
 _TIMER_SECONDS: Final = 0.001  # how late a timer of uvloop is by itself
@@ -33,6 +32,42 @@ _QUIET_SAMPLES: Final = 100
 _LIMIT_AFTER_QUIET: Final = 4.0  # at least: a few requests after a quiet time are not held back
 _MEASURED_CALLS: Final = 4  # per sample; arbitrary
 _LOG_SECONDS: Final = 1.0  # between two lines
+
+
+class Governed(Protocol):
+    """What is governed: a pool, or what can be limited like one."""
+
+    on_busy: Callable[[], None] | None
+
+    @property
+    def threads(self) -> int:
+        """The highest limit."""
+
+    @property
+    def limit(self) -> float:
+        """The limit that is set."""
+
+    @property
+    def weight(self) -> float:
+        """What the running jobs add up to."""
+
+    @property
+    def held(self) -> int:
+        """How many the limit keeps back."""
+
+    @property
+    def first_held(self) -> object:
+        """The one of them that is next, or None."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a limit may be needed."""
+
+    def set_limit(self, limit: float) -> None:
+        """Change the limit."""
+
+    def measure(self, calls: int) -> None:
+        """Have the next calls measured."""
 
 
 def read_clocks() -> tuple[float, float, float]:
@@ -67,7 +102,7 @@ class PoolSampler:
 
     def __init__(
         self,
-        pool: ConsumerPool,
+        pool: Governed,
         outbox: Outbox,
         log: Log,
         clocks: Callable[[], tuple[float, float, float]] = read_clocks,

@@ -159,7 +159,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         assert self._loop is not None
         self._dispatcher = self._make_dispatcher(self._loop, application)
         if self._dispatcher.frameworks:
-            self._frameworks = Frameworks(self._loop, self._dispatcher, self.log)
+            self._frameworks = Frameworks(
+                self._loop, self._dispatcher, self.log, self.settings.governor and not reason_against()
+            )
             self._frameworks.install()
         self._lifecycle = Lifecycle(application, self._dispatcher, self.log, self.cfg.asgi_lifespan)
         if self._lifecycle.is_empty:
