@@ -297,3 +297,13 @@ def test_a_long_computation_does_not_starve_short_ones():
     worker._running.append({"wait": 0.0, "compute": math.inf, "weight": 1.0})
     worker.run(2.0)
     assert worker.done > 0.3 * 2.0 / 0.005
+
+
+def test_time_that_the_loop_took_is_no_waiting():
+    """A consumer that always computes weighed less beside a busy loop, and a second one was let in."""
+    computing, half = Load(), Load()
+    for _ in range(8):
+        computing.learn(0.005, 0.0066, True, 0.0016)
+        half.learn(0.005, 0.015, True, 0.0075)
+    assert computing.weight == 1.0
+    assert half.weight == pytest.approx(0.5, abs=0.01)

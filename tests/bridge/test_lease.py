@@ -6,6 +6,7 @@ import threading
 import pytest
 from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
 
+from uvicorn.bridge import lease as lease_module
 from uvicorn.bridge import run_on_loop
 from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.crossing import Crossing, install
@@ -110,6 +111,12 @@ def sync_send():
 sync_send.__module__, sync_send.__qualname__ = "django.dispatch.dispatcher", "Signal.asend.<locals>.sync_send"
 
 
+@pytest.fixture
+def computing(monkeypatch):
+    """Have it look as if the threads waited for permission to compute."""
+    monkeypatch.setattr(lease_module, "_is_computing", lambda pool: True)
+
+
 def know(function):
     """Have it known that calls of a function are short."""
     load = cost_of(function).load
@@ -131,7 +138,7 @@ class Held:
 
 
 @on_loop
-async def test_a_request_that_begins_with_a_signal_shares_a_thread_that_nobody_owns():
+async def test_a_request_that_begins_with_a_signal_shares_a_thread_that_nobody_owns(computing):
     know(sync_send)
     pool = pool_of(1)
     first, second = Lease(pool), Lease(pool)
@@ -149,7 +156,7 @@ async def test_a_request_that_begins_with_a_signal_shares_a_thread_that_nobody_o
 
 
 @on_loop
-async def test_an_owner_that_is_idle_does_not_keep_others_out_for_ever():
+async def test_an_owner_that_is_idle_does_not_keep_others_out_for_ever(computing):
     know(sync_send)
     pool = pool_of(1)
     streaming, other = Lease(pool), Lease(pool)
@@ -165,7 +172,7 @@ async def test_an_owner_that_is_idle_does_not_keep_others_out_for_ever():
 
 
 @on_loop
-async def test_queued_requests_that_begin_with_a_signal_come_along_and_others_come_first():
+async def test_queued_requests_that_begin_with_a_signal_come_along_and_others_come_first(computing):
     load = know(sync_send)
     pool = pool_of(1)
     load.is_short = False
@@ -238,7 +245,7 @@ async def test_hosts_that_ask_and_jobs_that_are_held_do_not_wait_for_each_other(
 
 
 @on_loop
-async def test_the_number_of_guests_is_bounded_and_their_wait_too():
+async def test_the_number_of_guests_is_bounded_and_their_wait_too(computing):
     know(sync_send)
     pool = pool_of(1, queue_size=1)
     owner, guest = Lease(pool), Lease(pool)

@@ -37,6 +37,7 @@ _KNOWN_CALLS: Final = 4  # arbitrary: measured calls before we believe what they
 _NEWEST: Final = 0.2  # weight of the newest call in the average
 _SHORT_SECONDS: Final = 0.002  # arbitrary: what is done in that time need not queue behind what takes longer
 _FORGETTING: Final = 1.02  # of the shortest call, per call: one that was short by chance is not believed for ever
+_MOST_OTHERS: Final = 0.9  # of the interpreter, for the loop: a correction by more than ten is none
 _ALL_COMPUTING: Final = 0.8  # the rest are the loop's turns, not the consumer's waiting
 
 _LEAST_THREAD_SHARE: Final = 0.25  # of a core: below it threads do not compute, whatever the lag is
@@ -87,13 +88,19 @@ class Load:
     def __repr__(self) -> str:
         return f"<Load {self._cpu_seconds * 1000:.2f} ms, weight {self.weight:.2f}{', light' if self.is_light else ''}>"
 
-    def learn(self, cpu_seconds: float, wall_seconds: float, is_alone: bool) -> None:
-        """Take in the CPU time and the duration of one call; `is_alone` if nothing else computed meanwhile.
+    def learn(
+        self, cpu_seconds: float, wall_seconds: float, is_alone: bool, others_seconds: float = 0.0
+    ) -> None:
+        """Take in the CPU time and the duration of one call; `is_alone` if nothing else computed meanwhile but the loop.
+
+        What the loop took (`others_seconds`, CPU time) makes computing longer and is no waiting: with a share s of the
+        interpreter for the loop, so much CPU time takes 1 / (1 - s) as long.
 
         Beside others, the time in which a call did not compute may have been spent waiting for the interpreter: it
         tells that the consumer itself waits no longer than that, and no more. Runs on: the thread that made the call.
         """
-        wait = max(0.0, wall_seconds - cpu_seconds)
+        share = min(_MOST_OTHERS, max(0.0, others_seconds) / wall_seconds) if wall_seconds and is_alone else 0.0
+        wait = max(0.0, wall_seconds - cpu_seconds / (1.0 - share))
         if is_alone or wait < self._wait_seconds:
             self._alone += is_alone
             self._wait_seconds += max(_NEWEST, 1 / max(1, self._alone)) * (wait - self._wait_seconds)

@@ -11,8 +11,8 @@ threads than the pool has, they are used again, and a request that needs no thre
 nothing. Before a call that is not light it asks the backlog (`Backlog.permit`), and is told through its inbox.
 
 *Several requests, one thread.* Django begins each request with a short call, its signals; only what follows tells
-whether a request wants the thread for anything else. While no thread is free, a request that begins with such a call
-is given to the host that has the fewest. There a request becomes the *owner* with its first call that is no signal,
+whether a request wants the thread for anything else. While no thread is free and computing is held back, such a request
+is given to the host that has the fewest leases. There a request becomes the *owner* with its first call that is no signal,
 until it is over: what it keeps in the thread meanwhile (a transaction, a cursor) is not disturbed by others, whose
 calls wait (`_deferred`). An owner that makes no call for `_IDLE_SECONDS` while others wait lets them in between its
 calls, as asgiref does where requests share a thread: so one that streams for hours keeps nobody out.
@@ -31,7 +31,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
 from threading import get_ident
-from time import monotonic, thread_time
+from time import monotonic, process_time, thread_time
 from typing import Any, Final, TypeVar
 
 from uvicorn.bridge.costs import Cost, cost_of
@@ -140,7 +140,7 @@ _NOTHING.is_light = True
 def _host_for(pool: ConsumerPool, call: _Call) -> _Host:
     """Return the host for the lease that makes this call. Runs on: the loop."""
     pool.leased += 1
-    if call.is_opening and not pool.has_free_thread:
+    if call.is_opening and not pool.has_free_thread and _is_computing(pool):
         queued = [host for host in pool.hosts if not host.thread_id]
         # Others in the queue come first: no host would ever end while it gets new guests.
         if pool.queued <= len(queued) and all(host.is_opening for host in queued):
@@ -156,6 +156,11 @@ def _host_for(pool: ConsumerPool, call: _Call) -> _Host:
     pool.hosts.append(host)
     pool.submit_beyond(host)
     return host
+
+
+def _is_computing(pool: ConsumerPool) -> bool:
+    """Whether the hosts wait for permission to compute, and not for something else: these leave their threads soon."""
+    return pool.held > 0
 
 
 def _count(host: _Host) -> int:
@@ -314,7 +319,7 @@ class _Host:
             return
         is_measured = not load.is_known or self._pool.takes_measure()
         was_alone = is_measured and self._pool.is_alone(self)
-        cpu_began = thread_time() if is_measured else 0.0
+        cpu_began, process_began = (thread_time(), process_time()) if is_measured else (0.0, 0.0)
         self.started_at = began = monotonic()
         error: BaseException | None = None
         result: Any = None
@@ -324,7 +329,9 @@ class _Host:
             error = raised
         ended = monotonic()
         if is_measured:
-            load.learn(thread_time() - cpu_began, ended - began, was_alone and self._pool.is_alone(self))
+            cpu = thread_time() - cpu_began
+            others = process_time() - process_began - cpu
+            load.learn(cpu, ended - began, was_alone and self._pool.is_alone(self), others)
         work = call.lease.work
         if work is not None:  # one thread at a time makes calls of one lease
             work.hops += 1

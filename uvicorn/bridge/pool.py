@@ -38,7 +38,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, thread_time
+from time import monotonic, process_time, thread_time
 from typing import Any, Final
 
 from uvicorn.bridge.backlog import TAKING, Asking, Backlog, Job, Slot
@@ -341,10 +341,12 @@ class ConsumerPool:
     def _run_measured(self, job: Job) -> None:
         self._measures -= 1
         load, was_alone = job.load, self.is_alone(job)
-        began, cpu_began = monotonic(), thread_time()
+        began, cpu_began, process_began = monotonic(), thread_time(), process_time()
         if job.run():
             self._is_searching = False
-        load.learn(thread_time() - cpu_began, monotonic() - began, was_alone and self.is_alone(job))
+        cpu = thread_time() - cpu_began
+        others = process_time() - process_began - cpu
+        load.learn(cpu, monotonic() - began, was_alone and self.is_alone(job), others)
 
     def permit(self, job: Asking) -> bool:
         """Whether a job that runs may compute now; otherwise it is told when it may."""
