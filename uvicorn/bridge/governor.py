@@ -91,7 +91,7 @@ class Load:
     def learn(
         self, cpu_seconds: float, wall_seconds: float, is_alone: bool, others_seconds: float = 0.0
     ) -> None:
-        """Take in the CPU time and the duration of one call; `is_alone` if nothing else computed meanwhile but the loop.
+        """Take in CPU time and duration of one call; `is_alone` if nothing else computed meanwhile but the loop.
 
         What the loop took (`others_seconds`, CPU time) makes computing longer and is no waiting: with a share s of the
         interpreter for the loop, so much CPU time takes 1 / (1 - s) as long.

@@ -11,11 +11,11 @@ threads than the pool has, they are used again, and a request that needs no thre
 nothing. Before a call that is not light it asks the backlog (`Backlog.permit`), and is told through its inbox.
 
 *Several requests, one thread.* Django begins each request with a short call, its signals; only what follows tells
-whether a request wants the thread for anything else. While no thread is free and computing is held back, such a request
-is given to the host that has the fewest leases. There a request becomes the *owner* with its first call that is no signal,
-until it is over: what it keeps in the thread meanwhile (a transaction, a cursor) is not disturbed by others, whose
-calls wait (`_deferred`). An owner that makes no call for `_IDLE_SECONDS` while others wait lets them in between its
-calls, as asgiref does where requests share a thread: so one that streams for hours keeps nobody out.
+whether a request wants the thread for anything else. While no thread is free and computing is held back, such a
+request is given to the host that has the fewest leases. There a request becomes the *owner* with its first call that
+is no signal, until it is over: what it keeps in the thread meanwhile (a transaction, a cursor) is not disturbed by
+others, whose calls wait (`_deferred`). An owner that makes no call for `_IDLE_SECONDS` while others wait lets them in
+between its calls, as asgiref does where requests share a thread: so one that streams for hours keeps nobody out.
 
 *Who touches what.* The loop submits and releases, decides which host a lease gets, and alone ends a host, when its
 last lease was released. All that a host does with its calls it does in its own thread; what the loop has to say comes
