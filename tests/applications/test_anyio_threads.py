@@ -96,6 +96,15 @@ async def test_past_the_queue_a_request_is_refused(made):
     assert await run_sync(int) == 0
 
 
+@frameworks(threads=1, queue_size=0)
+async def test_a_call_that_follows_another_one_is_not_refused_because_its_thread_has_not_returned_yet(made):
+    """With no queue a dependency's thread counted as busy still when the endpoint was handed over."""
+    made.request()
+    for number in range(2000):
+        assert await run_sync(int, number) == number
+    assert made.refused == 0
+
+
 @frameworks(threads=1)
 async def test_a_call_that_waited_for_too_long_is_refused(made):
     work = made.request()

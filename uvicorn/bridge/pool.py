@@ -90,6 +90,7 @@ class ConsumerPool:
         self._executor = ThreadPoolExecutor(threads, initializer=self._name_thread)
         self._is_wake_due = False
         self._is_searching = False  # a drain was woken and has not looked at the queue yet
+        self._is_ending = False  # the job of one is over, but for the return
         self._is_stopping = False
 
     def __repr__(self) -> str:
@@ -177,7 +178,10 @@ class ConsumerPool:
     def is_full(self) -> bool:
         """Whether `submit` would refuse a job."""
         queued = len(self._backlog)
-        return queued >= self.queue_size and queued + self.busy >= self.threads + self.queue_size
+        if queued < self.queue_size:
+            return False
+        # A thread that has told its result is free: what follows of the same request must not be refused for it.
+        return queued + self.busy - self._is_ending >= self.threads + self.queue_size
 
     def running(self) -> Iterator[tuple[int, Job]]:
         """Yield (thread identifier, job) for each job that runs. Runs on: any thread."""
@@ -220,6 +224,7 @@ class ConsumerPool:
         What is submitted in answer to it need not wake another thread. The job's `run` returns True then, so that this
         is taken back before the thread looks. Runs on: a worker thread.
         """
+        self._is_ending = True
         self._is_searching = True
         return True
 
@@ -332,7 +337,7 @@ class ConsumerPool:
                 if self._measures > 0 and job.load.can_learn:
                     self._run_measured(job)
                 elif job.run():
-                    self._is_searching = False
+                    self._is_searching = self._is_ending = False
             except BaseException:
                 self._log.error("Error in thread %s", threading.current_thread().name, exc_info=True)
             slot.job = None
@@ -343,7 +348,7 @@ class ConsumerPool:
         load, was_alone = job.load, self.is_alone(job)
         began, cpu_began, process_began = monotonic(), thread_time(), process_time()
         if job.run():
-            self._is_searching = False
+            self._is_searching = self._is_ending = False
         cpu = thread_time() - cpu_began
         others = process_time() - process_began - cpu
         load.learn(cpu, monotonic() - began, was_alone and self.is_alone(job), others)
