@@ -147,7 +147,8 @@ def test_a_load_of_heads_that_differ_names_its_file():
 def test_other_shapes_are_given_to_each_scenario_whose_heads_differ(tmp_path):
     other = tmp_path / "shapes"
     for name in ("differing-50", "json-1k", "replies", "tail-50-half"):
-        assert any(str(other) in line for line in scenarios.SCENARIOS[name].with_heads(other).measure.shown_commands(2))
+        measure = scenarios.SCENARIOS[name].with_heads(other).measure
+        assert any(str(other) in line for line in measure.shown_commands(2))  # type: ignore[attr-defined]  # of these
     hello = scenarios.SCENARIOS["hello-50"]
     assert hello.with_heads(other) is hello
 

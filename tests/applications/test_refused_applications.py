@@ -10,7 +10,7 @@ from uvicorn.bridge.work import current_work
 from uvicorn.errors import ChannelFull
 
 if sys.version_info < (3, 11):
-    from exceptiongroup import BaseExceptionGroup
+    from exceptiongroup import BaseExceptionGroup  # type: ignore[import-not-found, unused-ignore]
 
 
 class Refused:

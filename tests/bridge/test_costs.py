@@ -43,7 +43,7 @@ def _run_sync_endpoint(*, function, arguments):
 
 WRAPPED = {
     "as it is": (endpoint, ()),
-    "partial": (functools.partial(functools.partial(endpoint, 1), 2), ()),
+    "partial": (functools.partial(functools.partial(endpoint, 1), 2), ()),  # type: ignore[call-arg]  # never called
     "FastAPI's runner": (functools.partial(_run_sync_endpoint, function=endpoint, arguments={}), ()),
     "asyncio.to_thread": (functools.partial(__import__("contextvars").Context().run, endpoint), ()),
     "sync_to_async": (functools.partial(SyncToAsync(endpoint).thread_handler, None, None), ()),

@@ -93,7 +93,7 @@ def test_a_queued_call_that_is_cancelled_never_runs_and_a_full_queue_refuses(new
 
 def test_it_is_an_executor_for_any_thread(new_loop):
     async def test(made):
-        executor = asyncio.get_running_loop()._default_executor if new_loop is asyncio.SelectorEventLoop else None
+        executor = asyncio.get_running_loop()._default_executor if new_loop is asyncio.SelectorEventLoop else None  # type: ignore[attr-defined]
         executor = executor or LoopExecutor(made, threading.get_ident())
 
         def elsewhere():

@@ -167,10 +167,19 @@ class Dispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no consumer runs and none waits; those that are stuck, and those behind them, are not counted."""
-        return not self._tasks and not any(
-            pool.busy > pool.stuck or (pool.queued and pool.stuck < pool.threads) for pool in self.pools
-        )
+        """Whether no consumer runs and none waits; those that are stuck, and those behind them, are not counted.
+
+        A call of a framework is awaited by a task, which counts; one that nobody awaits any more keeps no worker.
+        """
+        if self._tasks:
+            return False
+        for pool in self.pools:
+            if pool.queued and pool.stuck < pool.threads:
+                return False
+            for _, job in pool.running():
+                if not isinstance(job, ThreadCall) and not pool.is_stuck(job):
+                    return False
+        return True
 
     def give_up_stuck(self) -> None:
         """Answer instead of the calls of pools that are stuck, and of those that wait for one; the worker leaves."""

@@ -99,18 +99,24 @@ class HTTPConnection:
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
         turns = self._turns
-        if self.life.state == HEAD and not self.intake.reasons and turns.left > 0 and not self._buffer.data:
-            # One complete head and nothing behind it: most often.
-            if data.endswith(_HEAD_END) and data.find(_HEAD_END) == len(data) - 4 and data[0] >= _LETTER_A:
-                turns.spend(1)
-                try:
-                    self._take_head(data)
-                except ClientError as error:
-                    self.refuse(error)
-                except Exception:
-                    self._fail()
-                return
-        self.intake.receive(data)
+        if (
+            self.life.state != HEAD
+            or self.intake.reasons
+            or turns.left <= 0
+            or self._buffer.data
+            or data[0] < _LETTER_A
+            or not data.endswith(_HEAD_END)
+            or data.find(_HEAD_END) + len(_HEAD_END) != len(data)
+        ):
+            self.intake.receive(data)
+            return
+        turns.spend(1)  # one complete head and nothing behind it: most often
+        try:
+            self._take_head(data)
+        except ClientError as error:
+            self.refuse(error)
+        except Exception:
+            self._fail()
 
     def eof_received(self) -> bool:
         """Keep the connection while answers are due, though the client sends nothing more."""
