@@ -104,9 +104,9 @@ class HTTPConnection:
             or self.intake.reasons
             or turns.left <= 0
             or self._buffer.data
-            or data[0] < _LETTER_A
             or not data.endswith(_HEAD_END)
             or data.find(_HEAD_END) + len(_HEAD_END) != len(data)
+            or data[0] < _LETTER_A
         ):
             self.intake.receive(data)
             return
