@@ -73,8 +73,9 @@ def hot_modules() -> list[Extension]:
     sources = sorted(path.with_suffix(".py") for path in PACKAGE.rglob("*.pxd"))
     return [
         Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O2", "-g0"])
-        for path in sources if path.exists()
-    ]  # fmt: skip
+        for path in sources
+        if path.exists()
+    ]
 
 
 if IS_PURE:

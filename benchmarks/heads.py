@@ -46,9 +46,7 @@ class Heads:
     def request(self, number: int) -> bytes:
         """Return the request of this number, from 1 on."""
         parts = self._shapes[number % len(self._shapes)]
-        made = [
-            part if place % 2 else _value(part, number, place) for place, part in enumerate(parts, start=1)
-        ]
+        made = [part if place % 2 else _value(part, number, place) for place, part in enumerate(parts, start=1)]
         return "".join(made).encode("latin-1") + self._body(number)
 
     def _parsed(self, head: str) -> list[str]:

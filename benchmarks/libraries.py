@@ -136,9 +136,22 @@ class _Counting(asyncio.Transport):
 def with_picows():
     transport = _Counting()
     protocol = WSProtocol(
-        None, None, False, lambda request: _Echo(), logging.getLogger("picows"), True, None, False, 10, 10,
-        WSAutoPingStrategy.PING_WHEN_IDLE, True, LIMIT, None, 2048,
-    )  # fmt: skip
+        None,
+        None,
+        False,
+        lambda request: _Echo(),
+        logging.getLogger("picows"),
+        True,
+        None,
+        False,
+        10,
+        10,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        True,
+        LIMIT,
+        None,
+        2048,
+    )
     protocol.connection_made(transport)
 
     def feed(data):

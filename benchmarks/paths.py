@@ -36,7 +36,7 @@ _GET_LAST = _GET[:-2] + b"Connection: close\r\n\r\n"
 _HANDSHAKE = (
     _GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)  # fmt: skip
+)
 _TEXT_FRAME = b"\x81\xa0" + bytes(4) + b"x" * 32  # a mask of zeros is a mask
 _MOST = 2000  # requests that differ; made before a walk, always so many: the difference of two walks has none of it
 

@@ -81,9 +81,7 @@ def _versions(contenders: tuple[Contender, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((name, other) for name in names if (other := f"{name}, other checkout") in names)
 
 
-def _measure_kept(
-    scenario: Scenario, environments: Environments, rounds: int, seconds: int, done: Rounds
-) -> None:
+def _measure_kept(scenario: Scenario, environments: Environments, rounds: int, seconds: int, done: Rounds) -> None:
     """Start all servers, and measure each in each round; all idle but one."""
     with contextlib.ExitStack() as stack:
         servers: list[Running] = []
@@ -106,9 +104,7 @@ def _measure_kept(
                     done.leave_out(name, error)
 
 
-def _measure_fresh(
-    scenario: Scenario, environments: Environments, rounds: int, seconds: int, done: Rounds
-) -> None:
+def _measure_fresh(scenario: Scenario, environments: Environments, rounds: int, seconds: int, done: Rounds) -> None:
     """Start each server for each measurement, alone."""
     for number in range(rounds):
         for contender in _turned(list(scenario.contenders), number):
@@ -135,9 +131,7 @@ def _turned(items: list[Any], number: int) -> list[Any]:
     return items[at:] + items[:at]
 
 
-def _result(
-    scenario: Scenario, environments: Environments, rounds: int, seconds: int, done: Rounds
-) -> dict[str, Any]:
+def _result(scenario: Scenario, environments: Environments, rounds: int, seconds: int, done: Rounds) -> dict[str, Any]:
     """Return all that is known: JSON with the raw rounds, and what was made of them."""
     contenders = {contender.name: contender for contender in scenario.contenders}
     return {

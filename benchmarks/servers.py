@@ -59,9 +59,7 @@ KINDS = {
     "ours, PROXY header": Kind("ours", f"python -m uvicorn --proxy-protocol auto {_GUNICORN} {{app}}", _OURS.idle),
     "ours, uncompiled": Kind(_OURS.environment, _OURS.command, _OURS.idle, {"UVICORN_PURE": "1"}, "--workers"),
     "ours, frameworks": Kind("ours-frameworks", _OURS.command),
-    "ours, own threads": Kind(
-        "ours-frameworks", _OURS.command, variables={"UVICORN_FRAMEWORK_THREADS": "own"}
-    ),
+    "ours, own threads": Kind("ours-frameworks", _OURS.command, variables={"UVICORN_FRAMEWORK_THREADS": "own"}),
     "uvicorn, frameworks": Kind("frameworks", f"{_UVICORN} {{app}}"),
     "granian, frameworks": Kind("frameworks", f"{_GRANIAN} --interface asgi --loop uvloop {{app}}"),
     "hypercorn, frameworks": Kind("frameworks", _HYPERCORN),

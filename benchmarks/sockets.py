@@ -88,9 +88,11 @@ class Client(asyncio.Protocol):
     """One socket. A mask of zeros is a mask: what is sent is made once."""
 
     def __init__(self, size: int, fields: bytes) -> None:
-        length = struct.pack("!B", 0x80 | size) if size < 126 else (
-            struct.pack("!BH", 0xFE, size) if size < 65536 else struct.pack("!BQ", 0xFF, size)
-        )  # fmt: skip
+        length = (
+            struct.pack("!B", 0x80 | size)
+            if size < 126
+            else (struct.pack("!BH", 0xFE, size) if size < 65536 else struct.pack("!BQ", 0xFF, size))
+        )
         self.frame = b"\x82" + length + bytes(4) + b"x" * size
         self.expected = len(self.frame) - 4
         self.fields = fields
@@ -217,9 +219,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=32, help="bytes of a message")
     parser.add_argument("--idle", type=int, default=5000, help="idle sockets; 0 for no such measurement")
     parser.add_argument(
-        "--only", nargs="+", default=SERVERS, choices=SERVERS, metavar="NAME",
+        "--only",
+        nargs="+",
+        default=SERVERS,
+        choices=SERVERS,
+        metavar="NAME",
         help=f"servers, beside the first, which all are compared with: {', '.join(SERVERS)}",
-    )  # fmt: skip
+    )
     options = parser.parse_args()
     first = next(iter(SERVERS))
     servers = {name: found for name, found in SERVERS.items() if name == first or name in options.only}
@@ -249,8 +255,10 @@ def main() -> None:
                 port = start(one, environments[kind], command)
                 found = [pid for pid in children_of(os.getpid()) if pid not in before]
                 idle[name] = uvloop.run(hold(port, options.idle, found))
-    print(f"Python {sys.version.split()[0]}, {options.sockets} sockets, messages of {options.size} bytes, "
-          f"{options.rounds} rounds of {options.seconds} s")  # fmt: skip
+    print(
+        f"Python {sys.version.split()[0]}, {options.sockets} sockets, messages of {options.size} bytes, "
+        f"{options.rounds} rounds of {options.seconds} s"
+    )
     for at, unit in enumerate(("echoes/s", "echoes/s of the server's processor time")):
         for name, rates in results.items():
             found = [rate[at] for rate in rates]

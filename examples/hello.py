@@ -1,7 +1,7 @@
 """The smallest consumers: one that runs in a thread, and one that runs on the event loop.
 
-    uvicorn examples.hello:hello_world
-    uvicorn examples.hello:hello_async
+uvicorn examples.hello:hello_world
+uvicorn examples.hello:hello_async
 """
 
 

@@ -1,11 +1,11 @@
 """Both kinds of consumers in one application, and a stream in each direction.
 
-    uvicorn examples.mixed:routes
+uvicorn examples.mixed:routes
 
-    curl http://127.0.0.1:8000/                                     the index, from the event loop
-    curl "http://127.0.0.1:8000/primes?below=100"                   computed in a thread
-    curl -N --limit-rate 20k http://127.0.0.1:8000/rows.csv         a download from a thread
-    curl --data-binary @README.md http://127.0.0.1:8000/checksum    an upload, read as it comes
+curl http://127.0.0.1:8000/                                     the index, from the event loop
+curl "http://127.0.0.1:8000/primes?below=100"                   computed in a thread
+curl -N --limit-rate 20k http://127.0.0.1:8000/rows.csv         a download from a thread
+curl --data-binary @README.md http://127.0.0.1:8000/checksum    an upload, read as it comes
 """
 
 import hashlib

@@ -137,8 +137,18 @@ class Site:
         limits: values of `Limits` that are not the default.
     """
 
-    def __init__(self, application, peers=None, scheme="http", root_path="", shows_errors=False, make_pool=None,
-                 hooks=None, queue_timeout=30.0, **limits):  # fmt: skip
+    def __init__(
+        self,
+        application,
+        peers=None,
+        scheme="http",
+        root_path="",
+        shows_errors=False,
+        make_pool=None,
+        hooks=None,
+        queue_timeout=30.0,
+        **limits,
+    ):
         self.loop = FakeLoop()
         self.log = FakeLog()
         self.pool = ManualPool() if make_pool is None else make_pool(self.loop, self.log)
@@ -147,12 +157,20 @@ class Site:
         self.reports = []
         outbox = Outbox(self.loop, self.log)
         self.service = Service(
-            self.loop, Limits(**limits), as_application(application),
-            Dispatcher(self.pool, outbox, self.log, queue_timeout, hooks), outbox, Encoder(), self.spools,
-            peers or FakePeers(), self.log,
-            scheme=scheme, root_path=root_path,
-            report=self.reports.append, shows_errors=shows_errors,
-        )  # fmt: skip
+            self.loop,
+            Limits(**limits),
+            as_application(application),
+            Dispatcher(self.pool, outbox, self.log, queue_timeout, hooks),
+            outbox,
+            Encoder(),
+            self.spools,
+            peers or FakePeers(),
+            self.log,
+            scheme=scheme,
+            root_path=root_path,
+            report=self.reports.append,
+            shows_errors=shows_errors,
+        )
 
     @property
     def request_count(self):

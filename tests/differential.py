@@ -204,8 +204,10 @@ def _check_h11(data, request):
     fields = [[bytes(name), bytes(value)] for name, value in event.headers if b"_" not in name]
     expected = [[name, value.lower() if name == b"transfer-encoding" else value] for name, value in request.headers]
     assert (event.method.decode(), event.target, event.http_version.decode()) == (
-        request.method, request.target, request.version,
-    )  # fmt: skip
+        request.method,
+        request.target,
+        request.version,
+    )
     assert bytes(body) == request.body, f"h11: {data!r}"
     assert _without_host(request, fields) == _without_host(request, expected), f"h11: {data!r}"
     assert not connection.trailing_data[0], f"h11: not at its end\n{data!r}"

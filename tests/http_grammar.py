@@ -7,7 +7,18 @@ from __future__ import annotations
 
 METHODS = [b"GET", b"GET", b"POST", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"DELETE", b"QUERY", b"M-SEARCH"]
 ODD_METHODS = [b"get", b"BREW", b"CONNECT", b"PRI", b"GE(T", b"", b"_X", b"DESCRIBE", b"SOURCE", b"G\xc3T", b"["]
-TARGETS = [b"/", b"/a", b"/a?b=c", b"/%41%ff?d", b"/a/../b", b"//a", b"*", b"http://b/c", b"HTTP://b:80?d", b"http://[::1]"]
+TARGETS = [
+    b"/",
+    b"/a",
+    b"/a?b=c",
+    b"/%41%ff?d",
+    b"/a/../b",
+    b"//a",
+    b"*",
+    b"http://b/c",
+    b"HTTP://b:80?d",
+    b"http://[::1]",
+]
 ODD_TARGETS = [
     b"", b"a", b"/a#b", b"#", b"/ b", b"/\xc3\xa9", b"/\x01", b"http://", b"http:///a", b"http://:1/", b"http://u@b/",
     b"http://a@b@c/", b"http://b:x/", b"ftp://b/", b"b:80", b"http://b#c", b"/\t", b"http://b\\@c/", b"/" + b"x" * 90,
@@ -18,7 +29,7 @@ NAMES = [
     b"X", b"Accept", b"Cookie", b"x-forwarded-proto", b"X_Y", b"Script_Name", b"User-Agent", b"Proxy-Connection", b"TE",
 ]  # fmt: skip
 ODD_NAMES = [b"", b"X ", b"X Y", b"\xc3", b"X(", b"X\0", b" X", b"Host ", b"TE\t", b"X:", b"Host_"]
-VALUES = [b"https", b"", b"a", b"a b", b"close", b"keep-alive", b"\xe9", b"a\tb", b"a_b", b"\"c\"", b"x" * 60]
+VALUES = [b"https", b"", b"a", b"a b", b"close", b"keep-alive", b"\xe9", b"a\tb", b"a_b", b'"c"', b"x" * 60]
 ODD_VALUES = [b"\0", b"a\rb", b"a\nb", b"a\r\n b", b"\x01", b"\x7f", b"x" * 120, b"\r"]
 HOSTS = [b"a"] * 12 + [b"", b"a:1", b"[::1]:8", b"a%41", b"a b", b"u@a", b"a:b", b"a/b", b"a,b", b"a\x80"]
 LENGTHS = [b"5", b"0", b"005", b"+5", b"-5", b"0x5", b"5,5", b"5 5", b"", b"99999999999999999999", b"1_0", b"5;"]
@@ -33,8 +44,18 @@ SPECIAL = [
     (b"Proxy-Connection", CONNECTIONS), (b"Keep-Alive", [b"timeout=5"]), (b"Trailer", [b"X"]),
 ]  # fmt: skip
 EXTENSIONS = [b""] * 10 + [
-    b";a", b";a=b", b" ; a = b", b'\t;a="b;\\"c"', b";a;b=c;d", b";", b";a=", b" ", b";a\n", b';a="', b";a=\x01",
-]  # fmt: skip
+    b";a",
+    b";a=b",
+    b" ; a = b",
+    b'\t;a="b;\\"c"',
+    b";a;b=c;d",
+    b";",
+    b";a=",
+    b" ",
+    b";a\n",
+    b';a="',
+    b";a=\x01",
+]
 SIZES = [b"%x", b"%X", b"000%x", b"%x", b"0x%x", b"+%x", b" %x", b"%x "]
 TRAILERS = [
     b"X: y", b"Content-Length: 7", b"Transfer-Encoding: chunked", b"Connection: close", b"Host: b", b"X:",

@@ -308,9 +308,7 @@ def test_the_count_is_read_from_what_valgrind_prints():
         instructions.parse_valgrind("valgrind: Fatal error")
 
 
-@pytest.mark.parametrize(
-    ("now", "is_worse"), [(1000.0, False), (1050.0, False), (1050.1, True), (500.0, False)]
-)
+@pytest.mark.parametrize(("now", "is_worse"), [(1000.0, False), (1050.0, False), (1050.1, True), (500.0, False)])
 def test_more_than_five_percent_above_the_stored_count_is_a_regression(now, is_worse):
     (compared,) = instructions.compare({"hello": now}, {"hello": 1000.0})
     assert compared.is_worse is is_worse

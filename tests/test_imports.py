@@ -101,9 +101,11 @@ def test_janus_is_known_in_one_file():
 def test_the_bridge_knows_only_the_grammar_of_replies_of_the_wire():
     known = {
         name
-        for module in OURS if module.startswith("uvicorn.bridge.")
-        for name in IMPORTS[module] if name in OURS and name.startswith("uvicorn.wire.")
-    }  # fmt: skip
+        for module in OURS
+        if module.startswith("uvicorn.bridge.")
+        for name in IMPORTS[module]
+        if name in OURS and name.startswith("uvicorn.wire.")
+    }
     assert known == {"uvicorn.wire.reply", "uvicorn.wire.socket_reply"}
 
 

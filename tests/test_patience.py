@@ -38,11 +38,30 @@ def run_pytest(folder, text, *args):
     """Run pytest with our settings on a file of its own; return what it wrote."""
     (folder / "test_it.py").write_text(text)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", TESTS.parent / "setup.cfg", "--rootdir", folder, "-p", "conftest",
-         "-p", "no:randomly", "-p", "no:cacheprovider", *args, folder / "test_it.py"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True,
-        timeout=PATIENCE_SECONDS, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            TESTS.parent / "setup.cfg",
+            "--rootdir",
+            folder,
+            "-p",
+            "conftest",
+            "-p",
+            "no:randomly",
+            "-p",
+            "no:cacheprovider",
+            *args,
+            folder / "test_it.py",
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
     return done.stdout + done.stderr
 
 

@@ -182,12 +182,14 @@ def websocket_disconnect(
 
     Spec: ASGI draft, "Disconnection"; RFC 6455 section 7.4.1.
     """
-    return Message({
-        "channel": "websocket.disconnect",
-        "reply_channel": reply_channel,
-        "path": path,
-        "order": order,
-        "channel_session": session,
-        "code": code,
-        "reason": reason,
-    })  # fmt: skip
+    return Message(
+        {
+            "channel": "websocket.disconnect",
+            "reply_channel": reply_channel,
+            "path": path,
+            "order": order,
+            "channel_session": session,
+            "code": code,
+            "reason": reason,
+        }
+    )

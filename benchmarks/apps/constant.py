@@ -1,6 +1,6 @@
 """The limit of an event loop in Python: answer every read with the same bytes, whatever was asked.
 
-    python constant.py PORT
+python constant.py PORT
 """
 
 from __future__ import annotations

@@ -51,7 +51,5 @@ def _loaded(work):
     return endpoint
 
 
-hello, wait_10, wait_100, typical, stream = map(
-    _application, (_hello_sync, _wait_10, _wait_100, _typical, _stream)
-)
+hello, wait_10, wait_100, typical, stream = map(_application, (_hello_sync, _wait_10, _wait_100, _typical, _stream))
 mixed = Starlette(routes=[Route("/", _hello), *(Route(path, _loaded(work)) for path, work in LOADS.items())])

@@ -88,7 +88,18 @@ _LENGTHS = (
     *(
         _bad(f"length {value!r}", _post(b"Content-Length: %b\r\n" % value, body=b"abc" + SMUGGLED))
         for value in (
-            b"+3", b"-3", b"0x3", b"3_0", b"3.0", b"3 0", b"\x0b3", b"\xb3", b"3;", b"three", b"'3'", b"3\x0c",
+            b"+3",
+            b"-3",
+            b"0x3",
+            b"3_0",
+            b"3.0",
+            b"3 0",
+            b"\x0b3",
+            b"\xb3",
+            b"3;",
+            b"three",
+            b"'3'",
+            b"3\x0c",
         )
     ),
     # an empty length: HAProxy CVE-2023-40225
@@ -117,9 +128,24 @@ _CODINGS = (
     *(
         _bad(f"coding {value!r}", _post(b"Transfer-Encoding:%b\r\n" % value, body=_END + SMUGGLED))
         for value in (
-            b" xchunked", b" chunkedx", b" chunked, identity", b" identity", b" identity, chunked",
-            b" chunked, chunked", b" gzip, chunked", b" chunked;q=1", b" 'chunked'", b' "chunked"', b" \x0bchunked",
-            b" chunked\x0b", b" \x00chunked", b" chu\xc5nked", b" ,chunked", b" chunked,", b"", b"\xa0chunked",
+            b" xchunked",
+            b" chunkedx",
+            b" chunked, identity",
+            b" identity",
+            b" identity, chunked",
+            b" chunked, chunked",
+            b" gzip, chunked",
+            b" chunked;q=1",
+            b" 'chunked'",
+            b' "chunked"',
+            b" \x0bchunked",
+            b" chunked\x0b",
+            b" \x00chunked",
+            b" chu\xc5nked",
+            b" ,chunked",
+            b" chunked,",
+            b"",
+            b"\xa0chunked",
             b" cow\r\n chunked",
         )
     ),

@@ -98,9 +98,10 @@ def call(application, environ):
     if made.error is not None:
         raise made.error
     answered = [
-        (name, value) for name, value in response.headers.items()
+        (name, value)
+        for name, value in response.headers.items()
         if name.lower() in made.names or name.lower() not in _OURS
-    ]  # fmt: skip
+    ]
     if not made.status:  # the server refused the request
         return f"{response.status} {response.reason}", answered, content
     assert response.status == int(made.status[:3]), f"{made.status} was answered {response.status}"

@@ -43,12 +43,21 @@ def test_the_scope_has_what_the_request_says(make_site):
     app = App(start(), body())
     serve(make_site, app)
     assert app.scope == {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.5"}, "http_version": "1.1", "method": "GET",
-        "scheme": "http", "path": "/a b/caf\xe9", "raw_path": b"/a%20b/caf%C3%A9", "query_string": b"x=1",
-        "root_path": "", "headers": [(b"host", b"a"), (b"accept", b"b"), (b"accept", b"c")],
-        "client": ("192.0.2.7", 50123), "server": ("192.0.2.1", 8000), "state": {},
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/a b/caf\xe9",
+        "raw_path": b"/a%20b/caf%C3%A9",
+        "query_string": b"x=1",
+        "root_path": "",
+        "headers": [(b"host", b"a"), (b"accept", b"b"), (b"accept", b"c")],
+        "client": ("192.0.2.7", 50123),
+        "server": ("192.0.2.1", 8000),
+        "state": {},
         "extensions": {"http.response.early_hint": {}},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -98,11 +98,20 @@ def test_the_scope_has_what_the_handshake_says(make_site):
     assert (b"host", b"example.org") in headers
     assert (b"sec-websocket-protocol", b"one, two") in headers
     assert app.scope == {
-        "type": "websocket", "asgi": {"version": "3.0", "spec_version": "2.5"}, "http_version": "1.1", "scheme": "ws",
-        "path": "/a b", "raw_path": b"/a%20b", "query_string": b"x=1", "root_path": "", "client": ("192.0.2.7", 50123),
-        "server": ("192.0.2.1", 8000), "subprotocols": ["one", "two"], "state": {},
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": "/a b",
+        "raw_path": b"/a%20b",
+        "query_string": b"x=1",
+        "root_path": "",
+        "client": ("192.0.2.7", 50123),
+        "server": ("192.0.2.1", 8000),
+        "subprotocols": ["one", "two"],
+        "state": {},
         "extensions": {"websocket.http.response": {}},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("root_path", ["", "/site"])

@@ -119,8 +119,11 @@ def test_the_callable_tells_what_it_is(application, kind):
 
 def test_a_consumer_is_told_by_its_side():
     assert [as_consumer(app).is_async for app in (plain_consumer, async_consumer, wsgi_function, asgi_function)] == [
-        False, True, False, True,
-    ]  # fmt: skip
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 async def asynchronous_with_two(one, two):

@@ -224,7 +224,10 @@ def test_what_cannot_be_served_is_told_with_its_name(site, name):
 
 
 def test_all_mistakes_of_a_list_are_told_in_one_message_each_with_file_and_line(site):
-    write(site, "webshop_lists.py", """
+    write(
+        site,
+        "webshop_lists.py",
+        """
 from uvicorn import include, mount, route
 
 def consumer(message):
@@ -236,14 +239,17 @@ routes = [
     mount("x", consumer),
 ]
 on_startup = 7
-""")
+""",
+    )
     with pytest.raises(AppImportError) as caught:
         make_application(load_application("webshop_lists:routes"), "webshop_lists:routes")
     first, *lines = str(caught.value).splitlines()
     assert first == "Cannot serve 'webshop_lists:routes': 3 mistakes"
     assert [line.split(" must ")[0].split(" of a ")[0].strip() for line in lines] == [
-        "on_startup", "webshop_lists.py:7: path '('", "webshop_lists.py:10: the prefix",
-    ]  # fmt: skip
+        "on_startup",
+        "webshop_lists.py:7: path '('",
+        "webshop_lists.py:10: the prefix",
+    ]
 
 
 # ---- on_startup and on_shutdown of the module ----
@@ -317,7 +323,10 @@ def test_a_site_of_several_has_the_hooks_of_each_consumer_and_list_of_it(site):
 
 def test_the_startup_functions_of_a_fastapi_module_run_once(site):
     """With FastAPI and Starlette the same functions are given to the application, which calls them itself."""
-    write(site, "webshop_fastapi.py", """
+    write(
+        site,
+        "webshop_fastapi.py",
+        """
 from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
@@ -336,7 +345,8 @@ async def lifespan(app):
     on_shutdown()
 
 app = FastAPI(lifespan=lifespan)
-""")
+""",
+    )
     uri = "webshop_fastapi:app"
     application = make_application(load_application(uri), uri)
     site_of_doubles = Site(application)

@@ -291,9 +291,7 @@ def test_all_mistakes_are_named_at_once_each_with_its_place():
         as_application(Router(routes, on_startup=7), is_whole=True)
     first, *lines = str(caught.value).splitlines()
     assert first == f"{len(lines)} mistakes"
-    places = [
-        int(place) - line if (place := text.partition(".py:")[2].partition(":")[0]) else None for text in lines
-    ]
+    places = [int(place) - line if (place := text.partition(".py:")[2].partition(":")[0]) else None for text in lines]
     expected = [
         (6, "an include has a pattern for 'host'"), (2, "path '(' of a route to"), (3, "the prefix of a mount must"),
         (3, "not callable"), (7, "has a pattern for 'pth'"), (7, "the name of a pool must be of letters"),
@@ -324,11 +322,13 @@ def test_a_pool_whose_size_may_be_said_by_a_mistaken_entry_is_no_mistake_more():
 
 
 def test_every_mistake_about_pools_is_named():
-    router = Router([
-        route(REQUEST, say, pool="a"),
-        mount("/b", wsgi(lambda environ, start: []), pool="b", threads=2),
-        include([route(REQUEST, say, pool="b", threads=3)]),
-    ])  # fmt: skip
+    router = Router(
+        [
+            route(REQUEST, say, pool="a"),
+            mount("/b", wsgi(lambda environ, start: []), pool="b", threads=2),
+            include([route(REQUEST, say, pool="b", threads=3)]),
+        ]
+    )
     with pytest.raises(ConsumerError) as caught:
         router.pools()
     assert "pool 'a' has no size" in str(caught.value)
@@ -336,12 +336,14 @@ def test_every_mistake_about_pools_is_named():
 
 
 def test_pools_are_shared_by_name():
-    router = Router([
-        mount("/a", wsgi(lambda environ, start: []), pool="slow", threads=2),
-        mount("/b", [route(REQUEST, say), route(REQUEST, say_async)], pool="slow"),
-        mount("/c", asgi(service), pool="other", threads=1),
-        route(REQUEST, say),
-    ])  # fmt: skip
+    router = Router(
+        [
+            mount("/a", wsgi(lambda environ, start: []), pool="slow", threads=2),
+            mount("/b", [route(REQUEST, say), route(REQUEST, say_async)], pool="slow"),
+            mount("/c", asgi(service), pool="other", threads=1),
+            route(REQUEST, say),
+        ]
+    )
     assert router.pools() == {"slow": 2, "other": 1}
     assert [consumer.pool_name for consumer in router.consumers()] == ["slow", "slow", None, "other", None]
 

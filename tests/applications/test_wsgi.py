@@ -49,14 +49,34 @@ def test_the_environ_has_what_the_request_line_says(make_site):
     serve(make_site, app)
     environ = app.environ
     assert type(environ) is dict
-    assert {name: environ[name] for name in (
-        "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "RAW_URI", "SERVER_PROTOCOL",
-        "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT", "HTTP_HOST",
-    )} == {
-        "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/a b/caf\xc3\xa9", "QUERY_STRING": "x=1&y=%20",
-        "RAW_URI": "/a%20b/caf%C3%A9?x=1&y=%20", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "192.0.2.1",
-        "SERVER_PORT": "8000", "REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "50123", "HTTP_HOST": "site.example:81",
-    }  # fmt: skip
+    assert {
+        name: environ[name]
+        for name in (
+            "REQUEST_METHOD",
+            "SCRIPT_NAME",
+            "PATH_INFO",
+            "QUERY_STRING",
+            "RAW_URI",
+            "SERVER_PROTOCOL",
+            "SERVER_NAME",
+            "SERVER_PORT",
+            "REMOTE_ADDR",
+            "REMOTE_PORT",
+            "HTTP_HOST",
+        )
+    } == {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/a b/caf\xc3\xa9",
+        "QUERY_STRING": "x=1&y=%20",
+        "RAW_URI": "/a%20b/caf%C3%A9?x=1&y=%20",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_NAME": "192.0.2.1",
+        "SERVER_PORT": "8000",
+        "REMOTE_ADDR": "192.0.2.7",
+        "REMOTE_PORT": "50123",
+        "HTTP_HOST": "site.example:81",
+    }
 
 
 def test_the_environ_has_every_key_of_wsgi(make_site):

@@ -174,7 +174,7 @@ async def test_one_thread_is_enough_to_go_there_and_back_again(made):
         return thread_name()
 
     async def on_the_loop():
-        return [await bridge.run_in_pool(innermost), *await asyncio.gather(*[bridge.run_in_pool(thread_name)] )]
+        return [await bridge.run_in_pool(innermost), *await asyncio.gather(*[bridge.run_in_pool(thread_name)])]
 
     def deep():
         async def again():

@@ -13,9 +13,18 @@ INTERVAL = 0.0005
 def sample(**values):
     """Return a sample of a pool of 40 threads that compute: the loop waits one interval behind them."""
     usual = {
-        "seconds": 0.1, "limit": 1.0, "most": 40, "running": 1.0, "held": 60, "held_seconds": 0.0,
-        "lag_seconds": 0.0006, "wake_ups": 20.0, "late_seconds": 0.0, "thread_share": 0.95, "loop_share": 0.04,
-    }  # fmt: skip
+        "seconds": 0.1,
+        "limit": 1.0,
+        "most": 40,
+        "running": 1.0,
+        "held": 60,
+        "held_seconds": 0.0,
+        "lag_seconds": 0.0006,
+        "wake_ups": 20.0,
+        "late_seconds": 0.0,
+        "thread_share": 0.95,
+        "loop_share": 0.04,
+    }
     return Sample(**{**usual, **values})
 
 
@@ -94,11 +103,18 @@ def test_a_decision_is_within_bounds_and_has_a_reason_whatever_was_seen(seed):
         most = dice.choice([2, 8, 40])
         limit = dice.uniform(LEAST_LIMIT, most)
         seen = sample(
-            seconds=dice.uniform(0, 0.2), limit=limit, most=most, running=dice.uniform(0, most),
-            held=dice.choice([0, 5]), held_seconds=dice.uniform(0, 0.1), lag_seconds=dice.uniform(0, 0.03),
-            wake_ups=dice.uniform(0, 50), late_seconds=dice.uniform(0, 0.03),
-            thread_share=dice.uniform(0, 2), loop_share=dice.uniform(0, 1),
-        )  # fmt: skip
+            seconds=dice.uniform(0, 0.2),
+            limit=limit,
+            most=most,
+            running=dice.uniform(0, most),
+            held=dice.choice([0, 5]),
+            held_seconds=dice.uniform(0, 0.1),
+            lag_seconds=dice.uniform(0, 0.03),
+            wake_ups=dice.uniform(0, 50),
+            late_seconds=dice.uniform(0, 0.03),
+            thread_share=dice.uniform(0, 2),
+            loop_share=dice.uniform(0, 1),
+        )
         decision = decide(seen, INTERVAL)
         assert LEAST_LIMIT <= decision.limit <= most
         assert bool(decision.reason) == (decision.limit != limit)
@@ -237,12 +253,20 @@ class Worker:
         late = max(0, sum(job["wait"] <= 0 for job in self._running) - 1) * INTERVAL
         decision = decide(
             Sample(
-                self._seconds, self.limit, self.most, sum(job["weight"] for job in self._running), held,
-                now - self._held_since, self._lags / (self._counted or 1), self._counted, late,
-                self._shares / self._seconds, 0.03,
+                self._seconds,
+                self.limit,
+                self.most,
+                sum(job["weight"] for job in self._running),
+                held,
+                now - self._held_since,
+                self._lags / (self._counted or 1),
+                self._counted,
+                late,
+                self._shares / self._seconds,
+                0.03,
             ),
             INTERVAL,
-        )  # fmt: skip
+        )
         if decision.reason:
             self.limit = decision.limit
             self._forget()

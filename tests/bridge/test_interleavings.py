@@ -159,10 +159,17 @@ class Bench:
         self.hooks = CountingHooks() if has_hooks else None
         self.outcomes = Counter()
         self.site = Site(
-            self.routes(), hooks=self.hooks, queue_timeout=queue_timeout, header_timeout=5.0, body_timeout=5.0,
-            write_timeout=10.0, reply_timeout=15.0, keepalive=2, disconnect_grace=1,
+            self.routes(),
+            hooks=self.hooks,
+            queue_timeout=queue_timeout,
+            header_timeout=5.0,
+            body_timeout=5.0,
+            write_timeout=10.0,
+            reply_timeout=15.0,
+            keepalive=2,
+            disconnect_grace=1,
             make_pool=lambda loop, log: ConsumerPool(THREADS, QUEUE, loop.call_soon, log, f"bench{id(self)}"),
-        )  # fmt: skip
+        )
         self.server = Server(self.site.service, Acceptor())
         for _ in range(3):
             self.connect()
@@ -401,16 +408,17 @@ TOTALS = Counter()
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, *([Phase.shrink] if "SHRINK" in os.environ else [])],
-)  # fmt: skip
+)
 @given(
-    steps=st.lists(
-        st.tuples(st.sampled_from(STEPS), st.integers(0, 11), st.integers(0, 11)), min_size=30, max_size=80
-    ),
+    steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11), st.integers(0, 11)), min_size=30, max_size=80),
     has_hooks=st.booleans(),
     queue_timeout=st.sampled_from([0.0, 30.0]),
-)  # fmt: skip
+)
 def test_every_request_ends_once_and_no_thread_waits_whatever_the_order(steps, has_hooks, queue_timeout):
     bench = Bench(has_hooks, queue_timeout)
     try:

@@ -57,8 +57,10 @@ def test_calls_run_in_our_threads_with_arguments_context_and_errors(new_loop):
         current_work.set(Work(made))
         VARIABLE.set("set")
         assert await asyncio.to_thread(lambda *args, **kwargs: (args, kwargs, VARIABLE.get()), 1, two=2) == (
-            (1,), {"two": 2}, "set",
-        )  # fmt: skip
+            (1,),
+            {"two": 2},
+            "set",
+        )
         assert await loop.run_in_executor(None, VARIABLE.get) == "unset"  # as asyncio has it
         assert await loop.run_in_executor(None, name) == "main-1"
         with pytest.raises(ZeroDivisionError):
@@ -101,8 +103,10 @@ def test_it_is_an_executor_for_any_thread(new_loop):
             failing = executor.submit(int, "x")
             cancelled = executor.submit(int)
             cancelled.cancel()
-            return future.result(PATIENCE_SECONDS), type(failing.exception(PATIENCE_SECONDS)), list(
-                executor.map(abs, [-1, -2])
+            return (
+                future.result(PATIENCE_SECONDS),
+                type(failing.exception(PATIENCE_SECONDS)),
+                list(executor.map(abs, [-1, -2])),
             )
 
         with ThreadPoolExecutor(1) as own:

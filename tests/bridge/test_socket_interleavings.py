@@ -165,16 +165,19 @@ TOTALS = Counter()
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, *([Phase.shrink] if "SHRINK" in os.environ else [])],
-)  # fmt: skip
+)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(SOCKET_STEPS), st.integers(0, 11), st.integers(0, 11)), min_size=30, max_size=80
     ),
     has_hooks=st.booleans(),
     queue_timeout=st.sampled_from([0.0, 30.0]),
-)  # fmt: skip
+)
 def test_the_calls_of_sockets_never_overlap_and_all_end_whatever_the_order(steps, has_hooks, queue_timeout):
     bench = SocketBench(has_hooks, queue_timeout)
     try:

@@ -33,9 +33,7 @@ class Watched:
 
 
 def exchange_of(job, line="GET /burn"):
-    job.exchange = types.SimpleNamespace(
-        consumer_name="app.burn", shown_line=line, active_at=100.0, sent_messages=0
-    )  # fmt: skip
+    job.exchange = types.SimpleNamespace(consumer_name="app.burn", shown_line=line, active_at=100.0, sent_messages=0)
     return job.exchange
 
 

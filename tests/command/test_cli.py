@@ -34,8 +34,13 @@ def run(site, *args, module="uvicorn", **environment):
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("UVICORN_", "GUNICORN_"))}
     return subprocess.run(
         [sys.executable, "-m", module, *args],
-        cwd=site, env=variables | environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
-    )  # fmt: skip
+        cwd=site,
+        env=variables | environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
 
 
 def shown(result):

@@ -68,8 +68,9 @@ def test_an_error_log_that_fails_is_told_on_the_standard_error(log, monkeypatch,
     log.error_log.error("back")
     told = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0].partition(";")[0] for line in told] == [
-        "Cannot write the error log", "The error log can be written again",
-    ]  # fmt: skip
+        "Cannot write the error log",
+        "The error log can be written again",
+    ]
     assert log.disks["error"].getvalue() == "back\n"
 
 

@@ -139,5 +139,3 @@ def test_the_master_takes_a_marked_worker_for_the_oldest(worker, monkeypatch):
     assert made.age == 9
     mark(made)
     assert made.age == 0
-
-

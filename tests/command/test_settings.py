@@ -276,17 +276,47 @@ def test_values_at_the_edge_are_taken(name, value, taken):
 
 def test_a_worker_reads_ours_and_gunicorns():
     cfg = known(
-        queue_timeout=1, reply_timeout=2, header_timeout=3, body_timeout=4, write_timeout=5, body_buffer=6,
-        write_buffer=7, limit_request_body=8, server_header="me", limit_request_line=9, limit_request_fields=10,
-        limit_request_field_size=11, keepalive=12, asgi_disconnect_grace_period=13, threads=3,
-        governor="off", switch_interval=0.25, request_timeout=14, min_body_rate=15, min_write_rate=16,
-        min_rate_grace=17, limit_connections_per_address=18,
-    )  # fmt: skip
+        queue_timeout=1,
+        reply_timeout=2,
+        header_timeout=3,
+        body_timeout=4,
+        write_timeout=5,
+        body_buffer=6,
+        write_buffer=7,
+        limit_request_body=8,
+        server_header="me",
+        limit_request_line=9,
+        limit_request_fields=10,
+        limit_request_field_size=11,
+        keepalive=12,
+        asgi_disconnect_grace_period=13,
+        threads=3,
+        governor="off",
+        switch_interval=0.25,
+        request_timeout=14,
+        min_body_rate=15,
+        min_write_rate=16,
+        min_rate_grace=17,
+        limit_connections_per_address=18,
+    )
     assert Settings.from_config(cfg) == Settings(
         limits=Limits(
-            request_line=9, request_fields=10, request_field_size=11, request_body=8, body_buffer=6, write_buffer=7,
-            header_timeout=3.0, body_timeout=4.0, write_timeout=5.0, reply_timeout=2.0, keepalive=12,
-            disconnect_grace=13, request_timeout=14.0, min_body_rate=15, min_write_rate=16, min_rate_grace=17.0,
+            request_line=9,
+            request_fields=10,
+            request_field_size=11,
+            request_body=8,
+            body_buffer=6,
+            write_buffer=7,
+            header_timeout=3.0,
+            body_timeout=4.0,
+            write_timeout=5.0,
+            reply_timeout=2.0,
+            keepalive=12,
+            disconnect_grace=13,
+            request_timeout=14.0,
+            min_body_rate=15,
+            min_write_rate=16,
+            min_rate_grace=17.0,
             connections_per_address=18,
         ),
         queue_size=24,
@@ -295,7 +325,7 @@ def test_a_worker_reads_ours_and_gunicorns():
         server_header="me",
         governor=False,
         switch_interval=0.25,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("stuck", "reply", "seconds"), [(0, 300, 300), (5, 300, 5), (0, 0, 0), (5, 0, 5)])

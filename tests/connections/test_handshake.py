@@ -290,9 +290,9 @@ def test_a_socket_may_follow_requests_on_the_same_connection(make_site):
 
 def test_a_handshake_waits_for_the_answers_to_earlier_requests(make_site):
     page, consumer = Kept(), Socketed()
-    site = make_site([
-        route("http.request", page), route("websocket.connect", consumer), route("websocket.receive", consumer)
-    ])  # fmt: skip
+    site = make_site(
+        [route("http.request", page), route("websocket.connect", consumer), route("websocket.receive", consumer)]
+    )
     client = site.connect()
     client.send(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n" + handshake() + frame(TEXT, b"early"))
     assert consumer.channels == ["connect"]

@@ -175,9 +175,9 @@ def test_a_consumer_of_disconnect_is_told_who_left_early_and_nothing_else(make_s
 def test_no_disconnect_is_told_when(make_site, how):
     kept, gone = Kept(), Kept()
     path = "^/other" if how == "other path" else None
-    site = make_site(kept if how == "only request" else [
-        route("http.request", kept), route("http.disconnect", gone, path=path)
-    ])  # fmt: skip
+    site = make_site(
+        kept if how == "only request" else [route("http.request", kept), route("http.disconnect", gone, path=path)]
+    )
     client = site.connect()
     client.send(GET)
     if how == "complete":

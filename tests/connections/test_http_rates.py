@@ -203,8 +203,11 @@ def test_a_thread_behind_a_drip_reader_is_free_when_it_is_dropped(make_site):
     def consumer(message):
         try:
             for _ in range(100):
-                message["reply_channel"].send({"content": b"x" * 65536, "more_content": True} if _ else {
-                    "status": 200, "content": b"x" * 65536, "more_content": True})  # fmt: skip
+                message["reply_channel"].send(
+                    {"content": b"x" * 65536, "more_content": True}
+                    if _
+                    else {"status": 200, "content": b"x" * 65536, "more_content": True}
+                )
         except ChannelClosed as error:
             caught.append(error)
             raise

@@ -134,9 +134,12 @@ def test_a_large_content_is_written_whole(make_site):
 def test_large_chunks_are_written_whole(make_site):
     content = bytes(range(256)) * 1000
     client = exchange(
-        make_site, request(),
-        {"status": 200, "content": content, "more_content": True}, {"content": content, "more_content": True}, {},
-    )  # fmt: skip
+        make_site,
+        request(),
+        {"status": 200, "content": content, "more_content": True},
+        {"content": content, "more_content": True},
+        {},
+    )
     assert client.responses()[0].body == content * 2
 
 

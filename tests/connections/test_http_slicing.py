@@ -98,5 +98,3 @@ def test_what_is_no_content_is_bounded_wherever_it_is_cut(bench, line, size):
     data = CHUNKED + line % (b"a" * (size - 5))
     places = [len(CHUNKED) + at for at in (1, 5, 16380, 16384, 16385, 16386) if at < size]
     bench.check(data, [*([at] for at in places), places, [80, 9000, 9001]])
-
-

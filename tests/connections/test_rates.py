@@ -76,8 +76,12 @@ def test_a_held_up_worker_counts_two_seconds_of_each_look():
 def test_a_client_is_late_at_two_looks_in_a_row():
     meter = RateMeter(0.0, 0, 1)
     assert [meter.look(now, total, True, 100, 5) for now, total in [(1, 0), (2, 0), (3, 300), (4, 300), (6, 300)]] == [
-        False, False, False, False, False,
-    ]  # fmt: skip
+        False,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert meter.look(8, 300, True, 100, 5)
 
 

@@ -116,8 +116,10 @@ def test_messages_from_before_the_acceptance_are_delivered_before_the_answer(mak
     site.settle()
     assert seen(client) == [(CLOSE, BYE)]  # the consumer has returned without a reply
     assert [message["channel"] for message in consumer.messages] == [
-        "websocket.connect", "websocket.receive", "websocket.disconnect",
-    ]  # fmt: skip
+        "websocket.connect",
+        "websocket.receive",
+        "websocket.disconnect",
+    ]
 
 
 def test_a_message_that_came_with_the_handshake_is_replied_to(make_site):

@@ -87,14 +87,18 @@ MESSAGES = st.one_of(
 )
 MISTAKES = st.one_of(
     st.builds(  # any frame at all
-        frame, st.integers(0, 15), PAYLOADS, fin=st.booleans(), rsv=st.sampled_from([0, 0, 4, 1, 7]),
+        frame,
+        st.integers(0, 15),
+        PAYLOADS,
+        fin=st.booleans(),
+        rsv=st.sampled_from([0, 0, 4, 1, 7]),
         mask=st.sampled_from([b"\x37\xfa\x21\x3d", b"\0\0\0\0", b""]),
     ),
     st.builds(frame, st.just(CONT), PAYLOADS, fin=st.booleans()),
     st.builds(lambda data, most: data[:most], WHOLE, st.integers(0, 8)),  # a piece of one
     st.builds(struct.pack, st.just("!BBQ"), st.integers(0, 255), st.just(0xFF), st.integers(0, 2**64 - 1)),
     st.binary(max_size=12),
-)  # fmt: skip
+)
 CLOSES = st.one_of(
     st.builds(frame, st.just(CLOSE), CLOSINGS),
     st.sampled_from([frame(CLOSE), close_frame(1000), close_frame(4999, b"x")]),
@@ -105,9 +109,11 @@ SENT = st.tuples(
     st.lists(MESSAGES, max_size=2),
 ).map(lambda parts: b"".join(part for some in parts for part in some))
 PIECES = st.one_of(
-    st.just([10**6]), st.just([1]), st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    st.just([10**6]),
+    st.just([1]),
+    st.lists(st.integers(1, 12), min_size=1, max_size=5),
     st.lists(st.integers(1, 400), min_size=1, max_size=5),
-)  # fmt: skip
+)
 
 # ---- the verdict ----
 
@@ -200,8 +206,11 @@ class Recorder(Socketed):
     @property
     def received(self):
         """The messages of the client, and then the code of the end."""
-        found = [message["bytes"] if message["text"] is None else message["text"] for message in self.messages[1:]
-                 if message["channel"] == "websocket.receive"]  # fmt: skip
+        found = [
+            message["bytes"] if message["text"] is None else message["text"]
+            for message in self.messages[1:]
+            if message["channel"] == "websocket.receive"
+        ]
         return found, [message["code"] for message in self.messages if message["channel"] == "websocket.disconnect"]
 
 
@@ -238,9 +247,12 @@ def test_any_frames_in_any_slicing_are_taken_as_the_library_takes_them(data, pie
             assert closes[0][: max(len(verdict.close), 2)] == verdict.close
             assert codes == [struct.unpack("!H", verdict.close[:2])[0] if verdict.close else 1005]
         TOTALS.update(
-            sequences=1, bytes=len(data), messages=len(messages), pongs=len(pongs),
+            sequences=1,
+            bytes=len(data),
+            messages=len(messages),
+            pongs=len(pongs),
             **{f"closed {codes[0]}" if codes else "open": 1},
-        )  # fmt: skip
+        )
     finally:
         site.end()
 

@@ -196,10 +196,17 @@ def test_whole_and_other_frames_come_in_their_order_however_they_are_cut(make_si
     fields = [b"Sec-WebSocket-Extensions: permessage-deflate"] if is_deflating else []
     client = SocketClient(make_site(Tasks()), "/", *fields)
     client.send(
-        frame(TEXT, b"a"), frame(BINARY, b"b"), frame(PING, b"p"), frame(TEXT, b"c", fin=False), frame(CONT, b"d"),
-        frame(TEXT, b"e" * 60), frame(TEXT, b"f" * 300), frame(TEXT, b""), close_frame(),
+        frame(TEXT, b"a"),
+        frame(BINARY, b"b"),
+        frame(PING, b"p"),
+        frame(TEXT, b"c", fin=False),
+        frame(CONT, b"d"),
+        frame(TEXT, b"e" * 60),
+        frame(TEXT, b"f" * 300),
+        frame(TEXT, b""),
+        close_frame(),
         piece=piece,
-    )  # fmt: skip
+    )
     texts = [message["text"] or message["bytes"] or "" for message in client_messages(client)]
     assert texts == ["a", b"b", "cd", "e" * 60, "f" * 300, ""]
     opcodes = [found.opcode for found in client.frames]

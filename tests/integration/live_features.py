@@ -137,11 +137,14 @@ async def star_stream(request):
 
 service = Starlette(
     routes=[
-        Route("/big", star_big), Route("/stream", star_stream), Route("/go", star_go),
-        Route("/seen", star_seen, name="seen"), Route("/broken", star_broken),
+        Route("/big", star_big),
+        Route("/stream", star_stream),
+        Route("/go", star_go),
+        Route("/seen", star_seen, name="seen"),
+        Route("/broken", star_broken),
         Mount("/static", StaticFiles(directory=FILES)),
     ]
-)  # fmt: skip
+)
 
 routes = [
     mount("/django", WSGIHandler()), mount("/asgi", ASGIHandler()), mount("/flask", shop), mount("/star", service),

@@ -75,6 +75,7 @@ def wrong_side(message):
 
 def wait_for_ever(message):
     """Wait on the loop until the worker stops; note how that ends."""
+
     async def never():
         held.append("never")
         await asyncio.Event().wait()

@@ -37,13 +37,20 @@ def running():
         data = folder / "data"
         subprocess.run(
             [programs() / "initdb", "-D", data, "-U", "app", "-A", "trust", "-N", "-E", "UTF8"],
-            cwd=folder, check=True, capture_output=True, timeout=PATIENCE, **other,
-        )  # fmt: skip
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE,
+            **other,
+        )
         with open(folder / "log.txt", "wb") as log:
             process = subprocess.Popen(
                 [programs() / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
-                cwd=folder, stdout=log, stderr=log, **other,
-            )  # fmt: skip
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                **other,
+            )
         eventually(lambda: "ready to accept connections" in (folder / "log.txt").read_text(), "PostgreSQL")
         yield f"postgresql://app@/postgres?host={folder}"
     finally:

@@ -21,8 +21,17 @@ PYTHONPATH = f"{HERE}:{HERE.parent.parent}"  # our consumers, and the examples
 LIMITLESS = ("--graceful-timeout", str(NEVER), "--keep-alive", str(NEVER))
 LIMITLESS_OURS = {
     f"UVICORN_{name}_TIMEOUT": str(NEVER)
-    for name in ("HEADER", "BODY", "WRITE", "QUEUE", "REPLY", "WEBSOCKET_BACKLOG", "WEBSOCKET_HANDSHAKE",
-                 "WEBSOCKET_PING", "WEBSOCKET_CLOSE")
+    for name in (
+        "HEADER",
+        "BODY",
+        "WRITE",
+        "QUEUE",
+        "REPLY",
+        "WEBSOCKET_BACKLOG",
+        "WEBSOCKET_HANDSHAKE",
+        "WEBSOCKET_PING",
+        "WEBSOCKET_CLOSE",
+    )
 }
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn"],
@@ -58,8 +67,17 @@ class Server:
         is_ready: wait until a worker has answered a request.
     """
 
-    def __init__(self, folder, *args, app="live_consumers:routes", command="uvicorn", binds=("127.0.0.1:0",),
-                 env=None, config=None, is_ready=True):  # fmt: skip
+    def __init__(
+        self,
+        folder,
+        *args,
+        app="live_consumers:routes",
+        command="uvicorn",
+        binds=("127.0.0.1:0",),
+        env=None,
+        config=None,
+        is_ready=True,
+    ):
         self._log_path = Path(folder) / "log.txt"
         self.folder = Path(folder)
         if config is not None:

@@ -78,9 +78,12 @@ def test_an_application_that_raises_closes_with_1011_and_is_logged(server):
 def test_a_client_that_vanishes_ends_a_stream_that_waits_for_it(server):
     with server.raw(receive_buffer=4096) as client:
         client.get(
-            "/push/1000000", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            "/push/1000000",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        )  # fmt: skip
+        )
         client.receive(until=b"\r\n\r\n")
         assert not any(event[0] == "push was cut" for event in events_of(server))
         client.reset()

@@ -57,8 +57,18 @@ def test_curl_with_expect_sends_its_body_after_100(server, tmp_path, side):
     upload.write_bytes(LARGE)
     verbose = tmp_path / "verbose"
 
-    answer = server.curl("-v", "--stderr", str(verbose), "-H", "Expect: 100-continue", "--expect100-timeout",
-                         str(NEVER), "--data-binary", f"@{upload}", f"{server.url}/{side}/digest")  # fmt: skip
+    answer = server.curl(
+        "-v",
+        "--stderr",
+        str(verbose),
+        "-H",
+        "Expect: 100-continue",
+        "--expect100-timeout",
+        str(NEVER),
+        "--data-binary",
+        f"@{upload}",
+        f"{server.url}/{side}/digest",
+    )
 
     assert answer.decode() == f'[{len(LARGE)}, "{hashlib.md5(LARGE).hexdigest()}"]'
     assert "HTTP/1.1 100 Continue" in verbose.read_text()

@@ -147,10 +147,11 @@ def test_raw_env_on_the_command_line_of_plain_gunicorn(serve):
 
 def test_the_command_line_wins_over_all_other_places(serve):
     server = serve(
-        "--limit-request-body", "100",
+        "--limit-request-body",
+        "100",
         config="limit_request_body = 1000\nraw_env = ['UVICORN_LIMIT_REQUEST_BODY=1000']",
         env={"UVICORN_LIMIT_REQUEST_BODY": "1000"},
-    )  # fmt: skip
+    )
 
     assert limit_of(server) == 413
 
@@ -203,8 +204,13 @@ def test_a_setting_without_effect_is_named_at_start(serve):
 def test_check_config_accepts_worker_and_application_without_a_word(tmp_path, command, app):
     done = subprocess.run(
         [sys.executable, *COMMANDS[command], "--check-config", app],
-        cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={"PYTHONPATH": PYTHONPATH},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -20,9 +20,12 @@ TOGETHER = 60
 def migrate(folder, env):
     subprocess.run(
         [sys.executable, "-m", "examples.django_mixed.manage", "migrate", "-v0"],
-        cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, check=True, capture_output=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, **env},
+        check=True,
+        capture_output=True,
         timeout=PATIENCE,
-    )  # fmt: skip
+    )
 
 
 def start(folder, env):
@@ -118,9 +121,7 @@ def test_consumers_beside_django(server):
     assert server.get("/asgi/count").json()["thread"] == "MainThread"
 
 
-@pytest.mark.parametrize(
-    ("prefix", "name"), [("/", "consumer"), ("/asgi/", "consumer"), ("/slow/", "slow")]
-)
+@pytest.mark.parametrize(("prefix", "name"), [("/", "consumer"), ("/asgi/", "consumer"), ("/slow/", "slow")])
 def test_the_signals_of_a_request_fire_in_the_thread_of_its_view(server, prefix, name):
     server.get("/signals")
     thread = server.get(f"{prefix}where").json()["thread"]
@@ -150,10 +151,7 @@ def connections(server):
 
     name, _, host = server.database.removeprefix("postgresql://app@/").partition("?host=")
     with psycopg.connect(dbname=name, user="app", host=host) as connection:
-        query = (
-            "SELECT pid FROM pg_stat_activity"
-            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
+        query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         return {row[0] for row in connection.execute(query)}
 
 

@@ -171,9 +171,15 @@ def test_the_wall_clock_jumps_and_nobody_is_cut(serve, wall_clock, tmp_path, loo
     offset = tmp_path / "offset"
     offset.write_bytes(struct.pack("=q", 0))
     server = serve(
-        "--threads", "2", "--stuck-after", str(NEVER), "--asgi-loop", loop, app=APP,
+        "--threads",
+        "2",
+        "--stuck-after",
+        str(NEVER),
+        "--asgi-loop",
+        loop,
+        app=APP,
         env={"LD_PRELOAD": str(wall_clock), "WALL_CLOCK_FILE": str(offset)},
-    )  # fmt: skip
+    )
     [worker] = server.workers()
 
     def year(client):
@@ -199,8 +205,18 @@ def test_the_wall_clock_jumps_and_nobody_is_cut(serve, wall_clock, tmp_path, loo
 
 
 def test_a_worker_that_was_stopped_for_a_while_blames_nobody(serve):
-    server = serve("--threads", "2", "--timeout", "60", "--keep-alive", "4", "--stuck-after", "4", app=APP,
-                   env={"UVICORN_HEADER_TIMEOUT": "4", "UVICORN_BODY_TIMEOUT": "4"})  # fmt: skip
+    server = serve(
+        "--threads",
+        "2",
+        "--timeout",
+        "60",
+        "--keep-alive",
+        "4",
+        "--stuck-after",
+        "4",
+        app=APP,
+        env={"UVICORN_HEADER_TIMEOUT": "4", "UVICORN_BODY_TIMEOUT": "4"},
+    )
     worker = server.worker()
     with server.raw() as late, server.client() as kept:
         assert kept.get("/hello").status_code == 200

@@ -22,8 +22,9 @@ def server(serve_module, files):
     return serve_module("--threads", "4", app="live_features:routes", env={"FILES": str(files)})
 
 
-@pytest.mark.parametrize("path", [f"{prefix}/{name}" for prefix in ALL for name in ("big", "stream")
-                                  if (prefix, name) != ("/asgi", "big")])  # Django reads it all first, and warns
+@pytest.mark.parametrize(
+    "path", [f"{prefix}/{name}" for prefix in ALL for name in ("big", "stream") if (prefix, name) != ("/asgi", "big")]
+)  # Django reads it all first, and warns
 def test_a_download_of_50_megabytes_takes_no_memory(server, files, path):
     server.reset_peak()
     before = server.memory()

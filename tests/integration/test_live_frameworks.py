@@ -64,9 +64,12 @@ def test_all_of_them_with_two_workers_and_two_hundred_clients(serve, tmp_path):
     env = {"SQLITE_PATH": str(tmp_path / "db.sqlite3")}
     subprocess.run(
         [sys.executable, "-m", "examples.django_mixed.manage", "migrate", "-v0"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, check=True, capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, **env},
+        check=True,
+        capture_output=True,
         timeout=PATIENCE,
-    )  # fmt: skip
+    )
     server = serve("--workers", "2", "--threads", "4", "--queue-size", "400", app="live_mix:routes", env=env)
     upload = os.urandom(200_000)
     digest = hashlib.sha256(upload).hexdigest()

@@ -89,8 +89,9 @@ def test_a_full_disk_under_the_error_log_stops_no_request_and_no_stop(serve, sma
 
 def test_a_full_disk_under_collected_bodies_fails_those_alone(serve, small_disk):
     server = serve(
-        app="live_consumers:routes", config=f"tmp_upload_dir = {str(small_disk)!r}\n",
-    )  # fmt: skip
+        app="live_consumers:routes",
+        config=f"tmp_upload_dir = {str(small_disk)!r}\n",
+    )
     big, small = b"x" * 2_000_000, b"y" * 1000
     for _ in range(3):
         assert server.get("/sync/hello").status_code == 200

@@ -63,8 +63,13 @@ def test_several_applications_are_named_on_the_command_line(serve, command):
 def test_a_wrong_command_line_is_one_sentence(tmp_path, args, sentence):
     done = subprocess.run(
         [sys.executable, *COMMANDS["uvicorn"], "--check-config", *args],
-        cwd=tmp_path, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={"PYTHONPATH": PYTHONPATH},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
     assert done.returncode == 4
     assert sentence in done.stderr
@@ -108,9 +113,13 @@ def test_what_is_to_start_and_stop_does_so_each_on_its_side(serve, command):
     assert server.get("/").text == "from the lifespan"
     assert server.stop() == 0
     assert (server.folder / "life.txt").read_text().splitlines() == [
-        "sync starts uvicorn-consumer-", "async starts MainThread", "lifespan starts MainThread",
-        "lifespan stops MainThread", "sync stops uvicorn-consumer-", "async stops MainThread",
-    ]  # fmt: skip
+        "sync starts uvicorn-consumer-",
+        "async starts MainThread",
+        "lifespan starts MainThread",
+        "lifespan stops MainThread",
+        "sync stops uvicorn-consumer-",
+        "async stops MainThread",
+    ]
     assert "[ERROR]" not in server.log()
 
 

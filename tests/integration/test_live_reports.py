@@ -70,8 +70,11 @@ def test_request_hooks_run_once_each_where_the_consumer_runs(hooked, side, threa
     assert (before["version"], before["header"]) == ([1, 1], "value")
     assert (after["status"], after["sent"]) == ("200 OK", len("hello from the loop"))
     assert after["environ"] == {
-        "REQUEST_METHOD": "GET", "PATH_INFO": f"/{side}/hello", "QUERY_STRING": "once=1", "REMOTE_ADDR": "127.0.0.1",
-    }  # fmt: skip
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": f"/{side}/hello",
+        "QUERY_STRING": "once=1",
+        "REMOTE_ADDR": "127.0.0.1",
+    }
 
 
 @pytest.mark.parametrize("side", ["sync", "async"])
@@ -116,9 +119,17 @@ def test_the_hooks_of_a_life_are_called_in_their_order(serve, command):
 
     names = [line["hook"] for line in told(server)]
     assert names == [
-        "on_starting", "when_ready", "pre_fork", "post_fork", "post_worker_init", "pre_request", "post_request",
-        "worker_exit", "child_exit", "on_exit",
-    ]  # fmt: skip
+        "on_starting",
+        "when_ready",
+        "pre_fork",
+        "post_fork",
+        "post_worker_init",
+        "pre_request",
+        "post_request",
+        "worker_exit",
+        "child_exit",
+        "on_exit",
+    ]
 
 
 def test_worker_int_is_called_on_a_quick_stop(serve):
@@ -168,9 +179,15 @@ FORMAT = "|".join(f"%({atom})s" for atom in ATOMS.values())
 @pytest.fixture(scope="module")
 def logged(serve_module):
     return serve_module(
-        "--access-logfile", "access.txt", "--access-logformat", FORMAT, "--threads", "2",
-        "--asgi-disconnect-grace-period", "0",
-    )  # fmt: skip
+        "--access-logfile",
+        "access.txt",
+        "--access-logformat",
+        FORMAT,
+        "--threads",
+        "2",
+        "--asgi-disconnect-grace-period",
+        "0",
+    )
 
 
 def line_about(server, query, method="GET"):

@@ -108,9 +108,12 @@ def test_a_client_that_does_not_read_blocks_its_thread_and_is_closed_with_1013(s
     server = serve("--threads", "1", "--write-timeout", "1", "--websocket-close-timeout", "1", app=APP)
     with server.raw(receive_buffer=4096) as client:
         client.get(
-            "/sync/flood", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            "/sync/flood",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        )  # fmt: skip
+        )
         client.receive(until=b"\r\n\r\n")
         client.send(b"\x81\x82\0\0\0\0go")
         ended = ["flood ended", "/sync/flood", 1013]
@@ -157,9 +160,12 @@ def test_a_client_that_ignores_the_close_does_not_hold_a_worker_that_stops(serve
     server = serve("--graceful-timeout", "5", "--websocket-close-timeout", str(NEVER), app=APP)
     with server.raw() as client:
         client.get(
-            "/async/slow-end", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            "/async/slow-end",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        )  # fmt: skip
+        )
         client.receive(until=b"\r\n\r\n")
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
@@ -185,9 +191,20 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is insta
 @contextlib.contextmanager
 def browsing(url, folder):
     """Open a page in a browser without a window, and end it by its process group."""
-    words = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
-             "--no-proxy-server", "--disable-background-networking", "--remote-debugging-port=0",
-             "--remote-allow-origins=*", f"--user-data-dir={folder}", url]  # fmt: skip
+    words = [
+        BROWSER,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+        "--disable-background-networking",
+        "--remote-debugging-port=0",
+        "--remote-allow-origins=*",
+        f"--user-data-dir={folder}",
+        url,
+    ]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         yield
@@ -231,8 +248,11 @@ class Page:
 
     def evaluate(self, expression):
         self._count += 1
-        command = {"id": self._count, "method": "Runtime.evaluate",
-                   "params": {"expression": expression, "returnByValue": True}}  # fmt: skip
+        command = {
+            "id": self._count,
+            "method": "Runtime.evaluate",
+            "params": {"expression": expression, "returnByValue": True},
+        }
         self._socket.send(json.dumps(command))
         while True:
             answer = json.loads(self._socket.recv(PATIENCE))

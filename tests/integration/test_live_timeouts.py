@@ -30,9 +30,21 @@ SLOW_BODIES = {
 @pytest.fixture(scope="module")
 def server(serve_module):
     server = serve_module(
-        "--header-timeout", "1", "--body-timeout", "1", "--reply-timeout", "1", "--write-timeout", "1",
-        "--keep-alive", "1", "--threads", "4", "--asgi-disconnect-grace-period", "0",
-    )  # fmt: skip
+        "--header-timeout",
+        "1",
+        "--body-timeout",
+        "1",
+        "--reply-timeout",
+        "1",
+        "--write-timeout",
+        "1",
+        "--keep-alive",
+        "1",
+        "--threads",
+        "4",
+        "--asgi-disconnect-grace-period",
+        "0",
+    )
     yield server
     server.get("/release?name=silent")
 
@@ -41,8 +53,17 @@ def server(serve_module):
 def patient(serve_module):
     """A server for what takes longer than one of its deadlines as a whole, and never as long in between."""
     return serve_module(
-        "--header-timeout", "4", "--body-timeout", "4", "--write-timeout", "4", "--keep-alive", "4", "--threads", "4",
-    )  # fmt: skip
+        "--header-timeout",
+        "4",
+        "--body-timeout",
+        "4",
+        "--write-timeout",
+        "4",
+        "--keep-alive",
+        "4",
+        "--threads",
+        "4",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -69,8 +69,9 @@ def test_a_message_of_any_size_comes_back(connect, opcode, size):
 def test_a_message_may_come_in_pieces_of_any_size(connect, piece):
     payload = b"*" * 1000
     assert exchange(connect(), frame(TEXT, payload), frame(BINARY, b"\xff"), piece=piece) == [
-        (TEXT, payload), (BINARY, b"\xff")
-    ]  # fmt: skip
+        (TEXT, payload),
+        (BINARY, b"\xff"),
+    ]
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
@@ -375,9 +376,11 @@ def test_a_deflate_bomb_is_stopped_at_the_limit(connect, fragments):
     compressor = zlib.compressobj(9, wbits=-15)
     bomb = compressor.compress(b"\0" * (1 << 26)) + compressor.flush(zlib.Z_SYNC_FLUSH)
     half = len(bomb) // 2
-    frames = [frame(BINARY, bomb, rsv=4)] if fragments == 1 else [
-        frame(BINARY, bomb[:half], rsv=4, fin=False), frame(CONT, bomb[half:])
-    ]  # fmt: skip
+    frames = (
+        [frame(BINARY, bomb, rsv=4)]
+        if fragments == 1
+        else [frame(BINARY, bomb[:half], rsv=4, fin=False), frame(CONT, bomb[half:])]
+    )
     exchange(client, *frames)
     assert client.close_code == 1009
     assert client.consumer.channels == ["connect", "disconnect"]

@@ -76,8 +76,16 @@ def test_the_special_fields_say(fields, version, said):
 
 def test_what_one_head_says_is_forgotten_with_the_next():
     special = Special()
-    everything = [HOST, KEY, UPGRADE, CONNECTION, [b"content-length", b"1"], [b"expect", b"100-continue"],
-                  [b"x-ssl", b"on"], [b"connection", b"close"]]  # fmt: skip
+    everything = [
+        HOST,
+        KEY,
+        UPGRADE,
+        CONNECTION,
+        [b"content-length", b"1"],
+        [b"expect", b"100-continue"],
+        [b"x-ssl", b"on"],
+        [b"connection", b"close"],
+    ]
     special.read(everything, policy(is_trusted=True), False)
     special.read([HOST], policy(is_trusted=True), False)
     assert {name: getattr(special, name) for name in NOTHING} == NOTHING

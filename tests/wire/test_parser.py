@@ -63,9 +63,13 @@ def test_white_space_around_a_value_is_not_part_of_it():
         b"Expect: 100-continue  \r\n\r\n"
     )
     assert message["headers"] == [
-        [b"host", b"a"], [b"x", b"b c"], [b"y", b""], [b"connection", b"close"], [b"content-length", b"1"],
+        [b"host", b"a"],
+        [b"x", b"b c"],
+        [b"y", b""],
+        [b"connection", b"close"],
+        [b"content-length", b"1"],
         [b"expect", b"100-continue"],
-    ]  # fmt: skip
+    ]
     special = requests.special
     assert (special.content_length, special.expects_continue, special.persists) == (1, True, False)
 
@@ -117,8 +121,16 @@ FACTS = ("content_length", "is_chunked", "expects_continue", "persists", "asks_f
 def facts(requests, head):
     message = requests.head(head)
     line = requests.request
-    return (message, line.method, line.target, line.http_version, line.path, line.is_head, line.is_http10,
-            [getattr(requests.special, name) for name in FACTS])  # fmt: skip
+    return (
+        message,
+        line.method,
+        line.target,
+        line.http_version,
+        line.path,
+        line.is_head,
+        line.is_http10,
+        [getattr(requests.special, name) for name in FACTS],
+    )
 
 
 @pytest.mark.parametrize("head", BEFORE)

@@ -17,8 +17,11 @@ def test_a_first_reply_may_declare_that_it_is_slow(headers, more):
     plain = ReplySequence(False).admit({"status": 200, "headers": headers, "content": b"x", "more_content": more})
     assert (slow[1].is_slow, slow[1].is_plain, plain[1].is_slow) == (True, False, False)
     assert (slow[0], slow[1].block, slow[1].content_length, *slow[2:]) == (
-        plain[0], plain[1].block, plain[1].content_length, *plain[2:],
-    )  # fmt: skip
+        plain[0],
+        plain[1].block,
+        plain[1].content_length,
+        *plain[2:],
+    )
 
 
 def test_a_reply_that_says_it_is_not_slow_is_like_any_other():

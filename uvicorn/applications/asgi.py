@@ -29,6 +29,7 @@ from uvicorn.errors import ChannelFull, ConsumerError
 
 __all__ = ["ASGIApplication"]
 
+
 class ASGIApplication:
     """Call an ASGI application for each message.
 

@@ -176,9 +176,13 @@ class _Socket:
                 self._since_turn = 0
                 await asyncio.sleep(0)
         elif kind == "websocket.accept" and state is CONNECTING:
-            waited = self._channel.send({
-                "accept": True, "subprotocol": event.get("subprotocol"), "headers": event.get("headers", ()),
-            })  # fmt: skip
+            waited = self._channel.send(
+                {
+                    "accept": True,
+                    "subprotocol": event.get("subprotocol"),
+                    "headers": event.get("headers", ()),
+                }
+            )
             self._state = OPEN
             self._is_accepted = True
             await waited

@@ -292,4 +292,3 @@ def _restore(context: contextvars.Context) -> None:
         value = context[variable]
         if variable.get(_MISSING) is not value:
             variable.set(value)
-

@@ -36,6 +36,7 @@ from uvicorn.messages import Message
 
 __all__ = ["Dispatcher"]
 
+
 class Dispatcher:
     """Run consumers.
 

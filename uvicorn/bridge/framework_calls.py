@@ -91,9 +91,7 @@ class FrameworkThreads:
         calls: how many were made, by kind: "request", "background", "outside", "extra".
     """
 
-    def __init__(
-        self, pool: ConsumerPool, shared: FrameworkPools, outbox: Outbox, refused: Callable[[], None]
-    ) -> None:
+    def __init__(self, pool: ConsumerPool, shared: FrameworkPools, outbox: Outbox, refused: Callable[[], None]) -> None:
         self.pool: Final = pool
         self.outbox: Final = outbox
         self.gate: Any = None
@@ -191,9 +189,14 @@ class ThreadCall:
     )  # fmt: skip
 
     def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context,
-        future: asyncio.Future[Any], threads: FrameworkThreads, work: Work | None,
-    ) -> None:  # fmt: skip
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        context: contextvars.Context,
+        future: asyncio.Future[Any],
+        threads: FrameworkThreads,
+        work: Work | None,
+    ) -> None:
         self.cost = cost_of(function, args)
         self.submitted_at = monotonic()
         self.started_at = 0.0  # 0 while queued

@@ -88,9 +88,7 @@ class Load:
     def __repr__(self) -> str:
         return f"<Load {self._cpu_seconds * 1000:.2f} ms, weight {self.weight:.2f}{', light' if self.is_light else ''}>"
 
-    def learn(
-        self, cpu_seconds: float, wall_seconds: float, is_alone: bool, others_seconds: float = 0.0
-    ) -> None:
+    def learn(self, cpu_seconds: float, wall_seconds: float, is_alone: bool, others_seconds: float = 0.0) -> None:
         """Take in CPU time and duration of one call; `is_alone` if nothing else computed meanwhile but the loop.
 
         What the loop took (`others_seconds`, CPU time) makes computing longer and is no waiting: with a share s of the

@@ -154,9 +154,7 @@ class CallRunner:
         self._retry: asyncio.TimerHandle | None = None
         self._is_stopped = False
 
-    def start_task(
-        self, consumer: Consumer, message: Message, socket: Called, queue: SocketCalls
-    ) -> SocketTask | None:
+    def start_task(self, consumer: Consumer, message: Message, socket: Called, queue: SocketCalls) -> SocketTask | None:
         """Call an asynchronous consumer in a new task. When it has returned `socket.returned` is called."""
         if self._is_stopped:
             return None

@@ -117,9 +117,12 @@ class SocketChannel(SocketSequence):
         # By far the most frequent reply. Without the lock: it changes no state, and what a thread sends at this very
         # moment may come before it or after it.
         if (
-            self._state == OPEN and type(reply) is dict and len(reply) == 1
-            and not self._is_shared and get_ident() == self._outbox.loop_thread
-        ):  # fmt: skip
+            self._state == OPEN
+            and type(reply) is dict
+            and len(reply) == 1
+            and not self._is_shared
+            and get_ident() == self._outbox.loop_thread
+        ):
             text, data, opcode = reply.get("text"), reply.get("bytes"), BINARY
             if type(text) is str:
                 try:

@@ -119,8 +119,12 @@ class StuckWatch:
         if found:
             self._log.warning(
                 "%d of %d threads of %s are stuck, %d of them since the last look:\n%s",
-                pool.stuck, pool.threads, pool.name, len(found), "\n".join(found),
-            )  # fmt: skip
+                pool.stuck,
+                pool.threads,
+                pool.name,
+                len(found),
+                "\n".join(found),
+            )
 
 
 def name_of_job(job: Any) -> str:

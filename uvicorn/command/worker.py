@@ -279,10 +279,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         }
         if named_pools:
             log.info(
-                "Threads: %d%s; %d in all", threads,
+                "Threads: %d%s; %d in all",
+                threads,
                 "".join(f", {pool.threads} in pool {name}" for name, pool in named_pools.items()),
                 threads + sum(pool.threads for pool in named_pools.values()),
-            )  # fmt: skip
+            )
         outbox = Outbox(loop, log)
         pool = ConsumerPool(threads, settings.queue_size_of(threads), loop.call_soon, log)
         shared = self._make_shared_pools(loop, threads) if settings.framework_threads else None
@@ -311,8 +312,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             return given
         self.log.info(
             "Threads: %d, for what ASGI applications hand to threads: anyio's own default, as threads is not set to "
-            "more than 1", max(given, _FRAMEWORK_THREADS),
-        )  # fmt: skip
+            "more than 1",
+            max(given, _FRAMEWORK_THREADS),
+        )
         return max(given, _FRAMEWORK_THREADS)
 
     def _make_shared_pools(self, loop: asyncio.AbstractEventLoop, threads: int) -> FrameworkPools:
@@ -395,8 +397,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         if self.alive:
             self.log.error(
                 "All %d threads of %s are stuck and requests wait: the worker is replaced (pid: %s)\n%s",
-                pool.threads, pool.name, self.pid, self._stuck.stacks(pool),
-            )  # fmt: skip
+                pool.threads,
+                pool.name,
+                self.pid,
+                self._stuck.stacks(pool),
+            )
             self._replacement.begin()
 
     def _on_most_requests(self) -> None:
@@ -535,5 +540,3 @@ def _tune_collector() -> None:
 
 def _nothing() -> None:
     """Ignore WINCH: it is for the master."""
-
-

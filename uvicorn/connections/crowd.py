@@ -76,8 +76,11 @@ class Crowd:
         if now - self._wanted_at >= _QUIET_SECONDS:
             self._service.log.warning(
                 "Connections are accepted again, after %.1f seconds; closed to make room: %s. Open are %d: %s",
-                self._wanted_at - self._began_at, _counts(self._closed), self._door.open, self._describe(),
-            )  # fmt: skip
+                self._wanted_at - self._began_at,
+                _counts(self._closed),
+                self._door.open,
+                self._describe(),
+            )
             self._began_at = 0.0
             self._closed.clear()
 
@@ -99,8 +102,11 @@ class Crowd:
         now = self._service.loop.time()
         is_pressing = now - self._began_at >= _PRESSING_SECONDS
         if self._list is None:
-            found = [(order(standing), connection) for connection, standing in self._standings(now)
-                     if may_leave(standing, is_pressing)]  # fmt: skip
+            found = [
+                (order(standing), connection)
+                for connection, standing in self._standings(now)
+                if may_leave(standing, is_pressing)
+            ]
             found.sort(key=lambda item: item[0], reverse=True)
             self._list = [connection for _, connection in found]
         while self._list:

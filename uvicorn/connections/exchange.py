@@ -246,9 +246,11 @@ class Exchange:
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
         service.log.error(
-            "Error in %s: %s", self.consumer_name, self.shown_line,
+            "Error in %s: %s",
+            self.consumer_name,
+            self.shown_line,
             exc_info=(type(error), error, error.__traceback__),
-        )  # fmt: skip
+        )
         self.answer(500, service.shown_error(error), persists=True)
 
     def dropped(self, _: object = None) -> None:
@@ -256,9 +258,11 @@ class Exchange:
         if self.is_closed:
             return
         self.carrier.service.log.error(
-            "%s let go of its reply channel %s: %s", self.consumer_name,
-            "in the middle of a reply" if self.status else "without a reply", self.shown_line,
-        )  # fmt: skip
+            "%s let go of its reply channel %s: %s",
+            self.consumer_name,
+            "in the middle of a reply" if self.status else "without a reply",
+            self.shown_line,
+        )
         self.answer(500, persists=True)
 
     def hint(self, fields: Fields) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 __all__ = ["WriteGate"]
 
+
 class WriteGate:
     """Know whether the client has caught up, and tell those who wait for it."""
 

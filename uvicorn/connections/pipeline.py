@@ -191,8 +191,11 @@ class Pipeline(Carrier):
                 if self._owes_continue is exchange:
                     self.say_continue(exchange)
                 break
-            if not exchange.is_request_complete and exchange.persists and not exchange.is_lost and (
-                self.may_skip_body(exchange)
+            if (
+                not exchange.is_request_complete
+                and exchange.persists
+                and not exchange.is_lost
+                and (self.may_skip_body(exchange))
             ):
                 self.owner.skip_body()
                 break

@@ -137,9 +137,11 @@ class Server:
         for exchange, runner in (*service.dispatcher.running(), *service.calls.running()):
             service.log.warning(
                 "Still running: %s in %s for %.1f s\n%s",
-                exchange.shown_line, exchange.consumer_name,
-                service.loop.time() - exchange.started_at, describe(runner),
-            )  # fmt: skip
+                exchange.shown_line,
+                exchange.consumer_name,
+                service.loop.time() - exchange.started_at,
+                describe(runner),
+            )
         unanswered = sum(len(connection.in_flight()) for connection in service.connections)
         if unanswered:
             service.log.warning("Closing connections with %d requests unanswered", unanswered)

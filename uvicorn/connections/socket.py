@@ -265,9 +265,11 @@ class WebSocket(asyncio.Protocol):
             log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
         elif not (isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed):
             log.error(
-                "Error in %s: %s", self.consumer_name, self.shown_line,
+                "Error in %s: %s",
+                self.consumer_name,
+                self.shown_line,
                 exc_info=(type(error), error, error.__traceback__),
-            )  # fmt: skip
+            )
             self.close(_FAILED, "")
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:

@@ -108,8 +108,10 @@ class SocketWatch:
         elif 0 < timeout < now - self._waiting_since and not handshake.is_closed:
             socket.service.log.warning(
                 "%s did not answer websocket.connect in %g seconds (websocket_handshake_timeout): %s",
-                socket.consumer_name, timeout, socket.shown_target,
-            )  # fmt: skip
+                socket.consumer_name,
+                timeout,
+                socket.shown_target,
+            )
             handshake.answer(504)
 
     def _check_silence(self, now: float) -> None:

@@ -182,8 +182,10 @@ class ConnectionWatch:
             elif not exchange.is_closed and now - exchange.active_at > timeout + _TICK_SECONDS:
                 connection.service.log.warning(
                     "%s was silent for %g seconds (reply_timeout): %s",
-                    exchange.consumer_name, timeout, exchange.shown_line,
-                )  # fmt: skip
+                    exchange.consumer_name,
+                    timeout,
+                    exchange.shown_line,
+                )
                 connection.service.dispatcher.cancel(exchange, 0.0)
                 exchange.answer(504)
 
@@ -198,8 +200,10 @@ class ConnectionWatch:
                 continue
             connection.service.log.warning(
                 "A request took more than %g seconds (request_timeout), in %s: %s",
-                timeout, exchange.consumer_name, exchange.shown_line,
-            )  # fmt: skip
+                timeout,
+                exchange.consumer_name,
+                exchange.shown_line,
+            )
             connection.service.dispatcher.cancel(exchange, 0.0)
             if exchange.is_request_complete:
                 exchange.answer(504)

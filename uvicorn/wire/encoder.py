@@ -52,13 +52,15 @@ class Encoder:
     def whole(self, status: int, block: bytes, content: bytes) -> bytes:
         """Return a complete response on a connection that is kept: by far the most frequent one."""
         length = len(content)
-        return b"".join((
-            self.prefixes.get(status) or self.prefix(status),
-            block,
-            _LENGTHS[length] if length < _FEW else content_length(length),
-            b"\r\n",
-            content,
-        ))  # fmt: skip
+        return b"".join(
+            (
+                self.prefixes.get(status) or self.prefix(status),
+                block,
+                _LENGTHS[length] if length < _FEW else content_length(length),
+                b"\r\n",
+                content,
+            )
+        )
 
     def head(
         self,

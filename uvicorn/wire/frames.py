@@ -287,9 +287,12 @@ class _Deflate(Extension):
     def __init__(self, negotiated: PerMessageDeflate) -> None:
         # In the order of its constructor. The negotiated one is let go, with its tables.
         self._arguments = (
-            negotiated.remote_no_context_takeover, negotiated.local_no_context_takeover,
-            negotiated.remote_max_window_bits, negotiated.local_max_window_bits, negotiated.compress_settings,
-        )  # fmt: skip
+            negotiated.remote_no_context_takeover,
+            negotiated.local_no_context_takeover,
+            negotiated.remote_max_window_bits,
+            negotiated.local_max_window_bits,
+            negotiated.compress_settings,
+        )
         self._deflate: PerMessageDeflate | None = None
 
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:

@@ -113,9 +113,14 @@ class Fields:
     def after(self, block: bytes) -> Fields:
         """Return these fields after others, whose lines are given."""
         return Fields(
-            block + self.block, self.content_length, self.closes, self.has_date, self.has_server, self.is_plain,
+            block + self.block,
+            self.content_length,
+            self.closes,
+            self.has_date,
+            self.has_server,
+            self.is_plain,
             self.is_slow,
-        )  # fmt: skip
+        )
 
     def slowly(self) -> Fields:
         """Return these fields with the declaration that the response is slow."""
