@@ -55,12 +55,11 @@ def described() -> str:
 
 def _is_outdated(package: Path) -> bool:
     """Whether a module's source, or its declarations, are newer than one of the compiled modules."""
-    declared = list(package.glob("*/*.pxd"))
-    sources = [*declared, *(path.with_suffix(".py") for path in declared)]
     compiled = list(package.glob(f"*/*{EXTENSION_SUFFIXES[0]}"))  # this interpreter's
-    if not compiled:
-        return False
-    return max(path.stat().st_mtime for path in sources) > min(path.stat().st_mtime for path in compiled)
+    named = [path.with_name(path.name.partition(".")[0]) for path in compiled]
+    sources = [path.with_suffix(suffix) for path in named for suffix in (".py", ".pxd")]
+    changed = [path.stat().st_mtime for path in sources if path.exists()]  # declarations are not installed
+    return bool(changed) and max(changed) > min(path.stat().st_mtime for path in compiled)
 
 
 class _SourceFinder:
