@@ -41,22 +41,22 @@ __all__ = [
 
 
 class UvicornError(Exception):
-    """Be the root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose."""
 
 
 class ReplyError(UvicornError, ValueError):
-    """Say that a consumer sent a reply that is not allowed, and what is.
+    """A consumer sent a reply that is not allowed; the text says what is.
 
     Raised by `send()` in the consumer, on its own line, before anything is written.
     """
 
 
 class ReplyTypeError(ReplyError, TypeError):
-    """Say that a part of a reply has a wrong type."""
+    """A part of a reply has a wrong type."""
 
 
 class ConsumerError(UvicornError):
-    """Say that a callable cannot be served as a consumer, or broke the rules of one."""
+    """A callable cannot be served as a consumer, or broke the rules of one."""
 
 
 class Mistake(NamedTuple):
@@ -70,7 +70,7 @@ class Mistake(NamedTuple):
 
 
 class RouteError(ConsumerError):
-    """Name all mistakes of a list of routes, each on a line of its own."""
+    """All mistakes of a list of routes, each on a line of its own."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(dict.fromkeys(mistakes))  # a list that is included twice has its mistakes once
@@ -79,15 +79,15 @@ class RouteError(ConsumerError):
 
 
 class StartupError(UvicornError):
-    """Say that the application cannot start: the worker stops with Gunicorn's boot error."""
+    """The application cannot start: the worker stops with Gunicorn's boot error."""
 
 
 class WrongSide(UvicornError, RuntimeError):
-    """Say that `run_in_pool` or `run_on_loop` was called on the side that it leads to."""
+    """A call leads to the side that it comes from (`run_in_pool`, `run_on_loop`), or would wait for itself."""
 
 
 class ClientError(UvicornError):
-    """Describe a request that is answered by the server itself.
+    """A request that is answered by the server itself.
 
     Args:
         status: the status code of the answer, 400 to 599.
@@ -101,20 +101,24 @@ class ClientError(UvicornError):
 
 
 class ChannelClosed(UvicornError, ConnectionError):
-    """Say that nobody listens at the other end of a channel any more."""
+    """Nobody listens at the other end of a channel any more."""
 
 
 class ServerStopping(ChannelClosed):
-    """Say that the worker stops and cannot wait for this exchange any longer."""
+    """The worker stops and cannot wait for this exchange any longer."""
 
 
 class ChannelFull(UvicornError):
-    """Say that an asynchronous consumer sent far more than its client took, without awaiting."""
+    """There is no room.
+
+    An asynchronous consumer sent far more than its client took, without awaiting; or a call that `run_in_pool` or a
+    framework makes found the pool and its queue full.
+    """
 
 
 class ReadTimeout(UvicornError, TimeoutError):
-    """Say that the client sent nothing of its body for `body_timeout` seconds."""
+    """The client sent nothing of its body for `body_timeout` seconds."""
 
 
 class BodyTooLarge(UvicornError):
-    """Say that a body is larger than the limit given to `BodyChannel.read`."""
+    """A body is larger than the limit given to `BodyChannel.read`."""

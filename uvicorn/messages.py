@@ -57,7 +57,7 @@ _COMMON: Final = ("path", "http_version", "raw_path", "query_string", "root_path
 
 
 class Channel:
-    """Name a channel, in the shape that consumers written for Channels 1 expect.
+    """The name of a channel, in the shape that consumers written for Channels 1 expect.
 
     Attributes:
         name: for example "http.request".
@@ -73,7 +73,7 @@ class Channel:
 
 
 class Message(dict[str, Any]):
-    """Carry one event to a consumer: a dict, with the attributes that Channels 1 gave it.
+    """One event for a consumer: a dict, with the attributes that Channels 1 gave it.
 
     Item access and attribute access give the same objects.
     """

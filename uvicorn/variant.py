@@ -63,7 +63,7 @@ def _is_outdated(package: Path) -> bool:
 
 
 class _SourceFinder:
-    """Find the package's modules as if nothing had been compiled."""
+    """A finder that takes the source of the package's modules, as if nothing had been compiled."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:

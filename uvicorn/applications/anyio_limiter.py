@@ -32,7 +32,7 @@ __all__ = ["ThreadLimiter"]
 
 
 class ThreadLimiter(CapacityLimiter):
-    """Be the default limiter of one application. All methods run on: the loop.
+    """The default limiter of one application. All methods run on: the loop.
 
     Attributes:
         is_open: calls need not ask: the pool bounds them.

@@ -84,7 +84,7 @@ def reason_against() -> str:
 
 
 class AnyioThreads:
-    """Send anyio's calls on one loop to our pools. All methods run on: the loop, unless they say otherwise.
+    """What sends anyio's calls on one loop to our pools. All methods run on: the loop, unless they say otherwise.
 
     Args:
         default: for code that runs for no application.
@@ -252,7 +252,7 @@ async def _cancelled(call: AnyioCall, error: CancelledError) -> Any:
 
 
 async def _begun(func: Any, *args: Any) -> Any:
-    """Call a coroutine function for a thread, and have it learn that the thread's scope was cancelled before.
+    """Call a coroutine function for a thread; it is cancelled if the thread's scope was so before.
 
     anyio 4.16 tells only tasks that are there when a scope is cancelled. One that is begun later by a thread, whose own
     cancellation is shielded off, would wait for its own cancellation for ever, in a loop that takes all processor time.

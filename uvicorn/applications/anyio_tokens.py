@@ -18,7 +18,7 @@ _MOST: Final = 1000  # where there are infinitely many
 
 
 class Tokens:
-    """Be governed by the number of tokens of a limiter. All methods run on: the loop.
+    """A limiter that is governed by the number of its tokens. All methods run on: the loop.
 
     Args:
         limiter: anyio's default one of this loop.

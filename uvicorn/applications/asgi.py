@@ -11,7 +11,7 @@ It is called when the head is there; `receive` gives the body as it comes. What 
 event. After the body comes `http.disconnect`: when the client has left, or the response is complete. After a client has
 left, `send` raises ChannelClosed, which is an OSError, as the specification asks from version 2.4 on.
 
-An application that returns without a complete response lets go of its reply channel, like any consumer: 500.
+For an application that returns without a complete response the lifetime rule (docs/architecture.md) holds: 500.
 
 Spec: ASGI 3, HTTP version 2.5 (asgi.readthedocs.io, "HTTP & WebSocket ASGI Message Format").
 """
@@ -31,7 +31,7 @@ __all__ = ["ASGIApplication"]
 
 
 class ASGIApplication:
-    """Call an ASGI application for each message.
+    """A consumer that calls an ASGI application for each message.
 
     Args:
         version: 3, or 2 for a callable of a scope that returns a callable of receive and send.

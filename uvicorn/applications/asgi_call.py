@@ -76,7 +76,7 @@ def _text(text: str) -> str:
 
 
 class HTTPCall:
-    """Be `receive` and `send` of one request. Runs on: the loop."""
+    """`receive` and `send` of one request. Runs on: the loop."""
 
     __slots__ = (
         "_body", "_body_channel", "_channel", "_fields", "_gathered", "_has_begun", "_is_flush_due", "_is_received",
@@ -253,7 +253,7 @@ def status_missing(kind: str) -> ReplyError:
 
 
 class _Nowhere:
-    """Be the reply channel of an application that was answered for."""
+    """The reply channel of an application that was answered for."""
 
     is_head = False
     is_writable = True

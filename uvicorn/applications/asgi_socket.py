@@ -52,7 +52,7 @@ _MESSAGE_COST: Final = 1024  # bytes that a message counts beside its own: many 
 
 
 class ASGISockets:
-    """Be the consumer of the messages of sockets, for an ASGI application."""
+    """The consumer of the messages of sockets, for an ASGI application."""
 
     def __init__(self, application: ASGIApplication) -> None:
         self._application = application
@@ -108,7 +108,7 @@ def make_socket_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Socket:
-    """Be `receive` and `send` of one socket. Runs on: the loop."""
+    """`receive` and `send` of one socket. Runs on: the loop."""
 
     __slots__ = (
         "_channel", "_events", "_head", "_is_accepted", "_is_begun", "_is_ended", "_is_left", "_room",
@@ -242,7 +242,7 @@ class _Socket:
             settled()
 
     def finish(self) -> None:
-        """Learn that the application has returned: close with 1000, or refuse with 403.
+        """The application has returned: the socket is closed with 1000, or refused with 403.
 
         Raises: ReplyError if its response is not complete.
         """
@@ -252,13 +252,13 @@ class _Socket:
             self._channel.send({"close": True})
 
     def end(self) -> None:
-        """Learn that nothing is taken or sent any more."""
+        """Nothing is taken or sent any more."""
         self._is_ended = True
         _resolve(self._room)
         self._settle()
 
     def _changed(self) -> None:
-        """Learn that the handshake was answered, or lost, or just that the client has caught up."""
+        """The handshake was answered, or lost; or the client has just caught up."""
         if self._is_accepted:
             return  # from here on `websocket.disconnect` tells the end, after all that was received
         if self._channel.closed:

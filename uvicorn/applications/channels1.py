@@ -32,7 +32,7 @@ def channel_session(consumer: _F) -> _F:
 
 
 class BaseConsumer:
-    """Be the base of class-based consumers: one method for each channel.
+    """The base of class-based consumers: one method for each channel.
 
     Attributes:
         method_mapping: channel -> name of the method that gets its messages, and the named groups of the route.
@@ -74,7 +74,7 @@ class BaseConsumer:
 
 
 class AsgiHandler:
-    """Hold `encode_response`, which consumers used to send a Django response."""
+    """`encode_response`, by which consumers sent a Django response."""
 
     chunk_size = 512 * 1024  # bytes; a larger response is cut
 

@@ -35,7 +35,7 @@ _HOW: Final = "say it with --interface, or in code with consumer(app), wsgi(app)
 
 
 def consumer(application: Callable[..., Any], body: str | None = None) -> Consumer:
-    """Say that a callable is a message consumer.
+    """Mark a callable as a message consumer.
 
     Args:
         body: "stream" or "collect", as for `route`.
@@ -46,7 +46,7 @@ def consumer(application: Callable[..., Any], body: str | None = None) -> Consum
 
 
 def wsgi(application: Callable[..., Any], body: str | None = None) -> Consumer:
-    """Say that a callable is a WSGI application (PEP 3333): it runs in a thread of the pool.
+    """Mark a callable as a WSGI application (PEP 3333): it runs in a thread of the pool.
 
     Args:
         body: "stream" to have `wsgi.input` give a large body as it comes; "collect", the default, to have it
@@ -58,7 +58,7 @@ def wsgi(application: Callable[..., Any], body: str | None = None) -> Consumer:
 
 
 def asgi(application: Callable[..., Any], version: int = 3) -> Consumer:
-    """Say that a callable is an ASGI application: it runs on the loop.
+    """Mark a callable as an ASGI application: it runs on the loop.
 
     Args:
         version: 3 for one callable `(scope, receive, send)`; 2 for `(scope)` that returns `(receive, send)`.

@@ -16,7 +16,7 @@ _BLOCK: Final = 65536  # bytes; of a file on its way out
 
 
 class FileWrapper(_FileWrapper):
-    """Iterate over a file in blocks of 64 KiB at least: frameworks suggest smaller ones (PEP 3333 allows that)."""
+    """A file in blocks of 64 KiB at least: frameworks suggest smaller ones (PEP 3333 allows that)."""
 
     def __init__(self, filelike: Any, blksize: int = _BLOCK) -> None:
         super().__init__(filelike, max(blksize, _BLOCK))
@@ -44,14 +44,14 @@ def open_body(message: Mapping[str, Any]) -> IO[bytes]:
 
 
 class _RawBody(io.RawIOBase):
-    """Read the beginning of a body from memory, and the rest from its channel."""
+    """A body whose beginning is in memory, and the rest in its channel."""
 
     def __init__(self, beginning: bytes, channel: Any) -> None:
         self._left = memoryview(beginning)
         self._chunks = iter(channel)
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:

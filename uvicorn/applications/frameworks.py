@@ -26,7 +26,7 @@ __all__ = ["Frameworks"]
 
 
 class Frameworks:
-    """Lend our threads to the frameworks of one worker. All methods run on: the loop's thread.
+    """Our threads, lent to the frameworks of one worker. All methods run on: the loop's thread.
 
     Args:
         is_governed: what keeps its own threads is governed as far as it can be.

@@ -25,7 +25,7 @@ __all__ = ["Lifecycle"]
 
 
 class Lifecycle:
-    """Start and stop one application.
+    """The start and the stop of what is served.
 
     Args:
         lifespan: "auto", "on" or "off": Gunicorn's `asgi_lifespan`.

@@ -23,7 +23,7 @@ _SCOPE: Final = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": 
 
 
 class Lifespan:
-    """Start and stop one application.
+    """The lifespan of one ASGI application.
 
     Args:
         is_required: an application that does not know the protocol is a failure (`asgi_lifespan = on`).
@@ -83,7 +83,7 @@ class Lifespan:
                     future.set_result(None)
 
     def _ended(self, error: BaseException | None) -> None:
-        """Learn that the application has returned, or raised."""
+        """The application has returned, or raised."""
         assert self._started is not None
         assert self._stopped is not None
         name = f"{self._application.__module__}.{self._application.__qualname__}"

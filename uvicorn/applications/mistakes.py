@@ -22,7 +22,7 @@ _OURS: Final = frozenset({__name__, "uvicorn.applications.routing", "uvicorn.cha
 
 
 class Mistakes:
-    """Gather mistakes: `with mistakes:` keeps a ConsumerError of its block, and goes on behind it."""
+    """Mistakes that are gathered: `with mistakes:` keeps a ConsumerError of its block, and goes on behind it."""
 
     def __init__(self, found: Iterable[Mistake] = ()) -> None:
         self.found: list[Mistake] = [*found]
@@ -56,7 +56,7 @@ class Mistakes:
 
 
 class Mistaken:
-    """Stand in a list of routes for an entry that could not be made; any use of it raises RouteError."""
+    """What stands in a list of routes for an entry that could not be made; any use of it raises RouteError."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)

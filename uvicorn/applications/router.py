@@ -32,7 +32,7 @@ _SINGLE: Final = tuple(channel for channel in CHANNELS if channel != "http.disco
 
 
 class Router:
-    """Find consumers in a list of routes; the first that matches wins.
+    """A list of routes; the first that matches wins.
 
     Args:
         on_startup: called before the first message, one after the other: callables without arguments, of either kind.
@@ -77,7 +77,7 @@ class Router:
         self._tables = {} if wrong else {channel: _Table(entries, channel) for channel in CHANNELS}
 
     def __call__(self, message: Any) -> None:
-        """Be callable, which is what Gunicorn asks of an application that it loads itself."""
+        """Raise: an application that Gunicorn loads itself must only be callable."""
         raise ConsumerError("a Router is an application of its own: it cannot be called, nor be a consumer in a route")
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
@@ -172,7 +172,7 @@ class _Table:
 
 
 class SingleConsumer:
-    """Send every request, and the messages of every socket, to one consumer; a WSGI application takes requests only.
+    """One consumer for every request and the messages of every socket; a WSGI application takes requests only.
 
     Args:
         sockets: the consumer of the messages of sockets; None for the same one, and for an ASGI application an

@@ -50,7 +50,7 @@ class Finder(Protocol):
 
 
 class _Filtered:
-    """Match the key `path` and others of a message."""
+    """What matches the key `path` and others of a message."""
 
     __slots__ = ("_others", "filters", "pattern")
 
@@ -83,7 +83,7 @@ class _Filtered:
 
 
 class Route(_Filtered):
-    """Send the messages of one channel that match to one consumer.
+    """One consumer for the messages of one channel that match.
 
     Attributes:
         pool, threads: the pool of threads that the consumer runs in, and its size if this route says it.
@@ -119,7 +119,7 @@ class Route(_Filtered):
 
 
 class Include(_Filtered):
-    """Send messages that match to the routes of another list; their path is what follows the match."""
+    """Another list of routes for the messages that match; their path is what follows the match."""
 
     __slots__ = ("router",)
 
@@ -148,7 +148,7 @@ class Include(_Filtered):
 
 
 class Mount:
-    """Send all that is below a prefix to one application.
+    """One application for all that is below a prefix.
 
     Args:
         prefix: "/name" or longer, without "/" at its end; "" for everything.

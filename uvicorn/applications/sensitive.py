@@ -41,7 +41,7 @@ def is_in_async_to_sync() -> bool:
 
 
 class SensitiveCall:
-    """Be around one call of an ASGI application: `async with`.
+    """An asynchronous context manager around one call of an ASGI application.
 
     Args:
         refused: called if the pool and its queue are full.
@@ -78,7 +78,7 @@ def _takes_executor(make: Any) -> bool:
 
 
 class _OlderContext:
-    """Be a ThreadSensitiveContext with an executor, for an asgiref older than 3.13."""
+    """A ThreadSensitiveContext with an executor, for an asgiref older than 3.13."""
 
     __slots__ = ("_context", "_executor", "_executors")
 

@@ -32,7 +32,7 @@ ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | 
 
 
 class WSGIApplication:
-    """Call a WSGI application for each message.
+    """A consumer that calls a WSGI application for each message.
 
     Raises: ConsumerError if it is asynchronous, or cannot be called with two arguments.
     """
@@ -71,7 +71,7 @@ class WSGIApplication:
 
 
 class _Response:
-    """Follow one call of `start_response`, and send what comes after it."""
+    """One response of a WSGI application."""
 
     __slots__ = ("_fields", "_has_begun", "_is_head", "_is_over", "_left", "_promised", "_send", "_status")
 
@@ -88,7 +88,7 @@ class _Response:
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], None]:
-        """Be `start_response`.
+        """The application's `start_response`.
 
         Raises: what `exc_info` holds, if the head is on its way already; ReplyError for a second call without it, and
             for a status that is none.
@@ -109,7 +109,7 @@ class _Response:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Be the `write` that `start_response` returns: send at once. Blocks: while the client is behind."""
+        """The `write` that `start_response` returns: send at once. Blocks: while the client is behind."""
         if data:
             if self._left is not None:
                 self._left -= len(data)

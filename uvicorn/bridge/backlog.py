@@ -59,7 +59,7 @@ class Job(Protocol):
         """
 
     def expire(self) -> None:
-        """Learn that no thread became free in time. Runs on: the loop."""
+        """No thread became free in time. Runs on: the loop."""
 
 
 class Asking(Protocol):
@@ -90,7 +90,7 @@ class Slot:
 
 
 class _Taking:
-    """Stand in a slot for the job that its drain is about to take: or it would be in nobody's hands for a moment."""
+    """What stands in a slot for the job that its drain is about to take: it is always in somebody's hands."""
 
     submitted_at = 0.0
     is_waiting = True  # it computes nothing
@@ -107,7 +107,7 @@ TAKING: Final = _Taking()
 
 
 class Backlog:
-    """Keep jobs until they may run.
+    """The jobs that wait until they may run.
 
     Args:
         slots: what runs; the pool adds to it.

@@ -2,10 +2,9 @@
 
 Theory of operation
 -------------------
-A `ReplyChannel` belongs to the consumer: whoever holds it may reply, from any thread or task.
-The exchange (loop thread only) does the writing, and does not know the channel: when the last
-reference to the channel goes, `__del__` tells the exchange, which answers 500 if the reply is
-not complete.
+A `ReplyChannel` belongs to the consumer: whoever holds it may reply, from any thread or task. The exchange (loop thread
+only) does the writing, and does not know the channel: when the last reference to that goes, `__del__` tells the
+exchange. This is the lifetime rule ("No reply" in docs/architecture.md): nobody else may hold a channel.
 
 *On the loop* a reply is checked and written at once; what `send` returns can be awaited
 until the client has caught up.
@@ -63,7 +62,7 @@ class Sink(Protocol):
         Returns: True if the client has caught up."""
 
     def dropped(self, _: object = None) -> None:
-        """Learn that nobody can reply any more."""
+        """Nobody can reply any more (the lifetime rule)."""
 
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
@@ -88,7 +87,7 @@ class ReplySink(Sink, Protocol):
 
 
 class ReplyChannel(ReplySequence):
-    """Take the replies to one message (ASGI draft, "Channels and Messages", reply channels).
+    """The channel of the replies to one message (ASGI draft, "Channels and Messages", reply channels).
 
     Safe to use from any thread or task.
 
@@ -254,7 +253,7 @@ class ReplyChannel(ReplySequence):
 
 
 class Window:
-    """Bound what the threads of one stream have on its way to the client.
+    """The bound of what the threads of one stream have on its way to the client.
 
     `_sent` counts what threads put, under the channel's lock; `_settled`, written by the loop alone,
     what the client's buffers took. A thread waits while the difference is above the mark: it adds an event of
@@ -323,7 +322,7 @@ class Window:
 
 
 class Drained:
-    """Wait until a client has caught up. Runs on: the loop."""
+    """What is awaited until a client has caught up. Runs on: the loop."""
 
     __slots__ = ("_exchange",)
 

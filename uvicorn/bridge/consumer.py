@@ -115,7 +115,7 @@ def streams_body(consumer: _F) -> _F:
 
 
 def runs_long(consumer: _F) -> _F:
-    """Say that a call of a synchronous consumer may take any time: it is never taken for stuck (`stuck_after`).
+    """Mark a synchronous consumer whose calls may take any time: they are never taken for stuck (`stuck_after`).
 
     Give it a pool of its own, so that it does not take the threads of others.
     """
@@ -129,7 +129,7 @@ def runs_long_of(call: object) -> bool:
 
 
 def streams_slowly(consumer: _F) -> _F:
-    """Declare that the clients of a consumer may send and take slowly, on purpose.
+    """Mark a consumer whose clients may send and take slowly, on purpose.
 
     The minimum rates and `request_timeout` are then not for its requests; the limits of single pauses
     (`body_timeout`, `write_timeout`) are. Event streams (`text/event-stream`) need no declaration.

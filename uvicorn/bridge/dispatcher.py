@@ -4,8 +4,7 @@ Theory of operation
 -------------------
 What kind a consumer is was found out when it was loaded (`consumer.py`); here that is one
 attribute. All methods run on the loop. The dispatcher makes the reply channel, hands the message
-over and forgets it: after that only the consumer holds the message, so the reply channel ends when the
-consumer, and whoever it gave the channel to, lets it go (`channels.py`).
+over and forgets both, as the lifetime rule (docs/architecture.md) wants it.
 
 A consumer that raises is reported to the exchange through the same way as its replies, so the
 report cannot overtake them.
@@ -38,7 +37,7 @@ __all__ = ["Dispatcher"]
 
 
 class Dispatcher:
-    """Run consumers.
+    """What runs consumers.
 
     Args:
         queue_timeout: seconds that a job may wait for a thread.
@@ -108,7 +107,7 @@ class Dispatcher:
             exchange.refuse(503, "the pool and its queue are full", retry_after=1)
 
     def cancel(self, exchange: Served, grace: float) -> None:
-        """Learn that the client has left.
+        """Stop what was dispatched: the client has left.
 
         A job that is still queued never takes a thread; a task is cancelled after `grace` seconds; a running
         job notices at its next `send` or `receive`.
@@ -210,7 +209,7 @@ class Dispatcher:
                 consumer.pool = self._named_pools[consumer.pool_name]
 
     def refused(self) -> None:
-        """Count a request that found no thread, for the log."""
+        """A request found no thread: it is counted, for the log."""
         self._rejected += 1
 
     def stop_pools(self) -> None:
@@ -219,7 +218,7 @@ class Dispatcher:
             pool.stop()
 
     def ended(self, exchange: Served) -> None:
-        """Learn that a response is over: run `post_request`, on the side where the consumer ran."""
+        """A response is over: `post_request` runs, on the side where the consumer ran."""
         if self.hooks is None:
             return
         if exchange.job is not None:
@@ -240,9 +239,9 @@ class Dispatcher:
             job.expire()
 
     def _look_at_loop(self) -> None:
-        """Learn how to make tasks: as a factory of the application does, or at once (Python 3.12), or soon."""
+        """Find out how to make tasks: by a factory of the application's, begun at once (Python 3.12), or begun soon."""
         self.has_task_factory = self._loop.get_task_factory() is not None
-        # `ended` wants to know of the task before the consumer runs; so does whoever watches the hooks.
+        # With hooks not at once: `ended` looks at the exchange's task, which must be there before the consumer runs.
         self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self.has_task_factory
 
     def make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

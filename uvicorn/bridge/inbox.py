@@ -11,7 +11,7 @@ thread: what came in one turn of the loop crosses as one item of a janus queue, 
 blocking `get` needs no wake-up of the loop. What the thread has read goes back through the outbox, one item for
 each half of the mark. `CollectedBodyChannel` reads what was collected before the consumer was called.
 
-A source that wants to know when the body is first asked for (`Expect: 100-continue`) learns it
+A source that must be told when the body is first asked for (`Expect: 100-continue`) is told so
 from the first `receive`.
 """
 
@@ -38,7 +38,7 @@ class BodySource(Protocol):
     """The connection's side of a streamed body. All methods run on: the loop."""
 
     def want(self, _: object = None) -> None:
-        """Learn that the consumer asks for the body: say 100 Continue if it is awaited."""
+        """The consumer asks for the body: 100 Continue is said if the client waits for it."""
 
     def hold(self) -> None:
         """Stop reading from the client."""
@@ -50,7 +50,7 @@ class BodySource(Protocol):
 
 
 class BodyChannel:
-    """Read the rest of a body, from a coroutine.
+    """The rest of a body, for a coroutine.
 
     Yields: `async for` gives the chunks, as bytes.
     Spec: ASGI draft (django/channels cd34f65), "Request Body Chunk".
@@ -150,7 +150,7 @@ class BodyChannel:
 
 
 class ThreadBodyChannel:
-    """Read the rest of a body as it comes, from a thread.
+    """The rest of a body as it comes, for a thread.
 
     Yields: iteration gives the chunks, as bytes.
     Spec: ASGI draft (django/channels cd34f65), "Request Body Chunk".
@@ -268,7 +268,7 @@ class ThreadBodyChannel:
 
 
 class CollectedBodyChannel:
-    """Read the rest of a body that was collected before the consumer was called.
+    """The rest of a body that was collected before the consumer was called.
 
     Args:
         memory: the part that was kept in memory.

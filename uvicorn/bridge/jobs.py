@@ -139,7 +139,7 @@ class ConsumerJob(CallJob):
         self.is_over = True
         if self._ended is None:
             return
-        del message  # before the wait: the reply channel must be able to end
+        del message  # before the wait: the lifetime rule
         self._ended.wait(_PATIENCE_SECONDS if exchange.is_answered else 0)
         self._has_left = True
         if self._ended.is_set():
@@ -207,7 +207,7 @@ class SocketJob(CallJob):
             self._context.run(self._call, message)
         except BaseException as error:
             put(self.exchange.failed, error)
-        del message  # before the end is told: the reply channel must be able to end
+        del message  # before the end is told: the lifetime rule
         self.is_over = True
         put(self.exchange.returned)
 

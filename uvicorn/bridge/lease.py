@@ -48,7 +48,7 @@ _IDLE_SECONDS: Final = 0.05  # arbitrary: how long an owner between two calls ke
 
 
 class Lease(Executor):
-    """Run calls one after the other in one thread of a pool.
+    """One thread of a pool, for calls one after the other.
 
     Args:
         work: the request that it is for, or None.
@@ -92,7 +92,7 @@ class Lease(Executor):
             host.leave(self)
 
     def refuse(self) -> None:
-        """Note that no thread became free in time. Runs on: the loop."""
+        """No thread became free in time. Runs on: the loop."""
         self._is_released = True
         self.host = None
         self._pool.leased -= 1

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 class LoopExecutor(ThreadPoolExecutor):
-    """Make calls in the pools of whoever asks.
+    """An executor that makes calls in the pool of whoever asks.
 
     Args:
         default: for code that runs for no application.

@@ -51,7 +51,7 @@ class Log(Protocol):
 
 
 class Outbox:
-    """Carry calls from worker threads to the loop.
+    """The way of calls from worker threads to the loop.
 
     Args:
         loop: the loop that drains; this must be its thread.

@@ -51,7 +51,7 @@ _BUSY_THREADS: Final = 4  # arbitrary: with fewer at work, nobody is hurt
 
 
 class ConsumerPool:
-    """Run jobs in at most `threads` threads, with at most `queue_size` waiting.
+    """At most `threads` threads that run jobs, with at most `queue_size` waiting.
 
     Args:
         threads: the most threads; they are started as they are needed, and kept.
@@ -341,7 +341,7 @@ class ConsumerPool:
             except BaseException:
                 self._log.error("Error in thread %s", threading.current_thread().name, exc_info=True)
             slot.job = None
-            del job  # or the parked drain would keep the last message alive
+            del job  # the lifetime rule: a parked drain keeps no message
 
     def _run_measured(self, job: Job) -> None:
         self._measures -= 1

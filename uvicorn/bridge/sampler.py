@@ -87,7 +87,7 @@ def reason_against() -> str:
 
 
 class PoolSampler:
-    """Keep the limit of one pool.
+    """What keeps the limit of one pool.
 
     Args:
         pool: what is governed; it calls `watch`.

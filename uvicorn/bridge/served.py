@@ -31,7 +31,7 @@ class Served(Sink, Protocol):
         """Method and request target, safe to log."""
 
     def failed(self, error: BaseException) -> None:
-        """Learn that the consumer raised. Runs on: the loop."""
+        """The consumer has raised. Runs on: the loop."""
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer. Runs on: the loop."""

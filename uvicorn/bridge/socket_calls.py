@@ -41,7 +41,7 @@ _RETRY_SECONDS: Final = 0.05  # while a call waits for a place in the pool; arbi
 
 
 class SocketCalls:
-    """Queue the calls of one socket.
+    """The calls of one socket that wait.
 
     Attributes:
         backlog: the calls that wait for the one that runs; None before the first one.
@@ -112,19 +112,19 @@ class SocketCalls:
         self._bytes = 0
 
     def cancel(self, grace: float) -> None:
-        """Learn that the client has left: cancel the call that runs on the loop, after `grace` seconds."""
+        """Cancel the call that runs on the loop, after `grace` seconds: the client has left."""
         if self.task is not None and self.task.is_calling:
             self._runner.abandon(self.task, grace)
 
     def end(self) -> None:
-        """Learn that the client has left: after the calls that wait there is none."""
+        """Take no more calls than those that wait: the client has left."""
         self._is_ended = True
         self.keeps_task = False
         if self.task is not None:
             self.task.end()
 
     def let_go(self, task: SocketTask) -> None:
-        """Learn that the task takes no further call."""
+        """The task takes no further call."""
         if self.task is task:
             self.task = None
         self._runner.let_go(task)
@@ -141,7 +141,7 @@ class SocketCalls:
 
 
 class CallRunner:
-    """Run the calls of all sockets of a worker."""
+    """What runs the calls of all sockets of a worker."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -180,11 +180,11 @@ class CallRunner:
             self._retry_later()
 
     def let_go(self, task: SocketTask) -> None:
-        """Learn that a task takes no further call."""
+        """A task takes no further call."""
         self._tasks.discard(task)
 
     def keep(self, call: Coroutine[Any, Any, None], name: str, socket: Called) -> None:
-        """Run a coroutine beside the calls of a socket; `socket.failed` learns what it raises."""
+        """Run a coroutine beside the calls of a socket; what it raises comes to `socket.failed`."""
         if self._is_stopped:
             call.close()
             return
@@ -193,7 +193,7 @@ class CallRunner:
         task.add_done_callback(self._kept_ended)
 
     def returned(self, socket: Called) -> None:
-        """Learn that a call has ended; offer the pool what waits."""
+        """A call has ended: the pool is offered what waits."""
         self._jobs.pop(socket, None)
         if self._waiting:
             self._offer()

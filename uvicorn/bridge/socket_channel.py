@@ -63,7 +63,7 @@ class SocketSink(Sink, Protocol):
 
 
 class SocketChannel(SocketSequence):
-    """Take what is to be sent to one socket (ASGI draft, "Send/Close/Accept").
+    """The channel to one socket (ASGI draft, "Send/Close/Accept").
 
     Safe to use from any thread or task.
 
@@ -128,7 +128,7 @@ class SocketChannel(SocketSequence):
                 try:
                     data, opcode = text.encode(), TEXT
                 except UnicodeEncodeError:
-                    data = None  # told below
+                    data = None  # the check below raises
             if type(data) is bytes:
                 is_writable = self._socket.message(opcode, data)
                 if is_writable is not None:

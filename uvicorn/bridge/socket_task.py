@@ -42,7 +42,7 @@ class Called(Served, Protocol):
     handshake: Any  # the exchange while the socket is not accepted, for Gunicorn's hooks
 
     def returned(self, _: object = None) -> None:
-        """Learn that the call has ended, whichever way."""
+        """The call has ended, whichever way."""
 
 
 class Queue(Protocol):
@@ -56,11 +56,11 @@ class Queue(Protocol):
         """The calls that wait."""
 
     def let_go(self, task: SocketTask) -> None:
-        """Learn that the task takes no further call. Idempotent."""
+        """The task takes no further call. Idempotent."""
 
 
 class SocketTask:
-    """Make the calls of one socket, one after the other.
+    """The task that makes the calls of one socket, one after the other.
 
     Attributes:
         task: the task itself, an `asyncio.Task`; None before `start`.
@@ -194,7 +194,7 @@ class SocketTask:
         yield self
 
     def add_done_callback(self, callback: Callable[[SocketTask], object], *, context: contextvars.Context) -> None:
-        """Learn what wakes the task up, and in which context."""
+        """The task waits: `callback` wakes it up, in this context. Called by asyncio."""
         self._wake_up = callback
         self._context = context
 

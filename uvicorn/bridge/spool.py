@@ -24,7 +24,7 @@ _MEMORY: Final = 524288  # bytes; as Waitress; docs/consumers.md, "Reading a lar
 
 
 class SpoolWriter:
-    """Own the thread that writes temporary files; started with the first large body.
+    """The thread that writes temporary files; started with the first large body.
 
     Args:
         directory: where the files are made (`tmp_upload_dir`), or None for the system's.
@@ -66,7 +66,7 @@ class SpoolWriter:
 
 
 class Spool:
-    """Collect one body. All methods run on: the loop.
+    """One body that is collected. All methods run on: the loop.
 
     Args:
         on_done: called with None when everything is collected, or with what went wrong.
@@ -109,7 +109,7 @@ class Spool:
             self._on_done(None)
 
     def written(self, error: Exception | None) -> None:
-        """Learn that a block is in the file, or why not."""
+        """A block is in the file, or cannot be written."""
         self._unwritten -= 1
         if error is not None:
             self._on_done(error)
@@ -120,7 +120,7 @@ class Spool:
             self._on_done(None)
 
     def abandon(self) -> None:
-        """Let go of what was collected: nobody will read it."""
+        """Drop what was collected: nobody will read it."""
         self._on_done = _nothing  # blocks on their way must not report
         self._block = bytearray()
         if self._uses_file:

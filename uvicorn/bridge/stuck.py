@@ -43,7 +43,7 @@ class _Call:
 
 
 class StuckWatch:
-    """Look after the threads of some pools.
+    """What looks after the threads of some pools.
 
     Args:
         clock: loop time, seconds.

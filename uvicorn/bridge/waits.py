@@ -45,7 +45,7 @@ _FRAMEWORKS: Final = tuple(f"{os.sep}site-packages{os.sep}{name}{os.sep}" for na
 
 @contextmanager
 def blocking(what: str, function: Any, loop_thread: int) -> Iterator[None]:
-    """Be around a wait for the loop.
+    """A context manager around a wait for the loop.
 
     Args:
         function: what is waited for: a callable, or a coroutine.

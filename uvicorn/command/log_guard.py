@@ -34,12 +34,12 @@ class Episode:
         self.count = 0
 
     def failed(self) -> bool:
-        """Note a failure; return whether it is the first one."""
+        """It has failed. Returns: whether that is the first time."""
         self.count += 1
         return self.count == 1
 
     def succeeded(self) -> int:
-        """Note a success; return how many failures it ends."""
+        """It has succeeded. Returns: how many failures this ends."""
         count, self.count = self.count, 0
         return count
 
@@ -68,7 +68,7 @@ def _handlers_of(logger: logging.Logger) -> Iterator[logging.Handler]:
 
 
 class _Guard:
-    """Watch over one handler.
+    """What watches over one handler.
 
     Args:
         name: what is written by it, in words.
@@ -86,7 +86,7 @@ class _Guard:
         handler.handleError = self._failed  # type: ignore[method-assign]  # of this handler alone
 
     def _failed(self, record: logging.LogRecord) -> None:
-        """Learn that a record could not be written, in an `except` block of the handler."""
+        """A record could not be written; called in an `except` block of the handler."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             self._leave_to_logging(record)

@@ -12,7 +12,7 @@ __all__ = ["GunicornPeers", "is_listed"]
 
 
 class GunicornPeers:
-    """Answer for each peer what Gunicorn's settings say. Peers on a unix socket are trusted.
+    """What Gunicorn's settings say of each peer. Peers on a unix socket are trusted.
 
     Args:
         cfg: Gunicorn's configuration.

@@ -34,7 +34,7 @@ _ANSWER_SECONDS: Final = 10.0  # arbitrary: a master that is in the middle of a 
 
 
 class Replacement:
-    """Ask for a new worker, once. Loop thread only.
+    """The request for a new worker, made once. Loop thread only.
 
     Args:
         worker: Gunicorn's: `ppid`, `age`, `tmp` and `notify` are used.

@@ -25,7 +25,7 @@ _CLIENT_LEFT: Final = 499  # nginx's status for a client that closed before its 
 
 
 class RequestView:
-    """Show a request in the shape of Gunicorn's own.
+    """A request in the shape of Gunicorn's own.
 
     Attributes:
         method, uri, path, query: str; `uri` is the request target as received.
@@ -44,7 +44,7 @@ class RequestView:
 
 
 class ResponseView:
-    """Show a response in the shape of Gunicorn's own.
+    """A response in the shape of Gunicorn's own.
 
     Attributes:
         status: "200 OK"; "499 Client Left" if the client left before the response began.
@@ -97,7 +97,7 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
 
 
 class Reporter:
-    """Write the access log, which is also where statsd counts."""
+    """The access log, which is also where statsd counts."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
@@ -124,7 +124,7 @@ class Reporter:
 
 
 class RequestHooks:
-    """Call Gunicorn's `pre_request` and `post_request`, on the side where the consumer runs."""
+    """Gunicorn's `pre_request` and `post_request`, called on the side where the consumer runs."""
 
     def __init__(self, cfg: Any, worker: Any, log: Any) -> None:
         self._before = cfg.pre_request

@@ -66,7 +66,7 @@ _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests 
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
-    """Serve message consumers: `gunicorn -k uvicorn.ASGIWorker app:consumer`."""
+    """A Gunicorn worker that serves message consumers: `gunicorn -k uvicorn.ASGIWorker app:consumer`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

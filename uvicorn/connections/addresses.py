@@ -21,7 +21,7 @@ class Proxies(Protocol):
 
 
 class AddressLimit:
-    """Count the connections of each client, and refuse those beyond the limit.
+    """How many connections each client has, and may have.
 
     A client is an IPv4 address, or the first 64 bits of an IPv6 address: one site, which may use any of the rest.
 

@@ -24,11 +24,11 @@ from uvicorn.messages import Message
 
 __all__ = ["RequestBody"]
 
-_THREAD_FACTOR: Final = 16  # x body_buffer, measured: how far a client may be ahead of a thread, which is dear to wake
+_THREAD_FACTOR: Final = 16  # x body_buffer, measured: how far a client may be ahead of a thread; waking costs much
 
 
 class RequestBody:
-    """Take one body in, piece by piece.
+    """One body that comes in piece by piece.
 
     Args:
         expected: its content-length in bytes, or -1 for the chunked transfer coding.
@@ -109,7 +109,7 @@ class RequestBody:
                 self._hand_on()
 
     def pause(self) -> None:
-        """Learn that nothing more was received for now: call a consumer that begins early."""
+        """Nothing more was received for now: a consumer that begins early is called."""
         if self._consumer.begins_early and not self._is_ready:
             self._stream()
 
@@ -129,7 +129,7 @@ class RequestBody:
                 self._inbox.fail(ChannelClosed("the response is complete"))
 
     def end(self) -> None:
-        """Learn that the body is complete."""
+        """The body is complete."""
         if self._inbox is not None:
             self._inbox.end()
         elif self._spool is not None:
@@ -140,7 +140,7 @@ class RequestBody:
             self._ready(None)
 
     def fail(self, error: Exception) -> None:
-        """Break off, because the client left or sent nonsense; a consumer that was not called never will be."""
+        """Break off, because the client left or sent what is no body; a consumer that was not called never will be."""
         self._is_ready = True
         self._message = None
         if self._inbox is not None:
@@ -164,7 +164,7 @@ class RequestBody:
     # ---- what the reader asks for: a BodySource ----
 
     def want(self, _: object = None) -> None:
-        """Learn that somebody wants the body."""
+        """Somebody wants the body: a client that waits with it is told to go on."""
         if not self.is_wanted:
             self.is_wanted = True
             if self._on_want is not None:
@@ -205,7 +205,7 @@ class RequestBody:
         if self._is_ready:
             return
         self._is_ready = True
-        message, self._message = self._message, None  # only the consumer may hold it from here on
+        message, self._message = self._message, None  # the lifetime rule
         if self._spool is not None and message is not None and error is None:
             message["body_channel"] = self._spool.channel()
         self._on_ready(message, error)

@@ -15,7 +15,7 @@ __all__ = ["Carrier"]
 
 
 class Carrier:
-    """Carry the responses of exchanges to one client.
+    """What carries the responses of exchanges to one client.
 
     Attributes:
         service: what all connections of the worker share.
@@ -76,7 +76,7 @@ class Carrier:
         raise NotImplementedError
 
     def response_ended(self, exchange: Any) -> None:
-        """Go on after a response that is complete, or lost."""
+        """A response is complete, or lost."""
         raise NotImplementedError
 
     def abort(self) -> None:

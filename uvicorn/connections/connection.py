@@ -51,7 +51,7 @@ _LETTER_A: Final = 0x41
 
 
 class HTTPConnection:
-    """Serve one client.
+    """One connection of a client.
 
     Args:
         client, server: [address, port] of both ends, or None for a unix socket.
@@ -91,7 +91,7 @@ class HTTPConnection:
     # ---- called by the loop ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """The connection is there."""
         self.transport = self.pipeline.transport = self.intake.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(self.service.limits.write_buffer)
         self.service.connections.add(self)
@@ -119,30 +119,30 @@ class HTTPConnection:
             self._fail()
 
     def eof_received(self) -> bool:
-        """Keep the connection while answers are due, though the client sends nothing more."""
+        """The client sends nothing more: the connection is kept while answers are due."""
         if not self.intake.is_held:
             self.intake.work()  # it came before the end
         self.life.half_close()
         if not self.pipeline.exchanges:
             return False  # nothing to answer
         if self.body is not None or not self.transport.can_write_eof():
-            # It left in the middle of its request; or TLS, which cannot. At once: a transport that closes sends first
-            # what it has, and nobody would learn of it while the client takes nothing.
+            # It left in the middle of its request; or TLS, which is never half closed. At once: a transport that closes
+            # sends first what it has, and nobody would notice while the client takes nothing.
             self.transport.abort()
             return False
         return self.watch.half_closed()
 
     def pause_writing(self) -> None:
-        """Note that the client is behind."""
+        """The client is behind."""
         self.pipeline.gate.close()
 
     def resume_writing(self) -> None:
-        """Go on: the client has caught up."""
+        """The client has caught up."""
         self.pipeline.gate.open()
         self._take_more_requests()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End: nobody is left to answer."""
+        """The connection is gone: nobody is left to answer."""
         self.life.on("lost")
         self.intake.drop()
         self.service.connections.discard(self)
@@ -172,7 +172,7 @@ class HTTPConnection:
         return len(data)
 
     def _paused(self) -> None:
-        """Give a consumer that begins early what has come: the intake is empty, or waits for its turn."""
+        """The intake is empty, or waits for its turn: a consumer that begins early gets what has come."""
         if self.body is not None:
             self.body.pause()
 
@@ -348,7 +348,7 @@ class HTTPConnection:
         self.life.on("ends_here")
 
     def has_room(self) -> None:
-        """Read on, if reading was held for an exchange that has ended."""
+        """An exchange has ended: reading goes on, if it was held for that."""
         if self.intake.is_held:
             self.intake.release(BODY_HELD)
             self._take_more_requests()

@@ -46,7 +46,7 @@ class Door(Protocol):
 
 
 class Crowd:
-    """Make room while all connections are open and others wait."""
+    """What makes room while all connections are open and others wait."""
 
     def __init__(self, service: Service, door: Door) -> None:
         self._service = service
@@ -58,7 +58,7 @@ class Crowd:
         self._closed: Counter[str] = Counter()  # state -> connections closed for others
 
     def knocked(self) -> None:
-        """Make room for one that waits, or wait for a sibling to take it; the acceptor accepts nothing meanwhile."""
+        """A client waits: room is made for it, or a sibling takes it; the acceptor accepts nothing meanwhile."""
         self._wanted_at = self._service.loop.time()
         if self._began_at:
             self._make_room()

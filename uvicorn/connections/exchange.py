@@ -29,7 +29,7 @@ _JOIN_BYTES: Final = 16384  # arbitrary: a body above this is written by itself 
 
 
 class Exchange:
-    """Hold one request's facts and write its response.
+    """One request and its response.
 
     Args:
         carrier: what carries the response.
@@ -238,7 +238,7 @@ class Exchange:
         self.reply((status, fields, content, False))
 
     def failed(self, error: BaseException) -> None:
-        """Learn that the consumer raised: log it once, and answer 500 or close the connection."""
+        """The consumer has raised: that is logged once, and answered with 500, or the connection is closed."""
         service = self.carrier.service
         if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost()):
             service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
@@ -254,7 +254,7 @@ class Exchange:
         self.answer(500, service.shown_error(error), persists=True)
 
     def dropped(self, _: object = None) -> None:
-        """Learn that nobody holds the reply channel any more: answer 500, or close the connection."""
+        """Nobody holds the reply channel any more: 500 is answered, or the connection is closed."""
         if self.is_closed:
             return
         self.carrier.service.log.error(
@@ -287,7 +287,7 @@ class Exchange:
     def is_abandoned(self) -> bool:
         """Whether the consumer has returned and the reply is open: True once, for a look by the garbage collector.
 
-        A channel that somebody keeps stays as it is. One that is held by a cycle of references alone, as with a local
+        A channel that somebody keeps stays open. One that is held by a cycle of references alone, as with a local
         variable that keeps an exception, would be let go only when the collector happens to run.
         """
         has_returned = (self.task is not None and self.task.done()) or (self.job is not None and self.job.is_over)
@@ -337,7 +337,7 @@ class _Held:
 
 
 class Notice(Exchange):
-    """Stand in for a client that has left, where a consumer of `http.disconnect` replies.
+    """What a consumer of `http.disconnect` replies to, in place of a client.
 
     Nothing is written: sending raises ChannelClosed.
     """

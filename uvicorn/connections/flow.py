@@ -8,7 +8,7 @@ __all__ = ["WriteGate"]
 
 
 class WriteGate:
-    """Know whether the client has caught up, and tell those who wait for it."""
+    """Whether the client has caught up, and who waits for that."""
 
     __slots__ = ("is_open", "waiters")
 
@@ -17,11 +17,11 @@ class WriteGate:
         self.waiters: list[Callable[[], None]] = []
 
     def close(self) -> None:
-        """Note that the client is behind (the transport's `pause_writing`)."""
+        """The client is behind (the transport's `pause_writing`)."""
         self.is_open = False
 
     def open(self) -> None:
-        """Note that the client has caught up, or left, and tell those who wait."""
+        """The client has caught up, or left: those who wait are told."""
         self.is_open = True
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:

@@ -23,11 +23,11 @@ PIPELINE: Final = 4  # as many requests wait as one connection may have in fligh
 BACKLOG: Final = 8  # the consumer is behind with a socket's messages
 PONGS: Final = 16  # the client pings and does not take the pongs
 
-_PATIENCE: Final = 65536  # bytes that are read ahead for who takes nothing yet; arbitrary
+_PATIENCE: Final = 65536  # bytes that are read ahead while nothing is taken yet; arbitrary
 
 
 class Intake:
-    """Hold what one client has sent and nobody has taken.
+    """What one client has sent and nobody has taken.
 
     Args:
         turns: the budget of the worker.
@@ -112,7 +112,7 @@ class Intake:
         self._take = take
 
     def go_on(self) -> None:
-        """Have what waits taken in a turn to come: who took nothing does so now."""
+        """Have what waits taken in a turn to come: it is wanted now."""
         if self._data:
             self._queue()
 

@@ -97,7 +97,7 @@ class Life:
         return True
 
     def half_close(self) -> None:
-        """Note that the client sends nothing more."""
+        """The client sends nothing more."""
         self.is_half_closed = self.is_ending = True
 
     @property

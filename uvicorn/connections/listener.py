@@ -30,7 +30,7 @@ _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENO
 
 
 class Acceptor:
-    """Watch listening sockets, and hand over what they accept.
+    """What accepts connections, and hands them over.
 
     Args:
         sockets: listening, non-blocking.
@@ -123,7 +123,7 @@ class Acceptor:
         return True
 
     def released(self, place: str) -> None:
-        """Count a connection as closed, and its place as free."""
+        """A connection is closed: its place is free."""
         self.open -= 1
         self._addresses.leave(place)
         if not self._is_watching:

@@ -37,7 +37,7 @@ class Paced(Protocol):
 
 
 class SendingPace:
-    """Follow one request body.
+    """The pace of a client that sends a body.
 
     Attributes:
         body: the body.
@@ -63,7 +63,7 @@ class SendingPace:
 
 
 class TakingPace:
-    """Follow a client that is behind with what was written to it, until it has taken all.
+    """The pace of a client that is behind with what was written to it, until it has taken all.
 
     Attributes:
         exchange: whose response it takes; None if that is not known any more.

@@ -41,7 +41,7 @@ class Owner(Protocol):
         """Read no further request: a response said `connection: close`."""
 
     def has_room(self) -> None:
-        """Go on: an exchange has ended, and others may begin."""
+        """An exchange has ended: others may begin."""
 
     def close(self) -> None:
         """Close when everything is written."""
@@ -51,7 +51,7 @@ class Owner(Protocol):
 
 
 class Pipeline(Carrier):
-    """Hold the exchanges of one connection, and its writing side.
+    """The exchanges of one connection, and its writing side.
 
     Attributes:
         exchanges: in the order of their requests.
@@ -143,7 +143,7 @@ class Pipeline(Carrier):
         return False
 
     def response_ended(self, exchange: Exchange) -> None:
-        """Go on after a response that is complete, or lost."""
+        """A response is complete, or lost: the next one may be written."""
         if exchange.is_lost:
             self._let_go(exchange)
         elif not self.gate.is_open or exchange.fields.is_slow:
@@ -161,7 +161,7 @@ class Pipeline(Carrier):
     # ---- what the connection asks for ----
 
     def request_ended(self, exchange: Exchange) -> None:
-        """Go on after a request whose response was complete before."""
+        """A request is complete whose response was so before."""
         if self.is_first(exchange):
             self._advance()
 

@@ -21,7 +21,7 @@ _MEMORY_SECONDS: Final = 4.0  # arbitrary: how long an old rate takes to fade
 
 
 class RateMeter:
-    """Follow one stream of bytes.
+    """The account of one stream of bytes.
 
     Args:
         now: loop time, seconds.

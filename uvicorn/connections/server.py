@@ -29,7 +29,7 @@ _LAST_WORDS_SECONDS: Final = 0.15  # for woken threads and cancelled tasks to en
 
 
 class Server:
-    """Run what a worker's connections share.
+    """What accepts, serves and stops all connections of a worker.
 
     Args:
         service: what the connections use.
@@ -84,7 +84,7 @@ class Server:
                 await asyncio.sleep(_POLL_SECONDS / 10)
 
     def close(self) -> None:
-        """Let go of the threads, when nothing needs them any more."""
+        """End the threads, when nothing needs them any more."""
         self.service.dispatcher.stop_pools()
         self.service.spools.stop()
 

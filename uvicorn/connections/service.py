@@ -82,7 +82,7 @@ class Client(Protocol):
 
 
 class Service:
-    """Hold what is the same for all connections, and the few numbers they change together.
+    """What all connections of a worker share, and the few numbers that they change together.
 
     Args:
         on_most_requests: called for each request from the `most_requests`-th on.

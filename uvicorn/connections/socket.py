@@ -63,13 +63,13 @@ class Upgradable(Protocol):
         """The client's address, for the log."""
 
     def pause_writing(self) -> None:
-        """Note that the client is behind."""
+        """The client is behind."""
 
     def resume_writing(self) -> None:
-        """Go on: the client has caught up."""
+        """The client has caught up."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End: nobody is left to answer."""
+        """The connection is gone: nobody is left to answer."""
 
 
 class Handshake(ReplySink, Protocol):
@@ -88,11 +88,11 @@ class Handshake(ReplySink, Protocol):
         """Answer instead of the consumer, and close the connection."""
 
     def failed(self, error: BaseException) -> None:
-        """Answer for a consumer that raised."""
+        """The consumer has raised: it is answered for."""
 
 
 class WebSocket(asyncio.Protocol):
-    """Serve one socket.
+    """One socket of a client.
 
     Args:
         connection: where the handshake came in.
@@ -175,28 +175,28 @@ class WebSocket(asyncio.Protocol):
             self.intake.receive(data)
 
     def eof_received(self) -> bool:
-        """Learn that the client sends nothing more: it has left, or waits for the answer to its close frame."""
+        """The client sends nothing more: it has left, or waits for the answer to its close frame."""
         if self._codec.owes_close:
             return self.transport.can_write_eof()
         if self._state in (CONNECTING, OPEN) and self.transport.get_write_buffer_size():
-            self.transport.abort()  # or nobody would learn of it while the client takes nothing of what is on its way
+            self.transport.abort()  # or nobody would notice while the client takes nothing
         return False
 
     def pause_writing(self) -> None:
-        """Learn that the client is behind."""
+        """The client is behind."""
         self.gate.close()
         if self._connection is not None:
             self._connection.pause_writing()
 
     def resume_writing(self) -> None:
-        """Learn that the client has caught up."""
+        """The client has caught up."""
         self.gate.open()
         self.inbound.has_caught_up()
         if self._connection is not None:
             self._connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End: call what waits, and `websocket.disconnect` last."""
+        """The connection is gone: what waits is called, and `websocket.disconnect` last."""
         service = self.service
         connection, self._connection = self._connection, None
         self._state = CLOSED
@@ -235,13 +235,13 @@ class WebSocket(asyncio.Protocol):
         self.inbound.connect(consumer, message)
 
     def called(self, consumer: Consumer, channel: str) -> None:
-        """Learn which consumer is called, for logs."""
+        """A consumer is called: logs name it."""
         self.consumer = consumer
         self.method = channel
         self.started_at = self.service.now
 
     def returned(self, _: object = None) -> None:
-        """Learn that a call has ended, and that others wait, or may."""
+        """A call has ended: the next one begins, of this socket or of another."""
         self.service.calls.returned(self)
         self.job = None
         self.inbound.returned()
@@ -255,7 +255,7 @@ class WebSocket(asyncio.Protocol):
         self.inbound.settle_with(settle)
 
     def failed(self, error: BaseException) -> None:
-        """Learn that the consumer raised: log it once, and answer 500, or close with 1011."""
+        """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011."""
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
             handshake.failed(error)
@@ -273,7 +273,7 @@ class WebSocket(asyncio.Protocol):
             self.close(_FAILED, "")
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
-        """Learn that no thread became free for a call in time: answer 503, or close with 1013."""
+        """Answer 503, or close with 1013: no thread became free for a call in time."""
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
             handshake.refuse(status, reason, retry_after)
@@ -312,7 +312,7 @@ class WebSocket(asyncio.Protocol):
         return None
 
     def dropped(self, _: object = None) -> None:
-        """Learn that the consumer let go of its channel before it accepted: refuse the handshake."""
+        """Nobody can accept any more, before anybody has: the handshake is refused."""
         if self.handshake is not None and not self.handshake.is_accepted:
             self.handshake.answer(403)
 
@@ -364,11 +364,11 @@ class WebSocket(asyncio.Protocol):
             handshake.accept(action.fields.after(block))
 
     def refused(self) -> None:
-        """Learn that the handshake was refused, or lost."""
+        """The handshake was refused, or lost."""
         self._shut()
 
     def opened(self) -> None:
-        """Learn that 101 is written: the connection is ours."""
+        """101 is written: the connection is ours."""
         connection = self._connection
         assert connection is not None
         self._connection = self.handshake = None
@@ -427,11 +427,11 @@ class WebSocket(asyncio.Protocol):
         self.close(_FAILED, "no answer to a ping")
 
     def standing(self, now: float) -> Standing:
-        """Say that it is a socket; before it is accepted, its connection says what it is doing."""
+        """Return that it is a socket; before it is accepted, its connection says what it is doing."""
         return Standing(SOCKET if self.handshake is None else "")
 
     def make_way(self, state: str) -> None:
-        """Stay: sockets are not closed for others."""
+        """Do nothing: sockets are not closed for others."""
 
     def in_flight(self) -> tuple[Any, ...]:
         """Return no exchange: that of the handshake is its connection's."""
@@ -448,7 +448,7 @@ class WebSocket(asyncio.Protocol):
             self.close(_RESTART, "service restart")
 
     def abort(self) -> None:
-        """Close at once, because the worker stops: whoever waits for this socket learns it."""
+        """Close at once, because the worker stops: whoever waits for this socket is told."""
         self.is_stopping = True
         self.inbound.calls.clear()
         self.inbound.leave()
@@ -457,7 +457,7 @@ class WebSocket(asyncio.Protocol):
             self.transport.abort()
 
     def client_closes(self) -> None:
-        """Learn of the client's close frame: answer it behind the replies to what came just before.
+        """The client's close frame has come: it is answered behind the replies to what came just before.
 
         Spec: RFC 6455 section 5.5.1: an endpoint may delay its close frame while it is sending.
         """
@@ -477,7 +477,7 @@ class WebSocket(asyncio.Protocol):
         return self._codec.owes_close
 
     def client_ended(self) -> None:
-        """Close the connection: the client has sent its close frame, or made a mistake."""
+        """The client has sent its close frame, or made a mistake: the connection is closed."""
         self._state = CLOSING
         self._shut()
         self.inbound.end()

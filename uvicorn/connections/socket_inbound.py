@@ -53,23 +53,23 @@ class Owner(Called, Protocol):
         """Write what the codec has to say itself."""
 
     def called(self, consumer: Consumer, channel: str) -> None:
-        """Note which consumer is called, for logs."""
+        """A consumer is called: logs name it."""
 
     def channel_of_disconnect(self) -> SocketChannel:
         """Return the channel for `websocket.disconnect`."""
 
     def client_ended(self) -> None:
-        """Close the connection: the client has made a mistake."""
+        """The client has made a mistake: the connection is closed."""
 
     def client_closes(self) -> None:
-        """Answer the client's close frame, when what came before it is answered."""
+        """The client's close frame has come: it is answered when what came before it is."""
 
     def answer_close(self) -> None:
         """Answer the client's close frame now."""
 
 
 class SocketInbound:
-    """Take in what one client sends.
+    """The receiving side of one socket.
 
     Args:
         request: the `http.request` that asked for the socket.
@@ -169,7 +169,7 @@ class SocketInbound:
         self.intake.go_on()
 
     def has_caught_up(self) -> None:
-        """Read on, if the client was stopped for its pings: it has taken what was written."""
+        """The client has taken what was written: reading goes on, if it was stopped for the pings."""
         self.intake.release(PONGS)
 
     def end(self) -> None:
@@ -203,7 +203,7 @@ class SocketInbound:
             self.settled()
 
     def settled(self) -> None:
-        """Learn that the calls have returned: answer the close frame when the consumer is ready, too."""
+        """The calls have returned: the close frame is answered when the consumer is ready, too."""
         if self._settle is not None:
             self._settle(self._socket.answer_close)
         else:
@@ -241,7 +241,7 @@ class SocketInbound:
         self.calls.end()
 
     def returned(self) -> None:
-        """Learn that a call has ended: begin the next one, and read on if there is room again."""
+        """A call has ended: the next one begins, and reading goes on if there is room again."""
         has_more = self.calls.next()
         if self.intake.reasons & BACKLOG:
             limits = self._socket.service.limits.sockets
@@ -281,7 +281,7 @@ class SocketInbound:
 
 
 async def _settled(message: Message) -> None:
-    """Stand in the queue behind the calls whose return is waited for."""
+    """The calls whose return is waited for have returned: this one stood behind them in the queue."""
     message["socket"].settled()
 
 

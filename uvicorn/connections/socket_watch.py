@@ -51,7 +51,7 @@ class Watched(Protocol):
 
 
 class SocketWatch:
-    """Keep the times of one socket, and act on them.
+    """The times of one socket, and what follows from them.
 
     Attributes:
         is_heard: the client has sent something since the last tick. A flag: it is set for each read.
@@ -76,7 +76,7 @@ class SocketWatch:
         self._waiting_since = 0.0  # for the consumer's answer to the handshake
 
     def closing(self) -> None:
-        """Note that the connection is to end soon."""
+        """The connection is to end soon."""
         self._closing_since = self._socket.service.loop.time()
 
     def tick(self, now: float) -> None:

@@ -39,7 +39,7 @@ class Waiting(Protocol):
 
 
 class Turns:
-    """Count what all connections of a worker take in, and let those wait that must.
+    """What all connections of a worker may take in during one turn, and those that wait for the next one.
 
     Args:
         call_soon: the loop's.

@@ -53,7 +53,7 @@ class Watched(Protocol):
 
 
 class ConnectionWatch:
-    """Keep the times of one connection, and act on them."""
+    """The times of one connection, and what follows from them."""
 
     __slots__ = (
         "_closing_since", "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen",
@@ -74,7 +74,7 @@ class ConnectionWatch:
         self._was_late = False
 
     def head_began(self) -> None:
-        """Note that a head came in part."""
+        """A head came in part."""
         if not self.head_since:
             self.head_since = self._connection.service.loop.time()
 
@@ -116,7 +116,7 @@ class ConnectionWatch:
                 self._check_peer()
 
     def half_closed(self) -> bool:
-        """Look at a client that has sent FIN while answers are due; return whether to keep the connection."""
+        """The client has sent FIN while answers are due. Returns: whether to keep the connection."""
         if self._is_peer_gone():
             return False
         if any(_is_queued(exchange) for exchange in self._connection.pipeline.exchanges):

@@ -44,7 +44,7 @@ _TRAILER: Final = 4
 
 
 class LengthReader:
-    """Read a body whose content-length is known.
+    """The reader of a body whose content-length is known.
 
     Attributes:
         end: where in the bytes that were given last the next ones begin.
@@ -70,7 +70,7 @@ class LengthReader:
 
 
 class ChunkedReader:
-    """Read a chunked body. Extensions and trailers are checked, and dropped.
+    """The reader of a chunked body. Extensions and trailers are checked, and dropped.
 
     What is not content is bounded by what is: so much may come free with each chunk and each byte, and so much more in
     all (CVE-2023-39326 is about servers without that bound).

@@ -1,4 +1,4 @@
-"""From a checked reply to the bytes of a response. Sans-IO, no state but caches.
+"""From a checked reply to the bytes of a response. Sans-IO; the status lines are kept for a second, with their date.
 
 Everything that is the same for many responses is made once: the status line with the
 `server` and `date` fields once a second, the `content-length` lines of small bodies once
@@ -26,7 +26,7 @@ _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Encoder:
-    """Encode response heads for one worker.
+    """What encodes the heads of a worker's responses.
 
     Args:
         server_header: the value of the `server` field; empty for none.

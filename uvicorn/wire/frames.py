@@ -64,7 +64,7 @@ class Refusal(NamedTuple):
 
 
 class SocketCodec:
-    """Translate for one socket. Made by `open_codec`.
+    """The translator of one socket. Made by `open_codec`.
 
     Attributes:
         fields: the header fields of the answer that accepts the handshake.
@@ -159,7 +159,7 @@ class SocketCodec:
 
 
 class _Protocol(ServerProtocol):
-    """Make messages of frames, one frame after the other: so the verdict does not depend on how they were cut.
+    """Frames to messages, one frame after the other: so the verdict does not depend on how they were cut.
 
     Attributes:
         most_fragments: of a message.
@@ -228,7 +228,7 @@ class _Protocol(ServerProtocol):
 
 
 class _WholeFrames:
-    """Read the messages that came whole, in one frame each.
+    """The reader of messages that came whole, in one frame each.
 
     It is the library's parser for a frame, without what it has around it for frames that come in pieces: a quarter of
     the time of a small echo. What is not a whole message without compression is left to the rest of the library.
@@ -280,7 +280,7 @@ class _WholeFrames:
 
 
 class _Deflate(Extension):
-    """Compress from the first message on that is worth it: until then a socket has no tables and no history."""
+    """Compression from the first message on that is worth it: until then a socket has no tables and no history."""
 
     name = ServerPerMessageDeflateFactory.name
 

@@ -33,7 +33,7 @@ _LONGEST_FRAME_HEAD: Final = 10  # bytes, without the mask
 
 
 class HeadBuffer:
-    """Gather a head that comes in pieces, and refuse it as soon as it is certain to be refused.
+    """A head that comes in pieces; it is refused as soon as that is certain.
 
     Attributes:
         data: what has come of a head that is not complete.
@@ -131,7 +131,7 @@ class HeadBuffer:
 
 
 class FrameCutter:
-    """Find where the frames of a socket end, so that they can be counted and taken one by one (RFC 6455 section 5.2).
+    """What finds the ends of a socket's frames, so that they can be taken one by one (RFC 6455 section 5.2).
 
     It looks at lengths only: what is wrong with a frame is found by who reads it.
     """

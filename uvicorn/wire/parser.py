@@ -1,4 +1,4 @@
-"""From the bytes of one head to what the rest of the server wants to know of it. Sans-IO.
+"""From the bytes of one head to what the rest of the server needs of it. Sans-IO.
 
 httptools does the parsing; this is the only file that knows it. What it lets pass and the RFCs do not is checked in
 `head.py` and `request_line.py`.
@@ -38,7 +38,7 @@ _END_10: Final = b" HTTP/1.0\r\n"
 
 
 class RequestParser:
-    """Parse the heads of one connection, one complete head at a time.
+    """The parser of the heads of one connection, one complete head at a time.
 
     Args:
         base: a message with what all requests of the connection have in common.
@@ -188,7 +188,7 @@ class RequestParser:
             self._has_underscores = True
 
     def on_message_complete(self) -> None:
-        """Note that there is no body, as httptools sees it, and whether it would take another message."""
+        """There is no body, as httptools sees it; it says whether it would take another message."""
         self._has_ended = True
         self._is_reusable = self._parser.should_keep_alive()
 

@@ -134,7 +134,7 @@ Reply: TypeAlias = "tuple[int, Fields, bytes, bool]"
 
 
 class ReplySequence:
-    """Follow one reply channel through the table, and check each reply on the way.
+    """Where one reply channel is in the table: each reply is checked by it, and moves it on.
 
     Not thread-safe by itself: the channel calls `admit` on the loop, or under a lock.
     """

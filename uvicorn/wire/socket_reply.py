@@ -67,7 +67,7 @@ SocketReply: TypeAlias = "tuple[int, Action | None, bytes, bool]"
 
 
 class SocketSequence:
-    """Follow one socket's reply channel through its states, and check each reply on the way.
+    """The state of one socket's reply channel: each reply is checked by it, and changes it.
 
     Not thread-safe by itself: the channel calls `admit` under a lock.
 
