@@ -35,7 +35,6 @@ The messages of a WebSocket have these keys (ASGI draft, "WebSocket", django/cha
 from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote_to_bytes
 
 __all__ = [
     "Channel",
@@ -43,7 +42,6 @@ __all__ = [
     "Message",
     "http_disconnect",
     "split_absolute_target",
-    "split_target",
     "websocket_connect",
     "websocket_disconnect",
     "websocket_receive",
@@ -104,17 +102,6 @@ class Message(dict[str, Any]):
 def http_disconnect(path: str) -> Message:
     """Build an `http.disconnect` (ASGI draft, "Disconnect"), without its reply channel."""
     return Message(channel="http.disconnect", path=path)
-
-
-def split_target(target: bytes) -> tuple[str, bytes, bytes]:
-    """Split a request target in origin-form or asterisk-form.
-
-    Returns: the decoded path, the path as received, and the query string.
-    Spec: RFC 9112 section 3.2; ASGI draft, "Request", key `path`.
-    """
-    raw_path, _, query = target.partition(b"?")
-    path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-    return path.decode("utf-8", "surrogateescape"), raw_path, query
 
 
 def split_absolute_target(target: bytes) -> tuple[bytes, bytes]:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from uvicorn.applications.environ import below
-from uvicorn.bridge.channels import ReplyChannel
+from uvicorn.bridge.channels import ReplyChannel, resolve
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
 
@@ -152,7 +152,7 @@ class HTTPCall:
             if self.work is not None:
                 self.work.is_answered = True
             if self._waiter is not None:
-                _resolve(self._waiter)
+                resolve(self._waiter)
         elif kind == "http.response.start":
             if self._status:
                 raise ReplyError("http.response.start was sent twice")
@@ -242,7 +242,7 @@ class HTTPCall:
         while not self._channel.closed:
             if self._waiter is None or self._waiter.done():
                 self._waiter = asyncio.get_running_loop().create_future()
-                self._channel.on_change(partial(_resolve, self._waiter))
+                self._channel.on_change(partial(resolve, self._waiter))
             await asyncio.shield(self._waiter)
         return {"type": "http.disconnect"}
 
@@ -271,8 +271,3 @@ class _Nowhere:
 
 
 _NOWHERE: Final[Any] = _Nowhere()
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

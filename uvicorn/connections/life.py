@@ -101,16 +101,6 @@ class Life:
         self.is_half_closed = self.is_ending = True
 
     @property
-    def reads_requests(self) -> bool:
-        """Whether what comes is looked at: as a head, a body or a PROXY header."""
-        return self.state < SOCKET
-
-    @property
-    def has_body_open(self) -> bool:
-        """Whether the body of a request is not complete."""
-        return self.state in (BODY, LAST_BODY)
-
-    @property
     def is_over(self) -> bool:
         """Whether our side is closed, or the client has left."""
         return self.state >= LINGERING

@@ -26,7 +26,7 @@ from typing import Any, Final, TypeAlias
 
 from uvicorn.errors import ReplyError, ReplyTypeError
 
-__all__ = ["BODILESS", "DONE", "NO_FIELDS", "START", "STREAM", "Fields", "Reply", "ReplySequence"]
+__all__ = ["BODILESS", "DONE", "NO_FIELDS", "START", "STREAM", "Fields", "Reply", "ReplySequence", "shown"]
 
 START: Final = 0
 STREAM: Final = 1
@@ -164,13 +164,13 @@ class ReplySequence:
         if type(content) is not bytes:
             content = _bytes_of(content) if "content" in given else b""
         if more is not False and more is not True:
-            raise ReplyTypeError(f"more_content must be True or False, not {_shown(more)}")
+            raise ReplyTypeError(f"more_content must be True or False, not {shown(more)}")
         if status is None:
             return self._admit_chunk(headers, content, more)
         if self._state != START:
             raise self._out_of_order("first" if more else "whole")
         if type(status) is not int:
-            raise ReplyTypeError(f"status must be an int, not {_shown(status)}")
+            raise ReplyTypeError(f"status must be an int, not {shown(status)}")
         if not 200 <= status <= 599:
             raise ReplyError(f"status must be 200 to 599, not {status}")
         fields = encode_fields(headers) if headers else NO_FIELDS
@@ -189,7 +189,7 @@ class ReplySequence:
             raise ReplyError(f"a reply over HTTP cannot have {names}; allowed are {allowed}")
         slow = reply["slow"]
         if slow is not False and slow is not True:
-            raise ReplyTypeError(f"slow must be True or False, not {_shown(slow)}")
+            raise ReplyTypeError(f"slow must be True or False, not {shown(slow)}")
         if slow and reply.get("status") is None:
             raise ReplyError("slow is allowed in the first reply only, beside status")
         status, fields, content, more = self.admit({key: value for key, value in reply.items() if key != "slow"})
@@ -285,7 +285,7 @@ def _role_of(name: bytes) -> int:
     """Return what a field of this name is to the server."""
     is_token = name.replace(b"-", b"").isalnum() or (name and not name.translate(None, _TOKEN))
     if not is_token:
-        raise ReplyError(f"{_shown(name)} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
+        raise ReplyError(f"{shown(name)} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
     return _SPECIAL.get(name.lower(), _PLAIN)
 
 
@@ -310,18 +310,18 @@ def _framed(block: bytes, special: list[tuple[int, bytes]]) -> Fields:
 
 def _dict_of(reply: object) -> dict[str, Any]:
     if not isinstance(reply, Mapping):
-        raise ReplyTypeError(f"a reply must be a dict, not {_shown(reply)}")
+        raise ReplyTypeError(f"a reply must be a dict, not {shown(reply)}")
     return dict(reply)
 
 
 def _tuple_of(headers: object) -> tuple[object, ...]:
     if not isinstance(headers, Iterable):
-        raise ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(headers)}")
+        raise ReplyTypeError(f"headers must be pairs of (name, value), not {shown(headers)}")
     return tuple(headers)
 
 
 def _not_a_pair(pair: object) -> ReplyTypeError:
-    return ReplyTypeError(f"headers must be pairs of (name, value), not {_shown(pair)}")
+    return ReplyTypeError(f"headers must be pairs of (name, value), not {shown(pair)}")
 
 
 def _latin1(text: object, pair: object, what: str) -> bytes:
@@ -332,26 +332,26 @@ def _latin1(text: object, pair: object, what: str) -> bytes:
         try:
             return text.encode("latin-1")
         except UnicodeEncodeError:
-            raise ReplyError(f"the header {what} {_shown(text)} is not latin-1: encode it first") from None
+            raise ReplyError(f"the header {what} {shown(text)} is not latin-1: encode it first") from None
     if isinstance(pair, bytes):
         raise _not_a_pair(pair)
     if isinstance(text, bytes):
         return bytes(text)  # of a subclass
     if isinstance(text, str):
         return _latin1(str(text), pair, what)
-    raise ReplyTypeError(f"a header {what} must be bytes, or str in latin-1, not {_shown(text)}")
+    raise ReplyTypeError(f"a header {what} must be bytes, or str in latin-1, not {shown(text)}")
 
 
 def _check_value(name: bytes, value: bytes) -> None:
     if b"\r" in value or b"\n" in value or b"\0" in value:
-        raise ReplyError(f"the value of header {_shown(name)} has CR, LF or NUL in it: {_shown(value)}")
+        raise ReplyError(f"the value of header {shown(name)} has CR, LF or NUL in it: {shown(value)}")
 
 
 def _length_of(value: bytes, before: int | None) -> int:
     if before is not None:
         raise ReplyError("content-length is given twice")
     if not value.isdigit() or len(value) > 19:
-        raise ReplyError(f"content-length must be a number of bytes, not {_shown(value)}")
+        raise ReplyError(f"content-length must be a number of bytes, not {shown(value)}")
     return int(value)
 
 
@@ -363,7 +363,7 @@ def _once(name: str, is_given: bool) -> bool:
 
 def _check_coding(value: bytes) -> bool:
     if value.strip().lower() != b"chunked":
-        raise ReplyError(f"transfer-encoding must be chunked, not {_shown(value)}")
+        raise ReplyError(f"transfer-encoding must be chunked, not {shown(value)}")
     return True
 
 
@@ -371,9 +371,10 @@ def _bytes_of(content: object) -> bytes:
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content)  # a copy: the caller may write into its buffer again after send()
     hint = ": encode it first, for example with .encode('utf-8')" if isinstance(content, str) else ""
-    raise ReplyTypeError(f"content must be bytes, bytearray or memoryview, not {_shown(content)}{hint}")
+    raise ReplyTypeError(f"content must be bytes, bytearray or memoryview, not {shown(content)}{hint}")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return type and value for the text of an error, in bounds."""
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from uvicorn.errors import ReplyError, ReplyTypeError
-from uvicorn.wire.reply import NO_FIELDS, Fields, encode_fields
+from uvicorn.wire.reply import NO_FIELDS, Fields, encode_fields, shown
 
 __all__ = ["BINARY", "CONNECTING", "DONE", "NOTHING", "OPEN", "TEXT", "Action", "SocketReply", "SocketSequence"]
 
@@ -88,7 +88,7 @@ class SocketSequence:
         Spec: ASGI draft, "Send/Close/Accept".
         """
         if type(reply) is not dict and not isinstance(reply, Mapping):
-            raise ReplyTypeError(f"a reply must be a dict, not {_shown(reply)}")
+            raise ReplyTypeError(f"a reply must be a dict, not {shown(reply)}")
         if self._state == OPEN and len(reply) == 1:
             text = reply.get("text")
             if type(text) is str:  # by far the most frequent one
@@ -113,7 +113,7 @@ class SocketSequence:
     def _open(self, reply: Mapping[str, Any], opcode: int, data: bytes, code: int, reason: str) -> SocketReply:
         accept = reply.get("accept")
         if accept is not None and type(accept) is not bool:
-            raise ReplyTypeError(f"accept must be True or False, not {_shown(accept)}")
+            raise ReplyTypeError(f"accept must be True or False, not {shown(accept)}")
         if accept is False or (code and not accept and not data):
             self._state = DONE
             return NOTHING, _REFUSE, b"", False
@@ -141,7 +141,7 @@ def _message_of(text: Any, data: Any) -> tuple[int, bytes]:
         raise ReplyError("a reply has text or bytes, not both: send two replies")
     if text is not None:
         if not isinstance(text, str):
-            raise ReplyTypeError(f"text must be str, not {_shown(text)}: send bytes as 'bytes'")
+            raise ReplyTypeError(f"text must be str, not {shown(text)}: send bytes as 'bytes'")
         return TEXT, _encoded(text)
     if data is None:
         return NOTHING, b""
@@ -149,7 +149,7 @@ def _message_of(text: Any, data: Any) -> tuple[int, bytes]:
         return BINARY, data
     if isinstance(data, (bytes, bytearray, memoryview)):
         return BINARY, bytes(data)  # a copy: the caller may write into its buffer again
-    raise ReplyTypeError(f"bytes must be bytes, bytearray or memoryview, not {_shown(data)}")
+    raise ReplyTypeError(f"bytes must be bytes, bytearray or memoryview, not {shown(data)}")
 
 
 def _encoded(text: str) -> bytes:
@@ -168,13 +168,13 @@ def _close_of(close: Any, reason: Any) -> tuple[int, str]:
     if close is True:
         close = _NORMAL
     if type(close) is not int:
-        raise ReplyTypeError(f"close must be True, False or a close code, not {_shown(close)}")
+        raise ReplyTypeError(f"close must be True, False or a close code, not {shown(close)}")
     if close not in _CLOSE_CODES and not 3000 <= close <= 4999:
         raise ReplyError(f"{close} is not a code to close with: 1000 to 1003, 1007 to 1014, 3000 to 4999")
     if reason is None:
         return close, ""
     if not isinstance(reason, str):
-        raise ReplyTypeError(f"reason must be str, not {_shown(reason)}")
+        raise ReplyTypeError(f"reason must be str, not {shown(reason)}")
     if len(_encoded(reason)) > _LONGEST_REASON:
         raise ReplyError(f"a reason has {_LONGEST_REASON} bytes of UTF-8 at most")
     return close, reason
@@ -186,8 +186,3 @@ def _checked(fields: Fields) -> Fields:
         if line.startswith(_REFUSED_FIELDS):
             raise ReplyError(f"the server sets {line.partition(b':')[0].decode('latin-1')!r} of a handshake itself")
     return fields
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
