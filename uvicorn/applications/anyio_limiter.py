@@ -210,7 +210,8 @@ class ThreadLimiter(CapacityLimiter):
         )
 
     def _running(self) -> list[ThreadCall]:
-        return [call for call in self.threads.running() if call.is_counted]
+        # One that is settled has told its result already; its thread may be a moment behind.
+        return [call for call in self.threads.running() if call.is_counted and not call.is_settled]
 
 
 class _Waiter:
