@@ -1,6 +1,7 @@
 """Consumers that do to their worker what none should."""
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -76,6 +77,8 @@ def fork(message):
 def return_twice(message):
     """Forget that a child goes on where its parent does."""
     child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # seconds; its thread goes back to a pool that nobody serves, and would wait there for ever
     message["reply_channel"].send(whole(b"the child" if child == 0 else b"the parent"))
 
 
