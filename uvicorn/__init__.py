@@ -18,6 +18,7 @@ from uvicorn.errors import (
     BodyTooLarge,
     ChannelClosed,
     ChannelFull,
+    ChannelLayerUnavailable,
     ReadTimeout,
     ReplyError,
     ServerStopping,
@@ -25,6 +26,7 @@ from uvicorn.errors import (
     UvicornError,
     WrongSide,
 )
+from uvicorn.layers.groups import Channel, Group
 from uvicorn.messages import Message
 
 if TYPE_CHECKING:
@@ -35,8 +37,11 @@ __version__ = "0.1.0"
 __all__ = [
     "ASGIWorker",
     "BodyTooLarge",
+    "Channel",
     "ChannelClosed",
     "ChannelFull",
+    "ChannelLayerUnavailable",
+    "Group",
     "Message",
     "ReadTimeout",
     "ReplyError",

@@ -11,6 +11,7 @@
     ├── ChannelClosed (ConnectionError)   the client has left, or the exchange is over
     │   └── ServerStopping                the worker leaves before the exchange could end
     ├── ChannelFull                       the other side is too far behind to take more
+    ├── ChannelLayerUnavailable           what carries groups and channels cannot be reached
     ├── ReadTimeout (TimeoutError)        the client stopped sending its body
     └── BodyTooLarge                      `BodyChannel.read(limit)` would pass its limit
 
@@ -26,6 +27,7 @@ __all__ = [
     "BodyTooLarge",
     "ChannelClosed",
     "ChannelFull",
+    "ChannelLayerUnavailable",
     "ClientError",
     "ConsumerError",
     "Mistake",
@@ -112,8 +114,12 @@ class ChannelFull(UvicornError):
     """There is no room.
 
     An asynchronous consumer sent far more than its client took, without awaiting; or a call that `run_in_pool` or a
-    framework makes found the pool and its queue full.
+    framework makes found the pool and its queue full; or as many messages wait in a channel as it may have.
     """
+
+
+class ChannelLayerUnavailable(UvicornError):
+    """What carries groups and channels between processes cannot be reached, or does not take more."""
 
 
 class ReadTimeout(UvicornError, TimeoutError):

@@ -41,6 +41,12 @@ DEFAULTS = {
     "websocket_ping_timeout": 20.0,
     "websocket_handshake_timeout": 10.0,
     "websocket_close_timeout": 10.0,
+    "channel_layer": "local://",
+    "group_backlog": 1048576,
+    "group_backlog_messages": 1000,
+    "group_backlog_policy": "close",
+    "message_expiry": 60.0,
+    "group_expiry": 86400.0,
 }
 
 
@@ -160,6 +166,7 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
     special = {
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
         "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
+        "channel_layer": ("local:///run/site", "local:///run/site"), "group_backlog_policy": ("drop-oldest",) * 2,
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
@@ -186,6 +193,10 @@ def test_what_is_put_into_a_configuration_is_still_read_from_it(monkeypatch):
 
 WRONG = [
     ("interface", "cgi"),
+    ("channel_layer", "rabbit://host"),
+    ("channel_layer", "local"),
+    ("group_backlog", "0"),
+    ("group_backlog_policy", "drop"),
     ("queue_size", "many"),
     ("queue_size", "-2"),
     ("queue_size", "1.5"),

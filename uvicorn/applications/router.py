@@ -26,9 +26,10 @@ CHANNELS: Final = (
     "http.disconnect",
     "websocket.connect",
     "websocket.receive",
+    "websocket.gap",
     "websocket.disconnect",
 )
-_SINGLE: Final = tuple(channel for channel in CHANNELS if channel != "http.disconnect")
+_SINGLE: Final = tuple(channel for channel in CHANNELS if channel not in ("http.disconnect", "websocket.gap"))
 
 
 class Router:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from uvicorn.applications.environ import make_environ
 from uvicorn.applications.files import body_size, open_body
@@ -36,6 +36,8 @@ class WSGIApplication:
 
     Raises: ConsumerError if it is asynchronous, or cannot be called with two arguments.
     """
+
+    sends_at_once: Final = True  # a view is no consumer of messages: what it sends to groups is not deferred
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         name = name_of(application)

@@ -35,7 +35,7 @@ from typing import Any, Final, TypeVar
 from uvicorn.bridge.consumer import name_of, runs_long_of
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.pool import ConsumerPool, Job
 from uvicorn.bridge.waits import blocking, marker
 from uvicorn.bridge.work import nested_below
 from uvicorn.errors import ChannelFull, ServerStopping, WrongSide
@@ -69,12 +69,18 @@ class Crossing:
 
     def mark_waiting(self, is_waiting: bool) -> None:
         """Mark the job of the calling thread as blocked. Runs on: a worker thread."""
+        job = self.current_job()
+        if job is not None:
+            job.is_waiting = is_waiting
+
+    def current_job(self) -> Job | None:
+        """Return the job that the calling thread runs, or None. Runs on: any thread."""
         own = get_ident()
         for pool in self.pools.values():
             for thread_id, job in pool.running():
                 if thread_id == own:
-                    job.is_waiting = is_waiting
-                    return
+                    return job
+        return None
 
 
 _current: Crossing | None = None

@@ -33,9 +33,6 @@ class Served(Sink, Protocol):
     def failed(self, error: BaseException) -> None:
         """The consumer has raised. Runs on: the loop."""
 
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
-        """Answer instead of the consumer. Runs on: the loop."""
-
 
 class ServedRequest(Served, ReplySink, Protocol):
     """What `dispatch` needs: an exchange, and not a socket."""

@@ -19,13 +19,16 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
+from uvicorn.command.layer_settings import LAYER_SETTINGS, bounds_of
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
+from uvicorn.layers.backlog import Bounds
 from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment"]
 
+_BOUNDS = Bounds()
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 
 
@@ -189,6 +192,7 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
+    *LAYER_SETTINGS,
 )  # fmt: skip
 
 
@@ -260,6 +264,9 @@ class Settings:
     given_queue_size: int = -1  # the setting
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
+    channel_layer: str = "local://"  # a URL
+    group_bounds: Bounds = _BOUNDS
+    group_expiry: float = 86400.0
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -291,6 +298,9 @@ class Settings:
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
+            channel_layer=ours["channel_layer"],
+            group_bounds=bounds_of(ours),
+            group_expiry=ours["group_expiry"],
         )
 
     def queue_size_of(self, threads: int) -> int:

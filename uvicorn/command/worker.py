@@ -40,6 +40,7 @@ from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.bridge.stuck import StuckWatch
 from uvicorn.command import compatibility
+from uvicorn.command.channel_layer import WorkerLayer
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
@@ -158,6 +159,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """
         assert self._loop is not None
         self._dispatcher = self._make_dispatcher(self._loop, application)
+        self._layer = WorkerLayer(self._loop, self._dispatcher, self.settings, self.log)
+        self._loop.run_until_complete(self._layer.start())
         if self._dispatcher.frameworks:
             self._frameworks = Frameworks(
                 self._loop, self._dispatcher, self.log, self.settings.governor and not reason_against()
@@ -258,6 +261,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         deadline = loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
         await self.server.drain(drain_seconds(graceful))
         await self._stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
+        await self._layer.stop()
         self.server.close()
         for listener in self.sockets:
             listener.close()
@@ -382,6 +386,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.notify()
         self._set_stack_timer()
         self.server.tick()
+        self._layer.tick()
         self._stuck.tick()
         if self._frameworks is not None:
             self._frameworks.look()

@@ -55,6 +55,7 @@ class Server:
         now = service.now = service.loop.time()
         service.encoder.set_time(time.time())
         service.dispatcher.tick()
+        service.outbox.directory.tick()
         service.calls.tick()
         self._watch_connections(now)
         self._crowd.tick(now)

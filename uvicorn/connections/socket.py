@@ -229,7 +229,7 @@ class WebSocket(asyncio.Protocol):
         assert handshake is not None
         self.consumer = handshake.consumer = consumer
         channel = SocketChannel(self, self.service.outbox, message["subprotocols"])
-        self._channel_name = channel.name
+        self._channel_name = channel.own_name
         self._channel_ref = weakref.ref(channel)
         message["reply_channel"] = channel
         self.inbound.connect(consumer, message)
@@ -253,6 +253,11 @@ class WebSocket(asyncio.Protocol):
     def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
         """Have `settle` called before the client's close frame is answered; it calls back."""
         self.inbound.settle_with(settle)
+
+    def tell_gap(self, missed: int | None) -> None:
+        """Messages for this socket were dropped: the consumer that is routed to `websocket.gap` is called."""
+        if self._state == OPEN:
+            self.inbound.gap(missed)
 
     def failed(self, error: BaseException) -> None:
         """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011."""
@@ -493,6 +498,7 @@ class WebSocket(asyncio.Protocol):
         """Take nothing more to send, and wake those who wait."""
         if not self.is_closed:
             self.is_closed = self.is_lost = True
+            self.service.outbox.directory.closed(self._channel_name)
             self.gate.open()
 
 
