@@ -24,7 +24,7 @@ ROOMS = {
     "messages": set(),
     "wire": set(),
     "bridge": {"wire"},
-    "applications": {"wire", "bridge"},
+    "applications": {"wire", "bridge", "layers"},
     "connections": {"wire", "bridge"},
     "layers": set(),
     "command": {"wire", "bridge", "applications", "connections", "layers"},

@@ -12,6 +12,8 @@
     │   └── ServerStopping                the worker leaves before the exchange could end
     ├── ChannelFull                       the other side is too far behind to take more
     ├── ChannelLayerUnavailable           what carries groups and channels cannot be reached
+    ├── ConsumeLater                      a consumer wants its background message again, a little later
+    ├── DenyConnection                    a consumer refuses a socket
     ├── ReadTimeout (TimeoutError)        the client stopped sending its body
     └── BodyTooLarge                      `BodyChannel.read(limit)` would pass its limit
 
@@ -29,8 +31,11 @@ __all__ = [
     "ChannelFull",
     "ChannelLayerUnavailable",
     "ClientError",
+    "ConsumeLater",
     "ConsumerError",
+    "DenyConnection",
     "Mistake",
+    "NotCalled",
     "ReadTimeout",
     "ReplyError",
     "ReplyTypeError",
@@ -110,6 +115,10 @@ class ServerStopping(ChannelClosed):
     """The worker stops and cannot wait for this exchange any longer."""
 
 
+class NotCalled(ServerStopping):
+    """The worker leaves before a consumer was called: its message is for another one."""
+
+
 class ChannelFull(UvicornError):
     """There is no room.
 
@@ -119,7 +128,23 @@ class ChannelFull(UvicornError):
 
 
 class ChannelLayerUnavailable(UvicornError):
-    """What carries groups and channels between processes cannot be reached, or does not take more."""
+    """What carries groups and channels between processes cannot be reached, or does not take more.
+
+    Attributes:
+        was_sent: it may have got the message all the same: nobody knows.
+    """
+
+    def __init__(self, reason: str, was_sent: bool = False) -> None:
+        super().__init__(reason)
+        self.was_sent = was_sent
+
+
+class ConsumeLater(UvicornError):
+    """Raised by the consumer of a background message: it is delivered again, a little later."""
+
+
+class DenyConnection(UvicornError):
+    """Raised by the consumer of `websocket.connect`: the socket is refused with 403, and nothing is logged."""
 
 
 class ReadTimeout(UvicornError, TimeoutError):

@@ -92,8 +92,8 @@ class Message(dict[str, Any]):
 
     @property
     def reply_channel(self) -> Any:
-        """Where replies go: the same object as `message["reply_channel"]`."""
-        return self["reply_channel"]
+        """Where replies go: the same object as `message["reply_channel"]`; None if there is none."""
+        return self.get("reply_channel")
 
     @property
     def channel_session(self) -> Any:

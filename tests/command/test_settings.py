@@ -47,6 +47,11 @@ DEFAULTS = {
     "group_backlog_policy": "close",
     "message_expiry": 60.0,
     "group_expiry": 86400.0,
+    "channel_capacity": "100",
+    "channel_expiry": 86400.0,
+    "channel_deliveries": 5,
+    "only_channels": "",
+    "exclude_channels": "",
 }
 
 
@@ -167,6 +172,7 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
         "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
         "channel_layer": ("local:///run/site", "local:///run/site"), "group_backlog_policy": ("drop-oldest",) * 2,
+        "channel_capacity": ("17", "17"), "only_channels": ("a,b.*",) * 2, "exclude_channels": ("*",) * 2,
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
@@ -196,6 +202,12 @@ WRONG = [
     ("channel_layer", "rabbit://host"),
     ("channel_layer", "local"),
     ("group_backlog", "0"),
+    ("channel_capacity", "0"),
+    ("channel_capacity", "many"),
+    ("channel_capacity", "=3"),
+    ("channel_deliveries", "0"),
+    ("only_channels", "a b"),
+    ("exclude_channels", "a/b"),
     ("group_backlog_policy", "drop"),
     ("queue_size", "many"),
     ("queue_size", "-2"),

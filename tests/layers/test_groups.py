@@ -7,11 +7,12 @@ from bridge_doubles import in_thread, on_loop
 from layer_doubles import Node, until_async
 
 from uvicorn import ChannelLayerUnavailable, Group
+from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local import LocalLayer
 
 
 def node(**options):
-    return Node(LocalLayer("local://"), **options)
+    return Node(LocalLayer("local://", None, ChannelLimits(), None), **options)
 
 
 @on_loop

@@ -40,6 +40,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
         """Read what Gunicorn reads, and our environment variables."""
         super().load_config()
         apply_environment(self.cfg)
+        if self.cfg.only_channels:
+            self.cfg.set("bind", [])  # a background worker serves no HTTP
 
     def load(self) -> Any:
         """Load the application.

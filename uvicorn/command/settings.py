@@ -19,16 +19,15 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
-from uvicorn.command.layer_settings import LAYER_SETTINGS, bounds_of
+from uvicorn.command.layer_settings import LAYER_SETTINGS, LayerSettings
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
-from uvicorn.layers.backlog import Bounds
 from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment"]
 
-_BOUNDS = Bounds()
+_NO_LAYER = LayerSettings()
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 
 
@@ -249,6 +248,13 @@ def _config_file_names(cfg: Config) -> Mapping[str, Any]:
     return vars(module) if module is not None else {}
 
 
+def _layer_of(values: Mapping[str, Any]) -> LayerSettings:
+    try:
+        return LayerSettings.from_values(values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 @dataclass(frozen=True)
 class Settings:
     """All values of ours that a worker needs."""
@@ -264,9 +270,7 @@ class Settings:
     given_queue_size: int = -1  # the setting
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
-    channel_layer: str = "local://"  # a URL
-    group_bounds: Bounds = _BOUNDS
-    group_expiry: float = 86400.0
+    layer: LayerSettings = _NO_LAYER
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -298,9 +302,7 @@ class Settings:
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
-            channel_layer=ours["channel_layer"],
-            group_bounds=bounds_of(ours),
-            group_expiry=ours["group_expiry"],
+            layer=_layer_of(ours),
         )
 
     def queue_size_of(self, threads: int) -> int:

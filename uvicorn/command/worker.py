@@ -31,6 +31,7 @@ from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.applications.routing import as_application
 from uvicorn.bridge import crossing
+from uvicorn.bridge.background import BackgroundCalls
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import FrameworkPools
 from uvicorn.bridge.outbox import Outbox
@@ -40,7 +41,7 @@ from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.bridge.stuck import StuckWatch
 from uvicorn.command import compatibility
-from uvicorn.command.channel_layer import WorkerLayer
+from uvicorn.command.channel_layer import WorkerLayer, make_place
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
@@ -78,6 +79,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._frameworks: Frameworks | None = None
         self._is_quick = False
         self._replacement: Replacement | None = None
+        self._place = make_place(self.cfg.uid, self.cfg.gid)
 
     @property
     def age(self) -> int:
@@ -159,7 +161,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """
         assert self._loop is not None
         self._dispatcher = self._make_dispatcher(self._loop, application)
-        self._layer = WorkerLayer(self._loop, self._dispatcher, self.settings, self.log)
+        self._calls = BackgroundCalls(self._dispatcher)
+        self._layer = WorkerLayer(
+            self._loop, self._dispatcher, self._calls, application, self.settings.layer, self._place, self.log
+        )
         self._loop.run_until_complete(self._layer.start())
         if self._dispatcher.frameworks:
             self._frameworks = Frameworks(
@@ -250,6 +255,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         )
         self.server = self._make_server(loop)
         self.server.start()
+        self._layer.consume()
         self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
         self._tick()
         await self._stop.wait()
@@ -354,10 +360,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             on_most_requests=self._on_most_requests,
             report=Reporter(log) if Reporter.wanted(log) else None,
             shows_errors=cfg.reload,
+            background=self._calls,
         )
         acceptor = Acceptor(
             loop,
-            [listener.sock for listener in self.sockets],
+            [] if settings.layer.only else [listener.sock for listener in self.sockets],
             # Not a subclass: a compiled class cannot have a base that is none.
             lambda client, server, place: cast(asyncio.Protocol, HTTPConnection(service, client, server, place)),
             max(1, cfg.worker_connections),
@@ -420,6 +427,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.alive = False
         if self.server is not None:
             self.server.service.begin_stopping()
+            self._layer.begin_stopping()
         if self._replacement is not None and self._replacement.is_asked:
             self._dispatcher.give_up_stuck()
         if self._stop is not None:

@@ -72,6 +72,7 @@ class Server:
         service = self.service
         deadline = service.loop.time() + seconds
         service.begin_stopping()
+        service.background.begin_stopping()
         self._acceptor.close()
         while self._is_busy() and service.loop.time() < deadline and not self._is_hurried:
             await asyncio.sleep(_POLL_SECONDS)
@@ -102,6 +103,7 @@ class Server:
             client.abort()
         service.dispatcher.cancel_tasks()
         service.calls.abort()
+        service.background.abort()
 
     def describe_requests(self) -> str:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
@@ -123,7 +125,8 @@ class Server:
         return self._acceptor.open > 0 or not self._are_consumers_idle()
 
     def _are_consumers_idle(self) -> bool:
-        return self.service.dispatcher.is_idle and self.service.calls.is_idle
+        service = self.service
+        return service.dispatcher.is_idle and service.calls.is_idle and service.background.is_idle
 
     def _watch_connections(self, now: float) -> None:
         for client in (*self.service.connections, *self.service.sockets):
@@ -135,7 +138,8 @@ class Server:
 
     def _report_left(self) -> None:
         service = self.service
-        for exchange, runner in (*service.dispatcher.running(), *service.calls.running()):
+        running = (*service.dispatcher.running(), *service.calls.running(), *service.background.running())
+        for exchange, runner in running:
             service.log.warning(
                 "Still running: %s in %s for %.1f s\n%s",
                 exchange.shown_line,

@@ -25,6 +25,7 @@ cdef class Service:
     cdef public set sockets
     cdef public Turns turns
     cdef public object calls
+    cdef public object background
     cdef public object addresses
     cdef public object on_connection_lost
     cdef public bint is_observed

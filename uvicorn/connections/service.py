@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from uvicorn.bridge.background import BackgroundCalls
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
@@ -88,6 +89,7 @@ class Service:
         on_most_requests: called for each request from the `most_requests`-th on.
         report: called with each exchange that has ended, for the access log; None if nobody wants it.
         shows_errors: put tracebacks into 500 responses (`--reload`).
+        background: what runs the consumers of background messages; None for none.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Service:
         on_most_requests: Callable[[], None] = lambda: None,
         report: Callable[[Any], None] | None = None,
         shows_errors: bool = False,
+        background: BackgroundCalls | None = None,
     ) -> None:
         self.loop: Final = loop
         self.limits: Final = limits
@@ -130,6 +133,7 @@ class Service:
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)
         self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
+        self.background: Final = BackgroundCalls(dispatcher) if background is None else background
         self.addresses: Final = AddressLimit(limits.connections_per_address, peers)
         self.on_connection_lost: Callable[[str], None] = lambda place: None  # called with its place in `addresses`
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact

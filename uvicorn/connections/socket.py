@@ -29,7 +29,7 @@ from uvicorn.connections.pipeline import Pipeline
 from uvicorn.connections.service import Service
 from uvicorn.connections.socket_inbound import SocketInbound
 from uvicorn.connections.socket_watch import SocketWatch
-from uvicorn.errors import ChannelClosed
+from uvicorn.errors import ChannelClosed, DenyConnection
 from uvicorn.messages import Message
 from uvicorn.wire.frames import SocketCodec
 from uvicorn.wire.reply import Fields
@@ -263,7 +263,10 @@ class WebSocket(asyncio.Protocol):
         """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011."""
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
-            handshake.failed(error)
+            if isinstance(error, DenyConnection):
+                handshake.answer(403)
+            else:
+                handshake.failed(error)
             return
         log = self.service.log
         if isinstance(error, ChannelClosed) and self.is_closed:

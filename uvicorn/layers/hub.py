@@ -243,7 +243,7 @@ class Hub:
 
     def _failed(self, call: Callable[[], object], until: float, error: BaseException) -> None:
         may_pass = isinstance(error, (ChannelFull, ChannelLayerUnavailable))
-        if may_pass and self._loop.time() < until:
+        if may_pass and self._loop.time() < until and not getattr(error, "was_sent", False):  # or it could come twice
             self._loop.call_later(_RETRY_EVERY_SECONDS, self._attempt, call, until)
             return
         if may_pass:

@@ -10,12 +10,53 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Protocol
 
-__all__ = ["ADD", "DISCARD", "SEND", "Layer", "Receiver"]
+__all__ = [
+    "ADD", "DISCARD", "FAILED", "LATER", "PUBLISH", "RETURNED", "SEND", "UNDONE", "UNKNOWN", "Delivery", "Intake",
+    "Layer", "Receiver",
+]  # fmt: skip
 
 # What one process asks of another: of the hub that has a reply channel.
 SEND = "send"  # a reply, for the channel
+PUBLISH = "publish"  # a program asks for it: to all members of a group
 ADD = "add"  # the channel is to be a member of the group
 DISCARD = "discard"
+
+
+# What came of a delivery.
+RETURNED = "returned"  # the consumer has: the message is done with
+FAILED = "failed"  # the consumer has raised
+LATER = "later"  # the consumer wants it again, a little later
+UNDONE = "undone"  # no consumer was called: it is for another process
+UNKNOWN = "unknown"  # no route leads from its content to a consumer
+
+
+class Delivery:
+    """One message of a channel, in the hands of a process.
+
+    Attributes:
+        id: the message's own: the same each time that it is delivered.
+        number: of the delivery: 1 for the first.
+        receipt: what the layer needs to settle it.
+    """
+
+    __slots__ = ("channel", "content", "id", "number", "receipt")
+
+    def __init__(self, channel: str, content: dict[str, Any], id: str, number: int = 1, receipt: Any = None) -> None:
+        self.channel = channel
+        self.content = content
+        self.id = id
+        self.number = number
+        self.receipt = receipt
+
+
+class Intake(Protocol):
+    """What a layer brings messages of channels to."""
+
+    def room(self, channel: str) -> int:
+        """Return how many more messages of a channel this process can take now."""
+
+    def take(self, delivery: Delivery) -> None:
+        """Call the consumer of a message; `Layer.settle` is called once, when that has ended."""
 
 
 class Receiver(Protocol):
@@ -67,7 +108,16 @@ class Layer(Protocol):
         """Ask something of another process; one that is gone is no error."""
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
-        """Send to one of the processes that consume a channel.
+        """Send to one of the processes that consume a channel; or, with a delay, to a reply channel.
 
         Raises: ChannelFull; TypeError, ValueError; ChannelLayerUnavailable.
         """
+
+    def consume(self, channels: Iterable[str], intake: Intake) -> None:
+        """Have the messages of these channels come, as many as there is room for. Called once, after `start`."""
+
+    def retire(self) -> None:
+        """Take no more messages of channels, because the worker stops; those that wait here are for others."""
+
+    def settle(self, delivery: Delivery, outcome: str) -> None:
+        """The consumer of a message has ended: one of the outcomes above. There may be room for more now."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-__all__ = ["MOST_CHARACTERS", "check_channel", "check_group", "is_reply", "node_of"]
+__all__ = ["MOST_CHARACTERS", "check_channel", "check_group", "is_background", "is_reply", "node_of"]
 
 MOST_CHARACTERS: Final = 99
 _ALLOWED: Final = "ASCII letters, digits, hyphens, underscores and full stops"
@@ -51,6 +51,11 @@ def check_channel(name: Any) -> str:
 def is_reply(name: str) -> bool:
     """Whether a name is that of a reply channel, which one process has."""
     return "!" in name
+
+
+def is_background(name: str) -> bool:
+    """Whether a name is that of a queue; those of the server's own messages, and reply channels, are not."""
+    return "!" not in name and "?" not in name and name.partition(".")[0] not in ("http", "websocket")
 
 
 def node_of(name: str) -> str:

@@ -1,0 +1,24 @@
+"""From a URL to a layer, for a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from uvicorn.layers.layer import Layer
+from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.local import LocalLayer
+from uvicorn.layers.local_place import Place
+from uvicorn.layers.urls import shown_url
+
+__all__ = ["open_layer"]
+
+
+def open_layer(url: str, place: str | None, limits: ChannelLimits, log: Any) -> Layer:
+    """Make the layer that a URL names; it does nothing before it is started.
+
+    Args:
+        place: where the workers of one master find each other, for "local://".
+    """
+    path = unquote(urlsplit(url).path) or place
+    return LocalLayer(shown_url(url), Place(path) if path else None, limits, log)
