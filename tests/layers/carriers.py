@@ -1,16 +1,25 @@
 """The layers that the table of behaviour is run over: each carrier makes layers that reach each other."""
 
+import secrets
 import tempfile
+
+import pytest
+import redis_server
 
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local import LocalLayer
 from uvicorn.layers.local_place import Place
+from uvicorn.layers.opening import open_layer
+
+__all__ = ["CARRIERS", "LocalCarrier", "RedisCarrier", "needs_redis"]
+
+needs_redis = pytest.mark.skipif(redis_server.program() is None, reason="redis-server is not installed")
 
 
 class LocalCarrier:
     """Processes of one machine, here all in one."""
 
-    keeps = False  # what a worker that was killed had
+    is_sure = False  # whether a message is delivered again that was not acknowledged
 
     def __init__(self):
         self._directory = tempfile.TemporaryDirectory(prefix="uvicorn-test-")
@@ -27,4 +36,36 @@ class LocalCarrier:
         self._directory.cleanup()
 
 
-CARRIERS = {"local": LocalCarrier}
+class RedisCarrier:
+    """One server for all; each carrier has keys of its own."""
+
+    is_sure = True
+    _server = None
+
+    def __init__(self, server=None):
+        if server is None:
+            if RedisCarrier._server is None:
+                RedisCarrier._server = redis_server.RedisServer()
+            server = RedisCarrier._server
+        self.server = server
+        self.prefix = f"test{secrets.token_hex(4)}"
+
+    @property
+    def url(self):
+        joint = "&" if "?" in self.server.url else "?"
+        return f"{self.server.url}{joint}prefix={self.prefix}&claim=1"
+
+    def layer(self, log, **limits):
+        return open_layer(self.url, None, ChannelLimits(**limits), log)
+
+    def close(self):
+        pass
+
+    @classmethod
+    def end(cls):
+        if cls._server is not None:
+            cls._server.close()
+            cls._server = None
+
+
+CARRIERS = {"local": LocalCarrier, "redis": RedisCarrier}

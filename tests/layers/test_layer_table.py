@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from bridge_doubles import in_thread, on_loop
-from carriers import CARRIERS
+from carriers import CARRIERS, needs_redis
 from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
 
 from uvicorn import ChannelFull, route
@@ -17,7 +17,7 @@ CONTENT = {
 }
 
 
-@pytest.fixture(params=sorted(CARRIERS))
+@pytest.fixture(params=["local", pytest.param("redis", marks=needs_redis)])
 def carrier(request):
     made = CARRIERS[request.param]()
     yield made

@@ -54,7 +54,7 @@ class ChannelLayer(OurSetting):
         What carries groups and channels between processes.
 
         ``local://``, the default, reaches the workers of one master, ``local:///path`` all processes of the machine
-        that name the same path. They need nothing.
+        that name the same path. They need nothing. ``redis://host`` reaches many machines.
         """
 
 
@@ -226,7 +226,7 @@ class LayerSettings:
         if settings.only and settings.url == "local://":
             raise ValueError(
                 "only_channels with channel_layer local:// gets no message: that reaches the workers of one master; "
-                "give the server and this process the same local:///path"
+                "give the server and this process the same local:///path, or a redis:// URL"
             )
         return settings
 

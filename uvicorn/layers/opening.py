@@ -9,7 +9,7 @@ from uvicorn.layers.layer import Layer
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local import LocalLayer
 from uvicorn.layers.local_place import Place
-from uvicorn.layers.urls import shown_url
+from uvicorn.layers.urls import REDIS_SCHEMES, shown_url
 
 __all__ = ["open_layer"]
 
@@ -19,6 +19,18 @@ def open_layer(url: str, place: str | None, limits: ChannelLimits, log: Any) -> 
 
     Args:
         place: where the workers of one master find each other, for "local://".
+
+    Raises: ValueError for what is wrong in the URL; ImportError with a sentence if redis-py is not installed.
     """
+    if urlsplit(url).scheme in REDIS_SCHEMES:
+        try:
+            import redis
+        except ImportError:
+            raise ImportError(f"{shown_url(url)} needs redis-py: pip install 'uvicorn[redis]'") from None
+        from uvicorn.layers.redis_layer import RedisLayer
+        from uvicorn.layers.redis_servers import RedisAddress
+
+        assert redis is not None
+        return RedisLayer(RedisAddress(url), limits, log)
     path = unquote(urlsplit(url).path) or place
     return LocalLayer(shown_url(url), Place(path) if path else None, limits, log)

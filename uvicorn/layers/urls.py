@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-__all__ = ["SCHEMES", "check_url", "shown_url"]
+__all__ = ["REDIS_SCHEMES", "SCHEMES", "check_url", "shown_url"]
 
-SCHEMES: Final = ("local",)
+REDIS_SCHEMES: Final = (
+    "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
+SCHEMES: Final = ("local", *REDIS_SCHEMES)
 
 
 def check_url(value: Any) -> str:

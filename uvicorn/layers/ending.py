@@ -1,0 +1,26 @@
+"""The end of tasks that use a library which may swallow a cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+__all__ = ["end_all"]
+
+_AGAIN_SECONDS: Final = 0.05
+_ATTEMPTS: Final = 40
+
+
+async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until they have ended.
+
+    redis-py looks at its connections with a timeout of 0, and a cancellation that comes at that moment is lost.
+    """
+    pending = {task for task in tasks if not task.done()}
+    for _ in range(_ATTEMPTS):
+        if not pending:
+            return
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_SECONDS)
