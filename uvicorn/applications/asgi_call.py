@@ -50,6 +50,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
             path = root + path
             raw_path = root.encode("utf-8", "surrogateescape") + raw_path
         root = _text(root)
+    headers = message["headers"]
     client = message["client"]
     server = message["server"]
     return {
@@ -62,7 +63,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "raw_path": raw_path,
         "query_string": message["query_string"],
         "root_path": root,
-        "headers": [*map(tuple, message["headers"])],
+        "headers": [(field[0], field[1]) for field in headers],
         "client": tuple(client) if client is not None else None,
         "server": tuple(server) if server is not None else None,
         "state": state.copy(),

@@ -161,7 +161,8 @@ class Special:
             value = field[1]
             if name == b"host":
                 hosts += 1
-                if not _AUTHORITY.fullmatch(value):
+                # Most name a host in letters, digits, dots and dashes, and perhaps a port, which needs no expression.
+                if not value.replace(b".", b"").replace(b"-", b"").isalnum() and not _AUTHORITY.fullmatch(value):
                     raise ClientError(400, f"invalid Host {value[:64]!r}")
             elif name == b"connection":
                 options |= _OPTIONS.get(value) or _read_options(value)
