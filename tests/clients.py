@@ -197,6 +197,11 @@ class Site:
             self.loop.call_soon(self._tick)
             self.settle()
 
+    def abort_calls(self):
+        """End what runs, as a worker that stops does at its deadline."""
+        self.service.dispatcher.abort()
+        self.service.calls.abort()
+
     def _tick(self):
         now = self.service.now = self.loop.time()
         self.service.dispatcher.tick()
@@ -211,7 +216,7 @@ class Site:
                 client.leave()
             self.pool.queue.clear()
             self.loop.settle()
-            self.service.calls.abort()
+            self.abort_calls()
             self.loop.settle()
         finally:
             self.loop.end()

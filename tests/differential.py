@@ -59,6 +59,9 @@ class Recorder:
     def tick(self):
         """Nothing waits."""
 
+    def abort(self):
+        """Nothing runs."""
+
 
 async def _never(message):
     raise AssertionError("the recorder calls no consumer")

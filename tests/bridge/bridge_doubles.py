@@ -233,6 +233,9 @@ class FakeExchange:
         self.refusals.append((status, retry_after))
         self.is_closed = True
 
+    def on_not_called(self):
+        self.task = None
+
     @property
     def wants_call(self):
         return not self.is_closed
@@ -335,7 +338,7 @@ class Bridge:
 
     async def __aexit__(self, *_):
         self._released.set()
-        self.dispatcher.cancel_tasks()
+        self.dispatcher.abort()
         await self.idle()
         self.pool.stop()
 
@@ -368,7 +371,7 @@ class Bridge:
 
     async def idle(self):
         """Wait until every consumer has ended; make the calls that wait for the loop."""
-        await until_async(lambda: self._has_begun_all() and self.dispatcher.is_idle, "the end of all consumers")
+        await until_async(lambda: self._has_begun_all() and self.dispatcher.running.is_idle, "the end of all consumers")
         self.outbox.drain_now()
 
     def _has_begun_all(self):

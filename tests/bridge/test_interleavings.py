@@ -346,14 +346,14 @@ class Bench:
             if call.is_ready:
                 call.tell("return")
         self.tick()
-        return self.site.service.dispatcher.is_idle and all(call.is_over for call in self.calls)
+        return self.site.service.dispatcher.running.is_idle and all(call.is_over for call in self.calls)
 
     def check(self):
         site, service = self.site, self.site.service
         assert (site.pool.busy, site.pool.queued, site.pool.held, site.pool.weight) == (0, 0, 0, 0.0)
         assert len(service.outbox) == 0
         assert not service.connections
-        assert service.dispatcher.is_idle
+        assert service.dispatcher.running.is_idle
         assert not asyncio.all_tasks(site.loop)
 
         reported = Counter(site.reports)

@@ -17,7 +17,7 @@ class FakeSocket:
     """Take what is sent; behind as long as the test says so."""
 
     def __init__(self, write_buffer=1000):
-        self.is_closed = self.is_lost = self.is_stopping = self.is_answered = self.is_head = False
+        self.is_closed = self.is_lost = self.is_stopping = False
         self.write_buffer = write_buffer
         self.handshake = None
         self.gate = WriteGate()

@@ -335,7 +335,7 @@ def test_a_client_that_leaves_before_a_thread_was_free_is_not_told_of(make_site)
     client = SocketClient(site)
     client.leave()
     assert not site.pool.queue
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 class SocketedNever:

@@ -133,7 +133,7 @@ def test_a_consumer_may_let_channel_closed_escape(make_site):
     released.set()
     site.settle()
     assert site.log.take("error") == []
-    assert site.service.dispatcher.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_task_whose_client_left_is_cancelled_after_the_grace(make_site):

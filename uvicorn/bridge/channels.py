@@ -49,8 +49,6 @@ class Sink(Protocol):
     is_closed: bool  # takes no reply any more
     is_lost: bool  # closed before the response was complete
     is_stopping: bool  # lost because the worker stops
-    is_answered: bool  # a thread has sent the whole reply; written by that thread
-    is_head: bool
 
     @property
     def write_buffer(self) -> int:
@@ -80,6 +78,8 @@ class Sink(Protocol):
 class ReplySink(Sink, Protocol):
     """What the channel of a request needs, beyond what that of a socket does."""
 
+    is_answered: bool  # a thread has sent the whole reply; written by that thread
+    is_head: bool
     work: Any  # what an application says of its work in threads, for the log
 
     def hint(self, fields: Fields) -> None:

@@ -7,20 +7,14 @@ from typing import Any, Protocol
 
 from uvicorn.bridge.channels import ReplySink, Sink
 
-__all__ = ["Hooks", "Served", "ServedRequest"]
+__all__ = ["Hooks", "Served", "ServedRequest", "ServedSocket"]
 
 
 class Served(Sink, Protocol):
     """What the dispatcher needs of an exchange, beyond what a channel does."""
 
     started_at: float  # loop time, seconds
-    is_answered: bool  # a complete reply is on its way; written by the thread that sent it
     job: Any  # its `CallJob` while a thread is meant to run it, or None
-    task: asyncio.Task[None] | None
-
-    @property
-    def wants_call(self) -> bool:
-        """Whether the consumer is still to be called. Runs on: any thread."""
 
     @property
     def consumer_name(self) -> str:
@@ -36,9 +30,27 @@ class Served(Sink, Protocol):
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer. Runs on: the loop."""
 
+    def on_not_called(self) -> None:
+        """The task of its call was cancelled before it began. Runs on: the loop."""
+
 
 class ServedRequest(Served, ReplySink, Protocol):
     """What `dispatch` needs: an exchange, and not a socket."""
+
+    task: asyncio.Task[None] | None
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called. Runs on: any thread."""
+
+
+class ServedSocket(Served, Protocol):
+    """What a call needs of its socket. All methods run on: the loop."""
+
+    handshake: Any  # the exchange while the socket is not accepted, for Gunicorn's hooks
+
+    def returned(self, _: object = None) -> None:
+        """The call has ended, whichever way."""
 
 
 class Hooks(Protocol):

@@ -253,6 +253,10 @@ class Exchange:
         )
         self.answer(500, service.shown_error(error), persists=True)
 
+    def on_not_called(self) -> None:
+        """Its task was cancelled before it began: without this they and the reply channel would hold each other."""
+        self.task = None
+
     def dropped(self, _: object = None) -> None:
         """Nobody holds the reply channel any more: 500 is answered, or the connection is closed."""
         if self.is_closed:

@@ -109,9 +109,9 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_channel_name", "_channel_ref", "_codec", "_connection", "_held", "_held_bytes", "_state", "channel",
-        "client_name", "consumer", "gate", "handshake", "inbound", "intake", "is_answered", "is_closed", "is_head",
-        "is_lost", "is_stopping", "job", "method", "place", "sent_messages", "service", "started_at", "task",
-        "transport", "watch", "write_buffer", "written_bytes",
+        "client_name", "consumer", "gate", "handshake", "inbound", "intake", "is_closed", "is_lost", "is_stopping",
+        "job", "method", "place", "sent_messages", "service", "started_at", "transport", "watch", "write_buffer",
+        "written_bytes",
     )  # fmt: skip
 
     def __init__(self, connection: Upgradable, codec: SocketCodec, request: Message) -> None:
@@ -136,12 +136,11 @@ class WebSocket(asyncio.Protocol):
         self._channel_name = ""
         # What a channel and a call read.
         self.write_buffer = service.limits.write_buffer
-        self.is_closed = self.is_lost = self.is_stopping = self.is_answered = self.is_head = False
+        self.is_closed = self.is_lost = self.is_stopping = False
         self.method = "websocket.connect"  # the channel of the last call, for logs
         self.started_at = service.loop.time()
         self.consumer: Consumer | None = None
         self.job: CallJob | None = None
-        self.task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.shown_target} {('connecting', 'open', 'closing', 'closed')[self._state]}>"
@@ -160,11 +159,6 @@ class WebSocket(asyncio.Protocol):
     def shown_line(self) -> str:
         """The channel of the last call and the path, safe to log."""
         return f"{self.method} {self.shown_target}"
-
-    @property
-    def wants_call(self) -> bool:
-        """Whether the consumer is still to be called."""
-        return True  # what was received before the client left, too
 
     # ---- called by the loop ----
 
@@ -245,6 +239,10 @@ class WebSocket(asyncio.Protocol):
         self.service.calls.returned(self)
         self.job = None
         self.inbound.returned()
+
+    def on_not_called(self) -> None:
+        """The task of its call was cancelled before it began."""
+        self.inbound.calls.on_not_called()
 
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine beside the calls; what it raises comes to `failed`."""

@@ -17,9 +17,9 @@ from sys import getsizeof
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.served import ServedSocket
 from uvicorn.bridge.socket_calls import SocketCalls
 from uvicorn.bridge.socket_channel import SocketChannel
-from uvicorn.bridge.socket_task import Called
 from uvicorn.connections.flow import WriteGate
 from uvicorn.connections.intake import BACKLOG, PONGS, Intake
 from uvicorn.connections.service import Service
@@ -35,7 +35,7 @@ _SHORT_HEAD: Final = 6  # bytes: two, and the mask
 _SHORTEST_EXTENDED: Final = 132  # bytes: with more the length has bytes of its own
 
 
-class Owner(Called, Protocol):
+class Owner(ServedSocket, Protocol):
     """What the receiving side needs of its socket."""
 
     service: Service
