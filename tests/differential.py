@@ -50,7 +50,7 @@ class Recorder:
         message.clear()
         exchange.reply((200, NO_FIELDS, b"", False))
 
-    def ended(self, exchange):
+    def on_response_ended(self, exchange):
         """Nothing runs."""
 
     def cancel(self, exchange, grace):

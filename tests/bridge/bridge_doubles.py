@@ -220,11 +220,11 @@ class FakeExchange:
             self.is_closed = True
         self.on_reply(reply)
 
-    def dropped(self, _=None):
+    def on_dropped(self, _=None):
         self.thread_ids.add(threading.get_ident())
         self.drops += 1
 
-    def failed(self, error):
+    def on_failed(self, error):
         self.thread_ids.add(threading.get_ident())
         self.failures.append(error)
 
@@ -246,7 +246,7 @@ class FakeExchange:
     def is_flooded(self):
         return self.flooded
 
-    def on_writable(self, callback):
+    def when_writable(self, callback):
         self.thread_ids.add(threading.get_ident())
         self._waiters.append(callback)
 
@@ -306,7 +306,7 @@ class FakeSource:
     def set_waiting(self, is_waiting):
         self.waiting.append(is_waiting)
 
-    def want(self, _=None):
+    def on_wanted(self, _=None):
         self.thread_ids.add(threading.get_ident())
         self.wants += 1
 

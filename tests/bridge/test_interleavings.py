@@ -140,7 +140,7 @@ class Acceptor:
     def abort(self):
         pass
 
-    def released(self, place):
+    def on_connection_lost(self, place):
         pass
 
     def resume(self, even_if_full=False):

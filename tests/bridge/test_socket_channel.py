@@ -28,7 +28,7 @@ class FakeSocket:
     def reply(self, reply):
         self.replies.append(reply)
 
-    def dropped(self, _=None):
+    def on_dropped(self, _=None):
         self.drops += 1
 
     def is_writable(self):
@@ -37,7 +37,7 @@ class FakeSocket:
     def is_flooded(self):
         return False
 
-    def on_writable(self, callback):
+    def when_writable(self, callback):
         self.gate.wait(callback)
 
     def set_waiting(self, is_waiting):

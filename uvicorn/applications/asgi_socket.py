@@ -13,7 +13,7 @@ asks for the next event, or has returned (`settle`).
 The task is kept by the socket's `CallRunner` (`SocketChannel.keep`): the worker waits for it when it stops, and cancels
 it at last; what it raises is answered and logged as the failure of any consumer is. All of this runs on the loop.
 
-*Before acceptance* no message tells that the handshake was answered by somebody else, or refused. `on_change` of the
+*Before acceptance* no message tells that the handshake was answered by somebody else, or refused. `when_changed` of the
 reply channel does; `receive` then gives `websocket.disconnect` with 1006.
 
 Spec: ASGI 3, WebSocket version 2.5 (asgi.readthedocs.io, "HTTP & WebSocket ASGI Message Format").
@@ -128,7 +128,7 @@ class _Socket:
         self._is_ended = False  # the application has returned
         self._since_turn = 0
         self._settled: Callable[[], None] | None = None  # to be called when what was received is dealt with
-        channel.on_change(self._changed)
+        channel.when_changed(self._on_changed)
         channel.settle_with(self.settle)
 
     # ---- the application's side ----
@@ -242,7 +242,7 @@ class _Socket:
             settled()
 
     def finish(self) -> None:
-        """The application has returned: the socket is closed with 1000, or refused with 403.
+        """Close the socket with 1000, or refuse it with 403: the application has returned.
 
         Raises: ReplyError if its response is not complete.
         """
@@ -252,19 +252,19 @@ class _Socket:
             self._channel.send({"close": True})
 
     def end(self) -> None:
-        """Nothing is taken or sent any more."""
+        """Take and send nothing any more."""
         self._is_ended = True
         _resolve(self._room)
         self._settle()
 
-    def _changed(self) -> None:
+    def _on_changed(self) -> None:
         """The handshake was answered, or lost; or the client has just caught up."""
         if self._is_accepted:
             return  # from here on `websocket.disconnect` tells the end, after all that was received
         if self._channel.closed:
             self.disconnect(_ABNORMAL)
         elif not self._is_ended:
-            self._channel.on_change(self._changed)
+            self._channel.when_changed(self._on_changed)
 
 
 def _resolve(future: asyncio.Future[None] | None) -> None:

@@ -78,7 +78,7 @@ class Dispatcher:
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         if shared is not None:
             for each in self.pools:
-                self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.refused)
+                self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.on_refused)
             self.context.run(current_work.set, Work(self.frameworks[pool]))  # of consumers; applications have their own
         self.context_items: Final = tuple(self.context.items())
         self.running: Final = Running(self._loop, self.pools)
@@ -173,7 +173,7 @@ class Dispatcher:
             if consumer.pool_name is not None:
                 consumer.pool = self._named_pools[consumer.pool_name]
 
-    def refused(self) -> None:
+    def on_refused(self) -> None:
         """A request found no thread: it is counted, for the log."""
         self._rejected += 1
 
@@ -182,12 +182,12 @@ class Dispatcher:
         for pool in (*self.pools, *(self.shared or ())):
             pool.stop()
 
-    def ended(self, exchange: ServedRequest) -> None:
+    def on_response_ended(self, exchange: ServedRequest) -> None:
         """A response is over: `post_request` runs, on the side where the consumer ran."""
         if self.hooks is None:
             return
         if exchange.job is not None:
-            exchange.job.response_ended()
+            exchange.job.on_response_ended()
         elif exchange.task is not None:
             self.hooks.after(exchange)
 
@@ -206,7 +206,7 @@ class Dispatcher:
     def _look_at_loop(self) -> None:
         """Find out how to make tasks: by a factory of the application's, begun at once (Python 3.12), or begun soon."""
         self.has_task_factory = self._loop.get_task_factory() is not None
-        # With hooks not at once: `ended` looks at the exchange's task, which must be there before the consumer runs.
+        # With hooks not at once: `on_response_ended` looks at the task, which must be there before the consumer runs.
         self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self.has_task_factory
 
     def make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -37,7 +37,7 @@ _PIECE: Final = 65536  # bytes that one `receive` reads from a file
 class BodySource(Protocol):
     """The connection's side of a streamed body. All methods run on: the loop."""
 
-    def want(self, _: object = None) -> None:
+    def on_wanted(self, _: object = None) -> None:
         """The consumer asks for the body: 100 Continue is said if the client waits for it."""
 
     def hold(self) -> None:
@@ -88,7 +88,7 @@ class BodyChannel:
             raise ChannelClosed("the body has been received")
         if not self._is_wanted:
             self._is_wanted = True
-            self._source.want()
+            self._source.on_wanted()
         while not self._chunks and not self._is_ended and self._error is None:
             if self._waiter is not None:
                 raise RuntimeError("another task is receiving from this body channel already")
@@ -188,7 +188,7 @@ class ThreadBodyChannel:
                 raise ChannelClosed("the body has been received")
             if not self._is_wanted:
                 self._is_wanted = True
-                self._outbox.put(self._source.want)
+                self._outbox.put(self._source.on_wanted)
             if not self._batch:
                 item = self._next()
                 if isinstance(item, deque):

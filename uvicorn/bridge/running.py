@@ -44,7 +44,7 @@ class Running:
         self.is_stopped = False
 
     def keep(self, task: asyncio.Task[None], socket: ServedSocket) -> None:
-        """Count a task that runs beside the calls of a socket; what it raises comes to `socket.failed`."""
+        """Count a task that runs beside the calls of a socket; what it raises comes to `socket.on_failed`."""
         self._kept[task] = socket
         task.add_done_callback(self._on_kept_ended)
 
@@ -139,4 +139,4 @@ class Running:
         socket = self._kept.pop(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
-            socket.failed(error)
+            socket.on_failed(error)

@@ -24,6 +24,6 @@ async def serve(
             hooks.before(exchange)
         await consumer.call(message)
     except BaseException as error:
-        exchange.failed(error)
+        exchange.on_failed(error)
     finally:
         tasks.pop(exchange, None)

@@ -24,7 +24,7 @@ class Served(Sink, Protocol):
     def shown_line(self) -> str:
         """Method and request target, safe to log."""
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised. Runs on: the loop."""
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
@@ -49,7 +49,7 @@ class ServedSocket(Served, Protocol):
 
     handshake: Any  # the exchange while the socket is not accepted, for Gunicorn's hooks
 
-    def returned(self, _: object = None) -> None:
+    def on_returned(self, _: object = None) -> None:
         """The call has ended, whichever way."""
 
 

@@ -127,11 +127,11 @@ class SocketCalls:
         if self.task is not None:
             self.task.end()
 
-    def let_go(self, task: SocketTask) -> None:
+    def on_task_ended(self, task: SocketTask) -> None:
         """The task takes no further call."""
         if self.task is task:
             self.task = None
-        self._runner.let_go(task)
+        self._runner.on_task_ended(task)
 
     def _start(self, consumer: Consumer, message: Message) -> None:
         self.taken += 1
@@ -162,7 +162,7 @@ class CallRunner:
     def start_task(
         self, consumer: Consumer, message: Message, socket: ServedSocket, queue: SocketCalls
     ) -> SocketTask | None:
-        """Call an asynchronous consumer in a new task. When it has returned `socket.returned` is called."""
+        """Call an asynchronous consumer in a new task. When it has returned `socket.on_returned` is called."""
         if self.running.is_stopped:
             return None
         task = queue.task = SocketTask(self._dispatcher, queue, socket, consumer, message)
@@ -173,7 +173,7 @@ class CallRunner:
         return queue.task
 
     def start_job(self, consumer: Consumer, message: Message, socket: ServedSocket) -> None:
-        """Call a synchronous consumer. When it has returned, or cannot be called, `socket.returned` is called."""
+        """Call a synchronous consumer. When it has returned, or cannot be called, `socket.on_returned` is called."""
         if self.running.is_stopped:
             return
         job = SocketJob(self._dispatcher, consumer, message, socket)
@@ -186,18 +186,18 @@ class CallRunner:
             self._waiting.append(job)
             self._retry_later()
 
-    def let_go(self, task: SocketTask) -> None:
+    def on_task_ended(self, task: SocketTask) -> None:
         """A task takes no further call."""
         self._tasks.discard(task)
 
     def keep(self, call: Coroutine[Any, Any, None], name: str, socket: ServedSocket) -> None:
-        """Run a coroutine beside the calls of a socket; what it raises comes to `socket.failed`."""
+        """Run a coroutine beside the calls of a socket; what it raises comes to `socket.on_failed`."""
         if self.running.is_stopped:
             call.close()
         else:
             self.running.keep(self._dispatcher.make_task(call, name), socket)
 
-    def returned(self, socket: ServedSocket) -> None:
+    def on_returned(self, socket: ServedSocket) -> None:
         """A call has ended: the pool is offered what waits."""
         self.running.on_returned(socket)
         if self._waiting:

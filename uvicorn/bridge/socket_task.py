@@ -45,7 +45,7 @@ class Queue(Protocol):
     def backlog(self) -> Sized | None:
         """The calls that wait."""
 
-    def let_go(self, task: SocketTask) -> None:
+    def on_task_ended(self, task: SocketTask) -> None:
         """The task takes no further call. Idempotent."""
 
 
@@ -112,7 +112,7 @@ class SocketTask:
     def end(self) -> None:
         """End soon, if no call runs."""
         if self._wake_up is not None:
-            self._queue.let_go(self)
+            self._queue.on_task_ended(self)
             self.cancel()
 
     def tick(self) -> None:
@@ -123,11 +123,11 @@ class SocketTask:
 
     def give_up(self) -> None:
         """Leave what comes to another task."""
-        self._queue.let_go(self)
+        self._queue.on_task_ended(self)
         self._message = None
         if self._running.sockets.get(self.socket) is self.task:
             self._running.on_returned(self.socket)
-            self.socket.returned()
+            self.socket.on_returned()
 
     # ---- the task ----
 
@@ -143,13 +143,13 @@ class SocketTask:
                     await self._consumer.call(message)
                 except BaseException as error:
                     self._is_last = self._is_last or not isinstance(error, Exception)
-                    socket.failed(error)
+                    socket.on_failed(error)
                 message = None  # the reply channel must be able to end
                 if self._is_last or not self._is_as_new():
                     return
                 self._running.on_returned(socket)
                 if queue.backlog:
-                    socket.returned()
+                    socket.on_returned()
                     await asyncio.sleep(0)  # others are served between two calls
                     continue
                 queue.is_running = False
@@ -177,7 +177,7 @@ class SocketTask:
         yield self
 
     def add_done_callback(self, callback: Callable[[SocketTask], object], *, context: contextvars.Context) -> None:
-        """The task waits: `callback` wakes it up, in this context. ServedSocket by asyncio."""
+        """The task waits: `callback` wakes it up, in this context. Called by asyncio."""
         self._wake_up = callback
         self._context = context
 

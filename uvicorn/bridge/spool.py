@@ -36,7 +36,7 @@ class SpoolWriter:
         self._executor = ThreadPoolExecutor(1, "uvicorn-spool")
 
     def write(self, spool: Spool, block: bytes) -> None:
-        """Append a block to the spool's file; `spool.written` follows on the loop."""
+        """Append a block to the spool's file; `spool.on_written` follows on the loop."""
         try:
             self._executor.submit(self._write, spool, block)
         except RuntimeError:
@@ -60,9 +60,9 @@ class SpoolWriter:
             spool.file.write(block)
             spool.file.flush()  # or a full disk would be found out when the consumer reads
         except Exception as error:
-            self._outbox.put(spool.written, error)
+            self._outbox.put(spool.on_written, error)
         else:
-            self._outbox.put(spool.written, None)
+            self._outbox.put(spool.on_written, None)
 
 
 class Spool:
@@ -108,7 +108,7 @@ class Spool:
         if not self._unwritten:
             self._on_done(None)
 
-    def written(self, error: Exception | None) -> None:
+    def on_written(self, error: Exception | None) -> None:
         """A block is in the file, or cannot be written."""
         self._unwritten -= 1
         if error is not None:

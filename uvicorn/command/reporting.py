@@ -115,11 +115,11 @@ class Reporter:
             request = RequestView(exchange)
             self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)
         except Exception:
-            if self._episode.failed():
+            if self._episode.on_failed():
                 self._log.error("Error in the access log: told once, until it can be written again", exc_info=True)
         else:
             if self._episode.count:
-                lost = self._episode.succeeded()
+                lost = self._episode.on_succeeded()
                 self._log.error("The access log can be written again; %d lines were lost", lost)
 
 

@@ -75,7 +75,7 @@ class RequestBody:
         """Begin: call the consumer at once if it streams and the body is known to be large, or if it begins early.
 
         Args:
-            is_alone: the head is all that came; else `pause` says when the rest of the read was fed.
+            is_alone: the head is all that came; else `on_paused` says when the rest of the read was fed.
         """
         if self._consumer.begins_early:
             if is_alone:
@@ -83,7 +83,7 @@ class RequestBody:
         elif self._consumer.streams_body and self.left > self._service.limits.body_buffer:
             self._stream()
         else:
-            self.want()
+            self.on_wanted()
 
     def feed(self, data: bytes) -> None:
         """Take a piece.
@@ -108,7 +108,7 @@ class RequestBody:
             elif len(self._gathered) > self._service.limits.body_buffer:
                 self._hand_on()
 
-    def pause(self) -> None:
+    def on_paused(self) -> None:
         """Nothing more was received for now: a consumer that begins early is called."""
         if self._consumer.begins_early and not self._is_ready:
             self._stream()
@@ -129,7 +129,7 @@ class RequestBody:
                 self._inbox.fail(ChannelClosed("the response is complete"))
 
     def end(self) -> None:
-        """The body is complete."""
+        """Mark the end of the body."""
         if self._inbox is not None:
             self._inbox.end()
         elif self._spool is not None:
@@ -163,7 +163,7 @@ class RequestBody:
 
     # ---- what the reader asks for: a BodySource ----
 
-    def want(self, _: object = None) -> None:
+    def on_wanted(self, _: object = None) -> None:
         """Somebody wants the body: a client that waits with it is told to go on."""
         if not self.is_wanted:
             self.is_wanted = True

@@ -237,7 +237,7 @@ class Exchange:
             self.persists = False
         self.reply((status, fields, content, False))
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised: that is logged once, and answered with 500, or the connection is closed."""
         service = self.carrier.service
         if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost()):
@@ -257,7 +257,7 @@ class Exchange:
         """Its task was cancelled before it began: without this they and the reply channel would hold each other."""
         self.task = None
 
-    def dropped(self, _: object = None) -> None:
+    def on_dropped(self, _: object = None) -> None:
         """Nobody holds the reply channel any more: 500 is answered, or the connection is closed."""
         if self.is_closed:
             return
@@ -286,7 +286,7 @@ class Exchange:
     def _close(self) -> None:
         """Take no reply any more, and let the carrier go on."""
         self.is_closed = True
-        self.carrier.response_ended(self)
+        self.carrier.on_response_ended(self)
 
     def is_abandoned(self) -> bool:
         """Whether the consumer has returned and the reply is open: True once, for a look by the garbage collector.
@@ -315,7 +315,7 @@ class Exchange:
         held = self._held.size if self._held is not None else 0
         return held + self.carrier.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
 
-    def on_writable(self, callback: Callable[[], None]) -> None:
+    def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the exchange is lost."""
         self.carrier.gate.wait(callback)
 

@@ -46,7 +46,7 @@ class Handshake(Exchange):
     def _close(self) -> None:
         """Shut the socket, too: the handshake was refused, or lost."""
         self.is_closed = True
-        self.socket.refused()
+        self.socket.on_refused()
         super()._close()
 
     def accept(self, fields: Fields) -> None:
@@ -63,7 +63,7 @@ class Handshake(Exchange):
         self._is_due = True
         if carrier.is_first(self):
             self.become_first()
-        carrier.response_ended(self)
+        carrier.on_response_ended(self)
 
     @property
     def is_holding(self) -> bool:
@@ -78,7 +78,7 @@ class Handshake(Exchange):
         self._is_due = False
         carrier = self.carrier
         carrier.write(carrier.service.encoder.head(_SWITCHING, self.fields, None, _CONNECTION))
-        self.socket.opened()
+        self.socket.on_opened()
 
 
 def begin_socket(connection: Upgradable, request: Exchange, message: Message) -> WebSocket | None:

@@ -41,8 +41,8 @@ class Server:
         self._acceptor = acceptor
         self._is_hurried = False
         self._crowd: Final = Crowd(service, acceptor)
-        service.on_connection_lost = acceptor.released
-        acceptor.on_knock = self._crowd.knocked
+        service.on_connection_lost = acceptor.on_connection_lost
+        acceptor.on_knock = self._crowd.on_knock
 
     def start(self) -> None:
         """Accept connections."""

@@ -87,7 +87,7 @@ class Handshake(ReplySink, Protocol):
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer, and close the connection."""
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised: it is answered for."""
 
 
@@ -185,7 +185,7 @@ class WebSocket(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.gate.open()
-        self.inbound.has_caught_up()
+        self.inbound.on_caught_up()
         if self._connection is not None:
             self._connection.resume_writing()
 
@@ -228,35 +228,35 @@ class WebSocket(asyncio.Protocol):
         message["reply_channel"] = channel
         self.inbound.connect(consumer, message)
 
-    def called(self, consumer: Consumer, channel: str) -> None:
+    def on_called(self, consumer: Consumer, channel: str) -> None:
         """A consumer is called: logs name it."""
         self.consumer = consumer
         self.method = channel
         self.started_at = self.service.now
 
-    def returned(self, _: object = None) -> None:
+    def on_returned(self, _: object = None) -> None:
         """A call has ended: the next one begins, of this socket or of another."""
-        self.service.calls.returned(self)
+        self.service.calls.on_returned(self)
         self.job = None
-        self.inbound.returned()
+        self.inbound.on_returned()
 
     def on_not_called(self) -> None:
         """The task of its call was cancelled before it began."""
         self.inbound.calls.on_not_called()
 
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
-        """Run a coroutine beside the calls; what it raises comes to `failed`."""
+        """Run a coroutine beside the calls; what it raises comes to `on_failed`."""
         self.service.calls.keep(call, name, self)
 
     def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
         """Have `settle` called before the client's close frame is answered; it calls back."""
         self.inbound.settle_with(settle)
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011."""
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
-            handshake.failed(error)
+            handshake.on_failed(error)
             return
         log = self.service.log
         if isinstance(error, ChannelClosed) and self.is_closed:
@@ -309,7 +309,7 @@ class WebSocket(asyncio.Protocol):
             self.close(action.close_code, action.reason)
         return None
 
-    def dropped(self, _: object = None) -> None:
+    def on_dropped(self, _: object = None) -> None:
         """Nobody can accept any more, before anybody has: the handshake is refused."""
         if self.handshake is not None and not self.handshake.is_accepted:
             self.handshake.answer(403)
@@ -326,7 +326,7 @@ class WebSocket(asyncio.Protocol):
             return False
         return self._held_bytes + self.transport.get_write_buffer_size() > self.write_buffer * _FLOOD_FACTOR
 
-    def on_writable(self, callback: Callable[[], None]) -> None:
+    def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the socket is closed."""
         self.gate.wait(callback)
 
@@ -361,11 +361,11 @@ class WebSocket(asyncio.Protocol):
                 block += b"sec-websocket-protocol: %b\r\n" % action.subprotocol.encode("latin-1")
             handshake.accept(action.fields.after(block))
 
-    def refused(self) -> None:
+    def on_refused(self) -> None:
         """The handshake was refused, or lost."""
         self._shut()
 
-    def opened(self) -> None:
+    def on_opened(self) -> None:
         """101 is written: the connection is ours."""
         connection = self._connection
         assert connection is not None
@@ -411,7 +411,7 @@ class WebSocket(asyncio.Protocol):
         self._state = CLOSING
         self.write(self._codec.close(code, reason))
         self._shut()
-        self.watch.closing()
+        self.watch.on_closing()
         self.inbound.end()
 
     def close_slow(self, reason: str) -> None:
@@ -454,19 +454,19 @@ class WebSocket(asyncio.Protocol):
         if self._state != CLOSED:
             self.transport.abort()
 
-    def client_closes(self) -> None:
+    def on_close_frame(self) -> None:
         """The client's close frame has come: it is answered behind the replies to what came just before.
 
         Spec: RFC 6455 section 5.5.1: an endpoint may delay its close frame while it is sending.
         """
-        self.watch.closing()  # and not for longer than the client may take for its own
+        self.watch.on_closing()  # and not for longer than the client may take for its own
         self.inbound.settle()
 
     def answer_close(self) -> None:
         """Answer the client's close frame."""
         if self._state == OPEN and self._codec.owes_close:
             self.write(self._codec.close(0, ""))
-            self.client_ended()
+            self.on_client_ended()
             self.inbound.part()
 
     @property
@@ -474,12 +474,12 @@ class WebSocket(asyncio.Protocol):
         """Whether the client's close frame waits for its answer."""
         return self._codec.owes_close
 
-    def client_ended(self) -> None:
+    def on_client_ended(self) -> None:
         """The client has sent its close frame, or made a mistake: the connection is closed."""
         self._state = CLOSING
         self._shut()
         self.inbound.end()
-        self.watch.closing()
+        self.watch.on_closing()
         # A client that made a mistake may still be sending; closed with unread bytes it would be reset, and not see
         # the close frame.
         if self._codec.received_code or not self.transport.can_write_eof():
