@@ -200,12 +200,12 @@ class Site:
     def abort_calls(self):
         """End what runs, as a worker that stops does at its deadline."""
         self.service.dispatcher.abort()
-        self.service.calls.abort()
+        self.service.call_runner.abort()
 
     def _tick(self):
         now = self.service.now = self.loop.time()
         self.service.dispatcher.tick()
-        self.service.calls.tick()
+        self.service.call_runner.tick()
         for connection in (*self.service.connections, *self.service.sockets):
             connection.watch.tick(now)
 

@@ -42,7 +42,7 @@ class Recorder:
     def dispatch(self, consumer, message, exchange):
         if message["body_channel"] is not None:  # it is longer than all that will come
             return
-        request = exchange.request
+        request = exchange.request_line
         fields = [[bytes(part) for part in pair] for pair in message["headers"]]
         self.messages.append((request.method, request.target, message["http_version"], fields, message["body"]))
         for pair in message["headers"]:  # what a consumer does to its message is nobody's business

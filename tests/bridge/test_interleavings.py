@@ -358,8 +358,8 @@ class Bench:
 
         reported = Counter(site.reports)
         assert set(reported.values()) <= {1}
-        requests = [exchange for exchange in reported if exchange.request.method]
-        assert len([exchange for exchange in requests if exchange.request.shown != "-"]) >= service.requests
+        requests = [exchange for exchange in reported if exchange.request_line.method]
+        assert len([exchange for exchange in requests if exchange.request_line.shown != "-"]) >= service.requests
         for exchange in reported:
             assert exchange.is_closed
             assert exchange.is_lost or exchange.status == 101 or exchange.status >= 200

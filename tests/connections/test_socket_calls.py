@@ -205,12 +205,12 @@ def test_a_full_pool_holds_a_message_and_past_the_deadline_closes_with_1013(make
     client.text("a")
     patient.text("b")
     assert not site.pool.queue
-    site.service.calls._waiting[0].submitted_at -= 31
+    site.service.call_runner._waiting[0].submitted_at -= 31
     site.pass_time(1)
     assert client.close_code == 1013
     assert patient.close_code is None
     site.pool.is_full = False
-    site.service.calls._offer()
+    site.service.call_runner._offer()
     site.run_job()
     assert patient.texts == ["b"]
     client.leave()

@@ -29,7 +29,7 @@ from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.running import Running
 from uvicorn.bridge.serve import serve
-from uvicorn.bridge.served import Hooks, ServedRequest
+from uvicorn.bridge.served import RequestHooks, ServedRequest
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
 
@@ -57,7 +57,7 @@ class Dispatcher:
         outbox: Outbox,
         log: Log,
         queue_timeout: float,
-        hooks: Hooks | None = None,
+        hooks: RequestHooks | None = None,
         governors: Iterable[object] = (),
         named_pools: Mapping[str, ConsumerPool] | None = None,
         shared: FrameworkPools | None = None,

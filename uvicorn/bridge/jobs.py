@@ -11,7 +11,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.served import Hooks, Served
+from uvicorn.bridge.served import RequestHooks, Served
 from uvicorn.messages import Message
 
 __all__ = ["CallJob", "ConsumerJob", "SocketJob"]
@@ -31,7 +31,7 @@ class Caller(Protocol):
         """The way back to the loop."""
 
     @property
-    def hooks(self) -> Hooks | None:
+    def hooks(self) -> RequestHooks | None:
         """What to call before and after a consumer."""
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from uvicorn.bridge.channels import ReplySink, Sink
 
-__all__ = ["Hooks", "Served", "ServedRequest", "ServedSocket"]
+__all__ = ["RequestHooks", "Served", "ServedRequest", "ServedSocket"]
 
 
 class Served(Sink, Protocol):
@@ -53,7 +53,7 @@ class ServedSocket(Served, Protocol):
         """The call has ended, whichever way."""
 
 
-class Hooks(Protocol):
+class RequestHooks(Protocol):
     """Gunicorn's `pre_request` and `post_request`, if they are set."""
 
     def before(self, exchange: Any) -> None:

@@ -202,14 +202,14 @@ class HTTPConnection:
         pipeline = self.pipeline
         parser = self._parser
         message = parser.head(data)
-        request = parser.request
+        request_line = parser.request_line
         special = parser.special
         headers = message["headers"]
         if service.is_observed:  # what is reported must not change with what the consumer does to its message
             headers = [*map(list, headers)]
         exchange = Exchange(
             pipeline,
-            request,
+            request_line,
             headers,
             special.persists and service.keeps_connections,
             service.loop.time() if service.is_observed else service.now,
@@ -223,7 +223,7 @@ class HTTPConnection:
         if service.requests >= service.most_requests:
             service.on_most_requests()
         application = service.application
-        consumer = application.only or application.find("http.request", request.path, message)
+        consumer = application.only or application.find("http.request", request_line.path, message)
         if special.content_length or special.is_chunked or special.asks_for_socket:
             self._begin_body(exchange, consumer, message)
             return
@@ -253,7 +253,7 @@ class HTTPConnection:
             self.service,
             consumer,
             message,
-            -1 if special.is_chunked else special.content_length,
+            None if special.is_chunked else special.content_length,
             self.intake,
             partial(self.pipeline.say_continue, exchange) if special.expects_continue else None,
             partial(self._on_body_ready, exchange, consumer),

@@ -221,7 +221,7 @@ class Pipeline(Carrier):
             return
         service.dispatcher.cancel(exchange, service.limits.disconnect_grace)
         if service.application.only is None and self.is_lost():
-            path = exchange.request.path
+            path = exchange.request_line.path
             consumer = service.application.find("http.disconnect", path)
             if consumer is not None:
                 service.dispatcher.dispatch(consumer, http_disconnect(path), Notice(exchange, consumer))

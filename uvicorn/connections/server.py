@@ -55,7 +55,7 @@ class Server:
         now = service.now = service.loop.time()
         service.encoder.set_time(time.time())
         service.dispatcher.tick()
-        service.calls.tick()
+        service.call_runner.tick()
         self._watch_connections(now)
         self._crowd.tick(now)
         refused = service.addresses.take_refused()
@@ -100,7 +100,7 @@ class Server:
         for client in (*service.connections, *service.sockets):
             client.abort()
         service.dispatcher.abort()
-        service.calls.abort()
+        service.call_runner.abort()
 
     def describe_requests(self) -> str:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""

@@ -129,7 +129,7 @@ class Service:
         self.connections: Final[set[Client]] = set()
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)
-        self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
+        self.call_runner: Final = CallRunner(dispatcher)
         self.addresses: Final = AddressLimit(limits.connections_per_address, peers)
         self.on_connection_lost: Callable[[str], None] = lambda place: None  # called with its place in `addresses`
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact

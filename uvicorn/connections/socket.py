@@ -205,7 +205,7 @@ class WebSocket(asyncio.Protocol):
             self.handshake.consumer = None  # who is routed to http.disconnect shall not hear of it
             connection.connection_lost(exc)
             self.handshake.consumer = self.consumer  # it may raise yet, and the log names it
-            is_owed = service.calls.cancel_connect(self) and is_owed
+            is_owed = service.call_runner.cancel_connect(self) and is_owed
         else:
             service.on_connection_lost(self.place)
         if not self.inbound.is_left:
@@ -236,7 +236,7 @@ class WebSocket(asyncio.Protocol):
 
     def on_returned(self, _: object = None) -> None:
         """A call has ended: the next one begins, of this socket or of another."""
-        self.service.calls.on_returned(self)
+        self.service.call_runner.on_returned(self)
         self.job = None
         self.inbound.on_returned()
 
@@ -246,7 +246,7 @@ class WebSocket(asyncio.Protocol):
 
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine beside the calls; what it raises comes to `on_failed`."""
-        self.service.calls.keep(call, name, self)
+        self.service.call_runner.keep(call, name, self)
 
     def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
         """Have `settle` called before the client's close frame is answered; it calls back."""

@@ -102,7 +102,7 @@ class SocketInbound:
         self._session = request["channel_session"]
         self.path: str = request["path"]
         self._root_path: str = request["root_path"]
-        self.calls = SocketCalls(socket.service.calls, socket)
+        self.calls = SocketCalls(socket.service.call_runner, socket)
         self.intake = intake
         self._cutter = FrameCutter()
         self._turns = socket.service.turns

@@ -247,7 +247,7 @@ class ConnectionWatch:
     def _probe(self) -> None:
         connection = self._connection
         first = connection.pipeline.exchanges[0]
-        if first.status or first.request.is_http10:
+        if first.status or first.request_line.is_http10:
             return
         self._is_probed = True
         connection.pipeline.write(CONTINUE)
