@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.asgi_call import make_scope, status_missing
+from uvicorn.bridge.channels import resolve
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ReplyError
@@ -157,7 +158,7 @@ class _Socket:
                 self._waiter = None
         event = self._events.popleft()
         if not self._events:
-            _resolve(self._room)
+            resolve(self._room)
         return event
 
     async def send(self, event: MutableMapping[str, Any]) -> None:
@@ -228,7 +229,7 @@ class _Socket:
         if not self._is_left:
             self._is_left = True
             self._events.append({"type": "websocket.disconnect", "code": code, "reason": reason})
-            _resolve(self._waiter)
+            resolve(self._waiter)
 
     def settle(self, settled: Callable[[], None]) -> None:
         """Call back when the application has dealt with what it has taken: it asks for more, or has returned."""
@@ -254,7 +255,7 @@ class _Socket:
     def end(self) -> None:
         """Take and send nothing any more."""
         self._is_ended = True
-        _resolve(self._room)
+        resolve(self._room)
         self._settle()
 
     def _on_changed(self) -> None:
@@ -265,8 +266,3 @@ class _Socket:
             self.disconnect(_ABNORMAL)
         elif not self._is_ended:
             self._channel.when_changed(self._on_changed)
-
-
-def _resolve(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)

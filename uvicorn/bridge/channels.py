@@ -348,9 +348,9 @@ class Drained:
                 raise closed_error(exchange)
 
 
-def resolve(future: asyncio.Future[None]) -> None:
-    """Have who waits for a future go on, if it waits still."""
-    if not future.done():
+def resolve(future: asyncio.Future[None] | None) -> None:
+    """Have who waits for a future go on, if anybody waits still."""
+    if future is not None and not future.done():
         future.set_result(None)
 
 

@@ -13,14 +13,13 @@ from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
-from uvicorn.connections.addresses import AddressLimit
+from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
 from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
-from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
 
-__all__ = ["Application", "Client", "Peers", "Service", "Ticking"]
+__all__ = ["Application", "Client", "Service", "Ticking"]
 
 
 class Application(Protocol):
@@ -30,18 +29,6 @@ class Application(Protocol):
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer for a message of this channel and path; other keys may be matched, too."""
-
-
-class Peers(Protocol):
-    """Which peers are trusted, by Gunicorn's settings. `address` is None for a unix socket."""
-
-    proxy_mode: str  # "off", "v1", "v2" or "auto"
-
-    def header_policy(self, address: str | None) -> HeaderPolicy:
-        """Return what to do with the header fields of this peer."""
-
-    def may_send_proxy_header(self, address: str | None) -> bool:
-        """Whether a PROXY header of this peer is believed."""
 
 
 class Ticking(Protocol):

@@ -132,7 +132,7 @@ class WebSocket(asyncio.Protocol):
         self._held: list[SocketReply] | None = None  # sent before 101 could be written
         self._held_bytes = 0
         self.channel: SocketChannel | None = None
-        self._channel_ref: Callable[[], SocketChannel | None] = _nothing
+        self._channel_ref: weakref.ref[SocketChannel] | None = None
         self._channel_name = ""
         # What a channel and a call read.
         self.write_buffer = service.limits.write_buffer
@@ -338,7 +338,7 @@ class WebSocket(asyncio.Protocol):
 
     def channel_of_disconnect(self) -> SocketChannel:
         """Return the channel for `websocket.disconnect`: the one that the consumer knows, if it is there."""
-        return self.channel or self._channel_ref() or self._new_channel()
+        return self.channel or self._known_channel()
 
     # ---- the handshake ----
 
@@ -371,7 +371,7 @@ class WebSocket(asyncio.Protocol):
         assert connection is not None
         self._connection = self.handshake = None
         self.service.connections.discard(connection)
-        self.channel = self._channel_ref() or self._new_channel()
+        self.channel = self._known_channel()
         self._state = OPEN
         self.gate.is_open = connection.pipeline.gate.is_open
         held, self._held = self._held, None
@@ -382,9 +382,10 @@ class WebSocket(asyncio.Protocol):
             self.gate.open()  # tell those who waited for the handshake
         self.inbound.begin()
 
-    def _new_channel(self) -> SocketChannel:
-        """Make a channel for one that its consumer let go of, after it had accepted."""
-        return SocketChannel(self, self.service.outbox, self._codec.subprotocols, self._channel_name)
+    def _known_channel(self) -> SocketChannel:
+        """Return the channel of `websocket.connect`; if its consumer has let go of it, one in place of it."""
+        known = self._channel_ref() if self._channel_ref is not None else None
+        return known or SocketChannel(self, self.service.outbox, self._codec.subprotocols, self._channel_name)
 
     # ---- bytes, and the end ----
 
@@ -492,7 +493,3 @@ class WebSocket(asyncio.Protocol):
         if not self.is_closed:
             self.is_closed = self.is_lost = True
             self.gate.open()
-
-
-def _nothing() -> None:
-    """Refer to no channel."""
