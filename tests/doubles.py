@@ -302,7 +302,7 @@ class ManualSpools:
             if error is None:
                 spool.file = spool.file or make_file()
                 spool.file.write(block)
-            spool.written(error)
+            spool.on_written(error)
 
     def stop(self):
         self.waiting.clear()

@@ -9,7 +9,7 @@ from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
 
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.command.reporting import Reporter, RequestHooks, RequestView, ResponseView, environ_of
+from uvicorn.command.reporting import GunicornHooks, Reporter, RequestView, ResponseView, environ_of
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
 from uvicorn.wire.limits import Limits
@@ -303,7 +303,7 @@ def hooks(log=None, **values):
     cfg = Config()
     for name, value in values.items():
         cfg.set(name, value)
-    return RequestHooks(cfg, "the worker", log or NotingLog())
+    return GunicornHooks(cfg, "the worker", log or NotingLog())
 
 
 def test_pre_request_gets_the_worker_and_the_request():
@@ -369,4 +369,4 @@ def test_hooks_are_wanted_if_one_is_set(names, level, wanted):
         cfg.set(name, lambda worker, request: None)
     log = NotingLog()
     log.loglevel = level
-    assert RequestHooks.wanted(cfg, log) is wanted
+    assert GunicornHooks.wanted(cfg, log) is wanted

@@ -133,7 +133,7 @@ def test_a_consumer_may_let_channel_closed_escape(make_site):
     released.set()
     site.settle()
     assert site.log.take("error") == []
-    assert site.service.dispatcher.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_task_whose_client_left_is_cancelled_after_the_grace(make_site):
@@ -248,7 +248,7 @@ def test_every_consumer_of_a_connection_learns_that_the_worker_stops(make_site):
     site = make_site(kept)
     client = site.connect()
     client.send(GET * 3)
-    server = Server(site.service, SimpleNamespace(released=lambda place: None, abort=lambda: None))
+    server = Server(site.service, SimpleNamespace(on_connection_lost=lambda place: None, abort=lambda: None))
     site.loop.call_soon(server.abort)
     site.settle()
     assert client.transport.is_aborted
@@ -270,7 +270,7 @@ def test_a_coroutine_that_reads_its_body_does_not_outlive_the_worker(make_site):
     site = make_site(consumer, body_buffer=4)
     client = site.connect()
     client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
-    server = Server(site.service, SimpleNamespace(released=lambda place: None, abort=lambda: None))
+    server = Server(site.service, SimpleNamespace(on_connection_lost=lambda place: None, abort=lambda: None))
     site.loop.call_soon(server.abort)
     site.settle()
     assert client.is_closed

@@ -27,7 +27,7 @@ def parser(**limits):
 def test_a_head_tells_its_version_and_whether_the_connection_is_kept(line, version, persists):
     requests = parser()
     message = requests.head(line + b"\r\n")
-    assert (message["http_version"], requests.request.target) == (version, b"/")
+    assert (message["http_version"], requests.request_line.target) == (version, b"/")
     assert requests.special.persists is persists
 
 
@@ -120,7 +120,7 @@ FACTS = ("content_length", "is_chunked", "expects_continue", "persists", "asks_f
 
 def facts(requests, head):
     message = requests.head(head)
-    line = requests.request
+    line = requests.request_line
     return (
         message,
         line.method,

@@ -168,7 +168,7 @@ class AnyioThreads:
                 else:
                     counted.in_flight -= 1
                     if counted.gate is not None and counted.gate.has_waiters:
-                        counted.gate.left()
+                        counted.gate.on_left()
 
         return run_sync_in_worker_thread
 

@@ -243,7 +243,7 @@ class HTTPCall:
         while not self._channel.closed:
             if self._waiter is None or self._waiter.done():
                 self._waiter = asyncio.get_running_loop().create_future()
-                self._channel.on_change(partial(resolve, self._waiter))
+                self._channel.when_changed(partial(resolve, self._waiter))
             await asyncio.shield(self._waiter)
         return {"type": "http.disconnect"}
 

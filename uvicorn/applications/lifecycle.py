@@ -85,7 +85,7 @@ class Lifecycle:
             )
             return
         for consumer in served:
-            consumer.target.enters = partial(SensitiveCall, consumer.pool or dispatcher.pool, dispatcher.refused)  # type: ignore[attr-defined]
+            consumer.target.enters = partial(SensitiveCall, consumer.pool or dispatcher.pool, dispatcher.on_refused)  # type: ignore[attr-defined]
 
 
 def _asgi_consumers(consumers: Iterable[Consumer]) -> list[Consumer]:

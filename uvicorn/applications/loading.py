@@ -23,7 +23,7 @@ from gunicorn.errors import AppImportError
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.mistakes import Mistaken, Mistakes
-from uvicorn.applications.router import Hooks, Router, SingleConsumer, callables
+from uvicorn.applications.router import LifecycleHooks, Router, SingleConsumer, callables
 from uvicorn.applications.routes import Mount
 from uvicorn.applications.routing import as_application, mount
 from uvicorn.applications.wsgi import WSGIApplication
@@ -100,7 +100,7 @@ def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router |
             hooks.append(callables(name, getattr(module, name, ())))
     if application is None or wrong:
         raise AppImportError(f"Cannot serve {uri!r}: {RouteError(wrong.found + inside.found)}") from None
-    application.hooks = application.hooks.joined(Hooks(*hooks))
+    application.hooks = application.hooks.joined(LifecycleHooks(*hooks))
     return application
 
 

@@ -59,7 +59,7 @@ class Job(Protocol):
         """
 
     def expire(self) -> None:
-        """No thread became free in time. Runs on: the loop."""
+        """Give up: no thread became free in time. Runs on: the loop."""
 
 
 class Asking(Protocol):

@@ -200,7 +200,7 @@ class PoolCall:
         self._outbox.put(self._settle)
 
     def expire(self) -> None:
-        """No thread became free in time. Runs on: the loop."""
+        """End with ChannelFull: no thread became free in time. Runs on: the loop."""
         self.error = ChannelFull("no thread became free in time")
         self._settle()
 
@@ -267,7 +267,7 @@ class _Visit:
             self._end(None)
 
     def _leave_context(self) -> None:
-        """The coroutine has ended: what it has set is kept, since the task runs in a copy of our context."""
+        """Keep what the coroutine has set: the task runs in a copy of our context."""
         _visit.set(self._outer)
         nested_below.set(self._was_nested)
         self.context = contextvars.copy_context()

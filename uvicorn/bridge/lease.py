@@ -92,7 +92,7 @@ class Lease(Executor):
             host.leave(self)
 
     def refuse(self) -> None:
-        """No thread became free in time. Runs on: the loop."""
+        """End without a thread: none became free in time. Runs on: the loop."""
         self._is_released = True
         self.host = None
         self._pool.leased -= 1

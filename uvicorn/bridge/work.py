@@ -43,7 +43,7 @@ class Work:
         return self.channel is not None and not self.is_answered and self.channel.closed
 
     def end(self) -> None:
-        """The application has returned: what it has left behind is no part of a request any more."""
+        """Belong to no request any more: the application has returned, and may have left something behind."""
         self.is_outside = True
         self.channel = None
 

@@ -43,7 +43,7 @@ from uvicorn.command import compatibility
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
-from uvicorn.command.reporting import Reporter, RequestHooks
+from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.connection import HTTPConnection
@@ -292,7 +292,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             outbox,
             log,
             settings.queue_timeout,
-            RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None,
+            GunicornHooks(cfg, self, log) if GunicornHooks.wanted(cfg, log) else None,
             self._make_governors((pool, *named_pools.values(), *(shared or ())), outbox),
             named_pools,
             shared,

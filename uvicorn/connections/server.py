@@ -41,8 +41,8 @@ class Server:
         self._acceptor = acceptor
         self._is_hurried = False
         self._crowd: Final = Crowd(service, acceptor)
-        service.on_connection_lost = acceptor.released
-        acceptor.on_knock = self._crowd.knocked
+        service.on_connection_lost = acceptor.on_connection_lost
+        acceptor.on_knock = self._crowd.on_knock
 
     def start(self) -> None:
         """Accept connections."""
@@ -55,7 +55,7 @@ class Server:
         now = service.now = service.loop.time()
         service.encoder.set_time(time.time())
         service.dispatcher.tick()
-        service.calls.tick()
+        service.call_runner.tick()
         self._watch_connections(now)
         self._crowd.tick(now)
         refused = service.addresses.take_refused()
@@ -99,14 +99,15 @@ class Server:
         self._acceptor.abort()
         for client in (*service.connections, *service.sockets):
             client.abort()
-        service.dispatcher.cancel_tasks()
-        service.calls.abort()
+        service.dispatcher.abort()
+        service.call_runner.abort()
 
     def describe_requests(self) -> str:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
         now = self.service.loop.time()
+        running = self.service.dispatcher.running
         exchanges = [exchange for connection in tuple(self.service.connections) for exchange in connection.in_flight()]
-        calls = [socket for socket in self.service.calls.sockets() if socket.handshake is None]
+        calls = [socket for socket in tuple(running.sockets) if socket.handshake is None]
         lines = [
             f"  {found.shown_line} in {found.consumer_name} "
             f"({'loop' if found.job is None else 'pool'}) for {now - found.started_at:.1f} s"
@@ -122,7 +123,7 @@ class Server:
         return self._acceptor.open > 0 or not self._are_consumers_idle()
 
     def _are_consumers_idle(self) -> bool:
-        return self.service.dispatcher.is_idle and self.service.calls.is_idle
+        return self.service.dispatcher.running.is_idle
 
     def _watch_connections(self, now: float) -> None:
         for client in (*self.service.connections, *self.service.sockets):
@@ -134,7 +135,7 @@ class Server:
 
     def _report_left(self) -> None:
         service = self.service
-        for exchange, runner in (*service.dispatcher.running(), *service.calls.running()):
+        for exchange, runner in service.dispatcher.running.calls():
             service.log.warning(
                 "Still running: %s in %s for %.1f s\n%s",
                 exchange.shown_line,

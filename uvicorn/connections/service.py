@@ -13,14 +13,13 @@ from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
-from uvicorn.connections.addresses import AddressLimit
+from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
 from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
-from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
 
-__all__ = ["Application", "Client", "Peers", "Service", "Ticking"]
+__all__ = ["Application", "Client", "Service", "Ticking"]
 
 
 class Application(Protocol):
@@ -30,18 +29,6 @@ class Application(Protocol):
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer for a message of this channel and path; other keys may be matched, too."""
-
-
-class Peers(Protocol):
-    """Which peers are trusted, by Gunicorn's settings. `address` is None for a unix socket."""
-
-    proxy_mode: str  # "off", "v1", "v2" or "auto"
-
-    def header_policy(self, address: str | None) -> HeaderPolicy:
-        """Return what to do with the header fields of this peer."""
-
-    def may_send_proxy_header(self, address: str | None) -> bool:
-        """Whether a PROXY header of this peer is believed."""
 
 
 class Ticking(Protocol):
@@ -129,7 +116,7 @@ class Service:
         self.connections: Final[set[Client]] = set()
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)
-        self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
+        self.call_runner: Final = CallRunner(dispatcher)
         self.addresses: Final = AddressLimit(limits.connections_per_address, peers)
         self.on_connection_lost: Callable[[str], None] = lambda place: None  # called with its place in `addresses`
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact

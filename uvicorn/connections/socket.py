@@ -87,7 +87,7 @@ class Handshake(ReplySink, Protocol):
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer, and close the connection."""
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised: it is answered for."""
 
 
@@ -109,9 +109,9 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         "_channel_name", "_channel_ref", "_codec", "_connection", "_held", "_held_bytes", "_state", "channel",
-        "client_name", "consumer", "gate", "handshake", "inbound", "intake", "is_answered", "is_closed", "is_head",
-        "is_lost", "is_stopping", "job", "method", "place", "sent_messages", "service", "started_at", "task",
-        "transport", "watch", "write_buffer", "written_bytes",
+        "client_name", "consumer", "gate", "handshake", "inbound", "intake", "is_closed", "is_lost", "is_stopping",
+        "job", "method", "place", "sent_messages", "service", "started_at", "transport", "watch", "write_buffer",
+        "written_bytes",
     )  # fmt: skip
 
     def __init__(self, connection: Upgradable, codec: SocketCodec, request: Message) -> None:
@@ -132,16 +132,15 @@ class WebSocket(asyncio.Protocol):
         self._held: list[SocketReply] | None = None  # sent before 101 could be written
         self._held_bytes = 0
         self.channel: SocketChannel | None = None
-        self._channel_ref: Callable[[], SocketChannel | None] = _nothing
+        self._channel_ref: weakref.ref[SocketChannel] | None = None
         self._channel_name = ""
         # What a channel and a call read.
         self.write_buffer = service.limits.write_buffer
-        self.is_closed = self.is_lost = self.is_stopping = self.is_answered = self.is_head = False
+        self.is_closed = self.is_lost = self.is_stopping = False
         self.method = "websocket.connect"  # the channel of the last call, for logs
         self.started_at = service.loop.time()
         self.consumer: Consumer | None = None
         self.job: CallJob | None = None
-        self.task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.shown_target} {('connecting', 'open', 'closing', 'closed')[self._state]}>"
@@ -160,11 +159,6 @@ class WebSocket(asyncio.Protocol):
     def shown_line(self) -> str:
         """The channel of the last call and the path, safe to log."""
         return f"{self.method} {self.shown_target}"
-
-    @property
-    def wants_call(self) -> bool:
-        """Whether the consumer is still to be called."""
-        return True  # what was received before the client left, too
 
     # ---- called by the loop ----
 
@@ -191,7 +185,7 @@ class WebSocket(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.gate.open()
-        self.inbound.has_caught_up()
+        self.inbound.on_caught_up()
         if self._connection is not None:
             self._connection.resume_writing()
 
@@ -211,7 +205,7 @@ class WebSocket(asyncio.Protocol):
             self.handshake.consumer = None  # who is routed to http.disconnect shall not hear of it
             connection.connection_lost(exc)
             self.handshake.consumer = self.consumer  # it may raise yet, and the log names it
-            is_owed = service.calls.cancel_connect(self) and is_owed
+            is_owed = service.call_runner.cancel_connect(self) and is_owed
         else:
             service.on_connection_lost(self.place)
         if not self.inbound.is_left:
@@ -234,31 +228,35 @@ class WebSocket(asyncio.Protocol):
         message["reply_channel"] = channel
         self.inbound.connect(consumer, message)
 
-    def called(self, consumer: Consumer, channel: str) -> None:
+    def on_called(self, consumer: Consumer, channel: str) -> None:
         """A consumer is called: logs name it."""
         self.consumer = consumer
         self.method = channel
         self.started_at = self.service.now
 
-    def returned(self, _: object = None) -> None:
+    def on_returned(self, _: object = None) -> None:
         """A call has ended: the next one begins, of this socket or of another."""
-        self.service.calls.returned(self)
+        self.service.call_runner.on_returned(self)
         self.job = None
-        self.inbound.returned()
+        self.inbound.on_returned()
+
+    def on_not_called(self) -> None:
+        """The task of its call was cancelled before it began."""
+        self.inbound.calls.on_not_called()
 
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
-        """Run a coroutine beside the calls; what it raises comes to `failed`."""
-        self.service.calls.keep(call, name, self)
+        """Run a coroutine beside the calls; what it raises comes to `on_failed`."""
+        self.service.call_runner.keep(call, name, self)
 
     def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
         """Have `settle` called before the client's close frame is answered; it calls back."""
         self.inbound.settle_with(settle)
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011."""
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
-            handshake.failed(error)
+            handshake.on_failed(error)
             return
         log = self.service.log
         if isinstance(error, ChannelClosed) and self.is_closed:
@@ -311,7 +309,7 @@ class WebSocket(asyncio.Protocol):
             self.close(action.close_code, action.reason)
         return None
 
-    def dropped(self, _: object = None) -> None:
+    def on_dropped(self, _: object = None) -> None:
         """Nobody can accept any more, before anybody has: the handshake is refused."""
         if self.handshake is not None and not self.handshake.is_accepted:
             self.handshake.answer(403)
@@ -328,7 +326,7 @@ class WebSocket(asyncio.Protocol):
             return False
         return self._held_bytes + self.transport.get_write_buffer_size() > self.write_buffer * _FLOOD_FACTOR
 
-    def on_writable(self, callback: Callable[[], None]) -> None:
+    def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the socket is closed."""
         self.gate.wait(callback)
 
@@ -340,7 +338,7 @@ class WebSocket(asyncio.Protocol):
 
     def channel_of_disconnect(self) -> SocketChannel:
         """Return the channel for `websocket.disconnect`: the one that the consumer knows, if it is there."""
-        return self.channel or self._channel_ref() or self._new_channel()
+        return self.channel or self._known_channel()
 
     # ---- the handshake ----
 
@@ -363,17 +361,17 @@ class WebSocket(asyncio.Protocol):
                 block += b"sec-websocket-protocol: %b\r\n" % action.subprotocol.encode("latin-1")
             handshake.accept(action.fields.after(block))
 
-    def refused(self) -> None:
+    def on_refused(self) -> None:
         """The handshake was refused, or lost."""
         self._shut()
 
-    def opened(self) -> None:
+    def on_opened(self) -> None:
         """101 is written: the connection is ours."""
         connection = self._connection
         assert connection is not None
         self._connection = self.handshake = None
         self.service.connections.discard(connection)
-        self.channel = self._channel_ref() or self._new_channel()
+        self.channel = self._known_channel()
         self._state = OPEN
         self.gate.is_open = connection.pipeline.gate.is_open
         held, self._held = self._held, None
@@ -384,9 +382,10 @@ class WebSocket(asyncio.Protocol):
             self.gate.open()  # tell those who waited for the handshake
         self.inbound.begin()
 
-    def _new_channel(self) -> SocketChannel:
-        """Make a channel for one that its consumer let go of, after it had accepted."""
-        return SocketChannel(self, self.service.outbox, self._codec.subprotocols, self._channel_name)
+    def _known_channel(self) -> SocketChannel:
+        """Return the channel of `websocket.connect`; if its consumer has let go of it, one in place of it."""
+        known = self._channel_ref() if self._channel_ref is not None else None
+        return known or SocketChannel(self, self.service.outbox, self._codec.subprotocols, self._channel_name)
 
     # ---- bytes, and the end ----
 
@@ -413,7 +412,7 @@ class WebSocket(asyncio.Protocol):
         self._state = CLOSING
         self.write(self._codec.close(code, reason))
         self._shut()
-        self.watch.closing()
+        self.watch.on_closing()
         self.inbound.end()
 
     def close_slow(self, reason: str) -> None:
@@ -456,19 +455,19 @@ class WebSocket(asyncio.Protocol):
         if self._state != CLOSED:
             self.transport.abort()
 
-    def client_closes(self) -> None:
+    def on_close_frame(self) -> None:
         """The client's close frame has come: it is answered behind the replies to what came just before.
 
         Spec: RFC 6455 section 5.5.1: an endpoint may delay its close frame while it is sending.
         """
-        self.watch.closing()  # and not for longer than the client may take for its own
+        self.watch.on_closing()  # and not for longer than the client may take for its own
         self.inbound.settle()
 
     def answer_close(self) -> None:
         """Answer the client's close frame."""
         if self._state == OPEN and self._codec.owes_close:
             self.write(self._codec.close(0, ""))
-            self.client_ended()
+            self.on_client_ended()
             self.inbound.part()
 
     @property
@@ -476,12 +475,12 @@ class WebSocket(asyncio.Protocol):
         """Whether the client's close frame waits for its answer."""
         return self._codec.owes_close
 
-    def client_ended(self) -> None:
+    def on_client_ended(self) -> None:
         """The client has sent its close frame, or made a mistake: the connection is closed."""
         self._state = CLOSING
         self._shut()
         self.inbound.end()
-        self.watch.closing()
+        self.watch.on_closing()
         # A client that made a mistake may still be sending; closed with unread bytes it would be reset, and not see
         # the close frame.
         if self._codec.received_code or not self.transport.can_write_eof():
@@ -494,7 +493,3 @@ class WebSocket(asyncio.Protocol):
         if not self.is_closed:
             self.is_closed = self.is_lost = True
             self.gate.open()
-
-
-def _nothing() -> None:
-    """Refer to no channel."""

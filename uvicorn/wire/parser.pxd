@@ -22,7 +22,7 @@ cdef class RequestParser:
     cdef list _specials
     cdef bytes _target
     cdef readonly dict base
-    cdef readonly RequestLine request
+    cdef readonly RequestLine request_line
     cdef readonly Special special
 
     cpdef set_base(self, dict base)

@@ -45,14 +45,14 @@ class RequestParser:
         policy: what to do with header fields of this peer.
 
     Attributes:
-        request: the request line of the last head.
+        request_line: of the last head.
         special: what the special fields of the last head say.
     """
 
     __slots__ = (
         "_client", "_has_ended", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
         "_longest_unchecked", "_most_fields", "_names", "_parser", "_policy", "_server", "_special_names", "_specials",
-        "_target", "base", "request", "special",
+        "_target", "base", "request_line", "special",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
@@ -63,7 +63,7 @@ class RequestParser:
         self._limits = limits
         self._longest_unchecked = limits.shortest_refused
         self._most_fields = limits.request_fields
-        self.request = NO_REQUEST_LINE
+        self.request_line = NO_REQUEST_LINE
         self.special = Special()
         # Of the head that is being read, as httptools tells it:
         self._target = b""
@@ -80,7 +80,7 @@ class RequestParser:
         self._server: list[Any] = base["server"] if has_addresses else []
 
     def head(self, head: bytes) -> Message:
-        """Parse one complete head; set `request` and `special`.
+        """Parse one complete head; set `request_line` and `special`.
 
         Returns: the `http.request`, still without reply channel and body. It shares nothing with the parser.
         Raises: ClientError, 400, 414, 417, 431, 501 or 505.
@@ -116,7 +116,7 @@ class RequestParser:
         decoded = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
         path = decoded.decode("utf-8", "surrogateescape")
         version = "1.0" if is_http10 else "1.1"
-        self.request = RequestLine(method, target, version, path)
+        self.request_line = RequestLine(method, target, version, path)
 
         message = Message(self.base)
         message["http_version"] = version
