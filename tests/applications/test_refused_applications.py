@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from test_asgi import body, serve, start
 
-from uvicorn.bridge.work import current_work
+from uvicorn.bridge.work import work_now
 from uvicorn.errors import ChannelFull
 
 if sys.version_info < (3, 11):
@@ -22,7 +22,7 @@ class Refused:
     async def __call__(self, scope, receive, send):
         for event in self.before:
             await send(event)
-        current_work().is_refused = True
+        work_now().is_refused = True
         for event in self.events:
             await send(event)
         if self.raises is not None:

@@ -19,7 +19,6 @@ from typing import Any
 
 from uvicorn.bridge.lease import Lease
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.work import current_work
 
 __all__ = ["SensitiveCall", "can_lease", "is_in_async_to_sync", "uses_asgiref"]
 
@@ -54,7 +53,7 @@ class SensitiveCall:
     def __init__(self, pool: ConsumerPool, refused: Callable[[], None]) -> None:
         if pool.is_full:
             refused()
-        self._lease = Lease(pool, current_work.get())
+        self._lease = Lease(pool)
         self._context = _context_with(self._lease)
 
     async def __aenter__(self) -> None:

@@ -38,7 +38,7 @@ from uvicorn.bridge.costs import Cost, cost_of
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.waits import refuse_deadlock
-from uvicorn.bridge.work import Work, nested_below
+from uvicorn.bridge.work import Work, nested_below, work_now
 from uvicorn.errors import ChannelFull
 
 __all__ = ["Lease"]
@@ -50,17 +50,17 @@ _IDLE_SECONDS: Final = 0.05  # arbitrary: how long an owner between two calls ke
 class Lease(Executor):
     """One thread of a pool, for calls one after the other.
 
-    Args:
-        work: the request that it is for, or None.
+    Attributes:
+        work: the request that it is for, from its first call on, or None.
 
     Raises: ChannelFull if the pool and its queue are full: ask before there is anything to run.
     """
 
-    def __init__(self, pool: ConsumerPool, work: Work | None = None) -> None:
+    def __init__(self, pool: ConsumerPool) -> None:
         if pool.is_full or (pool.leased - len(pool.hosts) >= pool.queue_size and not pool.has_free_thread):
             pool.rejected += 1
             raise ChannelFull("the pool and its queue are full")
-        self.work: Final = work
+        self.work: Work | None = None
         self._pool = pool
         self.latest: _Call | None = None  # of its calls; others have begun, unless several are made at once
         self.host: _Host | None = None
@@ -76,6 +76,7 @@ class Lease(Executor):
         call = self.latest = _Call(self, function, args, kwargs)
         host = self.host
         if host is None:
+            self.work = work_now()
             host = self.host = _host_for(self._pool, call)
         elif nested_below.get():
             refuse_deadlock(host.thread_id, function)
