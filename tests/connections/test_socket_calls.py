@@ -421,6 +421,21 @@ def test_a_call_that_runs_when_the_client_makes_a_mistake_is_cancelled_after_the
     consumer.running.pop().cancel()
 
 
+def test_channel_full_that_escapes_a_call_closes_with_1013_and_refuses_a_handshake_with_503(make_site):
+    class Full(Socketed):
+        async def __call__(self, message):
+            if message["channel"] == "websocket.receive" or message["path"] == "/full":
+                raise ChannelFull("the pool and its queue are full")
+            await super().__call__(message)
+
+    site = make_site(Full())
+    client = SocketClient(site)
+    client.text("a")
+    assert client.close_code == 1013
+    assert SocketClient(site, "/full").response.status == 503
+    assert site.log.take("error") == []
+
+
 def test_an_exception_in_receive_closes_with_1011_and_disconnect_follows(make_site):
     consumer = Failing()
     site = make_site(consumer)

@@ -43,7 +43,7 @@ from anyio.lowlevel import EventLoopToken
 from uvicorn.applications.anyio_limiter import ThreadLimiter
 from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
 from uvicorn.bridge.waits import blocking
-from uvicorn.bridge.work import current_work, nested_below
+from uvicorn.bridge.work import nested_below, work_now
 
 __all__ = ["METHODS", "AnyioThreads", "reason_against"]
 
@@ -134,7 +134,7 @@ class AnyioThreads:
                 await asyncio.sleep(0)  # raises
             elif scope is not None:
                 await cls.checkpoint_if_cancelled()
-            work = current_work.get()
+            work = work_now()
             threads = self.default if work is None else work.threads
             if limiter is None or isinstance(limiter, ThreadLimiter):
                 gate = threads.gate if limiter is None else limiter
@@ -176,7 +176,7 @@ class AnyioThreads:
         def current_default_thread_limiter(cls: Any) -> Any:
             if asyncio.get_running_loop() is not self.loop:
                 return self._original("current_default_thread_limiter", cls)()
-            work = current_work.get()
+            work = work_now()
             threads = self.default if work is None else work.threads
             if threads.gate is None:
                 threads.gate = ThreadLimiter(threads)

@@ -19,10 +19,12 @@ cdef class HTTPCall:
     cdef Py_ssize_t _gathered
     cdef bint _is_flush_due
     cdef object _waiter
+    cdef object _threads
     cdef public object work
 
     cpdef bint refuse(self) except -1
     cdef _gather(self, bytes content)
     cdef _flush(self)
     cpdef end(self)
+    cpdef leave(self)
     cdef dict _begun(self, object content, bint more)

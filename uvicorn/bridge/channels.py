@@ -209,6 +209,11 @@ class ReplyChannel(ReplySequence):
         self._exchange.work = work
 
     @property
+    def is_complete(self) -> bool:
+        """Whether a whole response was sent."""
+        return self._state == DONE
+
+    @property
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
         return self._exchange.is_writable()

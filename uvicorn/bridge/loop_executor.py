@@ -18,7 +18,7 @@ from threading import get_ident
 from typing import Any, Final, TypeVar, cast
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
-from uvicorn.bridge.work import current_work
+from uvicorn.bridge.work import work_now
 
 __all__ = ["LoopExecutor"]
 
@@ -57,7 +57,7 @@ class LoopExecutor(ThreadPoolExecutor):
         return future
 
     def _submit(self, function: Callable[..., Any], args: tuple[Any, ...]) -> _Waiting:
-        work = current_work.get()
+        work = work_now()
         threads: FrameworkThreads = self._default if work is None else work.threads
         future = _Waiting(loop=threads.outbox.loop)
         # The context is that of the thread, as asyncio has it: `asyncio.to_thread` brings its own along.

@@ -16,7 +16,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
-from uvicorn.errors import ChannelClosed, ReadTimeout
+from uvicorn.errors import ChannelClosed, ReadTimeout, is_all_full, is_full
 from uvicorn.messages import Headers
 from uvicorn.wire.encoder import LAST_CHUNK, chunk, error_page
 from uvicorn.wire.reply import BODILESS, NO_FIELDS, Fields, Reply
@@ -240,13 +240,21 @@ class Exchange:
         self.reply((status, fields, content, False))
 
     def on_failed(self, error: BaseException) -> None:
-        """The consumer has raised: that is logged once, and answered with 500, or the connection is closed."""
+        """The consumer has raised: that is logged once, and answered with 500, or the connection is closed.
+
+        ChannelFull before the response has begun, of `run_in_pool` or of a channel layer, is no failure: 503.
+        """
         service = self.carrier.service
         if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost()):
             service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
+        if not self.status and not self.is_closed and is_full(error):
+            service.dispatcher.on_refused()
+            self.refuse(503, str(error), retry_after=1)
+            if is_all_full(error):
+                return
         service.log.error(
             "Error in %s: %s",
             self.consumer_name,

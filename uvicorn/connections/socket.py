@@ -29,7 +29,7 @@ from uvicorn.connections.pipeline import Pipeline
 from uvicorn.connections.service import Service
 from uvicorn.connections.socket_inbound import SocketInbound
 from uvicorn.connections.socket_watch import SocketWatch
-from uvicorn.errors import ChannelClosed
+from uvicorn.errors import ChannelClosed, is_all_full
 from uvicorn.messages import Message
 from uvicorn.wire.frames import SocketCodec
 from uvicorn.wire.reply import Fields
@@ -253,13 +253,19 @@ class WebSocket(asyncio.Protocol):
         self.inbound.settle_with(settle)
 
     def on_failed(self, error: BaseException) -> None:
-        """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011."""
+        """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011.
+
+        ChannelFull is no failure, but for a client that is far behind: 503, or 1013.
+        """
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
             handshake.on_failed(error)
             return
         log = self.service.log
-        if isinstance(error, ChannelClosed) and self.is_closed:
+        if is_all_full(error) and not self.is_closed and not self.is_flooded():
+            self.service.dispatcher.on_refused()
+            self.close_slow(str(error))
+        elif isinstance(error, ChannelClosed) and self.is_closed:
             log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
         elif not (isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed):
             log.error(
