@@ -30,7 +30,8 @@ from uvicorn.messages import Message
 if TYPE_CHECKING:
     from uvicorn.command.worker import ASGIWorker
 
-__version__ = "0.1.0"
+# Above every release of the other package of this name, so that requirements such as "uvicorn>=0.30" are met.
+__version__ = "1.0.0"
 
 __all__ = [
     "ASGIWorker",
