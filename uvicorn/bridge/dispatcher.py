@@ -64,7 +64,7 @@ class Dispatcher:
         self.pool: Final = pool
         self._named_pools = dict(named_pools or {})
         self.pools: Final = (pool, *self._named_pools.values())
-        self.crossing: Final = Crossing(outbox, pool, self._named_pools)
+        self.crossing: Final = Crossing(outbox, pool, self._named_pools, shared or ())
         self.hooks: Final = hooks
         self.governors: Final = tuple(governors)
         self.outbox: Final = outbox
@@ -75,6 +75,7 @@ class Dispatcher:
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
         self._rejected = 0
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
+        self.context.run(current_work.set, None)  # a server may be started by a consumer of another one
         if shared is not None:
             for each in self.pools:
                 self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.refused)
