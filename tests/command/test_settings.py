@@ -41,6 +41,27 @@ DEFAULTS = {
     "websocket_ping_timeout": 20.0,
     "websocket_handshake_timeout": 10.0,
     "websocket_close_timeout": 10.0,
+    "proxy_headers": False,
+    "date_header": True,
+    "use_colors": None,
+    "headers": [],
+    "limit_concurrency": 0,
+    "loop_factory": "",
+    "reload_dirs": [],
+    "reload_includes": [],
+    "reload_excludes": [],
+    "reload_delay": 0.25,
+    "keyfile_password": None,
+}
+#: those that have the options of the other package
+OTHER_OPTIONS = {
+    "date_header": "--date-header",
+    "headers": "--header",
+    "loop_factory": "--loop",
+    "reload_dirs": "--reload-dir",
+    "reload_includes": "--reload-include",
+    "reload_excludes": "--reload-exclude",
+    "keyfile_password": "--ssl-keyfile-password",
 }
 
 
@@ -92,7 +113,8 @@ def test_defaults_hold_when_gunicorn_does_not_know_our_settings(monkeypatch):
 @pytest.mark.parametrize("setting", OURS, ids=lambda setting: setting.name)
 def test_each_setting_has_a_flag_and_words_for_help(setting):
     switch = "no-" if setting.default is True else ""
-    assert setting.cli == [f"--{switch}{setting.name.replace('_', '-')}"]
+    option = OTHER_OPTIONS.get(setting.name, f"--{switch}{setting.name.replace('_', '-')}")
+    assert setting.cli == [option]
     assert setting.section == "Consumers"
     assert setting.short.strip()
 
@@ -160,11 +182,14 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
     special = {
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
         "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
+        "proxy_headers": ("true", True), "date_header": ("false", False), "use_colors": ("false", False),
+        "headers": ("x-a:b c", ["x-a:b c"]), "loop_factory": ("asyncio", "asyncio"), "reload_dirs": ("a b", ["a", "b"]),
+        "reload_includes": ("*.html", ["*.html"]), "reload_excludes": ("a", ["a"]), "keyfile_password": ("a", "a"),
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
     assert read(known())[name] == taken
-    assert type(read(known())[name]) is type(DEFAULTS[name])
+    assert DEFAULTS[name] is None or type(read(known())[name]) is type(DEFAULTS[name])
 
 
 def test_the_environment_is_put_into_a_configuration_that_knows_our_settings(monkeypatch):

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
+from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
@@ -189,6 +190,7 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
+    *INTERFACE_SETTINGS,
 )  # fmt: skip
 
 
@@ -260,6 +262,11 @@ class Settings:
     given_queue_size: int = -1  # the setting
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
+    headers: tuple[tuple[str, str], ...] = ()  # that each response gets
+    date_header: bool = True
+    limit_concurrency: int = 0  # 0 for none
+    proxy_headers: bool = False
+    loop_factory: str = "auto"
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -291,8 +298,20 @@ class Settings:
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
+            headers=tuple(
+                (name, value.strip()) for name, _, value in (each.partition(":") for each in ours["headers"])
+            ),
+            date_header=ours["date_header"],
+            limit_concurrency=ours["limit_concurrency"],
+            proxy_headers=ours["proxy_headers"],
+            loop_factory=ours["loop_factory"] or cfg.asgi_loop,
         )
 
     def queue_size_of(self, threads: int) -> int:
         """Return the queue size of a pool of so many threads."""
         return 8 * threads if self.given_queue_size < 0 else self.given_queue_size
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, _, value = text.partition(":")
+    return name, value.strip()
