@@ -57,7 +57,7 @@ class Dispatcher:
         log: Log,
         queue_timeout: float,
         hooks: Hooks | None = None,
-        governors: Iterable[object] = (),
+        governors: Iterable[Any] = (),
         named_pools: Mapping[str, ConsumerPool] | None = None,
         shared: FrameworkPools | None = None,
     ) -> None:
@@ -217,6 +217,16 @@ class Dispatcher:
         """Let every thread end that has nothing to do."""
         for pool in (*self.pools, *(self.shared or ())):
             pool.stop()
+
+    def close(self) -> None:
+        """Leave nothing behind: no call that waits for a thread, no timer; threads end that have nothing to do."""
+        for pool in (*self.pools, *(self.shared or ())):
+            for job in pool.waiting():
+                if pool.cancel(job) and isinstance(job, (PoolCall, ThreadCall)):
+                    job.give_up()
+        self.stop_pools()
+        for governor in self.governors:
+            governor.stop()
 
     def ended(self, exchange: Served) -> None:
         """A response is over: `post_request` runs, on the side where the consumer ran."""
