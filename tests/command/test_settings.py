@@ -11,6 +11,7 @@ from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.settings import OURS, Limits, Settings, apply_environment, environment_name, read
 
 DEFAULTS = {
+    "forwarded_fields": "auto",
     "interface": "auto",
     "queue_size": -1,
     "queue_timeout": 30.0,
@@ -185,6 +186,7 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
         "proxy_headers": ("true", True), "date_header": ("false", False), "use_colors": ("false", False),
         "headers": ("x-a:b c", ["x-a:b c"]), "loop_factory": ("asyncio", "asyncio"), "reload_dirs": ("a b", ["a", "b"]),
         "reload_includes": ("*.html", ["*.html"]), "reload_excludes": ("a", ["a"]), "keyfile_password": ("a", "a"),
+        "forwarded_fields": ("forwarded", "forwarded"),
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
@@ -211,6 +213,8 @@ def test_what_is_put_into_a_configuration_is_still_read_from_it(monkeypatch):
 
 WRONG = [
     ("interface", "cgi"),
+    ("proxy_headers", "sometimes"),
+    ("forwarded_fields", "x-real-ip"),
     ("queue_size", "many"),
     ("queue_size", "-2"),
     ("queue_size", "1.5"),
@@ -383,3 +387,19 @@ def test_the_shortest_head_that_can_be_refused_is_the_smaller_limit(line, size, 
 )
 def test_the_longest_head_is_bounded_even_if_single_limits_are_off(line, fields, size, longest):
     assert Limits(request_line=line, request_fields=fields, request_field_size=size).longest_head == longest
+
+
+# ---- proxies ----
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        ({}, ""),
+        ({"forwarded_fields": "forwarded"}, ""),
+        ({"proxy_headers": True}, "auto"),
+        ({"proxy_headers": "true", "forwarded_fields": "x-forwarded"}, "x-forwarded"),
+    ],
+)
+def test_proxies_are_believed_if_it_is_asked_for(values, fields):
+    assert Settings.from_config(known(**values)).forwarded_fields == fields

@@ -34,6 +34,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
         for name, default in (("worker_class", "uvicorn.ASGIWorker"), ("threads", default_threads())):
             self.cfg.set(name, default)
             self.cfg.settings[name].default = default  # what --help shows
+        proxy_headers = self.cfg.settings["proxy_headers"]
+        proxy_headers.default = proxy_headers.value = True  # not as if somebody had given it
         self.cfg.settings["threads"].value = DefaultThreads(default_threads())
 
     def load_config(self) -> None:

@@ -21,6 +21,7 @@ from gunicorn.errors import ConfigError
 
 from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
+from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
 from uvicorn.wire.limits import Limits
@@ -190,7 +191,7 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
-    *INTERFACE_SETTINGS,
+    *INTERFACE_SETTINGS, *PROXY_SETTINGS,
 )  # fmt: skip
 
 
@@ -219,7 +220,7 @@ def read(cfg: Config) -> dict[str, Any]:
         elif variable in os.environ:
             values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
         else:
-            values[name] = setting.validator(setting.default)
+            values[name] = setting.validator(setting.default if known is None else known.default)
     return values
 
 
@@ -267,6 +268,7 @@ class Settings:
     limit_concurrency: int = 0  # 0 for none
     proxy_headers: bool = False
     loop_factory: str = "auto"
+    forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -305,6 +307,7 @@ class Settings:
             limit_concurrency=ours["limit_concurrency"],
             proxy_headers=ours["proxy_headers"],
             loop_factory=ours["loop_factory"] or cfg.asgi_loop,
+            forwarded_fields=ours["forwarded_fields"] if ours["proxy_headers"] else "",
         )
 
     def queue_size_of(self, threads: int) -> int:

@@ -175,7 +175,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             application,
             self.settings,
             frame,
-            GunicornPeers(cfg),
+            GunicornPeers(cfg, self.settings.forwarded_fields),
             log,
             hooks=RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None,
             report=Reporter(log) if Reporter.wanted(log) else None,
