@@ -8,8 +8,8 @@ import pytest
 from patience import PATIENCE_SECONDS
 
 import uvicorn
-from uvicorn.command.cli import default_threads
 from uvicorn.command.settings import OURS
+from uvicorn.command.threads import default_threads
 
 APPLICATION = """
 def application(message):

@@ -132,4 +132,4 @@ def give_back(loop: asyncio.AbstractEventLoop, executor: LoopExecutor) -> None:
             _lent.pop(loop, None)
     if not loop.is_closed():
         # An executor that was never asked for anything has no thread.
-        loop.set_default_executor(lent[-1] if lent else before or ThreadPoolExecutor())
+        loop.set_default_executor(lent[-1] if lent else before or ThreadPoolExecutor(thread_name_prefix="asyncio"))

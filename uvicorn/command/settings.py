@@ -205,13 +205,16 @@ def read(cfg: Config) -> dict[str, Any]:
 
     Raises: ConfigError that names the setting, where its value came from, and what is allowed.
     """
+    forced: Mapping[str, Any] = getattr(cfg, "uvicorn_given", {})  # by a worker class
     raw_env: Mapping[str, str] = cfg.env
     conf_file = _config_file_names(cfg)
     values: dict[str, Any] = {}
     for setting in OURS:
         name, variable = setting.name, environment_name(setting.name)
         known = cfg.settings.get(name)
-        if known is not None and known.is_given:
+        if name in forced:
+            values[name] = _checked(setting, forced[name], "CONFIG_KWARGS")
+        elif known is not None and known.is_given:
             values[name] = known.get()
         elif known is None and name in conf_file:
             values[name] = _checked(setting, conf_file[name], "the config file")

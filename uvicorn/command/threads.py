@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -16,7 +17,7 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.sampler import PoolSampler, own_clocks, read_clocks, reason_against
 from uvicorn.bridge.served import Hooks
 
-__all__ = ["ThreadSettings", "make_dispatcher"]
+__all__ = ["ThreadSettings", "default_threads", "make_dispatcher"]
 
 _FRAMEWORK_THREADS: Final = 40  # anyio's default, for which applications are written
 _EXTRA_THREADS: Final = 1000  # arbitrary: more than wait for each other anywhere, and fewer than systems allow
@@ -43,6 +44,11 @@ class ThreadSettings(Protocol):
 
     def queue_size_of(self, threads: int) -> int:
         """Return the queue size of a pool of so many threads."""
+
+
+def default_threads() -> int:
+    """Return the default of `threads`: that of Python's own executor."""
+    return min(32, (os.cpu_count() or 1) + 4)
 
 
 def make_dispatcher(

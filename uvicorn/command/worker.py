@@ -18,7 +18,6 @@ import sys
 import traceback
 from typing import Any, Final
 
-import uvloop
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
@@ -31,6 +30,7 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
 from uvicorn.command.log_guard import guard_logs
+from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
 from uvicorn.command.reporting import Reporter, RequestHooks
@@ -79,8 +79,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: RuntimeError, which Gunicorn prints as one line.
         """
         try:
-            Settings.from_config(cfg)
-        except ConfigError as error:
+            loop_factory(Settings.from_config(cfg).loop_factory)
+        except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
         for message in compatibility.check(cfg):
             log.warning(message)
@@ -89,7 +89,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     def init_process(self) -> None:
         """Make the loop; then do what every worker does."""
-        self._loop = asyncio.new_event_loop() if self.cfg.asgi_loop == "asyncio" else uvloop.new_event_loop()
+        factory = loop_factory(Settings.from_config(self.cfg).loop_factory)
+        self._loop = asyncio.new_event_loop() if factory is None else factory()
         asyncio.set_event_loop(self._loop)
         guard_logs(self.log)
         super().init_process()
