@@ -44,7 +44,7 @@ SETTINGS = [
     ({"reload_includes": ["*.html"]}, "reload_includes", ["*.html"]),
     ({"reload_excludes": ["a"]}, "reload_excludes", ["a"]),
     ({"reload_delay": 1.0}, "reload_delay", 1.0),
-    ({"proxy_headers": False}, "proxy_headers", False),
+    ({"proxy_headers": True}, "proxy_headers", True),
     ({"server_header": False}, "server_header", ""),
     ({"date_header": False}, "date_header", False),
     ({"forwarded_allow_ips": ["10.0.0.1", "10.1.0.0/16"]}, "forwarded_allow_ips", "10.0.0.1,10.1.0.0/16"),
@@ -91,6 +91,10 @@ def test_a_parameter_comes_to_a_setting(given, setting, value):
     assert found.settings == {setting: value}
     assert setting in GunicornConfig().settings
     assert found.warnings == []
+
+
+def test_without_proxy_headers_gunicorns_own_are_not_believed_either():
+    assert equivalents({"proxy_headers": False}).settings == {"proxy_headers": False, "secure_scheme_headers": {}}
 
 
 @pytest.mark.parametrize(("given", "words"), WARNINGS)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import socket
@@ -203,6 +204,36 @@ def test_a_hundred_starts_and_stops_leave_nothing_behind(loop):
 
 def count_of(kind):
     return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+def test_a_trusted_proxy_says_who_the_client_is_unless_that_is_switched_off(caplog):
+    async def client(scope, receive, send):
+        if scope["type"] != "http":
+            raise RuntimeError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": f"{scope['client'][0]} {scope['scheme']}".encode()})
+
+    headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
+    caplog.set_level(logging.INFO, "uvicorn.access")
+    with Server(config(client)).running() as url:
+        assert httpx.get(url, headers=headers).text == "192.0.2.7 https"
+    assert '192.0.2.7:0 - "GET / HTTP/1.1" 200' in caplog.text
+    with Server(config(client, proxy_headers=False)).running() as url:
+        assert httpx.get(url, headers=headers).text == "127.0.0.1 http"
+
+
+def test_headers_that_are_given_are_those_of_each_response():
+    made = config(hello, headers=[("X-One", "1"), ("Server", "mine")], date_header=False)
+    with Server(made).running() as url:
+        answer = httpx.get(url)
+    assert (answer.headers["x-one"], answer.headers["server"], "date" in answer.headers) == ("1", "mine", False)
+
+
+def test_past_the_limit_of_connections_requests_are_refused():
+    with Server(config(hello, limit_concurrency=1)).running() as url, httpx.Client() as one, httpx.Client() as two:
+        assert one.get(url).status_code == 200
+        answer = two.get(url)
+    assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "Service Unavailable", "1")
 
 
 # ---- starts that fail ----

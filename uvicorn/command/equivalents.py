@@ -61,6 +61,8 @@ def equivalents(given: Mapping[str, Any]) -> Equivalents:
     bind = _bind(given)
     if bind is not None:
         found.settings["bind"] = [bind]
+    if given.get("proxy_headers") is False:
+        found.settings["secure_scheme_headers"] = {}  # Gunicorn's own way to believe a proxy
     for name, value in given.items():
         if name in _SETTINGS:
             setting, convert = _SETTINGS[name]

@@ -251,7 +251,7 @@ class Server:
                 config.application(),
                 settings,
                 frame,
-                GunicornPeers(cfg),
+                GunicornPeers(cfg, settings.forwarded_fields),
                 logger,
                 report=AccessLog() if AccessLog.wanted() else None,
                 on_most_requests=self._on_most_requests,

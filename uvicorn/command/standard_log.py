@@ -28,8 +28,9 @@ class AccessLog:
 
     def __call__(self, exchange: Exchange) -> None:
         """Report an exchange that is over, complete or not. Runs on: the loop."""
-        client, _ = exchange.carrier.addresses()
         line = exchange.request
+        # A trusted proxy may have said who the client is.
+        client = getattr(line, "client", None) or exchange.carrier.addresses()[0]
         seconds = max(0.0, exchange.carrier.service.loop.time() - exchange.started_at)
         write_line(
             self._logger,

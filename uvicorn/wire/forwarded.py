@@ -38,9 +38,7 @@ _IPV6: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED: Final = rb'"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~\x80-\xff])*)"'
 # RFC 7239 section 4: token "=" (token / quoted-string), in a list with ";"
-_PAIR: Final = re.compile(
-    rb"[ \t]*(" + _TOKEN + rb")=(?:(" + _TOKEN + rb")|" + _QUOTED + rb")[ \t]*(;|$)"
-)
+_PAIR: Final = re.compile(rb"[ \t]*(" + _TOKEN + rb")=(?:(" + _TOKEN + rb")|" + _QUOTED + rb")[ \t]*(;|$)")
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 _Address: TypeAlias = "list[Any]"  # [str, int]; the port is 0 if it is not known
