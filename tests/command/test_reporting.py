@@ -14,7 +14,7 @@ from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.reply import encode_fields
-from uvicorn.wire.request_line import RequestLine
+from uvicorn.wire.request_line import ForwardedLine, RequestLine
 
 
 class FakeLine(Carrier):
@@ -96,6 +96,18 @@ def test_a_request_is_shown_in_gunicorns_shape():
     assert (view.method, view.uri, view.path, view.query) == ("GET", "/caf%C3%A9?q=1&r=%20", "/caf%C3%A9", "q=1&r=%20")
     assert view.headers == [("HOST", "example.org"), ("USER-AGENT", "curl \xe9"), ("REFERER", "/from")]
     assert (view.version, view.scheme) == ((1, 1), "https")
+
+
+def test_a_request_behind_a_proxy_is_shown_with_its_client_and_its_scheme():
+    exchange = make()
+    exchange.request_line = ForwardedLine(exchange.request_line, ["192.0.2.66", 0], "http")
+    environ = environ_of(exchange, RequestView(exchange))
+    assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("192.0.2.66", "0")
+    assert environ["wsgi.url_scheme"] == "http"
+
+    exchange.request_line = ForwardedLine(exchange.request_line, None, None)
+    environ = environ_of(exchange, RequestView(exchange))
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("192.0.2.7", "https")
 
 
 def test_the_version_of_an_old_request_is_shown():

@@ -19,7 +19,7 @@ cdef class HTTPCall:
     cdef Py_ssize_t _gathered
     cdef bint _is_flush_due
     cdef object _waiter
-    cdef object _threads
+    cdef readonly object threads
     cdef public object work
 
     cpdef bint refuse(self) except -1

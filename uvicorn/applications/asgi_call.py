@@ -88,7 +88,7 @@ class HTTPCall:
 
     __slots__ = (
         "_body", "_body_channel", "_channel", "_fields", "_gathered", "_has_begun", "_is_flush_due", "_is_received",
-        "_parts", "_since_turn", "_status", "_threads", "_waiter", "work",
+        "_parts", "_since_turn", "_status", "_waiter", "threads", "work",
     )  # fmt: skip
 
     def __init__(self, message: Any, threads: Any = None) -> None:
@@ -104,15 +104,15 @@ class HTTPCall:
         self._gathered = 0  # their bytes
         self._is_flush_due = False
         self._waiter: asyncio.Future[None] | None = None
-        self._threads = threads
+        self.threads = threads
         self.work: Work | None = None
 
     def get_work(self) -> Work:
         """Return what threads do for this request, from the first call on."""
         if self.work is None:
             if self._channel is _LEFT:
-                return Work(self._threads, is_outside=True)  # asked by a task that was left behind
-            self.work = Work(self._threads, self._channel)
+                return Work(self.threads, is_outside=True)  # asked by a task that was left behind
+            self.work = Work(self.threads, self._channel)
             self.work.is_answered = self._channel.is_complete
             self._channel.note_work(self.work)
         return self.work

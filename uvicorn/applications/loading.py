@@ -128,8 +128,11 @@ def _import_module(module_name: str, name: str) -> Any:
 
 
 def _attribute(module: ModuleType, name: str) -> Any:
+    found: Any = module
     try:
-        return getattr(module, name)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
     except AttributeError:
         names = [other for other, value in vars(module).items() if _is_servable(value)]
         raise AppImportError(f"There is no {name!r} in {module.__name__!r}{_nearest(name, names)}") from None

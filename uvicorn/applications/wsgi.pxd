@@ -1,7 +1,7 @@
 cimport cython
 
 
-cdef class _Response:
+cdef class Response:
     cdef object _send
     cdef bint _is_head
     cdef int _status

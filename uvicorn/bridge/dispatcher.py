@@ -58,14 +58,14 @@ class Dispatcher:
         log: Log,
         queue_timeout: float,
         hooks: RequestHooks | None = None,
-        governors: Iterable[object] = (),
+        governors: Iterable[Any] = (),
         named_pools: Mapping[str, ConsumerPool] | None = None,
         shared: FrameworkPools | None = None,
     ) -> None:
         self.pool: Final = pool
         self._named_pools = dict(named_pools or {})
         self.pools: Final = (pool, *self._named_pools.values())
-        self.crossing: Final = Crossing(outbox, pool, self._named_pools)
+        self.crossing: Final = Crossing(outbox, pool, self._named_pools, shared or ())
         self.hooks: Final = hooks
         self.governors: Final = tuple(governors)
         self.outbox: Final = outbox
@@ -76,6 +76,7 @@ class Dispatcher:
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
         self._rejected = 0
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
+        self.context.run(current_work.set, None)  # a server may be started by a consumer of another one
         if shared is not None:
             for each in self.pools:
                 self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.on_refused)
@@ -181,6 +182,16 @@ class Dispatcher:
         """Let every thread end that has nothing to do."""
         for pool in (*self.pools, *(self.shared or ())):
             pool.stop()
+
+    def close(self) -> None:
+        """Leave nothing behind: no call that waits for a thread, no timer; threads end that have nothing to do."""
+        for pool in (*self.pools, *(self.shared or ())):
+            for job in pool.waiting():
+                if pool.cancel(job) and isinstance(job, (PoolCall, ThreadCall)):
+                    job.give_up()
+        self.stop_pools()
+        for governor in self.governors:
+            governor.stop()
 
     def on_response_ended(self, exchange: ServedRequest) -> None:
         """A response is over: `post_request` runs, on the side where the consumer ran."""

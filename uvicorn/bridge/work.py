@@ -51,7 +51,13 @@ class Work:
 
 
 class HasWork(Protocol):
-    """What has a `Work` when that is first asked for."""
+    """What has a `Work` when that is first asked for.
+
+    Attributes:
+        threads: as those of the `Work`. Runs on: any thread.
+    """
+
+    threads: Any
 
     def get_work(self) -> Work:
         """Return it, and make it if it is not there. Runs on: the loop."""

@@ -40,7 +40,7 @@ class RequestView:
         self.path, _, self.query = self.uri.partition("?")
         self.headers = [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in exchange.headers]
         self.version = (1, 0) if line.is_http10 else (1, 1)
-        self.scheme = exchange.carrier.service.scheme
+        self.scheme = getattr(line, "scheme", None) or exchange.carrier.service.scheme
 
 
 class ResponseView:
@@ -71,6 +71,7 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
     """
     work: Work | None = getattr(exchange, "work", None)
     client, server = exchange.carrier.addresses()
+    client = getattr(exchange.request_line, "client", None) or client  # a trusted proxy has said it
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": request.uri,

@@ -21,6 +21,9 @@ class Peers(Protocol):
     def header_policy(self, address: str | None) -> HeaderPolicy:
         """Return what to do with the header fields of this peer."""
 
+    def policy_behind(self, address: str | None, client: str) -> HeaderPolicy:
+        """Return what to do with those of a client that this peer has named in a PROXY header."""
+
     def may_send_proxy_header(self, address: str | None) -> bool:
         """Whether a PROXY header of this peer is believed."""
 

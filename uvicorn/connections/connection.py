@@ -325,6 +325,7 @@ class HTTPConnection:
             if place is None:
                 raise ClientError(503, "too many connections of this client (limit_connections_per_address)")
             self.place = place
+            self._parser.set_policy(self.service.peers.policy_behind(self.address, str(header.client[0])))
             self._parser.set_base(self.service.base_message(header.client, header.server))
         return at + header.size - before
 

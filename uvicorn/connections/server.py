@@ -19,6 +19,7 @@ from typing import Final
 
 from uvicorn.bridge.stacks import describe
 from uvicorn.connections.crowd import Crowd
+from uvicorn.connections.crowding import IDLE, NEW
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.service import Service
 
@@ -72,16 +73,24 @@ class Server:
         deadline = service.loop.time() + seconds
         service.begin_stopping()
         self._acceptor.close()
-        while self._is_busy() and service.loop.time() < deadline and not self._is_hurried:
+        while self.is_busy and service.loop.time() < deadline and not self._is_hurried:
             await asyncio.sleep(_POLL_SECONDS)
             self._watch_connections(service.loop.time())
-        if self._is_busy():
+        if self.is_busy:
             self._report_left()
             self.abort()
             await asyncio.sleep(0)
             last = service.loop.time() + (0.0 if self._is_hurried else _LAST_WORDS_SECONDS)
             while not self._are_consumers_idle() and service.loop.time() < last:  # noqa: ASYNC110 (threads end there)
                 await asyncio.sleep(_POLL_SECONDS / 10)
+
+    def close_idle(self) -> None:
+        """Close the connections between two requests at once: nobody waits for their clients, as `drain` does."""
+        now = self.service.loop.time()
+        for client in tuple(self.service.connections):
+            standing = client.standing(now)
+            if standing.state in (IDLE, NEW):
+                client.make_way(standing.state)
 
     def close(self) -> None:
         """End the threads, when nothing needs them any more."""
@@ -119,7 +128,9 @@ class Server:
         states += [f"Threads are held by {held}"] if held else []
         return "\n".join([f"Requests in flight: {len(lines)}", *lines, *states])
 
-    def _is_busy(self) -> bool:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a connection is open, or a consumer runs or waits."""
         return self._acceptor.open > 0 or not self._are_consumers_idle()
 
     def _are_consumers_idle(self) -> bool:

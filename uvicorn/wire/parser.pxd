@@ -26,6 +26,8 @@ cdef class RequestParser:
     cdef readonly Special special
 
     cpdef set_base(self, dict base)
+    cpdef set_policy(self, HeaderPolicy policy)
+    cdef _read_origin(self, object message)
 
     @cython.locals(
         name=bytes, headers=list, target=bytes, at=Py_ssize_t, is_http10=bint, method=str, special=Special, has_body=bint,
