@@ -8,6 +8,7 @@ import pytest
 from gunicorn.config import Config as GunicornConfig
 
 import uvicorn
+import uvicorn.command.settings  # Gunicorn's configuration has our settings then
 from uvicorn.command.equivalents import DEFAULTS, equivalents
 
 # What release 0.54 of the other package takes, from its documentation.
@@ -68,7 +69,7 @@ SETTINGS: list[tuple[dict[str, Any], str, Any]] = [
     ({"app_dir": "src"}, "pythonpath", "src"),
 ]
 
-WARNINGS = [
+WARNINGS: list[tuple[dict[str, Any], str]] = [
     ({"http": "h11"}, "httptools"),
     ({"http": type("Protocol", (), {"__module__": "m"})}, "http=m.Protocol"),
     ({"http2": True}, "HTTP/2"),
