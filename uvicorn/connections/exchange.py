@@ -247,12 +247,7 @@ class Exchange:
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
-        service.log.error(
-            "Error in %s: %s",
-            self.consumer_name,
-            self.shown_line,
-            exc_info=(type(error), error, error.__traceback__),
-        )
+        service.log_failure(self, error)
         self.answer(500, service.shown_error(error), persists=True)
 
     def on_not_called(self) -> None:
