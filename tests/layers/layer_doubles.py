@@ -48,7 +48,7 @@ class Client:
             raise self.error
         self.received.append(reply)
 
-    def on_change(self, callback):
+    def when_changed(self, callback):
         self._waiters.append(callback)
 
     def give_up(self, reason):
@@ -119,7 +119,7 @@ class Node(Bridge):
     async def __aexit__(self, *details):
         self.retire()
         self.release()
-        await until_async(lambda: self.calls.is_idle, "the end of background messages")
+        await until_async(lambda: not len(self.calls), "the end of background messages")
         self.outbox.drain_now()
         await self.hub.stop()
         if self._ticking is not None:
@@ -133,11 +133,6 @@ class Node(Bridge):
         self.background.begin_stopping()
         self.layer.retire()
         self.calls.begin_stopping()
-
-    async def kill(self):
-        """Leave without a word, as far as a process can that others are in, too."""
-        self._ticking.cancel()
-        self.calls.abort()
 
     def client(self, kind="websocket.send"):
         return Client(self, kind)

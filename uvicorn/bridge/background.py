@@ -16,7 +16,7 @@ back, and its message told to be for somebody else (`NotCalled`). At the end tas
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from uvicorn.wire.reply import NO_FIELDS
 
 __all__ = ["BackgroundCalls"]
 
+_LOOK_SECONDS: Final = 0.01
 _MOST_ON_LOOP: Final = 100  # arbitrary: a coroutine costs little, and what it asks for may not
 
 #: called with what the consumer raised, or None
@@ -67,8 +68,8 @@ class BackgroundCalls:
         self._running.add(call)
         dispatcher = self._dispatcher
         if consumer.is_async:
-            call.task = dispatcher.make_task(_serve(call, message, dispatcher), consumer.name)
-            call.task.add_done_callback(call.task_ended)
+            task = dispatcher.make_task(_serve(call, message, dispatcher), consumer.name)
+            dispatcher.running.requests[call.served] = task  # known to whoever waits, reports or cancels
         else:
             job = call.job = _Job(dispatcher, consumer, message, call)
             job.pool.submit_late(job)
@@ -80,27 +81,16 @@ class BackgroundCalls:
             if call.job is not None and call.job.pool.cancel(call.job):
                 call.job.forget()
 
-    def abort(self) -> None:
-        """Cancel every task, because the worker cannot wait any longer."""
-        self.begin_stopping()
-        for call in tuple(self._running):
-            if call.task is not None:
-                call.task.cancel("the worker is stopping")
+    async def settled(self, seconds: float) -> None:
+        """Wait until all calls have been told to have ended, for so many seconds."""
+        until = self._dispatcher.outbox.loop.time() + seconds
+        while self._running and self._dispatcher.outbox.loop.time() < until:  # noqa: ASYNC110 (a moment)
+            await asyncio.sleep(_LOOK_SECONDS)  # the last ones are on their way through the outbox
 
-    def running(self) -> Iterator[tuple[Any, asyncio.Task[None]]]:
-        """Yield each call that runs on the loop, with its task; the pool knows those in threads."""
-        for call in tuple(self._running):
-            if call.task is not None:
-                yield call, call.task
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no call runs; those whose threads are stuck are not counted."""
-        return all(call.job is not None and call.job.pool.is_stuck(call.job) for call in self._running)
-
-    def ended(self, call: _Background) -> None:
+    def on_ended(self, call: _Background) -> None:
         """A call has ended."""
         self._running.discard(call)
+        self._dispatcher.running.requests.pop(call.served, None)
 
 
 class _Background:
@@ -129,7 +119,6 @@ class _Background:
         self.started_at = asyncio.get_running_loop().time()
         self.status = 200
         self.job: _Job | None = None
-        self.task: asyncio.Task[None] | None = None
         self._ended: Ended | None = ended
         self._calls = calls
         self.request = self.carrier = self.service = self  # all that is asked of these is here
@@ -142,16 +131,21 @@ class _Background:
         """The call has ended, or is given up."""
         ended, self._ended = self._ended, None
         if ended is not None:
-            self._calls.ended(self)
+            self._calls.on_ended(self)
             ended(error)
 
-    def task_ended(self, task: asyncio.Task[None]) -> None:
-        """Tell that it was cancelled before it had begun: otherwise it has told already."""
-        self.end(asyncio.CancelledError("the worker is stopping") if task.cancelled() else task.exception())
+    @property
+    def served(self) -> Any:
+        """Itself, in the shape of an exchange."""
+        return self
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised."""
         self.end(error)
+
+    def on_not_called(self) -> None:
+        """The task was cancelled before it began."""
+        self.end(NotCalled("the worker is stopping"))
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Give the message up: its thread is stuck, and the worker leaves."""

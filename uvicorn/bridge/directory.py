@@ -38,7 +38,7 @@ class Named(Protocol):
     def send(self, reply: Mapping[str, Any]) -> Any:
         """Send one reply."""
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def when_changed(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or left. Runs on: the loop."""
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from threading import get_ident
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from uvicorn.bridge.crossing import Crossing, run_on_loop
+from uvicorn.bridge.crossing import Crossing, run_on
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.errors import ChannelFull
 
@@ -62,7 +62,7 @@ class Sides:
 
     def wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine on the loop. Runs on: any thread but the loop's. Blocks: until it has ended."""
-        return run_on_loop(coroutine)
+        return run_on(self._crossing, coroutine)
 
     def defer(self, call: Call) -> bool:
         """Have the loop make a call when the consumer has returned that this thread runs; return False if none defers.
@@ -99,6 +99,6 @@ class _Kept:
     def go(self) -> None:
         calls, self._calls = self._calls, []
         if self._carried.is_crowded:
-            run_on_loop(self._carried.carry_slowly(calls))
+            run_on(self._crossing, self._carried.carry_slowly(calls))
         else:
             self._crossing.outbox.put(self._carried.carry, calls)

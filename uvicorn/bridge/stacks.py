@@ -13,7 +13,7 @@ import traceback
 from types import FrameType
 from typing import Final
 
-__all__ = ["describe", "describe_all_threads", "line_of", "thread_name", "threads_left"]
+__all__ = ["describe", "describe_all_threads", "is_main_thread", "line_of", "thread_name", "threads_left"]
 
 _LIBRARIES: Final = tuple(sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platlib", "purelib"))
 _OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -53,6 +53,11 @@ def _place(frame: FrameType) -> str:
 def thread_name(thread_id: int) -> str:
     """Return the name of a thread. Runs on: any thread."""
     return next((thread.name for thread in threading.enumerate() if thread.ident == thread_id), str(thread_id))
+
+
+def is_main_thread() -> bool:
+    """Whether the caller is in the thread that gets the signals. Runs on: any thread."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def threads_left(seconds: float) -> list[str]:

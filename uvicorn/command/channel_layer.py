@@ -15,14 +15,14 @@ from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.sides import Sides
 from uvicorn.command.layer_settings import LayerSettings
 from uvicorn.layers.background import Background
-from uvicorn.layers.current import install
+from uvicorn.layers.current import install, uninstall
 from uvicorn.layers.hub import Hub
 from uvicorn.layers.office import WorkerOffice
 from uvicorn.layers.opening import open_layer
 
 __all__ = ["WorkerLayer", "make_place"]
 
-_LOCAL: Final = "local://"
+_SETTLE_SECONDS: Final = 1.0  # for the ends of calls that are on their way
 _places: dict[int, str] = {}  # the master's process id -> its directory
 
 
@@ -57,12 +57,12 @@ class WorkerLayer:
         self,
         loop: asyncio.AbstractEventLoop,
         dispatcher: Dispatcher,
-        calls: BackgroundCalls,
         application: Router | SingleConsumer,
         settings: LayerSettings,
         place: str | None,
         log: Any,
     ) -> None:
+        self._calls = BackgroundCalls(dispatcher)
         layer = open_layer(settings.url, place, settings.limits, log)
         self.hub: Final = Hub(loop, layer, dispatcher.outbox.directory, log, settings.bounds, settings.group_expiry)
 
@@ -72,11 +72,12 @@ class WorkerLayer:
         channels = {
             channel: consumers for channel, consumers in application.channels().items() if settings.consumes(channel)
         }
-        self._background = Background(layer, channels, find, calls, log)
+        self._background = Background(layer, channels, find, self._calls, log)
         if settings.only:
             shown = ", ".join(sorted(channels)) or "none: no route is for a channel that only_channels matches"
             log.info("Channels consumed here: %s", shown)
-        install(WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub)))
+        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub))
+        install(self._office)
 
     async def start(self) -> None:
         """Begin to carry messages; those of channels come from `consume` on."""
@@ -91,11 +92,17 @@ class WorkerLayer:
         self.hub.tick()
 
     def begin_stopping(self) -> None:
-        """Take no more messages of channels."""
+        """Take no more messages of channels. Idempotent."""
         self._background.begin_stopping()
+        self._calls.begin_stopping()
         self.hub.layer.retire()
 
     async def stop(self) -> None:
         """Leave the layer; from now on sending is an error."""
-        install(None)
+        await self._calls.settled(_SETTLE_SECONDS)
+        self.give_back()
         await self.hub.stop()
+
+    def give_back(self) -> None:
+        """Have `Group` and `Channel` not find this server any more."""
+        uninstall(self._office)

@@ -19,8 +19,10 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
+from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.layer_settings import LAYER_SETTINGS, LayerSettings
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
+from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
 from uvicorn.wire.limits import Limits
@@ -192,6 +194,7 @@ OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
     *LAYER_SETTINGS,
+    *INTERFACE_SETTINGS, *PROXY_SETTINGS,
 )  # fmt: skip
 
 
@@ -205,13 +208,16 @@ def read(cfg: Config) -> dict[str, Any]:
 
     Raises: ConfigError that names the setting, where its value came from, and what is allowed.
     """
+    forced: Mapping[str, Any] = getattr(cfg, "uvicorn_given", {})  # by a worker class
     raw_env: Mapping[str, str] = cfg.env
     conf_file = _config_file_names(cfg)
     values: dict[str, Any] = {}
     for setting in OURS:
         name, variable = setting.name, environment_name(setting.name)
         known = cfg.settings.get(name)
-        if known is not None and known.is_given:
+        if name in forced:
+            values[name] = _checked(setting, forced[name], "CONFIG_KWARGS")
+        elif known is not None and known.is_given:
             values[name] = known.get()
         elif known is None and name in conf_file:
             values[name] = _checked(setting, conf_file[name], "the config file")
@@ -220,7 +226,7 @@ def read(cfg: Config) -> dict[str, Any]:
         elif variable in os.environ:
             values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
         else:
-            values[name] = setting.validator(setting.default)
+            values[name] = setting.validator(setting.default if known is None else known.default)
     return values
 
 
@@ -271,6 +277,12 @@ class Settings:
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
     layer: LayerSettings = _NO_LAYER
+    headers: tuple[tuple[str, str], ...] = ()  # that each response gets
+    date_header: bool = True
+    limit_concurrency: int = 0  # 0 for none
+    proxy_headers: bool = False
+    loop_factory: str = "auto"
+    forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -303,8 +315,21 @@ class Settings:
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
             layer=_layer_of(ours),
+            headers=tuple(
+                (name, value.strip()) for name, _, value in (each.partition(":") for each in ours["headers"])
+            ),
+            date_header=ours["date_header"],
+            limit_concurrency=ours["limit_concurrency"],
+            proxy_headers=ours["proxy_headers"],
+            loop_factory=ours["loop_factory"] or cfg.asgi_loop,
+            forwarded_fields=ours["forwarded_fields"] if ours["proxy_headers"] else "",
         )
 
     def queue_size_of(self, threads: int) -> int:
         """Return the queue size of a pool of so many threads."""
         return 8 * threads if self.given_queue_size < 0 else self.given_queue_size
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, _, value = text.partition(":")
+    return name, value.strip()

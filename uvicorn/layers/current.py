@@ -11,7 +11,7 @@ from typing import Any
 from uvicorn.layers.office import Office
 from uvicorn.layers.program import office_of_program, open_office
 
-__all__ = ["current", "install", "office_of"]
+__all__ = ["current", "install", "office_of", "uninstall"]
 
 _current: Office | None = None
 _open: dict[str, Office] = {}  # of other layers, by their URL
@@ -21,6 +21,13 @@ def install(office: Office | None) -> None:
     """Make this the office of the process: one worker, one loop."""
     global _current
     _current = office
+
+
+def uninstall(office: Office) -> None:
+    """Have the process no office any more, if this is it."""
+    global _current
+    if _current is office:
+        _current = None
 
 
 def current() -> Office:

@@ -31,7 +31,7 @@ class Named(Protocol):
     def send(self, reply: Mapping[str, Any]) -> Any:
         """Send one reply."""
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def when_changed(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or left."""
 
     def give_up(self, reason: str) -> None:
@@ -109,7 +109,7 @@ class Member:
     def _watch(self) -> None:
         if not self._is_watching:
             self._is_watching = True
-            self._channel.on_change(self._caught_up)
+            self._channel.when_changed(self._caught_up)
 
     def _caught_up(self) -> None:
         """The client has caught up, or left: what waits goes out as far as it takes it."""
