@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from uvicorn.layers.groups import Channel, Group
+from uvicorn.layers.program import use
 
-__all__ = ["Channel", "Group"]
+__all__ = ["Channel", "Group", "use"]

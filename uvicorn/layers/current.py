@@ -14,7 +14,6 @@ from uvicorn.layers.program import office_of_program, open_office
 __all__ = ["current", "install", "office_of", "uninstall"]
 
 _current: Office | None = None
-_open: dict[str, Office] = {}  # of other layers, by their URL
 
 
 def install(office: Office | None) -> None:
@@ -46,9 +45,7 @@ def office_of(layer: Any) -> Office:
     Raises: ValueError, TypeError.
     """
     if isinstance(layer, str):
-        if layer not in _open:
-            _open[layer] = open_office(layer)
-        return _open[layer]
+        return open_office(layer)
     for name in ("add", "discard", "publish", "put"):
         if not callable(getattr(layer, name, None)):
             raise TypeError(f"channel_layer must be a URL such as 'redis://host', or an Office, not {layer!r}")

@@ -61,7 +61,7 @@ class RedisAddress:
             timeout = claim = -1.0
         if not timeout > 0 or not claim > 0:
             raise ValueError(f"timeout and claim in {shown_url(self.url)} must be numbers of seconds, more than 0")
-        plain = parts._replace(query=urlencode(others)).geturl()
+        plain = self.url.partition("?")[0] + (f"?{urlencode(others)}" if others else "")
         for name, found in (
             ("prefix", ours.get("prefix", self.prefix)), ("timeout", timeout), ("claim_seconds", claim),
             ("plain", plain),
