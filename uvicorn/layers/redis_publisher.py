@@ -17,7 +17,7 @@ from collections import deque
 from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
-from uvicorn.layers.ending import end_all
+from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_scripts import Script
 from uvicorn.layers.redis_servers import RedisAddress, translate
@@ -131,11 +131,7 @@ class Publisher:
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
         self._is_up = False
-        if client is not None:
-            try:
-                await asyncio.wait_for(client.aclose(), 1.0)
-            except Exception:  # it is broken, whatever it says
-                return
+        await close_quietly(client)
 
     async def _send(self, batch: list[_Command]) -> None:
         try:

@@ -26,6 +26,7 @@ _SENTINEL: Final = "+sentinel"
 _CLUSTER: Final = "+cluster"
 _SENTINEL_PORT: Final = 26379
 _CLUSTER_PORT: Final = 6379
+_CLUSTER_ATTEMPTS: Final = 3
 #: answers of a Redis that is there and cannot serve, beside those for which redis-py has classes
 _UNABLE: Final = ("MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS")
 
@@ -135,17 +136,17 @@ class RedisAddress:
         parts = urlsplit(self.plain)
         if self.is_cluster:
             from redis.asyncio.cluster import ClusterNode as AsyncNode
+            from redis.backoff import NoBackoff
             from redis.cluster import ClusterNode
 
             node = AsyncNode if redis.__name__ == "redis.asyncio" else ClusterNode
-            del options["retry"]
+            options["retry"] = type(options["retry"])(NoBackoff(), _CLUSTER_ATTEMPTS)  # names may have moved
             if parts.scheme.startswith("rediss"):
                 options["ssl"] = True
             return redis.RedisCluster(
                 startup_nodes=[node(host, port) for host, port in _hosts(parts.netloc, _CLUSTER_PORT)],
                 username=parts.username,
                 password=parts.password,
-                cluster_error_retry_attempts=3,
                 **options,
             )
         if _SENTINEL in parts.scheme:

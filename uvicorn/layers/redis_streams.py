@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.encoding import unpack
-from uvicorn.layers.ending import end_all
+from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNKNOWN, Delivery, Intake
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.redis_outage import Backoff, Outage
@@ -136,8 +136,9 @@ class Streams:
     async def _read_for_ever(self, channels: tuple[str, ...]) -> None:
         backoff = Backoff()
         while not self._is_retired:
-            client = self._address.client(_BLOCK_SECONDS + self._address.timeout)
+            client = None
             try:
+                client = self._address.client(_BLOCK_SECONDS + self._address.timeout)
                 await self._prepare(client, channels)
                 self._outage.ends(_PART)
                 backoff.reset()
@@ -150,10 +151,7 @@ class Streams:
                     self._outage.begins(_PART, error)
                     await asyncio.sleep(backoff.seconds())
             finally:
-                try:
-                    await asyncio.wait_for(client.aclose(), 1.0)
-                except Exception as error:
-                    del error  # it is broken, whatever it says
+                await close_quietly(client)
 
     async def _prepare(self, client: Any, channels: tuple[str, ...]) -> None:
         """Make the consumer groups that are not there; find out what time it is in Redis."""
@@ -212,8 +210,9 @@ class Streams:
         backoff = Backoff()
         seconds = self._address.claim_seconds
         while True:
-            client = self._address.client()
+            client = None
             try:
+                client = self._address.client()
                 rounds = 0
                 while True:
                     await self._renew(client)
@@ -232,10 +231,7 @@ class Streams:
                     self._outage.begins("claims", error)
                 await asyncio.sleep(min(seconds / 3, backoff.seconds()))
             finally:
-                try:
-                    await asyncio.wait_for(client.aclose(), 1.0)
-                except Exception as error:
-                    del error  # it is broken, whatever it says
+                await close_quietly(client)
 
     async def _renew(self, client: Any) -> None:
         """Renew our claims; one that is late is for others, who may have it."""

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.layers.ending import end_all
+from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.redis_outage import Backoff, Outage
 
 __all__ = ["Subscriber"]
@@ -90,19 +90,20 @@ class Subscriber:
             if not self.wanted:  # a node of a cluster that has none of our groups
                 self.is_known.set()
                 await self._changed.wait()
-            client = self._make_client()
+            client = None
             try:
+                client = self._make_client()
                 pubsub = client.pubsub()
                 try:
                     await self._hear(pubsub, backoff)
                 finally:
-                    await _quietly(pubsub.aclose())
+                    await close_quietly(pubsub)
             except Exception as error:
                 self._outage.begins(self._part, error)
             finally:
                 self._is_open = False
                 self.is_known.set()
-                await _quietly(client.aclose())
+                await close_quietly(client)
             await asyncio.sleep(backoff.seconds())
 
     async def _hear(self, pubsub: Any, backoff: Backoff) -> None:
@@ -193,11 +194,3 @@ class Subscriber:
 def _settle(future: asyncio.Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)
-
-
-async def _quietly(closing: Any) -> None:
-    """Close what may be broken."""
-    try:
-        await asyncio.wait_for(closing, 1.0)
-    except Exception:  # it is gone, whatever it says
-        return
