@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis_server
 from processes import PATIENCE, eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -150,3 +151,53 @@ def test_nothing_is_left_of_a_server_that_has_stopped(serve, private):
     eventually(lambda: len(list(path.glob("*.sock"))) == 2, "the sockets of both workers")
     server.stop()
     assert not path.exists()
+
+
+# ---- Redis ----
+
+
+@pytest.fixture(scope="module")
+def redis():
+    if redis_server.program() is None:
+        pytest.skip("redis-server is not installed")
+    made = redis_server.RedisServer()
+    yield made
+    made.close()
+
+
+def test_two_masters_with_redis_are_one_server(serve, redis):
+    layer = ("--channel-layer", f"{redis.url}?prefix=two")
+    servers = [serve("--workers", "2", *layer, app=APP) for _ in range(2)]
+    with members_on(servers[0], 2) as near, members_on(servers[1], 2) as far:
+        near[0].socket.send("hello")
+        for member in (*near, *far):
+            member.receive_until(said="hello", pid=near[0].pid)
+        httpx.get(f"{servers[1].url}/job?7", timeout=PATIENCE)
+        for member in (*near, *far):
+            member.receive_until(done=7)
+
+
+def test_no_message_of_a_channel_is_lost_when_background_workers_are_killed(serve, redis):
+    """Kill a worker again and again while messages come: each is done once at least."""
+    layer = ("--channel-layer", f"{redis.url}?prefix=kill&claim=1", "--channel-capacity", "100000")
+    server = serve("--exclude-channels", "*", *layer, app=APP)
+    background = serve("--only-channels", "jobs", "--workers", "2", *layer, app=APP, binds=(), is_ready=False)
+    background.wait_for_log("Channels consumed here: jobs", 2)
+    done = set()
+    with members_on(server, 1) as [member], httpx.Client(timeout=PATIENCE) as client:
+        for number in range(400):
+            client.get(f"{server.url}/job?{number}")
+            if number in (100, 200, 300):
+                os.kill(eventually(background.workers)[0], signal.SIGKILL)
+        while len(done) < 400:
+            found = member.receive()
+            if "done" in found:
+                done.add(found["done"])
+    assert done == set(range(400))
+
+
+def test_a_server_starts_and_serves_while_redis_is_not_there(serve):
+    server = serve("--channel-layer", f"redis://127.0.0.1:{redis_server.free_port()}/0?timeout=1", app=APP)
+    assert server.log().count("cannot be reached") == 1
+    assert httpx.get(f"{server.url}/job?1", timeout=PATIENCE).status_code == 500  # ChannelLayerUnavailable
+    assert httpx.get(f"{server.url}/", timeout=PATIENCE).text == "ready"

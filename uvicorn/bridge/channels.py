@@ -34,6 +34,7 @@ from typing import Any, Final, Protocol
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
 from uvicorn.wire.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
+from uvicorn.wire.shared import SharedMessage
 
 __all__ = ["Drained", "ReplyChannel", "ReplySink", "Sink", "Window", "resolve"]
 
@@ -225,6 +226,10 @@ class ReplyChannel(ReplySequence):
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
         return self._exchange.is_writable()
+
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message that goes to many, as `send` does. Runs on: the loop."""
+        self.send(message.content)
 
     def give_up(self, reason: str) -> None:
         """Answer 503, or close the connection: the client is too slow for what is sent to it."""

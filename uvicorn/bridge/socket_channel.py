@@ -25,6 +25,7 @@ from typing import Any, Final, Protocol
 from uvicorn.bridge.channels import Drained, ReplyChannel, ReplySink, Sink, Window, closed_error
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelFull
+from uvicorn.wire.shared import SharedMessage
 from uvicorn.wire.socket_reply import BINARY, CONNECTING, DONE, OPEN, TEXT, SocketSequence
 
 __all__ = ["SocketChannel", "SocketSink"]
@@ -52,6 +53,9 @@ class SocketSink(Sink, Protocol):
 
         Returns: whether the client has caught up with this message, too; None if nothing was done.
         """
+
+    def shared(self, message: SharedMessage) -> bool | None:
+        """Send a message that goes to many sockets; as `message`. Runs on: the loop."""
 
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine beside the calls of the socket. Runs on: the loop."""
@@ -189,6 +193,11 @@ class SocketChannel(SocketSequence):
         have taken; it need not call back, as the wait has an end (`websocket_close_timeout`). Runs on: the loop.
         """
         self._socket.settle_with(settle)
+
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message that goes to many sockets, as `send` does. Runs on: the loop."""
+        if self._state != OPEN or self._is_shared or self._socket.shared(message) is None:
+            self.send(message.content)
 
     def give_up(self, reason: str) -> None:
         """Close with 1013: the client is too slow for what is sent to it. Runs on: the loop."""

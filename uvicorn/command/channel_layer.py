@@ -19,6 +19,7 @@ from uvicorn.layers.current import install, uninstall
 from uvicorn.layers.hub import Hub
 from uvicorn.layers.office import WorkerOffice
 from uvicorn.layers.opening import open_layer
+from uvicorn.wire.shared import share
 
 __all__ = ["WorkerLayer", "make_place"]
 
@@ -64,7 +65,9 @@ class WorkerLayer:
     ) -> None:
         self._calls = BackgroundCalls(dispatcher)
         layer = open_layer(settings.url, place, settings.limits, log)
-        self.hub: Final = Hub(loop, layer, dispatcher.outbox.directory, log, settings.bounds, settings.group_expiry)
+        self.hub: Final = Hub(
+            loop, layer, dispatcher.outbox.directory, log, settings.bounds, settings.group_expiry, share
+        )
 
         def find(channel: str, content: Mapping[str, Any]) -> Consumer | None:
             return application.find(channel, "", content)

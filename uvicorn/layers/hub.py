@@ -57,6 +57,9 @@ class Directory(Protocol):
     def find(self, name: str) -> Any:
         """Return the channel of this name, or None."""
 
+    def closed(self, name: str) -> None:
+        """Let go of a channel, and tell `on_gone`."""
+
 
 class Hub:
     """What connects the reply channels of this process with a layer.
@@ -64,6 +67,7 @@ class Hub:
     Args:
         bounds: how far a member may be behind.
         group_expiry: seconds of a membership.
+        share: prepares a message for many reply channels, or returns None.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Hub:
         log: Log,
         bounds: Bounds,
         group_expiry: float = 86400.0,
+        share: Callable[[Mapping[str, Any]], Any] = lambda content: None,
     ) -> None:
         self.node: Final = directory.node
         self.layer: Final = layer
@@ -82,6 +87,7 @@ class Hub:
         self._log = log
         self._bounds = bounds
         self._group_expiry = group_expiry
+        self._share = share
         self._directory = directory
         self._groups: dict[str, dict[str, Member]] = {}
         self._members: dict[str, Member] = {}
@@ -163,8 +169,12 @@ class Hub:
         """A message has come for the members of a group."""
         members = self._groups.get(group)
         if members is not None:
+            shared = self._share(content) if len(members) > 1 else None
             for member in tuple(members.values()):
-                member.give(content)
+                if member.is_gone:  # a request that was answered
+                    self._directory.closed(member.name)
+                else:
+                    member.give(content, shared)
 
     def on_request(self, kind: str, channel: str, content: Any) -> None:
         """A process asks something of one of our reply channels."""

@@ -31,6 +31,9 @@ class Named(Protocol):
     def send(self, reply: Mapping[str, Any]) -> Any:
         """Send one reply."""
 
+    def send_shared(self, message: Any) -> Any:
+        """Send a reply that was prepared for many."""
+
     def when_changed(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or left."""
 
@@ -82,11 +85,15 @@ class Member:
         """How many messages wait for its client."""
         return len(self._backlog) if self._backlog is not None else 0
 
-    def give(self, content: Mapping[str, Any]) -> None:
-        """Send it a message, or let it wait."""
+    def give(self, content: Mapping[str, Any], shared: Any = None) -> None:
+        """Send it a message, or let it wait.
+
+        Args:
+            shared: the same, prepared for many; None if that cannot be.
+        """
         channel = self._channel
         if (self._backlog is None or not len(self._backlog)) and channel.is_writable:
-            self._send(content)
+            self._send(content, shared)
             return
         if self._backlog is None:
             self._backlog = Backlog(self._bounds)
@@ -134,9 +141,12 @@ class Member:
             missed, backlog.missed = backlog.missed, 0
             channel.tell_gap(missed)
 
-    def _send(self, content: Mapping[str, Any]) -> None:
+    def _send(self, content: Mapping[str, Any], shared: Any = None) -> None:
         try:
-            self._channel.send(content)
+            if shared is None:
+                self._channel.send(content)
+            else:
+                self._channel.send_shared(shared)
         except (ChannelClosed, ChannelFull):  # it has left just now, or is cut for being slow
             pass
         except Exception as error:
