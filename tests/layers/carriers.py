@@ -11,7 +11,7 @@ from uvicorn.layers.local import LocalLayer
 from uvicorn.layers.local_place import Place
 from uvicorn.layers.opening import open_layer
 
-__all__ = ["CARRIERS", "LocalCarrier", "RedisCarrier", "needs_redis"]
+__all__ = ["CARRIERS", "DjangoCarrier", "LocalCarrier", "RedisCarrier", "needs_channels", "needs_redis"]
 
 needs_redis = pytest.mark.skipif(redis_server.program() is None, reason="redis-server is not installed")
 
@@ -68,4 +68,40 @@ class RedisCarrier:
             cls._server = None
 
 
-CARRIERS = {"local": LocalCarrier, "redis": RedisCarrier}
+class DjangoCarrier:
+    """The layer in memory that Channels 4 has: one for the whole process."""
+
+    is_sure = False
+
+    def __init__(self):
+        self._limits = {}
+        self._made = None
+
+    def layer(self, log, **limits):
+        from uvicorn.layers.django_layer import DjangoLayer
+
+        if self._made is None:
+            DjangoCarrier.made = _in_memory(limits.get("capacity", 100))
+            self._made = DjangoCarrier.made
+        return DjangoLayer("asgi+django://carriers:DjangoCarrier.made", log)
+
+    def close(self):
+        pass
+
+
+def _in_memory(capacity):
+    from channels.layers import InMemoryChannelLayer
+
+    return InMemoryChannelLayer(capacity=capacity)
+
+
+def has_channels():
+    try:
+        import channels.layers
+    except Exception:
+        return False
+    return channels.layers is not None
+
+
+needs_channels = pytest.mark.skipif(not has_channels(), reason="Channels is not installed")
+CARRIERS = {"local": LocalCarrier, "redis": RedisCarrier, "django": DjangoCarrier}

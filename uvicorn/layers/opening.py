@@ -32,5 +32,9 @@ def open_layer(url: str, place: str | None, limits: ChannelLimits, log: Any) -> 
 
         assert redis is not None
         return RedisLayer(RedisAddress(url), limits, log)
+    if urlsplit(url).scheme == "asgi+django":
+        from uvicorn.layers.django_layer import DjangoLayer
+
+        return DjangoLayer(url, log)
     path = unquote(urlsplit(url).path) or place
     return LocalLayer(shown_url(url), Place(path) if path else None, limits, log)

@@ -79,6 +79,8 @@ def _carrier_of(url: str) -> Carrier:
 
         limits = ChannelLimits(*check_capacity(os.environ.get("UVICORN_CHANNEL_CAPACITY", "100")))
         return RedisCarrier(RedisAddress(url), limits)
+    if parts.scheme != "local":
+        raise ChannelLayerUnavailable(f"{url} is for servers: a program uses that layer itself")
     if not parts.path:
         raise ChannelLayerUnavailable(
             "local:// reaches the workers of one master only: give the server and this program the same "

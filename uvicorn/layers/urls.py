@@ -10,7 +10,7 @@ __all__ = ["REDIS_SCHEMES", "SCHEMES", "check_url", "shown_url"]
 REDIS_SCHEMES: Final = (
     "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
-SCHEMES: Final = ("local", *REDIS_SCHEMES)
+SCHEMES: Final = ("local", *REDIS_SCHEMES, "asgi+django")
 
 
 def check_url(value: Any) -> str:
