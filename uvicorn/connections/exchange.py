@@ -255,12 +255,7 @@ class Exchange:
             self.refuse(503, str(error), retry_after=1)
             if is_all_full(error):
                 return
-        service.log.error(
-            "Error in %s: %s",
-            self.consumer_name,
-            self.shown_line,
-            exc_info=(type(error), error, error.__traceback__),
-        )
+        service.log_failure(self, error)
         self.answer(500, service.shown_error(error), persists=True)
 
     def on_not_called(self) -> None:

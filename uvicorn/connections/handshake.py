@@ -16,7 +16,8 @@ from typing import Final
 
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import PIPELINE
-from uvicorn.connections.socket import Upgradable, WebSocket
+from uvicorn.connections.socket import WebSocket
+from uvicorn.connections.upgrade import Upgradable
 from uvicorn.messages import Message, websocket_connect
 from uvicorn.wire.frames import Refusal, open_codec
 from uvicorn.wire.reply import Fields

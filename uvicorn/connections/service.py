@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
+from uvicorn.bridge.served import Served
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.connections.addresses import AddressLimit, Peers
@@ -130,6 +131,15 @@ class Service:
         self.is_stopping = True
         for client in (*self.connections, *self.sockets):
             client.begin_ending()
+
+    def log_failure(self, owner: Served, error: BaseException) -> None:
+        """Log what a consumer has raised."""
+        self.log.error(
+            "Error in %s: %s",
+            owner.consumer_name,
+            owner.shown_line,
+            exc_info=(type(error), error, error.__traceback__),
+        )
 
     def shown_error(self, error: BaseException) -> str:
         """Return what a 500 response shows of an error: nothing, but in development."""
