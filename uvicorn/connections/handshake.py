@@ -19,7 +19,7 @@ from uvicorn.connections.intake import PIPELINE
 from uvicorn.connections.socket import WebSocket
 from uvicorn.connections.upgrade import Upgradable
 from uvicorn.messages import Message, websocket_connect
-from uvicorn.wire.frames import Refusal, open_codec
+from uvicorn.wire.opening import Refusal, open_codec
 from uvicorn.wire.reply import Fields
 
 __all__ = ["Handshake", "begin_socket"]
