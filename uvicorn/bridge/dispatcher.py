@@ -16,6 +16,7 @@ import asyncio
 import contextvars
 import sys
 import threading
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
@@ -23,7 +24,7 @@ from typing import Any, Final
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.crossing import Crossing, PoolCall
-from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall, holders
+from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall
 from uvicorn.bridge.jobs import CallJob, ConsumerJob
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
@@ -145,8 +146,10 @@ class Dispatcher:
             self._rejected = 0
 
     def held_by(self) -> str:
-        """Say which functions hold the threads, and how many each: "" if none does. Runs on: any thread."""
-        return holders((*self.pools, *(self.shared or ())))
+        """Say who holds the threads: "app.slow (38), app.report (2)"; "" if nobody does. Runs on: any thread."""
+        pools = (*self.pools, *(self.shared or ()))
+        names = Counter(getattr(job, "name", type(job).__name__) for pool in pools for _, job in pool.running())
+        return ", ".join(f"{name} ({count})" for name, count in names.most_common(5))
 
     def give_up_stuck(self) -> None:
         """Answer instead of the calls of pools that are stuck, and of those that wait for one; the worker leaves."""

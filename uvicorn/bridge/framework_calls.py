@@ -32,7 +32,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic, thread_time
@@ -49,7 +49,6 @@ __all__ = [
     "FrameworkPools",
     "FrameworkThreads",
     "ThreadCall",
-    "holders",
     "installing",
     "is_nested",
     "nested_tests",
@@ -312,9 +311,3 @@ def settable(error: BaseException) -> BaseException:
     raised = RuntimeError("coroutine raised StopIteration")
     raised.__cause__ = error
     return raised
-
-
-def holders(pools: Iterable[ConsumerPool]) -> str:
-    """Say who holds the threads: "app.slow (38), app.report (2)"; "" if nobody does. Runs on: any thread."""
-    names = Counter(getattr(job, "name", type(job).__name__) for pool in pools for _, job in pool.running())
-    return ", ".join(f"{name} ({count})" for name, count in names.most_common(5))

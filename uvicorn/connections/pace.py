@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.pipeline import Pipeline
-from uvicorn.connections.rates import RateMeter
+from uvicorn.connections.rates import RateMeter, Standstill
 from uvicorn.connections.service import Service
 from uvicorn.wire.limits import Limits
 
@@ -70,32 +70,28 @@ class TakingPace:
         is_declared: it may be taken slowly.
     """
 
-    __slots__ = ("_connection", "_moved_at", "_taken", "_was_stalled", "exchange", "is_declared", "meter")
+    __slots__ = ("_connection", "_standstill", "exchange", "is_declared", "meter")
 
     def __init__(self, connection: Paced, now: float) -> None:
         self._connection = connection
-        self._taken = taken_bytes(connection)
-        self._moved_at = now  # when the client last took something
-        self._was_stalled = False
+        taken = taken_bytes(connection)
+        self._standstill = Standstill(now, taken)
         self.exchange: Exchange | None = None
         self.is_declared = False
-        self.meter = RateMeter(now, self._taken, connection.service.limits.min_rate_grace)
+        self.meter = RateMeter(now, taken, connection.service.limits.min_rate_grace)
 
     def late(self, now: float, limits: Limits) -> str:
         """Look at what was taken.
 
         Returns: the name of the setting that the client is past; "" if it keeps up.
         """
-        taken, before = taken_bytes(self._connection), self._taken
-        self._taken = taken
-        if taken > before:
-            self._moved_at = now
+        taken = taken_bytes(self._connection)
+        stalls = self._standstill.look(now, taken, limits.write_timeout)
         self._look_at_exchange()
         least = 0 if self.is_declared else limits.min_write_rate
         if self.meter.look(now, taken, True, least, max(limits.min_rate_grace, limits.write_timeout)):
             return "min_write_rate"
-        was_stalled, self._was_stalled = self._was_stalled, 0 < limits.write_timeout < now - self._moved_at
-        return "write_timeout" if was_stalled and self._was_stalled else ""
+        return "write_timeout" if stalls else ""
 
     def _look_at_exchange(self) -> None:
         """Find out whose response it is; the end of one may still be on its way when its exchange is over."""
