@@ -93,13 +93,14 @@ async def test_a_lease_that_waits_is_taken_back_when_it_is_released_or_late():
 @on_loop
 async def test_no_lease_is_given_when_the_pool_and_its_queue_are_full():
     pool = pool_of(1, queue_size=0)
-    lease = lease_on(pool)
+    lease, other = lease_on(pool), lease_on(pool)
     await run(lease, int)
     with pytest.raises(ChannelFull):
-        lease_on(pool)
+        await run(other, int)
     lease.release()
     await until_async(lambda: not pool.busy)
-    lease_on(pool).release()
+    assert await run(other, int, "7") == 7
+    other.release()
     pool.stop()
 
 
@@ -255,7 +256,7 @@ async def test_the_number_of_guests_is_bounded_and_their_wait_too(computing):
     await run(owner, sync_send)
     await run(guest, sync_send)
     with pytest.raises(ChannelFull):
-        lease_on(pool)
+        await run(lease_on(pool), int)
     held = Held()
     running = asyncio.ensure_future(run(owner, held))
     await until_async(held.began.is_set)

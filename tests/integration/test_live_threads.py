@@ -2,9 +2,11 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
-from processes import eventually
+from processes import PATIENCE, eventually
+from websockets.sync.client import connect
 
 LOG = (
     "%(U)s %(s)s mode=%({consumer.mode}e)s hops=%({consumer.hops}e)s "
@@ -75,6 +77,22 @@ def test_an_endpoint_that_raises_an_exit_or_an_error_costs_its_own_request(serve
     assert server.get("/fails").status_code == 418
     assert server.get("/exits").status_code == 500
     assert server.get("/where").status_code == 200
+
+
+def test_a_socket_keeps_one_thread_and_many_sockets_hold_half_of_them_at_most(server):
+    with ExitStack() as opened:
+        url = server.url.replace("http", "ws", 1) + "/channels"
+        sockets = [opened.enter_context(connect(url, open_timeout=PATIENCE, proxy=None)) for _ in range(5)]
+        for _ in range(3):
+            for socket in sockets:
+                socket.send("where")
+        found = [socket.recv(PATIENCE) for socket in sockets for _ in range(3)]
+        assert len(set(found)) == 1
+        assert re.fullmatch(r"uvicorn-consumer-[12]", found[0])
+        assert server.get("/where").status_code == 200  # by the other thread
+        sockets[0].send("outside")
+        assert sockets[0].recv(PATIENCE).startswith("uvicorn-aside-")
+    eventually(lambda: server.get("/tokens").json()[1] == 0, "the thread to be given back")
 
 
 def test_the_start_says_how_many_threads_and_whose(serve):

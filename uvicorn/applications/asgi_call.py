@@ -19,13 +19,13 @@ from uvicorn.bridge.channels import ReplyChannel, resolve
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
 
-__all__ = ["FULL", "SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
+__all__ = ["SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
 
 SPEC_VERSION: Final = "2.5"
 _VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
 #: what is served beyond the core of the specification: name -> value in the scope
 _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.early_hint": {}}
-FULL: Final = {
+_FULL: Final = {
     "status": 503,
     "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")],
     "content": b"503 Service Unavailable\n",
@@ -211,7 +211,7 @@ class HTTPCall:
                 return False
             channel, self._channel = self._channel, _NOWHERE
             with suppress(ChannelClosed):
-                channel.send(FULL)
+                channel.send(_FULL)
             self.work.is_answered = True
         return True
 

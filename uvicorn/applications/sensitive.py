@@ -17,11 +17,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from uvicorn.bridge.lease import Lease
+from uvicorn.bridge.lease import LastingLease, Lease, OutsideExecutor
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 
-__all__ = ["SensitiveCall", "can_lease", "is_in_async_to_sync", "uses_asgiref"]
+__all__ = [
+    "Outside", "SensitiveCall", "can_lease", "for_request", "for_socket", "is_in_async_to_sync", "uses_asgiref",
+]  # fmt: skip
 
 
 def uses_asgiref() -> bool:
@@ -41,21 +43,13 @@ def is_in_async_to_sync() -> bool:
 
 
 class SensitiveCall:
-    """An asynchronous context manager around one call of an ASGI application.
-
-    Args:
-        refused: called if the pool and its queue are full.
-
-    Raises: ChannelFull if they are.
-    """
+    """An asynchronous context manager around what one lease is for: asgiref's thread-sensitive code runs by it."""
 
     __slots__ = ("_context", "_lease")
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox, refused: Callable[[], None]) -> None:
-        if pool.is_full:
-            refused()
-        self._lease = Lease(pool, outbox)
-        self._context = _context_with(self._lease)
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._context = _context_with(lease)
 
     async def __aenter__(self) -> None:
         await self._context.__aenter__()
@@ -65,6 +59,38 @@ class SensitiveCall:
             await self._context.__aexit__(*error)
         finally:
             self._lease.release()
+
+
+def for_request(pool: ConsumerPool, outbox: Outbox, refused: Callable[[], None]) -> SensitiveCall:
+    """Return the context manager for one request.
+
+    Args:
+        refused: called when it finds no place in the pool and its queue.
+    """
+    return SensitiveCall(Lease(pool, outbox, refused))
+
+
+def for_socket(pool: ConsumerPool, outbox: Outbox) -> SensitiveCall:
+    """Return the context manager for one socket: all sockets have half of the threads at most."""
+    return SensitiveCall(LastingLease(pool, outbox, max(1, pool.threads // 2)))
+
+
+class Outside:
+    """Thread-sensitive code outside of all requests: asgiref's one thread for it is one of ours meanwhile."""
+
+    def __init__(self, pool: ConsumerPool, outbox: Outbox) -> None:
+        self._kind: Any = sys.modules["asgiref.sync"].SyncToAsync
+        self._original = self._kind.single_thread_executor
+        self._executor = OutsideExecutor(pool, outbox, self._original)
+
+    def install(self) -> None:
+        """Take the place of asgiref's executor."""
+        self._kind.single_thread_executor = self._executor
+
+    def remove(self) -> None:
+        """Give the place back."""
+        self._kind.single_thread_executor = self._original
+        self._executor.release()
 
 
 def _context_with(executor: Lease) -> Any:

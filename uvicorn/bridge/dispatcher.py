@@ -128,7 +128,7 @@ class Dispatcher:
         for threads in self.frameworks.values():
             threads.expire(monotonic() - self.queue_timeout)
         for pool in self.pools:
-            for host in tuple(pool.hosts):
+            for host in (*pool.hosts, *pool.shared_hosts):
                 self._rejected += host.expire_calls(monotonic() - self.queue_timeout)
             self._expire(pool, monotonic() - self.queue_timeout)
         if self._rejected:

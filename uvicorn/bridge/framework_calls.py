@@ -165,6 +165,8 @@ class FrameworkThreads:
         for call in [job for job in self.pool.waiting() if isinstance(job, ThreadCall)]:
             if not call.must_run and call.work is not None and call.work.has_left and self.pool.cancel(call):
                 call.drop(ChannelClosed("the client has left"))
+        for host in self.pool.hosts:
+            host.drop_left()
 
     def _submit_extra(self, call: ThreadCall) -> None:
         pool = self.pool if self.pool.has_free_thread else self._shared.extra
