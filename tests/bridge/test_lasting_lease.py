@@ -13,6 +13,12 @@ from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ChannelFull
 
 
+async def run_alone(pool, lease):
+    """Return the thread of a call that is made when all others have come to their end."""
+    await until_async(lambda: all(host.is_idle for host in pool.shared_hosts))
+    return await run(lease, threading.get_ident)
+
+
 def lasting(pool, most=2):
     return LastingLease(pool, Outbox(asyncio.get_running_loop()), most)
 
@@ -40,7 +46,7 @@ async def test_another_thread_is_taken_while_the_others_are_at_work():
     pool = pool_of(8)
     first, second, third = lasting(pool), lasting(pool), lasting(pool)
     held = Held()
-    threads = {await run(first, threading.get_ident), await run(second, threading.get_ident)}
+    threads = {await run_alone(pool, first), await run_alone(pool, second)}
     assert len(threads) == 1
     running = asyncio.ensure_future(run(first, held))
     await until_async(held.began.is_set)
@@ -57,7 +63,7 @@ async def test_another_thread_is_taken_while_the_others_are_at_work():
 async def test_another_thread_is_taken_when_the_others_have_four_each():
     pool = pool_of(8)
     leases = [lasting(pool) for _ in range(9)]
-    found = [await run(lease, threading.get_ident) for lease in leases]
+    found = [await run_alone(pool, lease) for lease in leases]
     assert [found.count(ident) for ident in dict.fromkeys(found)] == [5, 4]
     for lease in leases:
         lease.release()

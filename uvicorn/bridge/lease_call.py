@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any, Protocol
 
 from uvicorn.bridge.costs import Cost, cost_of
-from uvicorn.bridge.framework_calls import settable
 from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.thread_call import settable
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelFull
 

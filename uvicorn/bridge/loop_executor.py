@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from threading import Lock, get_ident
+from types import BuiltinMethodType
 from typing import Any, Final, TypeVar, cast
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
@@ -68,8 +69,8 @@ class LoopExecutor(ThreadPoolExecutor):
             work = None  # a context that was made on another server's loop
         threads: FrameworkThreads = self._default if work is None else work.threads
         future = _Waiting(loop=threads.outbox.loop)
-        # The context is that of the thread, as asyncio has it: `asyncio.to_thread` brings its own along.
-        call = future.call = ThreadCall(function, args, contextvars.Context(), future, threads, work)
+        function, context = _taken_apart(function)
+        call = future.call = ThreadCall(function, args, context, future, threads, work)
         threads.submit(call)
         return future
 
@@ -101,6 +102,19 @@ class _Waiting(asyncio.Future[Any]):
         if call is not None and not call.is_settled:
             call.pool.cancel(call)
         return True
+
+
+def _taken_apart(function: Callable[..., Any]) -> tuple[Callable[..., Any], contextvars.Context]:
+    """Return what to call, and the context for it: an empty one, that of the thread, as asyncio has it.
+
+    `asyncio.to_thread` brings its own along: `partial(context.run, function, ...)`.
+    """
+    if type(function) is partial and type(function.func) is BuiltinMethodType and function.args:
+        context: Any = function.func.__self__
+        if type(context) is contextvars.Context and function.func.__name__ == "run":
+            inner: Any = function.args[0]
+            return partial(inner, *function.args[1:], **function.keywords), context
+    return function, contextvars.Context()
 
 
 def _pass_on(future: Future[Any], waiting: asyncio.Future[Any]) -> None:
