@@ -292,6 +292,33 @@ async def test_what_a_waiting_thread_waits_for_does_not_wait_for_it():
     text = str(raised.value)
     assert text.count("test_lease.py:") == 2
     assert "this would wait for ever" in text
+    assert "hands builtins.int to the same thread" in text
     lease.release()
     install(None)
+    pool.stop()
+
+
+@on_loop
+async def test_a_loop_of_another_thread_gets_what_a_lease_calls_and_that_of_its_own_thread_an_error():
+    """Thread-sensitive code below `asyncio.run` in its own thread waited for itself for ever."""
+    pool = pool_of(2)
+    lease = lease_on(pool)
+    thread = await run(lease, threading.get_ident)
+
+    def elsewhere():
+        return asyncio.run(run(lease, threading.get_ident)), asyncio.run(gathered(run(lease, int, "x")))
+
+    async def gathered(awaitable):
+        return await asyncio.gather(awaitable, return_exceptions=True)
+
+    found, [error] = await asyncio.get_running_loop().run_in_executor(None, elsewhere)
+    assert found == thread
+    assert type(error) is ValueError
+    with pytest.raises(WrongSide) as raised:
+        await run(lease, lambda: asyncio.run(run(lease, int)))
+    text = str(raised.value)
+    assert text.count("test_lease.py:") == 2
+    assert "hands builtins.int to the same thread" in text
+    lease.release()
+    await until_async(lambda: not pool.busy)
     pool.stop()

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from uvicorn.applications.anyio_tokens import Tokens
-from uvicorn.applications.sensitive import Outside, can_lease, is_in_async_to_sync, uses_asgiref
+from uvicorn.applications.sensitive import AsgirefSeam, can_lease, is_in_async_to_sync, uses_asgiref
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import nested_tests
 from uvicorn.bridge.loop_executor import LoopExecutor, give_back, lend
@@ -44,7 +44,7 @@ class Frameworks:
         self._is_governed = is_governed
         self._tokens: Tokens | None = None
         self._executor: LoopExecutor | None = None
-        self._outside: Outside | None = None
+        self._asgiref: AsgirefSeam | None = None
 
     def install(self) -> None:
         """Send to our pools what is imported now, and say so."""
@@ -85,9 +85,9 @@ class Frameworks:
     def _look_at_asgiref(self) -> None:
         """Take asgiref's calls outside of requests; each request and each socket has a lease (`lifecycle.py`)."""
         shared = self._dispatcher.shared
-        if self._outside is None and shared is not None and uses_asgiref() and can_lease():
-            self._outside = Outside(shared.aside, self._dispatcher.outbox)
-            self._outside.install()
+        if self._asgiref is None and shared is not None and uses_asgiref() and can_lease():
+            self._asgiref = AsgirefSeam(shared.aside, self._dispatcher.outbox)
+            self._asgiref.install()
 
     def _govern(self) -> None:
         """Have the governor set the tokens of the limiter of an anyio that keeps its own threads."""
@@ -105,9 +105,9 @@ class Frameworks:
         if self._executor is not None:
             give_back(self._loop, self._executor)
             self._executor = None
-        if self._outside is not None:
-            self._outside.remove()
-            self._outside = None
+        if self._asgiref is not None:
+            self._asgiref.remove()
+            self._asgiref = None
         if is_in_async_to_sync in nested_tests:
             nested_tests.remove(is_in_async_to_sync)
 

@@ -11,6 +11,7 @@ a table, `SyncToAsync.context_to_thread_executor`; ours is put into it (`_OlderC
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from collections.abc import Callable
@@ -20,9 +21,10 @@ from typing import Any
 from uvicorn.bridge.lease import LastingLease, Lease, OutsideExecutor
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.waits import on_loop
 
 __all__ = [
-    "Outside", "SensitiveCall", "can_lease", "for_request", "for_socket", "is_in_async_to_sync", "uses_asgiref",
+    "AsgirefSeam", "SensitiveCall", "can_lease", "for_request", "for_socket", "is_in_async_to_sync", "uses_asgiref",
 ]  # fmt: skip
 
 
@@ -75,20 +77,37 @@ def for_socket(pool: ConsumerPool, outbox: Outbox) -> SensitiveCall:
     return SensitiveCall(LastingLease(pool, outbox, max(1, pool.threads // 2)))
 
 
-class Outside:
-    """Thread-sensitive code outside of all requests: asgiref's one thread for it is one of ours meanwhile."""
+class AsgirefSeam:
+    """What is replaced of asgiref while a worker serves.
+
+    Its one thread for thread-sensitive code outside of all requests is one of ours; and `async_to_sync` on the loop, an
+    error with asgiref as well, names both lines.
+    """
 
     def __init__(self, pool: ConsumerPool, outbox: Outbox) -> None:
-        self._kind: Any = sys.modules["asgiref.sync"].SyncToAsync
+        module = sys.modules["asgiref.sync"]
+        self._loop = outbox.loop
+        self._other: Any = module.AsyncToSync
+        self._call = self._other.__call__
+        self._kind: Any = module.SyncToAsync
         self._original = self._kind.single_thread_executor
         self._executor = OutsideExecutor(pool, outbox, self._original)
 
     def install(self) -> None:
-        """Take the place of asgiref's executor."""
+        """Take the places."""
         self._kind.single_thread_executor = self._executor
+        call, loop = self._call, self._loop
+
+        def call_checked(async_to_sync: Any, *args: Any, **kwargs: Any) -> Any:
+            if asyncio._get_running_loop() is loop:
+                raise on_loop("asgiref.async_to_sync", async_to_sync.awaitable)
+            return call(async_to_sync, *args, **kwargs)
+
+        self._other.__call__ = call_checked
 
     def remove(self) -> None:
-        """Give the place back."""
+        """Give them back."""
+        self._other.__call__ = self._call
         self._kind.single_thread_executor = self._original
         self._executor.release()
 

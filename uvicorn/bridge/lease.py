@@ -34,14 +34,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from threading import get_ident
 from typing import Any, Final, NoReturn, TypeVar, cast
 
+from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.lease_call import LeaseCall
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.waits import refuse_deadlock
+from uvicorn.bridge.thread_call import from_elsewhere
+from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now
 from uvicorn.errors import ChannelFull
 
@@ -76,12 +79,17 @@ class Lease(Executor):
         self._is_released = False
 
     def submit(self, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        """Have a function called in the lease's thread. Runs on: the loop.
+        """Have a function called in the lease's thread. Runs on: any thread.
 
-        Returns: an asyncio.Future where a concurrent one is promised: `asyncio.wrap_future` returns it as it is.
+        Returns: on the loop an asyncio.Future where a concurrent one is promised: `asyncio.wrap_future` returns it as
+            it is. In other threads, which may run loops of their own for this request, it is a concurrent one.
         Raises: ChannelFull if it is the first call, and the pool and its queue are full; WrongSide if the thread waits
             for the calling coroutine.
         """
+        if get_ident() != self.outbox.loop_thread:
+            if self.host is not None and self.host.thread_id == get_ident():
+                raise on_own_thread(cost_of(function, args).name)
+            return from_elsewhere(self.outbox, partial(self.submit, function, *args, **kwargs))
         if self._is_released:
             raise RuntimeError("the request is over, and its thread serves others")
         call = self.latest = LeaseCall(self, function, args, kwargs)
@@ -89,7 +97,7 @@ class Lease(Executor):
         if host is None:
             host = self.host = self._find_host(call)
         elif nested_below.get():
-            refuse_deadlock(host.thread_id, function)
+            refuse_deadlock(host.thread_id, call.cost.name)
         host.inbox.put(call)
         return cast("Future[_T]", call.future)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from time import monotonic, thread_time
 from typing import Any, Protocol
 
@@ -15,7 +17,7 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.work import Work, nested_below
 from uvicorn.errors import ChannelFull, ServerStopping
 
-__all__ = ["ThreadCall", "in_thread", "settable"]
+__all__ = ["ThreadCall", "from_elsewhere", "in_thread", "settable"]
 
 
 class Threads(Protocol):
@@ -169,3 +171,35 @@ def settable(error: BaseException) -> BaseException:
     raised = RuntimeError("coroutine raised StopIteration")
     raised.__cause__ = error
     return raised
+
+
+def from_elsewhere(outbox: Outbox, submit: Callable[[], Any]) -> Future[Any]:
+    """Submit a call on the loop, for another thread.
+
+    Args:
+        submit: returns an asyncio.Future, on the loop.
+    """
+    future: Future[Any] = Future()
+    context = contextvars.copy_context()
+
+    def begin(_: object) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            waiting: asyncio.Future[Any] = context.run(submit)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            waiting.add_done_callback(partial(_pass_on, future))
+
+    outbox.put(begin)
+    return future
+
+
+def _pass_on(future: Future[Any], waiting: asyncio.Future[Any]) -> None:
+    if waiting.cancelled():
+        future.set_exception(asyncio.CancelledError())
+    elif (error := waiting.exception()) is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(waiting.result())
