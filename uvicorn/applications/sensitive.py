@@ -16,9 +16,10 @@ import inspect
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-from uvicorn.bridge.lease import LastingLease, Lease, OutsideExecutor
+from uvicorn.bridge.framework_calls import installing
+from uvicorn.bridge.lease import ByLoopExecutor, LastingLease, Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.waits import on_loop
@@ -78,38 +79,49 @@ def for_socket(pool: ConsumerPool, outbox: Outbox) -> SensitiveCall:
 
 
 class AsgirefSeam:
-    """What is replaced of asgiref while a worker serves.
+    """What is replaced of asgiref while a server serves; the last one of the process puts it back.
 
-    Its one thread for thread-sensitive code outside of all requests is one of ours; and `async_to_sync` on the loop, an
-    error with asgiref as well, names both lines.
+    asgiref's one thread for thread-sensitive code outside of all requests is one of ours; and `async_to_sync` on the
+    loop, an error with asgiref as well, names both lines.
     """
 
+    leases: ClassVar[dict[asyncio.AbstractEventLoop, LastingLease]] = {}  # of all that are installed
+    originals: ClassVar[tuple[Any, Any]] = (None, None)
+
     def __init__(self, pool: ConsumerPool, outbox: Outbox) -> None:
-        module = sys.modules["asgiref.sync"]
         self._loop = outbox.loop
-        self._other: Any = module.AsyncToSync
-        self._call = self._other.__call__
-        self._kind: Any = module.SyncToAsync
-        self._original = self._kind.single_thread_executor
-        self._executor = OutsideExecutor(pool, outbox, self._original)
+        self._lease = LastingLease(pool, outbox)
 
     def install(self) -> None:
-        """Take the places."""
-        self._kind.single_thread_executor = self._executor
-        call, loop = self._call, self._loop
-
-        def call_checked(async_to_sync: Any, *args: Any, **kwargs: Any) -> Any:
-            if asyncio._get_running_loop() is loop:
-                raise on_loop("asgiref.async_to_sync", async_to_sync.awaitable)
-            return call(async_to_sync, *args, **kwargs)
-
-        self._other.__call__ = call_checked
+        """Take the places, if no other server's has done so."""
+        module: Any = sys.modules["asgiref.sync"]
+        with installing:
+            if not AsgirefSeam.leases:
+                AsgirefSeam.originals = module.SyncToAsync.single_thread_executor, module.AsyncToSync.__call__
+                module.SyncToAsync.single_thread_executor = ByLoopExecutor(AsgirefSeam.leases, AsgirefSeam.originals[0])
+                module.AsyncToSync.__call__ = _checked(AsgirefSeam.originals[1])
+            AsgirefSeam.leases[self._loop] = self._lease
 
     def remove(self) -> None:
-        """Give them back."""
-        self._other.__call__ = self._call
-        self._kind.single_thread_executor = self._original
-        self._executor.release()
+        """Give them back, if no other server needs them."""
+        module: Any = sys.modules["asgiref.sync"]
+        with installing:
+            if AsgirefSeam.leases.get(self._loop) is self._lease:
+                del AsgirefSeam.leases[self._loop]
+            if not AsgirefSeam.leases:
+                module.SyncToAsync.single_thread_executor, module.AsyncToSync.__call__ = AsgirefSeam.originals
+        self._lease.release()
+
+
+def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the `__call__` of `async_to_sync`, that looks first whether it is on our loop."""
+
+    def __call__(async_to_sync: Any, *args: Any, **kwargs: Any) -> Any:
+        if asyncio._get_running_loop() in AsgirefSeam.leases:
+            raise on_loop("asgiref.async_to_sync", async_to_sync.awaitable)
+        return call(async_to_sync, *args, **kwargs)
+
+    return __call__
 
 
 def _context_with(executor: Lease) -> Any:

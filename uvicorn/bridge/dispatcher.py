@@ -25,6 +25,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.crossing import Crossing, PoolCall
 from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall, holders
 from uvicorn.bridge.jobs import CallJob, ConsumerJob
+from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.running import Running
@@ -160,7 +161,7 @@ class Dispatcher:
                     continue
                 if isinstance(job, CallJob):
                     job.exchange.refuse(504, "its thread is stuck, and the worker is replaced")
-                elif isinstance(job, (PoolCall, ThreadCall)):
+                elif isinstance(job, (Host, PoolCall, ThreadCall)):
                     job.give_up()
 
     def abort(self) -> None:
@@ -187,7 +188,7 @@ class Dispatcher:
         """Leave nothing behind: no call that waits for a thread, no timer; threads end that have nothing to do."""
         for pool in (*self.pools, *(self.shared or ())):
             for job in pool.waiting():
-                if pool.cancel(job) and isinstance(job, (PoolCall, ThreadCall)):
+                if pool.cancel(job) and isinstance(job, (Host, PoolCall, ThreadCall)):
                     job.give_up()
         self.stop_pools()
         for governor in self.governors:

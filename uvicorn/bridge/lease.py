@@ -32,7 +32,8 @@ than `queue_timeout` fails its calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
 from threading import get_ident
@@ -48,7 +49,7 @@ from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now
 from uvicorn.errors import ChannelFull
 
-__all__ = ["LastingLease", "Lease", "OutsideExecutor"]
+__all__ = ["ByLoopExecutor", "LastingLease", "Lease"]
 
 _T = TypeVar("_T")
 _CROWDED: Final = 4  # arbitrary: leases that last, for one thread while others are free
@@ -177,21 +178,18 @@ class LastingLease(Lease):
             host.leave(self)
 
 
-class OutsideExecutor(Executor):
-    """Makes calls outside of all requests in one thread of a pool; those of other threads by another executor."""
+class ByLoopExecutor(Executor):
+    """Makes the calls of some loops by a lease of each, and all others by another executor."""
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox, other: Executor) -> None:
-        self._lease = LastingLease(pool, outbox)
+    def __init__(self, leases: Mapping[asyncio.AbstractEventLoop, Lease], other: Executor) -> None:
+        self._leases = leases
         self._other = other
 
     def submit(self, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        """Call a function in the one thread."""
-        executor = self._lease if get_ident() == self._lease.outbox.loop_thread else self._other
+        """Call a function in the one thread for the running loop."""
+        loop = asyncio._get_running_loop()
+        executor = self._other if loop is None else self._leases.get(loop, self._other)
         return executor.submit(function, *args, **kwargs)
-
-    def release(self) -> None:
-        """Give the thread back. Runs on: the loop."""
-        self._lease.release()
 
 
 def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.lease_call import Guest, LeaseCall
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.errors import ChannelClosed
+from uvicorn.errors import ChannelClosed, ServerStopping
 
 __all__ = ["Host"]
 
@@ -95,6 +95,13 @@ class Host:
             call.fail()
         for lease in leases:
             lease.refuse()
+
+    def give_up(self) -> None:
+        """End with ServerStopping all calls of a host whose thread is stuck: the worker leaves."""
+        for lease in self.leases:
+            call = lease.latest
+            if call is not None and not call.future.done():
+                call.future.set_exception(ServerStopping("its thread is stuck, and the worker is replaced"))
 
     def _take_back(self) -> list[LeaseCall]:
         """Return the calls of a host that will have no thread."""
