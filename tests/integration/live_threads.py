@@ -57,6 +57,17 @@ def hold(entered: str = Depends(session)):
     return {"endpoint": name()}
 
 
+@app.get("/never")
+def never():
+    threading.Event().wait()
+
+
+async def never_sensitive(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise RuntimeError("no lifespan")
+    await sync_to_async(threading.Event().wait)()
+
+
 @app.get("/release")
 async def release():
     held.set()
@@ -125,4 +136,9 @@ async def channels(scope, receive, send):
         await send({"type": "websocket.send", "text": found})
 
 
-routes = [mount("/reports", reports, pool="reports", threads=2), mount("/channels", channels), mount("/", app)]
+routes = [
+    mount("/reports", reports, pool="reports", threads=2),
+    mount("/channels", channels),
+    mount("/sensitive", never_sensitive),
+    mount("/", app),
+]

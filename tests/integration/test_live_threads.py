@@ -95,6 +95,21 @@ def test_a_socket_keeps_one_thread_and_many_sockets_hold_half_of_them_at_most(se
     eventually(lambda: server.get("/tokens").json()[1] == 0, "the thread to be given back")
 
 
+@pytest.mark.parametrize("path", ["/never", "/sensitive"])
+def test_endpoints_that_never_return_are_named_and_their_worker_is_replaced(serve, path):
+    server = serve("--threads", "2", "--stuck-after", "1", app="live_threads:routes")
+    [old] = server.workers()
+    with ThreadPoolExecutor(3) as clients:
+        stuck = [clients.submit(server.get, path) for _ in range(2)]
+        server.wait_for_log("2 of 2 threads of uvicorn-consumer are stuck")
+        waiting = clients.submit(server.get, "/where")
+        assert [call.result().status_code for call in stuck] == [504, 504]
+        assert waiting.result().status_code == 503
+    eventually(lambda: old not in server.workers(), "the old worker to leave")
+    assert server.get("/where").status_code == 200
+    assert "the worker is replaced" in server.log()
+
+
 def test_the_start_says_how_many_threads_and_whose(serve):
     server = serve(app="live_threads:app")
     assert "Threads: 40, for what ASGI applications hand to threads" in server.log()

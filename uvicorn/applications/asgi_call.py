@@ -30,6 +30,11 @@ _FULL: Final = {
     "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")],
     "content": b"503 Service Unavailable\n",
 }
+_STUCK: Final = {
+    "status": 504,
+    "headers": [(b"content-type", b"text/plain; charset=utf-8")],
+    "content": b"504 Gateway Timeout\n",
+}
 _STRIDE: Final = 65536  # bytes of a stream between two turns of the loop, so that others are served; arbitrary
 _GATHERED: Final = 16384  # bytes of small chunks that are written at once; arbitrary
 _CHUNK_COST: Final = 1024  # bytes that a chunk counts beside its own: many small ones take time, too
@@ -200,7 +205,7 @@ class HTTPCall:
             )
 
     def refuse(self) -> bool:
-        """Answer 503 instead of the application, if a thread was refused to it and nothing was sent.
+        """Answer 503 or 504 instead of the application, if it has no thread for a call and nothing was sent.
 
         Returns: whether that is, or was, so; the application's own answer to its failure goes nowhere.
         """
@@ -211,7 +216,7 @@ class HTTPCall:
                 return False
             channel, self._channel = self._channel, _NOWHERE
             with suppress(ChannelClosed):
-                channel.send(_FULL)
+                channel.send(_STUCK if self.work.is_stuck else _FULL)
             self.work.is_answered = True
         return True
 

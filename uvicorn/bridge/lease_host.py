@@ -101,6 +101,8 @@ class Host:
         for lease in self.leases:
             call = lease.latest
             if call is not None and not call.future.done():
+                if lease.work is not None:
+                    lease.work.give_up()
                 call.future.set_exception(ServerStopping("its thread is stuck, and the worker is replaced"))
 
     def _take_back(self) -> list[LeaseCall]:

@@ -118,6 +118,8 @@ class ThreadCall:
     def give_up(self) -> None:
         """End with ServerStopping a call whose thread is stuck: the worker leaves. Runs on: the loop."""
         if not self.is_settled:
+            if self.work is not None:
+                self.work.give_up()
             self.drop(ServerStopping("its thread is stuck, and the worker is replaced"))
 
     def outcome(self) -> Any:
