@@ -88,10 +88,8 @@ class Lifecycle:
         assert shared is not None
         for consumer in served:
             adapter: Any = consumer.target
-            pool = consumer.pool or dispatcher.pool
-            adapter.enters = partial(for_request, pool, dispatcher.outbox, dispatcher.on_refused)
-            # Sockets would keep the only thread for themselves.
-            adapter.enters_socket = partial(for_socket, pool if pool.threads > 1 else shared.aside, dispatcher.outbox)
+            adapter.enters = partial(for_request, adapter.threads, dispatcher.on_refused)
+            adapter.enters_socket = partial(for_socket, adapter.threads, shared.aside)
 
 
 def _asgi_consumers(consumers: Iterable[Consumer]) -> list[Consumer]:

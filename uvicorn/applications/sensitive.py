@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
 
-from uvicorn.bridge.framework_calls import installing
+from uvicorn.bridge.framework_calls import FrameworkThreads, installing
 from uvicorn.bridge.lease import ByLoopExecutor, LastingLease, Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
@@ -64,18 +64,23 @@ class SensitiveCall:
             self._lease.release()
 
 
-def for_request(pool: ConsumerPool, outbox: Outbox, refused: Callable[[], None]) -> SensitiveCall:
+def for_request(threads: FrameworkThreads, refused: Callable[[], None]) -> SensitiveCall:
     """Return the context manager for one request.
 
     Args:
         refused: called when it finds no place in the pool and its queue.
     """
-    return SensitiveCall(Lease(pool, outbox, refused))
+    return SensitiveCall(Lease(threads.pool, threads.outbox, refused, threads.calls))
 
 
-def for_socket(pool: ConsumerPool, outbox: Outbox) -> SensitiveCall:
-    """Return the context manager for one socket: all sockets have half of the threads at most."""
-    return SensitiveCall(LastingLease(pool, outbox, max(1, pool.threads // 2)))
+def for_socket(threads: FrameworkThreads, aside: ConsumerPool) -> SensitiveCall:
+    """Return the context manager for one socket: all sockets have half of the threads at most.
+
+    Args:
+        aside: what they use if the pool has one thread, which they would keep for themselves.
+    """
+    pool = threads.pool if threads.pool.threads > 1 else aside
+    return SensitiveCall(LastingLease(pool, threads.outbox, max(1, pool.threads // 2), threads.calls))
 
 
 class AsgirefSeam:

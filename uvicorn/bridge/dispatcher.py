@@ -48,6 +48,7 @@ class Dispatcher:
         shared: further pools, for what frameworks hand to threads; None if they keep their own.
 
     Attributes:
+        rejected: how many requests found no thread, up to the last tick.
         running: what runs, for requests and for sockets.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
@@ -75,7 +76,8 @@ class Dispatcher:
         self.queue_timeout: Final = queue_timeout
         self.shared: Final = shared
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
-        self._rejected = 0
+        self._rejected = 0  # since the last line in the log
+        self.rejected = 0  # in all, when they were told
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         self.context.run(current_work.set, None)  # a server may be started by a consumer of another one
         if shared is not None:
@@ -143,6 +145,7 @@ class Dispatcher:
                 f" ({held} held back by the governor)" if held else "",
                 f"; threads are held by {names}" if (names := self.held_by()) else "",
             )
+            self.rejected += self._rejected
             self._rejected = 0
 
     def held_by(self) -> str:

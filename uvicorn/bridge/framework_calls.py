@@ -88,7 +88,7 @@ class FrameworkThreads:
     Attributes:
         gate: bounds the share of this application, if it wants less than the pool; set by the framework's side.
         in_flight: how many calls were let in that a gate counts.
-        calls: how many were made, by kind: "request", "background", "outside", "extra".
+        calls: how many were made, by kind: "request", "background", "outside", "extra"; "sensitive" by a lease.
     """
 
     def __init__(self, pool: ConsumerPool, shared: FrameworkPools, outbox: Outbox, refused: Callable[[], None]) -> None:

@@ -33,6 +33,7 @@ than `queue_timeout` fails its calls.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
@@ -60,6 +61,7 @@ class Lease(Executor):
 
     Args:
         refused: called when a request finds no place in the pool and its queue, for the log.
+        counts: where calls are counted, as "sensitive".
 
     Attributes:
         work: the request that it is for, from its first call on, or None.
@@ -70,8 +72,15 @@ class Lease(Executor):
 
     is_lasting = False
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox, refused: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        pool: ConsumerPool,
+        outbox: Outbox,
+        refused: Callable[[], None] = lambda: None,
+        counts: Counter[str] | None = None,
+    ) -> None:
         self._refused = refused
+        self._counts: Counter[str] = Counter() if counts is None else counts
         self.work: Work | None = None
         self.outbox = outbox
         self._pool = pool
@@ -99,6 +108,7 @@ class Lease(Executor):
             host = self.host = self._find_host(call)
         elif nested_below.get():
             refuse_deadlock(host.thread_id, call.cost.name)
+        self._counts["sensitive"] += 1
         host.inbox.put(call)
         return cast("Future[_T]", call.future)
 
@@ -146,8 +156,8 @@ class LastingLease(Lease):
 
     is_lasting = True
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox, most: int = 1) -> None:
-        super().__init__(pool, outbox)
+    def __init__(self, pool: ConsumerPool, outbox: Outbox, most: int = 1, counts: Counter[str] | None = None) -> None:
+        super().__init__(pool, outbox, counts=counts)
         self._most = most
 
     def _find_host(self, call: LeaseCall) -> Host:
