@@ -250,7 +250,7 @@ class ManualPool:
         self.busy = 0
         self.held = self.stuck = 0
         self.is_full = False
-        self.hosts = ()
+        self.hosts = self.shared_hosts = ()
         self.queue = deque()
 
     @property

@@ -19,16 +19,21 @@ from uvicorn.bridge.channels import ReplyChannel, resolve
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
 
-__all__ = ["FULL", "SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
+__all__ = ["SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
 
 SPEC_VERSION: Final = "2.5"
 _VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
 #: what is served beyond the core of the specification: name -> value in the scope
 _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.early_hint": {}}
-FULL: Final = {
+_FULL: Final = {
     "status": 503,
     "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")],
     "content": b"503 Service Unavailable\n",
+}
+_STUCK: Final = {
+    "status": 504,
+    "headers": [(b"content-type", b"text/plain; charset=utf-8")],
+    "content": b"504 Gateway Timeout\n",
 }
 _STRIDE: Final = 65536  # bytes of a stream between two turns of the loop, so that others are served; arbitrary
 _GATHERED: Final = 16384  # bytes of small chunks that are written at once; arbitrary
@@ -200,7 +205,7 @@ class HTTPCall:
             )
 
     def refuse(self) -> bool:
-        """Answer 503 instead of the application, if a thread was refused to it and nothing was sent.
+        """Answer 503 or 504 instead of the application, if it has no thread for a call and nothing was sent.
 
         Returns: whether that is, or was, so; the application's own answer to its failure goes nowhere.
         """
@@ -211,7 +216,7 @@ class HTTPCall:
                 return False
             channel, self._channel = self._channel, _NOWHERE
             with suppress(ChannelClosed):
-                channel.send(FULL)
+                channel.send(_STUCK if self.work.is_stuck else _FULL)
             self.work.is_answered = True
         return True
 

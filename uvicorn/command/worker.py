@@ -36,6 +36,7 @@ from uvicorn.command.replacement import Replacement, is_marked
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.thread_counts import ThreadCounts
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.server import Server
 from uvicorn.errors import StartupError
@@ -253,6 +254,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
         self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
+        self._counts = ThreadCounts(self.log, serving.dispatcher) if ThreadCounts.wanted(self.log) else None
         self._tick()
         await self._stop.wait()
         if self._is_quick:
@@ -276,6 +278,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.notify()
         self._set_stack_timer()
         self._serving.tick()
+        if self._counts is not None:
+            self._counts.tick()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
