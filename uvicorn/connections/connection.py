@@ -30,7 +30,7 @@ from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.handshake import begin_socket
 from uvicorn.connections.intake import BODY as BODY_HELD
 from uvicorn.connections.intake import PIPELINE, Intake
-from uvicorn.connections.life import BODY, DEAF, HEAD, LAST, LAST_BODY, PROXY, Life
+from uvicorn.connections.life import BODY, DEAF, HEAD, LAST, LAST_BODY, PREFACE, PROXY, Life
 from uvicorn.connections.pipeline import DEPTH, Pipeline
 from uvicorn.connections.service import Service
 from uvicorn.connections.standing import make_way, standing_of
@@ -39,6 +39,7 @@ from uvicorn.errors import ChannelClosed, ClientError, ReadTimeout, ServerStoppi
 from uvicorn.messages import Message
 from uvicorn.wire.bodies import ChunkedReader, LengthReader
 from uvicorn.wire.framing import HeadBuffer
+from uvicorn.wire.h2_engine import PREFACE as HTTP2_PREFACE
 from uvicorn.wire.parser import RequestParser
 from uvicorn.wire.proxy import LONGEST_PROXY_HEADER, read_proxy_header
 from uvicorn.wire.request_line import NO_REQUEST_LINE
@@ -76,6 +77,8 @@ class HTTPConnection:
         self.place = place
         self.address = client[0] if client else None
         self.life = Life(service.peers.proxy_mode != "off", service.is_stopping)
+        if self.life.state == HEAD and service.http2 is not None:
+            self._await_preface()
         self._turns = service.turns
         self.intake = Intake(service.turns, self._take, self._on_paused)
         self.pipeline = Pipeline(self, service, self.life, self.intake)
@@ -94,7 +97,11 @@ class HTTPConnection:
         """The connection is there."""
         self.transport = self.pipeline.transport = self.intake.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(self.service.limits.write_buffer)
-        self.service.connections.add(self)
+        http2 = self.service.http2
+        if http2 is not None and http2.is_negotiated(transport):
+            http2.begin(self, has_preface=False)
+        else:
+            self.service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
@@ -163,6 +170,8 @@ class HTTPConnection:
                 return self._take_body(data, at)
             if state == PROXY:
                 return self._take_proxy_header(data, at)
+            if state == PREFACE:
+                return self._take_preface(data, at)
             if state == LAST:
                 self.life.on("is_cut_short")
         except ClientError as error:
@@ -311,9 +320,14 @@ class HTTPConnection:
             self.watch.on_head_began()
             return min(len(data), at + LONGEST_PROXY_HEADER)
         self.life.on("proxy_read")
+        if self.service.http2 is not None:
+            self._await_preface()
         if not header.size:
             held = bytes(gathered[:before])
             gathered.clear()
+            if self.life.state == PREFACE:
+                gathered += held
+                return self._take_preface(data, at)
             if held:  # what began like a PROXY header: no complete head
                 self._buffer.take(held, 0)
             return self._find_head(data, at)
@@ -328,6 +342,38 @@ class HTTPConnection:
             self._parser.set_policy(self.service.peers.policy_behind(self.address, str(header.client[0])))
             self._parser.set_base(self.service.base_message(header.client, header.server))
         return at + header.size - before
+
+    def _await_preface(self) -> None:
+        """Look for the preface of HTTP/2 first, if this peer may begin so."""
+        service = self.service
+        if service.http2 is not None and service.http2.is_cleartext and service.peers.may_begin_http2(self.address):
+            self.life.on("awaits_preface")
+
+    def _take_preface(self, data: bytes, at: int) -> int:
+        """Look for the preface of HTTP/2; return where the next bytes begin.
+
+        Raises: ClientError 400 if there is none, and this peer has to send it.
+        """
+        http2 = self.service.http2
+        assert http2 is not None
+        held = bytes(self._buffer.data)
+        begun = held + data[at : at + len(HTTP2_PREFACE) - len(held)]
+        if len(begun) < len(HTTP2_PREFACE) and HTTP2_PREFACE.startswith(begun):
+            self._buffer.data += begun[len(held) :]
+            self.watch.on_head_began()
+            return at + len(begun) - len(held)
+        self._buffer.data.clear()
+        if begun == HTTP2_PREFACE:
+            self.watch.head_since = 0.0
+            self.service.connections.discard(self)
+            http2.begin(self, has_preface=True)
+            return at + len(begun) - len(held)
+        if http2.is_strict:
+            raise ClientError(400, "no preface of HTTP/2 from a peer that is to send it (http2_cleartext)")
+        self.life.on("preface_read")
+        if held:
+            self._buffer.take(held, 0)
+        return self._find_head(data, at)
 
     # ---- called by the pipeline ----
 
