@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+import threading
+import time
+
 import pytest
 from clients import CLIENT, SERVER, Echo, Kept, in_pool
-from h2_clients import connect
+from doubles import FakePeers
+from h2_clients import Answer, connect
+from patience import PATIENCE_SECONDS
 
 from uvicorn import route
+from uvicorn.wire import forwarded as wire_forwarding
+from uvicorn.wire.forwarded import Allowed
+from uvicorn.wire.head import HeaderPolicy
 
 
 def test_a_request_reaches_the_consumer_with_every_key_of_the_contract(make_http2):
@@ -308,3 +317,75 @@ def test_a_request_of_each_stream_is_reported_with_its_version(make_http2):
         ("2", "/a"),
         ("2", "/b"),
     ]
+
+
+def test_a_trusted_proxy_says_scheme_and_root_path(make_http2):
+    echo = Echo()
+    client = connect(make_http2(echo, peers=FakePeers(is_trusted=True)))
+    client.get("/a", headers=[("x-forwarded-proto", "https"), ("script_name", "/mount"), ("other_name", "dropped")])
+    message = echo.messages[0]
+    assert (message["scheme"], message["root_path"]) == ("https", "/mount")
+    assert [b"x-forwarded-proto", b"https"] in message["headers"]
+    assert b"other_name" not in dict(message["headers"])
+    client.get("/b")
+    assert echo.messages[1]["scheme"] == "http"
+
+
+def test_the_word_of_a_peer_that_is_not_trusted_is_not_taken(make_http2):
+    echo = Echo()
+    client = connect(make_http2(echo))
+    client.get("/a", headers=[("x-forwarded-proto", "https"), ("script_name", "/mount")])
+    assert (echo.messages[0]["scheme"], echo.messages[0]["root_path"]) == ("http", "")
+
+
+def test_contradictory_words_of_a_proxy_reset_the_stream(make_http2):
+    echo = Echo()
+    client = connect(make_http2(echo, peers=FakePeers(is_trusted=True)))
+    told = [("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")]
+    assert client.get("/a", headers=told).reset == 1
+    assert echo.messages == []
+
+
+def test_the_client_that_a_proxy_names_is_the_client(make_http2):
+    class Forwarding(FakePeers):
+        def header_policy(self, address):
+            allowed = Allowed([CLIENT[0]], [ipaddress.ip_network(CLIENT[0])])
+            forwarding = wire_forwarding.Forwarding(allowed, "auto")
+            return HeaderPolicy({b"x-forwarded-proto": b"https"}, frozenset(), "drop", True, forwarding)
+
+    echo = Echo()
+    client = connect(make_http2(echo, peers=Forwarding()))
+    client.get("/a", headers=[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https")])
+    assert echo.messages[0]["client"] == ["203.0.113.9", 0]
+    assert echo.messages[0]["scheme"] == "https"
+
+
+def test_a_thread_that_sends_waits_for_the_windows_of_its_stream(make_http2):
+    sent = []
+
+    def consumer(message):
+        send = message["reply_channel"].send
+        send({"status": 200, "more_content": True})
+        for number in range(40):
+            send({"content": b"x" * 16384, "more_content": True})
+            sent.append(number)
+        send({"content": b"end"})
+
+    client = connect(make_http2(consumer), is_automatic=False)
+    stream = client.request()
+    thread = threading.Thread(target=client.site.pool.queue.popleft().run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(client.answers.get(stream, Answer()).body) < 65_535 or len(sent) < 16:
+        assert time.monotonic() < deadline
+        client.site.settle()
+        client.flush()
+    assert len(sent) < 30  # the window, and four times write_buffer
+    client.h2.increment_flow_control_window(1 << 24)
+    client.h2.increment_flow_control_window(1 << 24, stream)
+    while not client.answers[stream].is_complete:
+        assert time.monotonic() < deadline
+        client.flush()
+        client.site.settle()
+    thread.join(PATIENCE_SECONDS)
+    assert client.answers[stream].body == b"x" * 16384 * 40 + b"end"
