@@ -74,7 +74,11 @@ class ClientConnection:
         """The connection is there."""
         self.transport = self.pipeline.transport = self.intake.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(self.service.limits.write_buffer)
-        self.service.connections.add(self)
+        http2 = self.service.http2
+        if http2 is not None and http2.is_negotiated(transport):
+            http2.begin(self, has_preface=False)
+        else:
+            self.service.connections.add(self)
 
     def pause_writing(self) -> None:
         """The client is behind."""

@@ -28,13 +28,14 @@ from uvicorn.connections.client_connection import ClientConnection
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.handshake import begin_socket
 from uvicorn.connections.intake import PIPELINE
-from uvicorn.connections.life import BODY, HEAD, LAST, LAST_BODY, PROXY
+from uvicorn.connections.life import BODY, HEAD, LAST, LAST_BODY, PREFACE, PROXY
 from uvicorn.connections.pipeline import DEPTH
 from uvicorn.connections.service import Service
 from uvicorn.errors import ClientError
 from uvicorn.messages import Message
 from uvicorn.wire.bodies import ChunkedReader, LengthReader
 from uvicorn.wire.framing import HeadBuffer
+from uvicorn.wire.h2_engine import PREFACE as HTTP2_PREFACE
 from uvicorn.wire.proxy import LONGEST_PROXY_HEADER, read_proxy_header
 
 __all__ = ["HTTPConnection"]
@@ -53,6 +54,8 @@ class HTTPConnection(ClientConnection):
         self, service: Service, client: list[Any] | None, server: list[Any] | None, place: str = NO_PLACE
     ) -> None:
         super().__init__(service, client, server, place)
+        if self.life.state == HEAD and service.http2 is not None:
+            self._await_preface()
         self._turns = service.turns
         self._buffer = HeadBuffer(service.limits)
         self._body_reader: ChunkedReader | LengthReader | None = None
@@ -107,6 +110,8 @@ class HTTPConnection(ClientConnection):
                 return self._take_body(data, at)
             if state == PROXY:
                 return self._take_proxy_header(data, at)
+            if state == PREFACE:
+                return self._take_preface(data, at)
             if state == LAST:
                 self.life.on("is_cut_short")
         except ClientError as error:
@@ -255,9 +260,14 @@ class HTTPConnection(ClientConnection):
             self.watch.on_head_began()
             return min(len(data), at + LONGEST_PROXY_HEADER)
         self.life.on("proxy_read")
+        if self.service.http2 is not None:
+            self._await_preface()
         if not header.size:
             held = bytes(gathered[:before])
             gathered.clear()
+            if self.life.state == PREFACE:
+                gathered += held
+                return self._take_preface(data, at)
             if held:  # what began like a PROXY header: no complete head
                 self._buffer.take(held, 0)
             return self._find_head(data, at)
@@ -272,3 +282,35 @@ class HTTPConnection(ClientConnection):
             self._parser.set_policy(self.service.peers.policy_behind(self.address, str(header.client[0])))
             self._parser.set_base(self.service.base_message(header.client, header.server))
         return at + header.size - before
+
+    def _await_preface(self) -> None:
+        """Look for the preface of HTTP/2 first, if this peer may begin so."""
+        service = self.service
+        if service.http2 is not None and service.http2.is_cleartext and service.peers.may_begin_http2(self.address):
+            self.life.on("awaits_preface")
+
+    def _take_preface(self, data: bytes, at: int) -> int:
+        """Look for the preface of HTTP/2; return where the next bytes begin.
+
+        Raises: ClientError 400 if there is none, and this peer has to send it.
+        """
+        http2 = self.service.http2
+        assert http2 is not None
+        held = bytes(self._buffer.data)
+        begun = held + data[at : at + len(HTTP2_PREFACE) - len(held)]
+        if len(begun) < len(HTTP2_PREFACE) and HTTP2_PREFACE.startswith(begun):
+            self._buffer.data += begun[len(held) :]
+            self.watch.on_head_began()
+            return at + len(begun) - len(held)
+        self._buffer.data.clear()
+        if begun == HTTP2_PREFACE:
+            self.watch.head_since = 0.0
+            self.service.connections.discard(self)
+            http2.begin(self, has_preface=True)
+            return at + len(begun) - len(held)
+        if http2.is_strict:
+            raise ClientError(400, "no preface of HTTP/2 from a peer that is to send it (http2_cleartext)")
+        self.life.on("preface_read")
+        if held:
+            self._buffer.take(held, 0)
+        return self._find_head(data, at)

@@ -20,7 +20,10 @@ from uvicorn.connections.rates import RateMeter, Standstill
 from uvicorn.connections.service import Service
 from uvicorn.wire.limits import Limits
 
-__all__ = ["SendingPace", "TakingPace", "drop", "is_event_stream", "is_slow_on_purpose"]
+__all__ = [
+    "SendingPace", "TakingPace", "acknowledged_bytes", "drop", "is_event_stream", "is_slow_on_purpose",
+    "reset_at_close",
+]  # fmt: skip
 
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)  # Linux
 _ACKNOWLEDGED: Final = struct.Struct("=120xQ")  # struct tcp_info of linux/tcp.h: tcpi_bytes_acked, from Linux 4.1 on
@@ -120,17 +123,31 @@ def drop(connection: Paced) -> None:
 
     Closed in the usual way, what it has not taken would stay in the system, up to 4 MiB, for as long as it likes.
     """
-    sock = connection.transport.get_extra_info("socket")
+    reset_at_close(connection.transport)
+    connection.pipeline.abort()
+
+
+def reset_at_close(transport: asyncio.Transport) -> None:
+    """Have a connection end with a reset."""
+    sock = transport.get_extra_info("socket")
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     except (OSError, AttributeError):  # it is closed already, or no socket
         pass
-    connection.pipeline.abort()
 
 
 def taken_bytes(connection: Paced) -> int:
     """Return how many bytes the client has taken: only the growth of it means something."""
-    sock = connection.transport.get_extra_info("socket")
+    acknowledged = acknowledged_bytes(connection.transport)
+    if acknowledged >= 0:
+        return acknowledged
+    pipeline = connection.pipeline
+    return pipeline.written_bytes - pipeline.buffered_bytes()
+
+
+def acknowledged_bytes(transport: asyncio.Transport) -> int:
+    """Return how many bytes the client's system has acknowledged; -1 if ours does not tell."""
+    sock = transport.get_extra_info("socket")
     if _TCP_INFO is not None and sock is not None and sock.family != socket.AF_UNIX:
         try:
             info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED.size)
@@ -139,5 +156,4 @@ def taken_bytes(connection: Paced) -> int:
         if len(info) == _ACKNOWLEDGED.size:
             acknowledged: int = _ACKNOWLEDGED.unpack(info)[0]
             return acknowledged
-    pipeline = connection.pipeline
-    return pipeline.written_bytes - pipeline.buffered_bytes()
+    return -1
