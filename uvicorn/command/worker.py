@@ -82,7 +82,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             loop_factory(Settings.from_config(cfg).loop_factory)
         except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
-        for message in compatibility.check(cfg):
+        for message in (*getattr(cfg, "uvicorn_warnings", ()), *compatibility.check(cfg)):
             log.warning(message)
 
     # ---- start, in the child ----
