@@ -58,7 +58,17 @@ def test_an_error_in_the_application_keeps_its_traceback(serve, tmp_path, comman
 
     assert server.wait() == 3
     assert 'broken_application.py", line 3' in server.log()
-    assert "JSONDecodeError" in server.log()
+    assert server.log().count("JSONDecodeError") == 1
+    shown = server.log().partition("Traceback (most recent call last):\n")[2]
+    assert shown.startswith(f'  File "{tmp_path}/broken_application.py", line 3')
+
+
+def test_an_application_that_exits_the_process_is_not_started_for_ever(serve, tmp_path):
+    (tmp_path / "leaving_application.py").write_text("import sys\n\nsys.exit('there is no database')\n")
+    server = serve("--pythonpath", str(tmp_path), app="leaving_application:app", is_ready=False)
+
+    assert server.wait() == 3
+    assert "SystemExit: there is no database" in server.log()
 
 
 def test_a_missing_dependency_of_the_application_is_not_called_a_wrong_name(serve, tmp_path):

@@ -289,6 +289,10 @@ class Settings:
     proxy_headers: bool = False
     loop_factory: str = "auto"
     use_colors: bool | None = None
+    reload_dirs: tuple[str, ...] = ()
+    reload_includes: tuple[str, ...] = ()
+    reload_excludes: tuple[str, ...] = ()
+    reload_delay: float = 0.25
     forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
 
     @classmethod
@@ -329,6 +333,10 @@ class Settings:
             proxy_headers=ours["proxy_headers"],
             loop_factory=ours["loop_factory"] or cfg.asgi_loop,
             use_colors=ours["use_colors"],
+            reload_dirs=tuple(ours["reload_dirs"]),
+            reload_includes=tuple(ours["reload_includes"]),
+            reload_excludes=tuple(ours["reload_excludes"]),
+            reload_delay=ours["reload_delay"],
             forwarded_fields=ours["forwarded_fields"] if ours["proxy_headers"] else "",
         )
 
