@@ -11,6 +11,7 @@ from gunicorn.errors import AppImportError, ConfigError
 
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command.config import load_environment
+from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
@@ -40,8 +41,13 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
         for name, default in (("worker_class", "uvicorn.ASGIWorker"), ("threads", default_threads())):
             self.cfg.set(name, default)
             self.cfg.settings[name].default = default  # what --help shows
-        proxy_headers = self.cfg.settings["proxy_headers"]
-        proxy_headers.default = proxy_headers.value = True  # not as if somebody had given it
+        for name, value in (
+            ("proxy_headers", True),
+            ("accesslog", DefaultAccessLog("-")),
+            ("access_log_format", ACCESS_FORMAT),
+        ):
+            setting = self.cfg.settings[name]
+            setting.default = setting.value = value  # not as if somebody had given it
         self.cfg.settings["threads"].value = DefaultThreads(default_threads())
         self._own = self._take_environment()
 
@@ -67,6 +73,7 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
                 "use_colors": Settings.from_config(cfg).use_colors,
             }
             cfg.set("logger_class", StandardLog.with_options(**options))
+        settle_access(cfg)
 
     def _take_environment(self) -> dict[str, Any]:
         """Have the other package's environment variables give way to config file and command line.

@@ -28,6 +28,7 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
+from uvicorn.command.console import colour_access, wants_colours
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
@@ -36,6 +37,7 @@ from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.tls import make_ssl_context
+from uvicorn.command.unusual import unusual
 from uvicorn.connections.server import Server
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: AppImportError with one sentence; SystemExit with Gunicorn's boot error, when all is said.
         """
         self.settings = Settings.from_config(self.cfg)
+        colour_access(self.log, self.cfg.access_log_format, self.settings.use_colors)
         if self.cfg.reload:
             self._watch_files()
         try:
@@ -283,7 +286,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._replacement = Replacement(self, loop, self.log, self._stop_soon)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
-        self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
+        self._report_start()
         self._tick()
         await self._stop.wait()
         if self._is_quick:
@@ -297,6 +300,28 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         serving.close()
         for listener in self.sockets:
             listener.close()
+
+    def _report_start(self) -> None:
+        """Say what is served; the first worker does it at length."""
+        assert self._serving is not None
+        assert self.application is not None
+        if self._age > 1:
+            self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
+            return
+        from uvicorn.applications.contents import served  # once
+        from uvicorn.command.start_report import Start, start_lines
+
+        threads = self._serving.dispatcher.pool.threads
+        start = Start(
+            [str(listener) for listener in self.sockets],
+            self.cfg.workers,
+            threads,
+            self.settings.queue_size_of(threads),
+            unusual(self.cfg, self.settings),
+        )
+        paint = wants_colours(self._error_stream(), self.settings.use_colors)
+        for line in start_lines(start, served(self.application), paint):
+            self.log.info("%s", line)
 
     def _tick(self) -> None:
         assert self._loop is not None
