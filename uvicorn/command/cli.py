@@ -13,6 +13,7 @@ from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command.config import load_environment
 from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
 from uvicorn.command.equivalents import equivalents
+from uvicorn.command.holders import taken
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
 from uvicorn.command.setting_types import OurSetting
@@ -115,7 +116,13 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
             sys.exit(_failure(error))
 
     def run(self) -> None:
-        """Serve; a wrong name with --preload ends with one sentence."""
+        """Serve; a wrong name with --preload ends with one sentence, and so does an address that is taken."""
+        cfg = self.cfg
+        brings_sockets = cfg.reuse_port or not os.environ.keys().isdisjoint(("GUNICORN_FD", "LISTEN_FDS"))
+        if not (cfg.check_config or cfg.print_config or brings_sockets):
+            in_use = taken(cfg.address)
+            if in_use is not None:
+                sys.exit(f"\nError: {in_use}\n")
         try:
             super().run()
         except AppImportError as error:

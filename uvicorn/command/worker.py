@@ -50,6 +50,15 @@ _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 _BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 _LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
+_WHY_BLOCKED: Final = (
+    "its event loop has done nothing for %s seconds (timeout). What the main thread does below has blocked it, "
+    "most often a coroutine that computes, or calls what waits: write it as a plain 'def', or call that with "
+    "'await run_in_pool(...)'"
+)
+_WHY_SLOW_START: Final = (
+    "the application was not imported, and had not started, within %s seconds (timeout). What the main thread does "
+    "below has taken so long: make it shorter, or raise the timeout"
+)
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
 
@@ -399,7 +408,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.alive = False
         try:
             requests = "The worker was starting." if self.server is None else self.server.describe_requests()
-            self.log.critical("Worker aborted (pid: %s)\n%s\n%s", self.pid, requests, describe_all_threads())
+            why = _WHY_BLOCKED if self.server is not None else _WHY_SLOW_START
+            seconds = self.cfg.timeout
+            self.log.critical(
+                f"Worker aborted (pid: %s): {why}\n%s\n%s", self.pid, seconds, requests, describe_all_threads()
+            )
         except Exception:
             traceback.print_exc()
         self._leave_stuck_threads(exit_code=1)

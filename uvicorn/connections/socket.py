@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.channels import ReplySink
-from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob, SocketJob
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.connections.crowding import SOCKET, Standing
@@ -240,6 +240,12 @@ class WebSocket(asyncio.Protocol):
         self.job = None
         self.inbound.on_returned()
 
+    def on_value(self, result: object) -> None:
+        """A consumer has returned something: if it was meant for the client, that is said."""
+        advice = advice_on(result, is_socket=True)
+        if advice and not self.is_closed:
+            self.service.log.error("%s %s: %s", self.consumer_name, advice, self.shown_line)
+
     def on_not_called(self) -> None:
         """The task of its call was cancelled before it began."""
         self.inbound.calls.on_not_called()
@@ -318,6 +324,13 @@ class WebSocket(asyncio.Protocol):
     def on_dropped(self, _: object = None) -> None:
         """Nobody can accept any more, before anybody has: the handshake is refused."""
         if self.handshake is not None and not self.handshake.is_accepted:
+            if not self.handshake.is_closed:
+                self.service.log.info(
+                    "%s has not accepted the socket, so it is refused with 403: %s. To accept it, send "
+                    "{'accept': True}, or a text, to message['reply_channel']",
+                    self.consumer_name,
+                    self.shown_line,
+                )
             self.handshake.answer(403)
 
     def is_writable(self) -> bool:
