@@ -66,8 +66,33 @@ def test_help_shows_our_settings_among_gunicorns(site):
     assert "uvicorn [OPTIONS] module:application" in result.stdout
 
 
+def test_the_number_of_workers_may_come_from_the_environment(site):
+    assert shown(run(site, "--print-config", "webshop", WEB_CONCURRENCY="3"))["workers"] == "3"
+    assert shown(run(site, "--print-config", "webshop", WEB_CONCURRENCY="3", UVICORN_WORKERS="2"))["workers"] == "2"
+
+
+def test_help_is_in_groups_one_line_each_without_markup(site):
+    lines = run(site, "--help", COLUMNS="300").stdout.splitlines()
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == [
+        "What is served:", "Where:", "Threads and queue:", "Limits and timeouts:", "WebSocket:",
+        "Proxies and headers:", "Logs:", "Development:",
+    ]  # fmt: skip
+    assert all(len(line) <= 120 for line in lines)
+    assert not any(sign in line for line in lines for sign in ("`", "**", "…"))
+
+
+def test_all_the_rest_is_shown_on_demand(site):
+    short, long = run(site, "--help").stdout, run(site, "--help-all").stdout
+    for option in ("--worker-class", "--ssl-certfile", "--dirty-app"):
+        assert option not in short
+        assert option in long
+    assert "Gunicorn's:" in long
+    assert "--help-all" in short
+
+
 def test_help_shows_our_defaults(site):
-    text = " ".join(run(site, "--help").stdout.split())
+    text = " ".join(run(site, "--help-all").stdout.split())
     assert "[uvicorn.ASGIWorker]" in text
     assert f"[{default_threads()}]" in text
 

@@ -218,6 +218,8 @@ def as_application(
     """
     if isinstance(loaded, SingleConsumer):
         return loaded
+    if isinstance(loaded, dict):
+        raise ConsumerError(_advice_on_dict(loaded))
     if not isinstance(loaded, (Router, Route, Include, Mount, Mistaken, list, tuple)):
         return SingleConsumer(as_consumer(loaded, interface, body))
     router = _router(loaded)
@@ -231,6 +233,16 @@ def as_application(
             router.pools()
     wrong.check()
     return router
+
+
+def _advice_on_dict(routing: dict[Any, Any]) -> str:
+    """Return how a dict of channels, which Channels 1 took as well, is written as a list."""
+    shown = ", ".join(
+        f"route({channel!r}, {consumer if isinstance(consumer, str) else name_of(consumer).rpartition('.')[2]})"
+        for channel, consumer in [*routing.items()][:3]
+    )
+    more = ", ..." if len(routing) > 3 else ""
+    return f"a dict is no list of routes; write [{shown}{more}], with the consumers themselves in place of their names"
 
 
 def _router(routes: Any) -> Router:
