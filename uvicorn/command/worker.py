@@ -99,6 +99,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             log.warning(message)
         if cfg.reload:
             count_no_leaving(cfg)
+        gc.collect()
+        gc.freeze()  # the workers' collectors do not touch, and so copy, what they share with the master
 
     # ---- start, in the child ----
 

@@ -27,7 +27,6 @@ from uvicorn.connections.addresses import NO_PLACE
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.crowding import Standing
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.handshake import begin_socket
 from uvicorn.connections.intake import BODY as BODY_HELD
 from uvicorn.connections.intake import PIPELINE, Intake
 from uvicorn.connections.life import BODY, DEAF, HEAD, LAST, LAST_BODY, PROXY, Life
@@ -240,6 +239,8 @@ class HTTPConnection:
         special = self._parser.special
         if special.asks_for_socket:
             self.life.on("upgrades")
+            from uvicorn.connections.handshake import begin_socket  # websockets is wanted by the first socket
+
             if not begin_socket(self, exchange, message):
                 self.life.on("ends_here")
             return
