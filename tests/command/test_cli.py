@@ -1,6 +1,7 @@
 """The `uvicorn` command, in processes of its own that serve nothing."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -230,3 +231,23 @@ def test_the_command_does_not_import_the_worker_for_its_version(site):
         [sys.executable, "-c", code], cwd=site, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
     )
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [
+        ((), "uvicorn-127.0.0.1-8000.ctl"),
+        (("--bind", "0.0.0.0:81", "--bind", "127.0.0.1:82"), "uvicorn-0.0.0.0-81.ctl"),
+        (("--bind", "[::1]:83"), "uvicorn-1-83.ctl"),
+        (("--bind", "unix:/run/app.sock"), "uvicorn-run-app.sock.ctl"),
+        (("--control-socket", "/run/mine.ctl"), "mine.ctl"),
+    ],
+)
+def test_each_server_has_a_control_socket_of_its_own(site, args, name):
+    values = shown(run(site, "--print-config", *args, "webshop"))
+    assert os.path.basename(values["control_socket"]) == name
+
+
+def test_a_server_whose_port_is_not_known_yet_names_its_control_socket_after_its_process(site):
+    values = shown(run(site, "--print-config", "--bind", "127.0.0.1:0", "webshop"))
+    assert re.fullmatch(r"uvicorn-[0-9]+\.ctl", os.path.basename(values["control_socket"]))

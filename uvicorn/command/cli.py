@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import AppImportError, ConfigError
@@ -24,6 +25,7 @@ from uvicorn.command.threads import default_threads
 
 __all__ = ["ConsumerApplication", "main"]
 
+_LONGEST_SOCKET_PATH: Final = 104  # of sun_path on some systems
 _APP_LOAD_ERROR = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
 
 
@@ -77,6 +79,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
             }
             cfg.set("logger_class", StandardLog.with_options(**options))
         settle_access(cfg)
+        if cfg.control_socket == cfg.settings["control_socket"].default:
+            cfg.set("control_socket", _own_control_socket(cfg))
 
     def _take_environment(self) -> dict[str, Any]:
         """Have the other package's environment variables give way to config file and command line.
@@ -143,6 +147,16 @@ def main() -> None:
 def _failure(error: Exception) -> int:
     print(f"\nError: {error}\n", file=sys.stderr)
     return _APP_LOAD_ERROR
+
+
+def _own_control_socket(cfg: Any) -> str:
+    """Return a path beside Gunicorn's, named after the first address: two servers of one user have one each."""
+    first = str(cfg.settings["bind"].get()[0])
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", first.removeprefix("unix:")).strip("-.")
+    if name.endswith("-0") or not name:  # a port that the system chooses
+        name = str(os.getpid())
+    path = os.path.join(os.path.dirname(cfg.control_socket), f"uvicorn-{name}.ctl")
+    return path if len(os.fsencode(path)) < _LONGEST_SOCKET_PATH else cfg.control_socket
 
 
 def _is_for_standard_log(path: str) -> bool:

@@ -103,6 +103,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             log.warning(message)
         if cfg.reload:
             count_no_leaving(cfg)
+        gc.collect()
+        gc.freeze()  # the workers' collectors do not touch, and so copy, what they share with the master
 
     # ---- start, in the child ----
 
@@ -257,6 +259,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         loop = self._loop
         try:
             self._run_until_served(loop)
+            loop.run_until_complete(self._end_tasks())
             loop.run_until_complete(self._close_generators())
         finally:
             if self._serving is not None:
@@ -276,6 +279,23 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
                     raise
                 self.log.exception("A task of the application asked the process to exit: the worker stops")
                 self._stop_soon()
+
+    async def _end_tasks(self) -> None:
+        """Cancel what the application has begun beside its requests, as `asyncio.run` does."""
+        assert self._loop is not None
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        ended, stubborn = await asyncio.wait(left, timeout=_LAST_SECONDS)
+        for task in ended:
+            if not task.cancelled() and task.exception() is not None:
+                text = "A task of the application failed at the end"
+                self._loop.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
+        for task in stubborn:
+            self.log.warning("Leaving without waiting for a task that was cancelled: %r", task.get_coro())
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is said already
 
     async def _close_generators(self) -> None:
         """Let asynchronous generators that were left behind end; one that does not is not waited for."""
