@@ -32,10 +32,13 @@ ROOMS = {
     "workers": {"command"},
     "__main__": {"command"},
     # Names under which other packages import what is elsewhere:
+    "_compat": {"command"},
     "_types": set(),
     "config": {"command"},
     "importer": {"applications"},
     "logging": {"command"},
+    "lifespan": {"command"},
+    "loops": {"command"},
     "main": {"command"},
     "middleware": {"command", "applications"},
     "protocols": {"command"},
@@ -97,6 +100,11 @@ def test_only_the_bridge_knows_threads(module):
 @pytest.mark.parametrize("module", [module for module in OURS if f"{module}.".startswith(SANS_IO)])
 def test_the_grammar_knows_no_loop_thread_or_socket(module):
     assert IMPORTS[module].isdisjoint(IO)
+
+
+@pytest.mark.parametrize(("library", "module"), [("ngh2", "uvicorn.wire.h2_ngh2"), ("h2", "uvicorn.wire.h2_pure")])
+def test_each_engine_of_http2_is_known_in_one_file(library, module):
+    assert [found for found, names in IMPORTS.items() if library in names] == [module]
 
 
 def test_httptools_is_known_in_one_file():

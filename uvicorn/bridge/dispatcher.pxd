@@ -18,6 +18,7 @@ cdef class Dispatcher:
     cdef readonly object shared
     cdef readonly dict frameworks
     cdef Py_ssize_t _rejected
+    cdef readonly Py_ssize_t rejected
     cdef readonly object context
     cdef readonly tuple context_items
     cdef readonly object running

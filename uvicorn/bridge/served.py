@@ -27,6 +27,9 @@ class Served(Sink, Protocol):
     def on_failed(self, error: BaseException) -> None:
         """The consumer has raised. Runs on: the loop."""
 
+    def on_value(self, result: object) -> None:
+        """The consumer has returned something. Runs on: the loop."""
+
     def on_not_called(self) -> None:
         """The task of its call was cancelled before it began. Runs on: the loop."""
 

@@ -40,7 +40,7 @@ from uvicorn.connections.addresses import Peers
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
-from uvicorn.connections.service import Service
+from uvicorn.connections.service import NextVersion, Service
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
 
@@ -112,6 +112,7 @@ class Serving:
 
     Args:
         hooks: what is called before and after each consumer, or None.
+        http2: what knows HTTP/2; None if it is not served.
         report: called with each exchange that has ended, for the access log; None if nobody wants it.
         on_lost_pool: all threads of a pool are stuck, and requests wait.
 
@@ -129,6 +130,7 @@ class Serving:
         log: Log,
         *,
         hooks: RequestHooks | None = None,
+        http2: NextVersion | None = None,
         report: Callable[[Any], None] | None = None,
         on_most_requests: Callable[[], None] = lambda: None,
         on_lost_pool: Callable[[ConsumerPool], None] = lambda pool: None,
@@ -139,6 +141,7 @@ class Serving:
         self._frame = frame
         self._peers = peers
         self._log = log
+        self._http2 = http2
         self._report = report
         self._on_most_requests = on_most_requests
         self._on_lost_pool = on_lost_pool
@@ -188,6 +191,7 @@ class Serving:
             on_most_requests=self._on_most_requests,
             report=self._report,
             shows_errors=frame.shows_errors,
+            http2=self._http2,
         )
         acceptor = Acceptor(
             self._loop,

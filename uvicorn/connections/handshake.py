@@ -18,14 +18,13 @@ from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import PIPELINE
 from uvicorn.connections.socket import WebSocket
 from uvicorn.connections.upgrade import Upgradable
-from uvicorn.messages import Message, websocket_connect
+from uvicorn.messages import Headers, Message, websocket_connect
 from uvicorn.wire.opening import Refusal, open_codec
 from uvicorn.wire.reply import Fields
 
 __all__ = ["Handshake", "begin_socket"]
 
-_SWITCHING: Final = 101
-_CONNECTION: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
+_SWITCHING: Final = 101  # also how the access log shows a socket over HTTP/2, where 200 is on the wire
 
 
 class Handshake(Exchange):
@@ -78,12 +77,17 @@ class Handshake(Exchange):
             return
         self._is_due = False
         carrier = self.carrier
-        carrier.write(carrier.service.encoder.head(_SWITCHING, self.fields, None, _CONNECTION))
+        carrier.accept_socket(self.fields)
         self.socket.on_opened()
 
 
-def begin_socket(connection: Upgradable, exchange: Exchange, message: Message) -> WebSocket | None:
+def begin_socket(
+    connection: Upgradable, exchange: Exchange, message: Message, offered: Headers | None = None
+) -> WebSocket | None:
     """Begin a handshake: check it, and call the consumer of `websocket.connect`.
+
+    Args:
+        offered: the header fields of the handshake, where they are not those of the message.
 
     Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
     """
@@ -92,7 +96,7 @@ def begin_socket(connection: Upgradable, exchange: Exchange, message: Message) -
     exchange.is_request_complete = True
     exchange.persists = False
     consumer = service.application.find("websocket.connect", path, message)
-    codec = open_codec(message["headers"], service.limits.sockets)
+    codec = open_codec(message["headers"] if offered is None else offered, service.limits.sockets)
     if isinstance(codec, Refusal):
         service.log.debug("%d to a WebSocket handshake: %s", codec.status, exchange.shown_line)
         exchange.reply((codec.status, codec.fields, codec.content, False))
@@ -101,6 +105,9 @@ def begin_socket(connection: Upgradable, exchange: Exchange, message: Message) -
         exchange.answer(503, retry_after=1)
         return None
     if consumer is None:
+        other = service.application.find("http.request", path, message)
+        why = getattr(other.target, "why_no_socket", "") if other is not None else ""
+        service.log.info("403 to a WebSocket handshake: %s: %s", exchange.shown_line, why or "no route for it")
         exchange.answer(403)
         return None
     socket = WebSocket(connection, codec, message)

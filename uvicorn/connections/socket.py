@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob, SocketJob
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.connections.crowding import SOCKET, Standing
@@ -130,7 +130,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             connection.connection_lost(exc)
             self.handshake.consumer = self.consumer  # it may raise yet, and the log names it
             is_owed = service.call_runner.cancel_connect(self) and is_owed
-        else:
+        elif self.place is not None:
             service.on_connection_lost(self.place)
         if not self.inbound.is_left:
             self.inbound.calls.cancel(service.limits.disconnect_grace)
@@ -163,6 +163,12 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         self.service.call_runner.on_returned(self)
         self.job = None
         self.inbound.on_returned()
+
+    def on_value(self, result: object) -> None:
+        """A consumer has returned something: if it was meant for the client, that is said."""
+        advice = advice_on(result, is_socket=True)
+        if advice and not self.is_closed:
+            self.service.log.error("%s %s: %s", self.consumer_name, advice, self.shown_line)
 
     def on_not_called(self) -> None:
         """The task of its call was cancelled before it began."""
@@ -211,6 +217,18 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             self.close_slow(reason)
 
     # ---- what the channel asks for ----
+
+    def on_dropped(self, _: object = None) -> None:
+        """Nobody can accept any more, before anybody has: the handshake is refused."""
+        if self.handshake is not None and not self.handshake.is_accepted:
+            if not self.handshake.is_closed:
+                self.service.log.info(
+                    "%s has not accepted the socket, so it is refused with 403: %s. To accept it, send "
+                    "{'accept': True}, or a text, to message['reply_channel']",
+                    self.consumer_name,
+                    self.shown_line,
+                )
+            self.handshake.answer(403)
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the thread as waiting for the client. Runs on: that thread."""
