@@ -2,6 +2,7 @@
 
 import secrets
 import tempfile
+from typing import Any
 
 import pytest
 import redis_server
@@ -72,9 +73,9 @@ class DjangoCarrier:
     """The layer in memory that Channels 4 has: one for the whole process."""
 
     is_sure = False
+    made: Any = None
 
     def __init__(self):
-        self._limits = {}
         self._made = None
 
     def layer(self, log, **limits):

@@ -89,7 +89,7 @@ class GroupBacklogPolicy(OurSetting):
     validator = one_of("group_backlog_policy", *POLICIES)
     default = CLOSE
     desc = """\
-        What is done with a member that is further behind than ``group_backlog`` or ``group_backlog_messages``.
+        What is done with a member that is further behind than that.
 
         ``close`` closes its socket with 1013. ``drop-oldest`` and ``drop-newest`` drop messages; they are counted in
         the log, and told to the consumer that is routed to ``websocket.gap``.
@@ -104,8 +104,9 @@ class MessageExpiry(OurSetting):
     validator = seconds("message_expiry")
     default = 60.0
     desc = """\
-        Seconds that a message of a group, or for a reply channel, may wait for a client that is behind; then it is
-        dropped. 0 for no limit.
+        Seconds that a group message may wait for a client that is behind.
+
+        Then it is dropped, as is one for a reply channel. 0 for no limit.
         """
 
 
@@ -117,8 +118,9 @@ class GroupExpiry(OurSetting):
     validator = seconds("group_expiry")
     default = 86400.0
     desc = """\
-        Seconds after which a member that was not added again is a member no more. It is none at once when its socket
-        closes.
+        Seconds of a membership in a group; to add a member again renews it.
+
+        When its socket closes it is no member at once.
         """
 
 
@@ -155,9 +157,9 @@ class ChannelDeliveries(OurSetting):
     validator = whole("channel_deliveries", "deliveries", 1)
     default = 5
     desc = """\
-        How often a message of a channel is delivered at most, if its consumer raises or its worker dies.
+        How often a message of a channel is delivered at most.
 
-        Then it is put aside, into the channel's ``.dead``. It has an effect with Redis.
+        It is delivered again if its consumer raises, or its worker dies. In the end it is put aside, into the channel's ``.dead``. It has an effect with Redis.
         """
 
 
@@ -168,9 +170,9 @@ class OnlyChannels(OurSetting):
     validator = staticmethod(pattern_list("only_channels"))
     default = ""
     desc = """\
-        Consume the channels that these patterns match, serve no HTTP and bind no address: a background worker.
+        Be a background worker: consume these channels, and serve no HTTP.
 
-        ``thumbnails,mail.*``; ``*`` for all channels that routes are for.
+        It binds no address.         ``thumbnails,mail.*``; ``*`` for all channels that routes are for.
         """
 
 
