@@ -159,7 +159,8 @@ class ChannelDeliveries(OurSetting):
     desc = """\
         How often a message of a channel is delivered at most.
 
-        It is delivered again if its consumer raises, or its worker dies. In the end it is put aside, into the channel's ``.dead``. It has an effect with Redis.
+        It is delivered again if its consumer raises, or its worker dies. In the end it is put aside, into the channel's
+        ``.dead``. It has an effect with Redis.
         """
 
 
@@ -172,7 +173,7 @@ class OnlyChannels(OurSetting):
     desc = """\
         Be a background worker: consume these channels, and serve no HTTP.
 
-        It binds no address.         ``thumbnails,mail.*``; ``*`` for all channels that routes are for.
+        It binds no address. ``thumbnails,mail.*``; ``*`` for all channels that routes are for.
         """
 
 
