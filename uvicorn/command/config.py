@@ -22,10 +22,11 @@ from uvicorn.applications.loading import is_site, load_application, load_site, m
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.command.equivalents import DEFAULTS, equivalents
+from uvicorn.command.http2 import alpn_protocols
 from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
-from uvicorn.command.settings import DefaultThreads, apply_environment
+from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
 from uvicorn.command.threads import default_threads
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.errors import ConsumerError
@@ -304,7 +305,8 @@ class Config:
 
     def _make_ssl_context(self) -> ssl.SSLContext:
         def make() -> ssl.SSLContext:
-            context = make_ssl_context(self.settings())
+            cfg = self.settings()
+            context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
             if context is None:
                 raise ValueError("ssl_certfile is missing")
             return context

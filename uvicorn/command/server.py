@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from uvicorn.bridge.stacks import is_main_thread
 from uvicorn.command.config import Config
+from uvicorn.command.http2 import check_http2, make_http2
 from uvicorn.command.interpreter import restore_switch_interval, shorten_switch_interval
 from uvicorn.command.listening import Listening, bind_all, shown
 from uvicorn.command.loops import run_in_loop
@@ -253,6 +254,9 @@ class Server:
             else sys.maxsize,
             is_alone=False,
         )
+        for message in check_http2(cfg, settings.http2_engine):
+            logger.warning("%s", message)
+        http2, _ = make_http2(cfg, settings.http2_engine, settings.limits)
         shorten_switch_interval(settings.switch_interval)
         try:
             return Serving(
@@ -264,6 +268,7 @@ class Server:
                 logger,
                 report=AccessLog() if AccessLog.wanted() else None,
                 on_most_requests=self._on_most_requests,
+                http2=http2,
             )
         except BaseException:
             restore_switch_interval()
