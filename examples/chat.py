@@ -1,57 +1,26 @@
 """A chat room in a page, its socket served by a consumer of either kind.
 
-    uvicorn examples.chat:routes
+    uvicorn examples.chat:routes --workers 2
 
     http://127.0.0.1:8000/          the page; open it twice
 
 The page is a synchronous consumer. The socket at /async runs on the event loop, the one at /sync in threads; both talk
-in the same room, because a reply channel can be used from anywhere.
+in the same room, on whichever worker they are: it is a group. With `--channel-layer redis://...` the room is on as many
+machines as you like.
 """
 
 import json
-import threading
 from pathlib import Path
 
-from uvicorn import ChannelClosed, ChannelFull, is_allowed_origin, route
+from uvicorn import Group, is_allowed_origin, route
 
 PAGE = Path(__file__).with_name("chat.html").read_bytes()
 LONGEST = 500  # characters of a message
 
 
-class Room:
-    """Know who is there. Used from the event loop and from threads, so it has a lock."""
-
-    def __init__(self):
-        self._members = {}
-        self._lock = threading.Lock()
-
-    def enter(self, reply_channel, name):
-        with self._lock:
-            self._members[reply_channel] = name
-
-    def leave(self, reply_channel):
-        with self._lock:
-            self._members.pop(reply_channel, None)
-
-    def others(self):
-        with self._lock:
-            return list(self._members)
-
-    def say(self, name, text):
-        """Send to everybody.
-
-        In a thread `send` waits for a member that is behind. On the event loop nobody waits here, and one that is
-        far behind raises `ChannelFull`.
-        """
-        line = json.dumps({"name": name, "text": text[:LONGEST]})
-        for reply_channel in self.others():
-            try:
-                reply_channel.send({"text": line})
-            except (ChannelClosed, ChannelFull):
-                self.leave(reply_channel)
-
-
-room = Room()
+def say(name, text):
+    """Send to everybody. In a thread it goes out when the consumer has returned."""
+    Group("chat").send({"text": json.dumps({"name": name, "text": text[:LONGEST]})})
 
 
 def page(message):
@@ -73,16 +42,16 @@ def on_receive(message):
     text = message["text"] or ""
     if "name" not in session:
         session["name"] = text[:30] or "somebody"
-        room.enter(message["reply_channel"], session["name"])
-        room.say("room", f"{session['name']} has come")
+        Group("chat").add(message["reply_channel"])
+        say("room", f"{session['name']} has come")
     else:
-        room.say(session["name"], text)
+        say(session["name"], text)
 
 
 def on_disconnect(message):
-    room.leave(message["reply_channel"])
+    # It is a member no more: that its socket has closed is enough.
     if "name" in message["channel_session"]:
-        room.say("room", f"{message['channel_session']['name']} has left")
+        say("room", f"{message['channel_session']['name']} has left")
 
 
 HANDLERS = {

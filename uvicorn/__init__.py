@@ -19,6 +19,7 @@ from uvicorn.errors import (
     BodyTooLarge,
     ChannelClosed,
     ChannelFull,
+    ChannelLayerUnavailable,
     ReadTimeout,
     ReplyError,
     ServerStopping,
@@ -26,6 +27,7 @@ from uvicorn.errors import (
     UvicornError,
     WrongSide,
 )
+from uvicorn.layers.groups import Channel, Group
 from uvicorn.messages import Message
 
 if TYPE_CHECKING:
@@ -40,9 +42,12 @@ __version__ = "1.0.0"
 __all__ = [
     "ASGIWorker",
     "BodyTooLarge",
+    "Channel",
     "ChannelClosed",
     "ChannelFull",
+    "ChannelLayerUnavailable",
     "Config",
+    "Group",
     "Message",
     "ReadTimeout",
     "ReplyError",

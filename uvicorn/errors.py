@@ -11,6 +11,9 @@
     ├── ChannelClosed (ConnectionError)   the client has left, or the exchange is over
     │   └── ServerStopping                the worker leaves before the exchange could end
     ├── ChannelFull                       the other side is too far behind to take more
+    ├── ChannelLayerUnavailable           what carries groups and channels cannot be reached
+    ├── ConsumeLater                      a consumer wants its background message again, a little later
+    ├── DenyConnection                    a consumer refuses a socket
     ├── ReadTimeout (TimeoutError)        the client stopped sending its body
     └── BodyTooLarge                      `BodyChannel.read(limit)` would pass its limit
 
@@ -26,9 +29,13 @@ __all__ = [
     "BodyTooLarge",
     "ChannelClosed",
     "ChannelFull",
+    "ChannelLayerUnavailable",
     "ClientError",
+    "ConsumeLater",
     "ConsumerError",
+    "DenyConnection",
     "Mistake",
+    "NotCalled",
     "ReadTimeout",
     "ReplyError",
     "ReplyTypeError",
@@ -110,12 +117,37 @@ class ServerStopping(ChannelClosed):
     """The worker stops and cannot wait for this exchange any longer."""
 
 
+class NotCalled(ServerStopping):
+    """The worker leaves before a consumer was called: its message is for another one."""
+
+
 class ChannelFull(UvicornError):
     """There is no room.
 
     An asynchronous consumer sent far more than its client took, without awaiting; or a call that `run_in_pool` or a
-    framework makes found the pool and its queue full. A consumer may let the latter escape: its request gets 503.
+    framework makes found the pool and its queue full; or as many messages wait in a channel as it may have. A consumer
+    may let these escape: its request gets 503.
     """
+
+
+class ChannelLayerUnavailable(UvicornError):
+    """What carries groups and channels between processes cannot be reached, or does not take more.
+
+    Attributes:
+        was_sent: it may have got the message all the same: nobody knows.
+    """
+
+    def __init__(self, reason: str, was_sent: bool = False) -> None:
+        super().__init__(reason)
+        self.was_sent = was_sent
+
+
+class ConsumeLater(UvicornError):
+    """Raised by the consumer of a background message: it is delivered again, a little later."""
+
+
+class DenyConnection(UvicornError):
+    """Raised by the consumer of `websocket.connect`: the socket is refused with 403, and nothing is logged."""
 
 
 class ReadTimeout(UvicornError, TimeoutError):

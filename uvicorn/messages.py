@@ -28,6 +28,7 @@ The messages of a WebSocket have these keys (ASGI draft, "WebSocket", django/cha
 
 `websocket.connect` has `scheme` ("ws" or "wss"), `http_version`, `raw_path`, `query_string`, `root_path`, `headers`,
 `client` and `server` too, as in `http.request`, and `subprotocols`, a list of str in the client's order.
+`websocket.gap` has `missed`, an int, or None for an unknown number; it comes only to a consumer that is routed to it.
 `websocket.receive` has `text` (str) and `bytes`, one of them None. `websocket.disconnect` has `code`, an int, and
 `reason` (str; our addition).
 """
@@ -44,6 +45,7 @@ __all__ = [
     "split_absolute_target",
     "websocket_connect",
     "websocket_disconnect",
+    "websocket_gap",
     "websocket_receive",
 ]
 
@@ -90,8 +92,8 @@ class Message(dict[str, Any]):
 
     @property
     def reply_channel(self) -> Any:
-        """Where replies go: the same object as `message["reply_channel"]`."""
-        return self["reply_channel"]
+        """Where replies go: the same object as `message["reply_channel"]`; None if there is none."""
+        return self.get("reply_channel")
 
     @property
     def channel_session(self) -> Any:
@@ -156,6 +158,24 @@ def websocket_receive(reply_channel: Any, path: str, session: dict[str, Any]) ->
         "text": None,
         "bytes": None,
     }
+
+
+def websocket_gap(reply_channel: Any, path: str, order: int, session: dict[str, Any], missed: int | None) -> Message:
+    """Build a `websocket.gap`: messages of groups that this socket did not get (our addition).
+
+    Args:
+        missed: how many; None for an unknown number.
+    """
+    return Message(
+        {
+            "channel": "websocket.gap",
+            "reply_channel": reply_channel,
+            "path": path,
+            "order": order,
+            "channel_session": session,
+            "missed": missed,
+        }
+    )
 
 
 def websocket_disconnect(

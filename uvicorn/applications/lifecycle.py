@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.lifespan import Lifespan
@@ -24,15 +24,34 @@ from uvicorn.bridge.outbox import Log
 __all__ = ["Lifecycle"]
 
 
+class Below(Protocol):
+    """What applications may use while they start and stop."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End."""
+
+
 class Lifecycle:
     """The start and the stop of what is served.
 
     Args:
         lifespan: "auto", "on" or "off": Gunicorn's `asgi_lifespan`.
+        below: is started before all else, and stopped after it; None for nothing.
     """
 
-    def __init__(self, application: Router | SingleConsumer, dispatcher: Dispatcher, log: Log, lifespan: str) -> None:
+    def __init__(
+        self,
+        application: Router | SingleConsumer,
+        dispatcher: Dispatcher,
+        log: Log,
+        lifespan: str,
+        below: Below | None = None,
+    ) -> None:
         self._log = log
+        self._below = below
         self._hooks = application.hooks
         self._lifespans: list[Lifespan] = []
         self._stops: list[Callable[[], Awaitable[Any]]] = []  # what was started, in that order
@@ -48,7 +67,7 @@ class Lifecycle:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to start or stop."""
-        return not (self._hooks.on_startup or self._hooks.on_shutdown or self._lifespans)
+        return self._below is None and not (self._hooks.on_startup or self._hooks.on_shutdown or self._lifespans)
 
     async def start(self) -> None:
         """Start everything, one after the other.
@@ -56,6 +75,9 @@ class Lifecycle:
         Raises: StartupError, or what an `on_startup` raises; what was started before has then been stopped.
         """
         try:
+            if self._below is not None:
+                await self._below.start()
+                self._stops.append(self._below.stop)
             for function in self._hooks.on_startup:
                 await _call(function)
             self._stops += [partial(self._call_last, function) for function in reversed(self._hooks.on_shutdown)]

@@ -26,9 +26,10 @@ CHANNELS: Final = (
     "http.disconnect",
     "websocket.connect",
     "websocket.receive",
+    "websocket.gap",
     "websocket.disconnect",
 )
-_SINGLE: Final = tuple(channel for channel in CHANNELS if channel != "http.disconnect")
+_SINGLE: Final = tuple(channel for channel in CHANNELS if channel not in ("http.disconnect", "websocket.gap"))
 
 
 class Router:
@@ -74,7 +75,8 @@ class Router:
             if not isinstance(entry, Route):
                 self.hooks = self.hooks.joined(_inner(entry).hooks)
         self.mistakes: Final = tuple(wrong.found)
-        self._tables = {} if wrong else {channel: _Table(entries, channel) for channel in CHANNELS}
+        channels = (*CHANNELS, *self.channels())
+        self._tables = {} if wrong else {channel: _Table(entries, channel) for channel in channels}
 
     def __call__(self, message: Any) -> None:
         """Raise: an application that Gunicorn loads itself must only be callable."""
@@ -110,6 +112,17 @@ class Router:
         found: list[Consumer] = []
         for entry in self.entries:
             found += [entry.consumer] if isinstance(entry, Route) else _inner(entry).consumers()
+        return found
+
+    def channels(self) -> dict[str, list[Consumer]]:
+        """Return the channels of the application's own that routes are for, each with its consumers."""
+        found: dict[str, list[Consumer]] = {}
+        for entry in self.entries:
+            if not isinstance(entry, Route):
+                for channel, consumers in _inner(entry).channels().items():
+                    found.setdefault(channel, []).extend(consumers)
+            elif entry.channel not in CHANNELS:
+                found.setdefault(entry.channel, []).append(entry.consumer)
         return found
 
     def moved(self, change: Callable[[Consumer], Consumer]) -> Router:
@@ -155,7 +168,8 @@ class _Table:
     __slots__ = ("_by_segment", "_others")
 
     def __init__(self, entries: Iterable[Entry], channel: str) -> None:
-        listed = [(entry.segment, entry) for entry in entries if entry.channel in (None, channel)]
+        has_path = channel in CHANNELS
+        listed = [(entry.segment if has_path else None, entry) for entry in entries if entry.channel in (None, channel)]
         self._others = tuple(entry for segment, entry in listed if segment is None)
         self._by_segment: dict[str, tuple[Entry, ...]] = {}
         for known in {segment for segment, _ in listed if segment is not None}:
@@ -214,6 +228,10 @@ class SingleConsumer:
     def pools_named(self) -> list[tuple[str, int | None]]:
         """Return the pools that are named: none."""
         return []
+
+    def channels(self) -> dict[str, list[Consumer]]:
+        """Return the channels of the application's own: it has none."""
+        return {}
 
 
 def callables(what: str, given: Any) -> tuple[Callable[[], Any], ...]:

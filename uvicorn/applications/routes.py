@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from uvicorn.applications.environ import below
 from uvicorn.applications.patterns import Filters, first_segment, match_filters
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.layers.names import is_background
 
 __all__ = ["Entry", "Finder", "Include", "LifecycleHooks", "Mount", "Route", "under"]
 
@@ -47,6 +48,9 @@ class Finder(Protocol):
 
     def pools_named(self) -> list[tuple[str, int | None]]:
         """Return the pools that are named: name and threads, or None where the size is said elsewhere."""
+
+    def channels(self) -> dict[str, list[Consumer]]:
+        """Return the channels of the application's own that routes are for, each with its consumers."""
 
 
 class _Filtered:
@@ -174,9 +178,9 @@ class Mount:
         return f"<Mount {self.prefix or '/'} -> {names}>"
 
     def find_in(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
-        """Return what the application finds below the prefix."""
+        """Return what the application finds below the prefix; messages of its own channels have no path."""
         if not below(path, self.prefix):
-            return None
+            return self.application.find_below(channel, path, message) if is_background(channel) else None
         rest = path[len(self.prefix) :]
         if not rest and self.slash is not None and channel == "http.request":
             return self.slash

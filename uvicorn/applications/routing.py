@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ from uvicorn.applications.routes import Include, Mount, Route, under
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, check_groups, is_async_callable, name_of
 from uvicorn.errors import ConsumerError
+from uvicorn.layers.names import check_channel, is_background
 
 __all__ = ["Route", "Router", "SingleConsumer", "as_application", "include", "mount", "route", "route_class"]
 
@@ -59,7 +60,8 @@ def route(
     """Make a route, or what knows the mistakes in it.
 
     Args:
-        channel: "http.request", "http.disconnect", "websocket.connect", "websocket.receive" or "websocket.disconnect".
+        channel: "http.request", "http.disconnect", "websocket.connect", "websocket.receive", "websocket.disconnect" or
+            "websocket.gap"; or a channel of the application's own: what `Channel(name).send` sends.
         consumer: a callable that takes one message, or a WSGI or ASGI application; or its dotted name.
         path: a regular expression searched for in the decoded path; None for every path.
         body: "stream" for a synchronous consumer that wants a large body as it comes; "collect" for one that
@@ -70,16 +72,20 @@ def route(
         long: True for a synchronous consumer whose calls may take any time: they are never taken for stuck. None for
             what `runs_long` says.
         slow: its clients may be slow on purpose, as `streams_slowly` says; None for what that has said.
-        patterns: regular expressions for other keys: method, scheme, http_version, query_string, raw_path, root_path.
+        patterns: regular expressions for other keys: method, scheme, http_version, query_string, raw_path, root_path;
+            for a channel of the application's own any keys of its messages.
 
     Raises: what the own import of a named consumer raises.
     Spec: ASGI draft (django/channels cd34f65); the terms are those of Channels 1 routing.
     """
     wrong = Mistakes()
-    if channel not in CHANNELS:
-        wrong.add(f"no messages come from {channel!r}; a route can be for {', '.join(CHANNELS)}")
+    if channel not in CHANNELS and not _is_background(channel):
+        wrong.add(
+            f"no messages come from {channel!r}; a route can be for {', '.join(CHANNELS)}, or a channel of your own: "
+            "letters, digits, hyphens, underscores and full stops"
+        )
     what = f"a route to {consumer.name if isinstance(consumer, Consumer) else name_of(consumer)}"
-    filters = _compiled(what, path, patterns, wrong)
+    filters = _compiled(what, path, patterns, wrong, None if channel not in CHANNELS else _KEYS)
     has_patterns = not wrong
     made: Consumer | None = None
     with wrong:
@@ -295,12 +301,22 @@ def _imported(name: str) -> Any:
         raise ConsumerError(f"{name!r}: there is no {attribute!r} in {module_name!r}") from None
 
 
-def _compiled(what: str, path: str | None, patterns: Mapping[str, Any], wrong: Mistakes) -> Filters:
-    """Compile the patterns of one entry; the wrong ones are left out, and named."""
+def _is_background(channel: Any) -> bool:
+    """Whether a route may be for this channel, as one of the application's own."""
+    try:
+        return is_background(check_channel(channel))
+    except (TypeError, ValueError):
+        return False
+
+
+def _compiled(
+    what: str, path: str | None, patterns: Mapping[str, Any], wrong: Mistakes, keys: Collection[str] | None = _KEYS
+) -> Filters:
+    """Compile the patterns of one entry, for these keys or any; the wrong ones are left out, and named."""
     filters: Filters = {}
     for key, pattern in {"path": path, **patterns}.items():
-        if key not in _KEYS:
-            wrong.add(f"{what} has a pattern for {key!r}; messages have {', '.join(sorted(_KEYS))}")
+        if keys is not None and key not in keys:
+            wrong.add(f"{what} has a pattern for {key!r}; messages have {', '.join(sorted(keys))}")
         elif pattern is not None:
             with wrong:
                 filters[key] = compile_pattern(what, key, pattern)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from uvicorn.applications.environ import make_environ
 from uvicorn.applications.files import body_size, open_body
@@ -40,6 +40,7 @@ class WSGIApplication:
         why_no_socket: why a WebSocket for it is refused, and what to do.
     """
 
+    sends_at_once: Final = True  # a view is no consumer of messages: what it sends to groups is not deferred
     why_no_socket = (
         "a WSGI application gets no raw socket here (werkzeug.socket, as flask-sock and simple-websocket want it). Put "
         "consumers of sockets, route('websocket.connect', ...), or an ASGI application before it in a list of routes"

@@ -21,6 +21,7 @@ cdef class ReplyChannel(ReplySequence):
     @cython.locals(admitted=tuple)
     cdef object _send_more(self, object reply)
     cdef object _drained(self, tuple admitted)
+    cdef object _named(self)
     cdef object _locked(self)
     @cython.locals(window=Window, admitted=tuple)
     cdef _send_from_thread(self, object reply)

@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 A `ReplyChannel` belongs to the consumer: whoever holds it may reply, from any thread or task. The exchange (loop thread
 only) does the writing, and does not know the channel: when the last reference to that goes, `__del__` tells the
-exchange. This is the lifetime rule ("No reply" in docs/architecture.md): nobody else may hold a channel.
+exchange. This is the lifetime rule ("No reply" in docs/architecture.md): nobody else may hold a channel,
+but for the directory, which keeps those whose name was read (`directory.py`).
 
 *On the loop* a reply is checked and written at once; what `send` returns can be awaited
 until the client has caught up.
@@ -27,18 +28,17 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
-from itertools import count
 from threading import get_ident
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
 from uvicorn.wire.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
+from uvicorn.wire.shared import SharedMessage
 
 __all__ = ["Drained", "ReplyChannel", "ReplySink", "Sink", "Window", "resolve"]
 
 _THREAD_FACTOR: Final = 4  # x write_buffer; measured: 2 costs a quarter more for each chunk of 64 KiB, 8 saves little
-_numbers = count(1)
 _making_lock: Final = threading.Lock()  # held while a channel gets its own
 
 
@@ -73,6 +73,9 @@ class Sink(Protocol):
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
+
+    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+        """Answer instead of the consumer, or close. Runs on: the loop."""
 
 
 class ReplySink(Sink, Protocol):
@@ -110,7 +113,7 @@ class ReplyChannel(ReplySequence):
         self._name: str | None = None
 
     def __repr__(self) -> str:
-        return f"<ReplyChannel {self.name}{' closed' if self.closed else ''}>"
+        return f"<ReplyChannel {self._named()}{' closed' if self.closed else ''}>"
 
     def __del__(self) -> None:
         # Once the loop is closed nobody is left to answer; the interpreter may be ending, with its modules gone.
@@ -120,9 +123,15 @@ class ReplyChannel(ReplySequence):
 
     @property
     def name(self) -> str:
-        """A name that no other reply channel of this process has."""
+        """A name that no other reply channel has, in any process. To read it keeps the channel (`directory.py`)."""
+        name = self._named()
+        if not self.closed:
+            self._outbox.directory.keep(name, self)
+        return name
+
+    def _named(self) -> str:
         if self._name is None:
-            self._name = f"http.response!{next(_numbers)}"
+            self._name = self._outbox.directory.new_name("http.response")
         return self._name
 
     @property
@@ -217,6 +226,17 @@ class ReplyChannel(ReplySequence):
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
         return self._exchange.is_writable()
+
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message that goes to many, as `send` does. Runs on: the loop."""
+        self.send(message.content)
+
+    def give_up(self, reason: str) -> None:
+        """Answer 503, or close the connection: the client is too slow for what is sent to it."""
+        self._exchange.refuse(503, reason)
+
+    def tell_gap(self, missed: int | None) -> None:
+        """Do nothing: nobody hears of a gap in the replies to a request."""
 
     @property
     def is_head(self) -> bool:

@@ -40,6 +40,7 @@ class Consumer:
         is_long: a call may take any time, and is never taken for stuck.
         streams_body: gets a large body as it comes.
         begins_early: is called when the head is there, and gets any body as it comes. Its class says so.
+        defers: what it sends to groups and channels goes out when it has returned: a synchronous consumer of messages.
         is_slow: its clients may send and take slowly: minimum rates and `request_timeout` are not for them.
         name: how logs call it: module and qualified name.
         target: the callable as it was given; `call` may be a wrapper that a route has put around it.
@@ -49,8 +50,8 @@ class Consumer:
     """
 
     __slots__ = (
-        "begins_early", "call", "is_async", "is_long", "is_slow", "load", "missing", "name", "pool", "pool_name",
-        "streams_body", "target",
+        "begins_early", "call", "defers", "is_async", "is_long", "is_slow", "load", "missing", "name", "pool",
+        "pool_name", "streams_body", "target",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,7 @@ class Consumer:
         self.pool_name: str | None = None
         self.is_async = is_async_callable(call)
         self.begins_early: bool = getattr(type(call), "begins_early", False)
+        self.defers = not self.is_async and not getattr(type(call), "sends_at_once", False)
         self.is_long = runs_long_of(call)
         self.load = Load()
         self.streams_body = self.is_async or (_is_marked(call, _STREAMS) if body is None else body == "stream")

@@ -38,12 +38,12 @@ from typing import Any, Final, TypeVar
 from uvicorn.bridge.consumer import name_of, runs_long_of
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.pool import ConsumerPool, Job
 from uvicorn.bridge.waits import blocking, marker, on_loop
 from uvicorn.bridge.work import current_work, nested_below
 from uvicorn.errors import ChannelFull, ServerStopping, WrongSide
 
-__all__ = ["Crossing", "PoolCall", "install", "run_in_pool", "run_on_loop", "uninstall"]
+__all__ = ["Crossing", "PoolCall", "install", "run_in_pool", "run_on", "run_on_loop", "uninstall"]
 
 _T = TypeVar("_T")
 _MISSING: Final = object()
@@ -80,12 +80,18 @@ class Crossing:
 
     def mark_waiting(self, is_waiting: bool) -> None:
         """Mark the job of the calling thread as blocked. Runs on: a worker thread."""
+        job = self.current_job()
+        if job is not None:
+            job.is_waiting = is_waiting
+
+    def current_job(self) -> Job | None:
+        """Return the job that the calling thread runs, or None. Runs on: any thread."""
         own = get_ident()
         for pool in self.pools.values():
             for thread_id, job in pool.running():
                 if thread_id == own:
-                    job.is_waiting = is_waiting
-                    return
+                    return job
+        return None
 
     def has_thread(self, thread_id: int) -> bool:
         """Whether a thread is of one of the pools. Runs on: any thread."""
@@ -154,6 +160,12 @@ def run_on_loop(coroutine: Coroutine[Any, Any, _T]) -> _T:
     except BaseException:
         coroutine.close()
         raise
+    result: _T = run_on(crossing, coroutine)
+    return result
+
+
+def run_on(crossing: Crossing, coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine on the loop of a worker that is known, and wait for it; as `run_on_loop` does."""
     visit = _Visit(crossing, coroutine)
     with blocking("bridge.run_on_loop", coroutine, crossing.outbox.loop_thread):
         crossing.outbox.put(visit.begin)

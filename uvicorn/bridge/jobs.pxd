@@ -6,6 +6,7 @@ cdef class CallJob:
     cdef public double started_at
     cdef public bint is_over
     cdef public bint is_waiting
+    cdef public object later
     cdef public object exchange
     cdef object _dispatcher
     cdef object _consumer

@@ -14,7 +14,7 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.served import RequestHooks, Served
 from uvicorn.messages import Message
 
-__all__ = ["CallJob", "ConsumerJob", "SocketJob"]
+__all__ = ["CallJob", "ConsumerJob", "Deferred", "SocketJob"]
 
 _PATIENCE_SECONDS: Final = 5.0  # arbitrary: how long a thread waits to run post_request itself
 
@@ -39,6 +39,13 @@ class Caller(Protocol):
         """Each call runs in a copy of it."""
 
 
+class Deferred(Protocol):
+    """What a consumer has sent to groups and channels, until it has returned."""
+
+    def go(self) -> None:
+        """Hand it over, because the consumer has returned. Runs on: its thread. Blocks: while too much is under way."""
+
+
 class CallJob:
     """One call of a synchronous consumer.
 
@@ -47,11 +54,13 @@ class CallJob:
         submitted_at, started_at: time.monotonic(); `started_at` is 0 while it is queued.
         is_over: the consumer has returned.
         is_waiting: its thread is blocked in a channel of ours.
+        later: what the consumer has sent to groups and channels, which goes out when it has returned, or None. Written
+            by its thread.
     """
 
     __slots__ = (
-        "_consumer", "_context", "_dispatcher", "_message", "exchange", "is_over", "is_waiting", "started_at",
-        "submitted_at",
+        "_consumer", "_context", "_dispatcher", "_message", "exchange", "is_over", "is_waiting", "later",
+        "started_at", "submitted_at",
     )  # fmt: skip
 
     def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
@@ -59,6 +68,7 @@ class CallJob:
         self.started_at = 0.0
         self.is_over = False
         self.is_waiting = False
+        self.later: Deferred | None = None
         self.exchange: Any = exchange
         self._dispatcher = dispatcher
         self._consumer = consumer
@@ -79,6 +89,11 @@ class CallJob:
     def name(self) -> str:
         """How logs call it."""
         return self._consumer.name
+
+    @property
+    def defers(self) -> bool:
+        """Whether what its consumer sends to groups and channels waits until it has returned."""
+        return self._consumer.defers
 
     @property
     def pool(self) -> ConsumerPool:
@@ -134,8 +149,11 @@ class ConsumerJob(CallJob):
         self.started_at = monotonic()
         try:
             self._context.run(self._call, message)
+            if self.later is not None:
+                self.later.go()
         except BaseException as error:
             self._dispatcher.outbox.put(exchange.on_failed, error)
+        self.later = None
         self.is_over = True
         if self._ended is None:
             return
@@ -207,8 +225,11 @@ class SocketJob(CallJob):
         self.thread_id = threading.get_ident()
         try:
             self._context.run(self._call, message)
+            if self.later is not None:
+                self.later.go()
         except BaseException as error:
             put(self.exchange.on_failed, error)
+        self.later = None
         del message  # before the end is told: the lifetime rule
         self.is_over = True
         put(self.exchange.on_returned)

@@ -36,6 +36,8 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, Final, Protocol
 
+from uvicorn.bridge.directory import Directory
+
 __all__ = ["Log", "Outbox"]
 
 _MOST_PER_TURN: Final = 256  # arbitrary: about a millisecond of small replies
@@ -56,11 +58,15 @@ class Outbox:
     Args:
         loop: the loop that drains; this must be its thread.
         log: where a call that raised is reported.
+
+    Attributes:
+        directory: names the reply channels that lead back here.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, log: Log | None = None) -> None:
         self.loop: Final = loop
         self.loop_thread: Final = get_ident()
+        self.directory: Final = Directory()
         self._log: Log = log or logging.getLogger("gunicorn.error")
         self._items: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._is_woken = False

@@ -30,9 +30,6 @@ class Served(Sink, Protocol):
     def on_value(self, result: object) -> None:
         """The consumer has returned something. Runs on: the loop."""
 
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
-        """Answer instead of the consumer. Runs on: the loop."""
-
     def on_not_called(self) -> None:
         """The task of its call was cancelled before it began. Runs on: the loop."""
 

@@ -19,13 +19,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from itertools import count
 from threading import get_ident
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.channels import Drained, ReplyChannel, ReplySink, Sink, Window, closed_error
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelFull
+from uvicorn.wire.shared import SharedMessage
 from uvicorn.wire.socket_reply import BINARY, CONNECTING, DONE, OPEN, TEXT, SocketSequence
 
 __all__ = ["SocketChannel", "SocketSink"]
@@ -39,7 +39,6 @@ class _Done:
 
 
 _DRAINED: Final = _Done()
-_numbers = count(1)
 
 
 class SocketSink(Sink, Protocol):
@@ -55,11 +54,17 @@ class SocketSink(Sink, Protocol):
         Returns: whether the client has caught up with this message, too; None if nothing was done.
         """
 
+    def shared(self, message: SharedMessage) -> bool | None:
+        """Send a message that goes to many sockets; as `message`. Runs on: the loop."""
+
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine beside the calls of the socket. Runs on: the loop."""
 
     def settle_with(self, settle: Callable[[Callable[[], None]], None]) -> None:
         """Have `settle` called before the client's close frame is answered. Runs on: the loop."""
+
+    def tell_gap(self, missed: int | None) -> None:
+        """Call the consumer that is routed to `websocket.gap`, if there is one. Runs on: the loop."""
 
 
 class SocketChannel(SocketSequence):
@@ -71,11 +76,11 @@ class SocketChannel(SocketSequence):
         name: None for a new one.
     """
 
-    __slots__ = ("__weakref__", "_is_shared", "_lock", "_outbox", "_refusal", "_socket", "_window", "name")
+    __slots__ = ("__weakref__", "_is_shared", "_lock", "_name", "_outbox", "_refusal", "_socket", "_window")
 
     def __init__(self, socket: SocketSink, outbox: Outbox, subprotocols: list[str], name: str | None = None) -> None:
         super().__init__(subprotocols, CONNECTING if name is None else OPEN)
-        self.name = name or f"websocket.send!{next(_numbers)}"
+        self._name = name or outbox.directory.new_name("websocket.send")
         self._socket = socket
         self._outbox = outbox
         self._is_shared = False  # a thread has sent through it
@@ -84,11 +89,28 @@ class SocketChannel(SocketSequence):
         self._refusal: ReplyChannel | None = None
 
     def __repr__(self) -> str:
-        return f"<SocketChannel {self.name}{' closed' if self.closed else ''}>"
+        return f"<SocketChannel {self._name}{' closed' if self.closed else ''}>"
 
     def __del__(self) -> None:
         if self._state == CONNECTING:
             self._outbox.put(self._socket.on_dropped)
+
+    @property
+    def name(self) -> str:
+        """A name that no other reply channel has, in any process. To read it keeps the channel (`directory.py`)."""
+        if not self.closed:
+            self._outbox.directory.keep(self._name, self)
+        return self._name
+
+    @property
+    def own_name(self) -> str:
+        """Its name, for the socket itself: nobody else learns it."""
+        return self._name
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has caught up. Runs on: the loop."""
+        return self._socket.is_writable()
 
     @property
     def closed(self) -> bool:
@@ -171,6 +193,23 @@ class SocketChannel(SocketSequence):
         have taken; it need not call back, as the wait has an end (`websocket_close_timeout`). Runs on: the loop.
         """
         self._socket.settle_with(settle)
+
+    def send_shared(self, message: SharedMessage) -> None:
+        """Send a message that goes to many sockets, as `send` does. Runs on: the loop."""
+        if self._state != OPEN or self._is_shared or self._socket.shared(message) is None:
+            self.send(message.content)
+
+    def give_up(self, reason: str) -> None:
+        """Close with 1013: the client is too slow for what is sent to it. Runs on: the loop."""
+        self._socket.refuse(503, reason)
+
+    def tell_gap(self, missed: int | None) -> None:
+        """Call the consumer that is routed to `websocket.gap`, if there is one. Runs on: the loop.
+
+        Args:
+            missed: how many messages; None for an unknown number.
+        """
+        self._socket.tell_gap(missed)
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         socket = self._socket

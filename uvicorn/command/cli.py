@@ -64,6 +64,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
             cfg.set(name, None)
         own = {**self._own, **cfg.uvicorn_own}
         apply_environment(cfg)
+        if cfg.only_channels:
+            cfg.set("bind", [])  # a background worker serves no HTTP
         if own.get("env_file"):
             load_environment(own["env_file"])
         if own.get("factory") and not self.app_uri.endswith(")"):
@@ -151,7 +153,7 @@ def _failure(error: Exception) -> int:
 
 def _own_control_socket(cfg: Any) -> str:
     """Return a path beside Gunicorn's, named after the first address: two servers of one user have one each."""
-    first = str(cfg.settings["bind"].get()[0])
+    first = str(next(iter(cfg.settings["bind"].get()), ""))
     name = re.sub(r"[^A-Za-z0-9.]+", "-", first.removeprefix("unix:")).strip("-.")
     if name.endswith("-0") or not name:  # a port that the system chooses
         name = str(os.getpid())

@@ -33,6 +33,8 @@ from uvicorn.bridge.served import RequestHooks
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stuck import StuckWatch
 from uvicorn.command.busy import ConcurrencyLimit
+from uvicorn.command.channel_layer import WorkerLayer
+from uvicorn.command.layer_settings import LayerSettings
 from uvicorn.command.threads import ThreadSettings, make_dispatcher
 from uvicorn.connections.addresses import Peers
 from uvicorn.connections.connection import HTTPConnection
@@ -72,6 +74,10 @@ class ServingSettings(ThreadSettings, Protocol):
     def limit_concurrency(self) -> int:
         """Open connections past which requests are answered with 503; 0 for no limit."""
 
+    @property
+    def layer(self) -> LayerSettings:
+        """Groups and channels."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -86,6 +92,7 @@ class Frame:
         shows_errors: put tracebacks into 500 responses (`--reload`).
         most_requests: from so many on `on_most_requests` is called.
         is_alone: the process does nothing else than to serve.
+        layer_place: the directory in which the workers of one master find each other; None for this process alone.
     """
 
     threads: int
@@ -97,6 +104,7 @@ class Frame:
     shows_errors: bool = False
     most_requests: int = sys.maxsize
     is_alone: bool = True
+    layer_place: str | None = None
 
 
 class Serving:
@@ -152,7 +160,8 @@ class Serving:
         if self.dispatcher.frameworks:
             self._frameworks = Frameworks(loop, self.dispatcher, log, settings.governor and not reason_against())
             self._frameworks.install()
-        self.lifecycle: Final = Lifecycle(application, self.dispatcher, log, frame.lifespan)
+        self.layer: Final = WorkerLayer(loop, self.dispatcher, application, settings.layer, frame.layer_place, log)
+        self.lifecycle: Final = Lifecycle(application, self.dispatcher, log, frame.lifespan, self.layer)
         self.stuck: Final = StuckWatch(self.dispatcher.pools, loop.time, log, settings.stuck_after, self._pool_is_lost)
 
     def listen(self, sockets: list[socket.socket], ssl_context: ssl.SSLContext | None = None) -> Server:
@@ -186,7 +195,7 @@ class Serving:
         )
         acceptor = Acceptor(
             self._loop,
-            sockets,
+            [] if settings.layer.only else sockets,
             # Not a subclass: a compiled class cannot have a base that is none.
             lambda client, server, place: cast(asyncio.Protocol, HTTPConnection(service, client, server, place)),
             max(1, frame.connections),
@@ -198,18 +207,21 @@ class Serving:
         if limit is not None:
             limit.count = lambda: acceptor.open
         self.server = Server(service, acceptor)
+        self.layer.consume()
         return self.server
 
     def tick(self) -> None:
         """Do what is due once a second, while connections are accepted."""
         assert self.server is not None
         self.server.tick()
+        self.layer.tick()
         self.stuck.tick()
         if self._frameworks is not None:
             self._frameworks.look()
 
     def begin_stopping(self) -> None:
         """Have each response from here on say that it is the last one of its connection."""
+        self.layer.begin_stopping()
         if self.server is not None:
             self.server.service.begin_stopping()
 
@@ -220,6 +232,7 @@ class Serving:
 
     async def stop_application(self, seconds: float | None) -> None:
         """Have the application stop; after so many seconds it is not waited for."""
+        self.layer.begin_stopping()
         stopping = asyncio.ensure_future(self.lifecycle.stop())
         await asyncio.wait([stopping], timeout=seconds)
         if not stopping.done():
@@ -236,6 +249,7 @@ class Serving:
     def give_back(self) -> None:
         """Have frameworks use their own threads again, and `run_in_pool` not find this server any more."""
         crossing.uninstall(self.dispatcher.crossing)
+        self.layer.give_back()
         if self._frameworks is not None:
             self._frameworks.remove()
             self._frameworks = None

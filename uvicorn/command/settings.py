@@ -21,6 +21,7 @@ from gunicorn.errors import ConfigError
 
 from uvicorn.command.http2 import HTTP2_SETTINGS, http2_limits
 from uvicorn.command.interface_settings import INTERFACE_SETTINGS
+from uvicorn.command.layer_settings import LAYER_SETTINGS, LayerSettings
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
@@ -29,6 +30,7 @@ from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment"]
 
+_NO_LAYER = LayerSettings()
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 
 
@@ -209,6 +211,7 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
+    *LAYER_SETTINGS,
     *INTERFACE_SETTINGS, *PROXY_SETTINGS,
     *HTTP2_SETTINGS,
 )  # fmt: skip
@@ -270,6 +273,13 @@ def _config_file_names(cfg: Config) -> Mapping[str, Any]:
     return vars(module) if module is not None else {}
 
 
+def _layer_of(values: Mapping[str, Any]) -> LayerSettings:
+    try:
+        return LayerSettings.from_values(values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 @dataclass(frozen=True)
 class Settings:
     """All values of ours that a worker needs."""
@@ -285,6 +295,7 @@ class Settings:
     given_queue_size: int = -1  # the setting
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
+    layer: LayerSettings = _NO_LAYER
     headers: tuple[tuple[str, str], ...] = ()  # that each response gets
     date_header: bool = True
     limit_concurrency: int = 0  # 0 for none
@@ -329,6 +340,7 @@ class Settings:
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
+            layer=_layer_of(ours),
             headers=tuple(
                 (name, value.strip()) for name, _, value in (each.partition(":") for each in ours["headers"])
             ),

@@ -28,6 +28,7 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
+from uvicorn.command.channel_layer import make_place
 from uvicorn.command.console import colour_access, wants_colours
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.log_guard import guard_logs
@@ -76,6 +77,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._serving: Serving | None = None
         self._is_quick = False
         self._replacement: Replacement | None = None
+        self._place = make_place(self.cfg.uid, self.cfg.gid)
         self._reloading: Reloading | None = None
 
     @property
@@ -221,6 +223,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             upload_folder=cfg.tmp_upload_dir,
             shows_errors=cfg.reload,
             most_requests=self.max_requests,
+            layer_place=self._place,
         )
         return Serving(
             loop,

@@ -58,6 +58,7 @@ class Server:
         now = service.now = service.loop.time()
         service.encoder.set_time(time.time())
         service.dispatcher.tick()
+        service.outbox.directory.tick()
         service.call_runner.tick()
         self._watch_connections(now)
         self._crowd.tick(now)

@@ -19,7 +19,7 @@ from uvicorn.connections.socket_inbound import SocketInbound
 from uvicorn.connections.socket_outbound import CLOSED, CLOSING, CONNECTING, OPEN, SocketOutbound
 from uvicorn.connections.socket_watch import SocketWatch
 from uvicorn.connections.upgrade import Upgradable
-from uvicorn.errors import ChannelClosed, is_all_full
+from uvicorn.errors import ChannelClosed, DenyConnection, is_all_full
 from uvicorn.messages import Message
 from uvicorn.wire.frames import SocketCodec
 
@@ -147,7 +147,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         assert handshake is not None
         self.consumer = handshake.consumer = consumer
         channel = SocketChannel(self, self.service.outbox, message["subprotocols"])
-        self._channel_name = channel.name
+        self._channel_name = channel.own_name
         self._channel_ref = weakref.ref(channel)
         message["reply_channel"] = channel
         self.inbound.connect(consumer, message)
@@ -182,6 +182,11 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         """Have `settle` called before the client's close frame is answered; it calls back."""
         self.inbound.settle_with(settle)
 
+    def tell_gap(self, missed: int | None) -> None:
+        """Messages for this socket were dropped: the consumer that is routed to `websocket.gap` is called."""
+        if self._state == OPEN:
+            self.inbound.gap(missed)
+
     def on_failed(self, error: BaseException) -> None:
         """The consumer has raised: that is logged once, and answered with 500, or the socket is closed with 1011.
 
@@ -189,7 +194,10 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         """
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
-            handshake.on_failed(error)
+            if isinstance(error, DenyConnection):
+                handshake.answer(403)
+            else:
+                handshake.on_failed(error)
             return
         if is_all_full(error) and not self.is_closed and not self.is_flooded():
             self.service.dispatcher.on_refused()
@@ -250,6 +258,11 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         return known or SocketChannel(self, self.service.outbox, self._codec.subprotocols, self._channel_name)
 
     # ---- bytes, and the end ----
+
+    def _shut(self) -> None:
+        """Take nothing more to send, and wake those who wait; it is a member of no group any more."""
+        super()._shut()
+        self.service.outbox.directory.closed(self._channel_name)
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and wait for the client's; or answer the client's, with its own code."""

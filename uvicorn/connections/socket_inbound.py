@@ -23,7 +23,7 @@ from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.connections.flow import WriteGate
 from uvicorn.connections.intake import BACKLOG, PONGS, Intake
 from uvicorn.connections.service import Service
-from uvicorn.messages import Message, websocket_disconnect, websocket_receive
+from uvicorn.messages import Message, websocket_disconnect, websocket_gap, websocket_receive
 from uvicorn.wire.frames import SocketCodec
 from uvicorn.wire.framing import FrameCutter
 
@@ -233,6 +233,17 @@ class SocketInbound:
             )
             self.calls.put(consumer, message, 0)
         self.leave()
+
+    def gap(self, missed: int | None) -> None:
+        """Call the consumer of `websocket.gap`, in order, if there is one."""
+        consumer = self._find("websocket.gap")
+        if consumer is not None and not self.is_left:
+            self._order += 1
+            self.calls.put(
+                consumer,
+                websocket_gap(self._socket.channel, self.path, self._order, self._session, missed),
+                0,
+            )
 
     def leave(self) -> None:
         """Call nothing more than what waits."""

@@ -20,6 +20,7 @@ from typing import Final
 from uvicorn.connections.flow import WriteGate
 from uvicorn.connections.upgrade import Handshake
 from uvicorn.wire.frames import SocketCodec
+from uvicorn.wire.shared import SharedMessage
 from uvicorn.wire.socket_reply import NOTHING, Action, SocketReply
 
 __all__ = ["CLOSED", "CLOSING", "CONNECTING", "OPEN", "SocketOutbound"]
@@ -77,6 +78,16 @@ class SocketOutbound:
         if self._state != OPEN or self.is_closed or not gate.is_open:
             return None
         frame = self._codec.message(opcode, data)
+        self.written_bytes += len(frame)
+        self.transport.write(frame)
+        return gate.is_open
+
+    def shared(self, message: SharedMessage) -> bool | None:
+        """Send a message that goes to many sockets; as `message`."""
+        gate = self.gate
+        if self._state != OPEN or self.is_closed or not gate.is_open:
+            return None
+        frame = self._codec.shared(message)
         self.written_bytes += len(frame)
         self.transport.write(frame)
         return gate.is_open

@@ -13,9 +13,9 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPe
 from websockets.frames import Frame, Opcode
 from websockets.typing import ExtensionParameter
 
-__all__ = ["DEFLATE"]
+__all__ = ["DEFLATE", "SMALLEST_DEFLATED"]
 
-_SMALLEST_DEFLATED: Final = 128  # bytes; arbitrary: to compress so few takes longer than to make their frame
+SMALLEST_DEFLATED: Final = 128  # bytes; arbitrary: to compress so few takes longer than to make their frame
 # 2**12 bytes of history and 2**14 of tables for each direction: 45 KiB for a socket that compresses, where zlib's
 # own choice would be 300. As `websockets` and the released uvicorn do.
 _SETTINGS: Final = {"server_max_window_bits": 12, "client_max_window_bits": 12, "compress_settings": {"memLevel": 5}}
@@ -45,7 +45,7 @@ class _Deflate(Extension):
         return self._deflate.decode(frame, max_size=max_size)
 
     def encode(self, frame: Frame) -> Frame:
-        if len(frame.data) < _SMALLEST_DEFLATED:  # RFC 7692 section 6: each message may be compressed or not
+        if len(frame.data) < SMALLEST_DEFLATED:  # RFC 7692 section 6: each message may be compressed or not
             return frame
         if self._deflate is None:
             self._deflate = PerMessageDeflate(*self._arguments)

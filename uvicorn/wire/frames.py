@@ -15,7 +15,9 @@ from typing import Any, Final
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 
+from uvicorn.wire.deflate import SMALLEST_DEFLATED
 from uvicorn.wire.reply import Fields
+from uvicorn.wire.shared import SharedMessage
 from uvicorn.wire.socket_reply import BINARY, TEXT
 
 __all__ = ["SocketCodec", "SocketProtocol"]
@@ -81,6 +83,17 @@ class SocketCodec:
         else:
             self._protocol.send_binary(data)
         return self.output()
+
+    def shared(self, message: SharedMessage) -> bytes:
+        """Return the frame of a message that goes to many sockets: the same one for all that do not compress it.
+
+        RFC 7692 section 6: a message that is not compressed leaves what was negotiated as it is.
+        """
+        if self._protocol.extensions and len(message.data) >= SMALLEST_DEFLATED:
+            return self.message(message.opcode, message.data)
+        if message.frame is None:
+            message.frame = Frame(Opcode(message.opcode), message.data).serialize(mask=False)
+        return message.frame
 
     def ping(self) -> bytes:
         """Return a ping."""

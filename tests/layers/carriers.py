@@ -1,0 +1,107 @@
+"""The layers that the table of behaviour is run over: each carrier makes layers that reach each other."""
+
+import secrets
+import tempfile
+
+import pytest
+import redis_server
+
+from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.local import LocalLayer
+from uvicorn.layers.local_place import Place
+from uvicorn.layers.opening import open_layer
+
+__all__ = ["CARRIERS", "DjangoCarrier", "LocalCarrier", "RedisCarrier", "needs_channels", "needs_redis"]
+
+needs_redis = pytest.mark.skipif(redis_server.program() is None, reason="redis-server is not installed")
+
+
+class LocalCarrier:
+    """Processes of one machine, here all in one."""
+
+    is_sure = False  # whether a message is delivered again that was not acknowledged
+
+    def __init__(self):
+        self._directory = tempfile.TemporaryDirectory(prefix="uvicorn-test-")
+        self.path = f"{self._directory.name}/layer"
+
+    def layer(self, log, **limits):
+        return LocalLayer(f"local://{self.path}", Place(self.path), ChannelLimits(**limits), log)
+
+    @property
+    def url(self):
+        return f"local://{self.path}"
+
+    def close(self):
+        self._directory.cleanup()
+
+
+class RedisCarrier:
+    """One server for all; each carrier has keys of its own."""
+
+    is_sure = True
+    _server = None
+
+    def __init__(self, server=None):
+        if server is None:
+            if RedisCarrier._server is None:
+                RedisCarrier._server = redis_server.RedisServer()
+            server = RedisCarrier._server
+        self.server = server
+        self.prefix = f"test{secrets.token_hex(4)}"
+
+    @property
+    def url(self):
+        joint = "&" if "?" in self.server.url else "?"
+        return f"{self.server.url}{joint}prefix={self.prefix}&claim=1"
+
+    def layer(self, log, **limits):
+        return open_layer(self.url, None, ChannelLimits(**limits), log)
+
+    def close(self):
+        pass
+
+    @classmethod
+    def end(cls):
+        if cls._server is not None:
+            cls._server.close()
+            cls._server = None
+
+
+class DjangoCarrier:
+    """The layer in memory that Channels 4 has: one for the whole process."""
+
+    is_sure = False
+
+    def __init__(self):
+        self._limits = {}
+        self._made = None
+
+    def layer(self, log, **limits):
+        from uvicorn.layers.django_layer import DjangoLayer
+
+        if self._made is None:
+            DjangoCarrier.made = _in_memory(limits.get("capacity", 100))
+            self._made = DjangoCarrier.made
+        return DjangoLayer("asgi+django://carriers:DjangoCarrier.made", log)
+
+    def close(self):
+        pass
+
+
+def _in_memory(capacity):
+    from channels.layers import InMemoryChannelLayer
+
+    return InMemoryChannelLayer(capacity=capacity)
+
+
+def has_channels():
+    try:
+        import channels.layers
+    except Exception:
+        return False
+    return channels.layers is not None
+
+
+needs_channels = pytest.mark.skipif(not has_channels(), reason="Channels is not installed")
+CARRIERS = {"local": LocalCarrier, "redis": RedisCarrier, "django": DjangoCarrier}

@@ -1,0 +1,340 @@
+"""One table of behaviour, over all layers: what two workers of one layer can rely on."""
+
+import asyncio
+
+import pytest
+from bridge_doubles import in_thread, on_loop
+from carriers import CARRIERS, needs_channels, needs_redis
+from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+
+from uvicorn import ChannelFull, route
+from uvicorn.errors import ConsumeLater
+
+CONTENT = {
+    "text": "ä \U0001f600 \udcff",
+    "bytes": b"\x00\xff",
+    "nested": {"list": [1, -2, 2.5, None, True, [b"x", "y"]], "dict": {"a": {"b": []}}},
+}
+
+
+@pytest.fixture(
+    params=["local", pytest.param("redis", marks=needs_redis), pytest.param("django", marks=needs_channels)]
+)
+def carrier(request):
+    made = CARRIERS[request.param]()
+    yield made
+    made.close()
+
+
+def make(carrier, *routes, limits=None, **options):
+    log = RecordingLog()
+    node = Node(carrier.layer(log, **(limits or {})), routes=routes, **options)
+    log.records = node.log.records  # what the layer says is seen with the rest
+    return node
+
+
+@pytest.fixture
+def two(carrier):
+    """Return a function that makes two workers; the second has these routes."""
+
+    def nodes(*routes, **options):
+        return make(carrier, **options), make(carrier, *routes, **options)
+
+    return nodes
+
+
+@on_loop
+async def test_a_group_message_reaches_the_members_of_all_workers_in_order(two):
+    one, other = two()
+    async with one, other:
+        near, far = one.client(), other.client()
+        await one.group("room").add(near)
+        await other.group("room").add(far)
+        texts = [str(number) for number in range(50)]
+        for text in texts:
+            one.group("room").send({"text": text})
+        await until_async(lambda: len(far.texts) == 50 and len(near.texts) == 50)
+        assert near.texts == far.texts == texts
+
+
+@on_loop
+async def test_what_is_in_a_message_is_the_same_on_the_other_side(two):
+    one, other = two()
+    async with one, other:
+        far = other.client()
+        await other.group("room").add(far)
+        await one.group("room").send(CONTENT)
+        await until_async(lambda: far.received)
+        assert far.received == [CONTENT]
+        assert type(far.received[0]["bytes"]) is bytes
+
+
+@on_loop
+async def test_a_worker_without_members_gets_nothing(two):
+    one, other = two()
+    async with one, other:
+        far, kept = other.client(), other.client()
+        for group in ("room", "marker"):
+            await other.group(group).add(kept)
+        await other.group("room").add(far)
+        await other.group("room").discard(far)
+        far_too = other.client()
+        await other.group("room").add(far_too)
+        far_too.leave()
+        await one.group("room").send({"text": "1"})
+        await one.group("marker").send({"text": "2"})
+        await until_async(lambda: len(kept.texts) == 2)
+        assert far.texts == far_too.texts == []
+
+
+@on_loop
+async def test_who_comes_back_after_the_last_member_left_gets_messages(two):
+    one, other = two()
+    async with one, other:
+        for number in range(5):
+            far = other.client()
+            await other.group("room").add(far)
+            await one.group("room").send({"text": str(number)})
+            await until_async(lambda: far.texts, "a message for the new member")  # noqa: B023
+            assert far.texts == [str(number)]
+            far.leave()
+
+
+@on_loop
+async def test_a_reply_channel_is_reached_by_its_name_from_another_worker(two):
+    one, other = two()
+    async with one, other:
+        far = other.client()
+        name = far.name
+        for number in range(3):
+            await one.channel(name).send({"text": str(number)})
+        await until_async(lambda: len(far.texts) == 3)
+        assert far.texts == ["0", "1", "2"]
+        far.leave()
+        await one.channel(name).send({"text": "late"})
+        await one.channel("websocket.send!nobody.1").send({"text": "late"})
+        assert len(far.texts) == 3
+
+
+@on_loop
+async def test_a_member_is_added_and_discarded_by_its_name_from_another_worker(two):
+    one, other = two()
+    async with one, other:
+        far = other.client()
+        await one.group("room").add(far.name)
+        await until_async(lambda: other.hub._groups.get("room"))
+        await asyncio.sleep(0)
+        await until_async(lambda: not other.hub._subscribing)
+        await one.group("room").send({"text": "in"})
+        await until_async(lambda: far.texts)
+        await one.group("room").discard(far.name)
+        await until_async(lambda: not other.hub._groups)
+        await one.group("room").send({"text": "out"})
+        await one.channel(far.name).send({"text": "last"})
+        await until_async(lambda: "last" in far.texts)
+        assert far.texts == ["in", "last"]
+
+
+@on_loop
+async def test_what_cannot_be_encoded_is_refused_where_it_is_sent(two):
+    one, other = two()
+    async with one, other:
+        for content in ({"x": object()}, {"x": {1, 2}}, {"x": 1 << 70}):
+            with pytest.raises((TypeError, ValueError)):
+                await one.group("room").send(content)
+            with pytest.raises((TypeError, ValueError)):
+                await one.channel("jobs").send(content)
+
+
+@on_loop
+async def test_a_message_of_ten_megabytes_arrives(two):
+    worked = Worked()
+    one, other = two(route("jobs", worked))
+    async with one, other:
+        far = other.client()
+        await other.group("room").add(far)
+        data = bytes(range(256)) * 40_000
+        await one.group("room").send({"bytes": data})
+        await one.channel("jobs").send({"bytes": data})
+        await until_async(lambda: far.received and worked.messages)
+        assert far.received[0]["bytes"] == worked.messages[0]["bytes"] == data
+
+
+@on_loop
+async def test_a_group_of_ten_thousand_gets_each_message_once(two):
+    one, other = two()
+    async with one, other:
+        clients = [node.client() for node in (one, other) for _ in range(5000)]
+        for number, client in enumerate(clients):
+            await (one, other)[number // 5000].group("room").add(client)
+        for text in ("1", "2"):
+            await one.group("room").send({"text": text})
+        await until_async(lambda: all(len(client.received) == 2 for client in clients))
+        assert {tuple(client.texts) for client in clients} == {("1", "2")}
+
+
+@pytest.mark.parametrize("make_worked", [Worked, WorkedOnLoop])
+@on_loop
+async def test_a_message_of_a_channel_reaches_one_consumer_in_another_worker(two, make_worked):
+    worked = make_worked()
+    one, other = two(route("jobs", worked))
+    async with one, other:
+        for number in range(20):
+            await one.channel("jobs").send({"n": number, **CONTENT})
+        await until_async(lambda: len(worked.messages) == 20)
+        first = worked.messages[0]
+        assert {key: first[key] for key in CONTENT} == CONTENT
+        assert first["channel"] == first.channel.name == "jobs"
+        assert first.reply_channel is None
+        assert len({message["message_id"] for message in worked.messages}) == 20
+
+
+@on_loop
+async def test_messages_come_in_the_order_of_their_arrival(two):
+    worked = Worked()
+    one, other = two(route("jobs", worked), threads=1)
+    async with one, other:
+        for number in range(30):
+            await one.channel("jobs").send({"n": number})
+        await until_async(lambda: len(worked.messages) == 30)
+        assert worked.numbers == [*range(30)]
+
+
+@on_loop
+async def test_the_consumer_of_a_channel_can_answer_by_the_name_that_it_was_given(two):
+    def answer(message):
+        message.reply_channel.send({"text": f"{message['n']} is done"}, immediately=True)
+
+    one, other = two(route("jobs", answer))
+    async with one, other:
+        near = one.client()
+        await one.channel("jobs").send({"n": 7, "reply_channel": near})
+        await until_async(lambda: near.texts)
+        assert near.texts == ["7 is done"]
+
+
+@on_loop
+async def test_as_many_consumers_run_at_once_as_there_are_threads(two):
+    worked = Worked(blocks=True)
+    one, other = two(route("jobs", worked), threads=3)
+    async with one, other:
+        for number in range(10):
+            await one.channel("jobs").send({"n": number})
+        await until_async(lambda: worked.running == 3)
+        worked.go.set()
+        await until_async(lambda: len(worked.messages) == 10)
+        assert worked.most == 3
+
+
+@on_loop
+async def test_a_full_channel_is_told_to_the_sender(two):
+    worked = Worked(blocks=True)
+    one, other = two(route("jobs", worked), threads=1, limits={"capacity": 5})
+    async with one, other:
+        await one.channel("jobs").send({"n": 0})
+        await until_async(lambda: worked.running == 1)
+        for number in range(1, 6):
+            await one.channel("jobs").send({"n": number})
+        with pytest.raises(ChannelFull, match="no consumer takes"):
+            await one.channel("jobs").send({"n": 6})
+        await one.channel("others").send({"n": 6})  # another channel has room
+        worked.go.set()
+        await until_async(lambda: len(worked.messages) == 6)
+        assert worked.numbers == [*range(6)]
+
+
+@on_loop
+async def test_a_deferred_message_for_a_full_channel_is_tried_again(two):
+    worked = Worked(blocks=True)
+    one, other = two(route("jobs", worked), threads=1, limits={"capacity": 1})
+    async with one, other:
+        await one.channel("jobs").send({"n": 0})
+        await until_async(lambda: worked.running == 1)
+
+        def consumer(message):
+            for number in (1, 2):
+                one.channel("jobs").send({"n": number})
+
+        exchange = one.call(consumer)
+        await until_async(lambda: exchange.job.is_over)
+        worked.go.set()
+        await until_async(lambda: len(worked.messages) == 3)
+        assert worked.numbers == [0, 1, 2]
+
+
+@on_loop
+async def test_a_message_of_a_channel_is_sent_from_a_thread(two):
+    worked = Worked()
+    one, other = two(route("jobs", worked))
+    async with one, other:
+        await in_thread(lambda: one.channel("jobs").send({"n": 1}))
+        await until_async(lambda: worked.messages)
+
+
+@on_loop
+async def test_a_delayed_message_comes_later_and_once(two):
+    worked = Worked()
+    one, other = two(route("jobs", worked), threads=1)
+    async with one, other:
+        near = one.client()
+        await other.channel(near.name).send({"text": "late"}, delay=0.2)
+        await one.channel("jobs").send({"n": 2}, delay=0.3)
+        await one.channel("jobs").send({"n": 1}, delay=0.1)
+        await one.channel("jobs").send({"n": 0})
+        await until_async(lambda: len(worked.messages) == 3 and near.texts)
+        assert worked.numbers == [0, 1, 2]
+        assert near.texts == ["late"]
+
+
+@on_loop
+async def test_a_consumer_that_wants_its_message_later_gets_it_again(two):
+    worked = Worked(error=ConsumeLater("not yet"), times=2)
+    one, other = two(route("jobs", worked))
+    async with one, other:
+        await one.channel("jobs").send({"n": 1})
+        await until_async(lambda: len(worked.messages) == 3)
+        assert len({message["message_id"] for message in worked.messages}) == 1
+        assert one.log.texts("error") == other.log.texts("error") == []
+
+
+@on_loop
+async def test_a_message_that_no_route_matches_is_logged(two):
+    worked = Worked()
+    one, other = two(route("jobs", worked, kind="^big$"))
+    async with one, other:
+        await one.channel("jobs").send({"kind": "small"})
+        await one.channel("jobs").send({"kind": "big"})
+        await until_async(lambda: worked.messages and other.log.texts("error"))
+        assert "No consumer for a message of jobs" in other.log.texts("error")[0]
+        assert len(worked.messages) == 1
+
+
+@on_loop
+async def test_messages_wait_for_a_worker_that_consumes_their_channel(carrier):
+    worked = Worked()
+    async with make(carrier) as one:
+        for number in range(3):
+            await one.channel("jobs").send({"n": number})
+        async with make(carrier, route("jobs", worked), threads=1):
+            await until_async(lambda: len(worked.messages) == 3)
+            assert worked.numbers == [0, 1, 2]
+
+
+@on_loop
+async def test_what_waits_in_a_worker_that_stops_in_order_is_for_another(carrier):
+    blocked, worked = Worked(blocks=True), Worked()
+    async with make(carrier) as one:
+        first = make(carrier, route("jobs", blocked), threads=1)
+        await first.__aenter__()
+        for number in range(5):
+            await one.channel("jobs").send({"n": number})
+        await until_async(lambda: blocked.running == 1)
+        async with make(carrier, route("jobs", worked), threads=1):
+            first.retire()
+            await until_async(lambda: len(worked.messages) == 4)
+            blocked.go.set()
+            await first.__aexit__(None, None, None)
+            await one.channel("jobs").send({"n": 9})
+            await until_async(lambda: len(worked.messages) == 5)
+            assert blocked.numbers == [0]
+            assert worked.numbers == [1, 2, 3, 4, 9]

@@ -1,0 +1,119 @@
+"""Groups and channels from programs that are no servers: in threads, and on a loop of their own."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from bridge_doubles import on_loop
+from carriers import CARRIERS, needs_redis
+from layer_doubles import Node, RecordingLog, Worked, until_async
+
+from uvicorn import Channel, ChannelFull, ChannelLayerUnavailable, Group, route
+from uvicorn.layers import use
+
+PROGRAM = """
+import asyncio, sys
+from uvicorn import Channel, Group
+name = sys.argv[1]
+
+def plain():
+    Group("room").add(name)
+    Group("room").send({"text": "1"})
+    Channel(name).send({"text": "2"})
+    Channel("jobs").send({"n": 3})
+    Channel("jobs").send({"n": 4}, delay=0.1)
+    Group("room").discard(name)
+    Group("room").send({"text": "never"})
+    Channel(name).send({"text": "5"})
+
+async def on_loop():
+    await Group("room").add(name)
+    Group("room").send({"text": "1"})
+    Channel(name).send({"text": "2"})
+    await Channel("jobs").send({"n": 3})
+    await Channel("jobs").send({"n": 4}, delay=0.1)
+    await Group("room").discard(name)
+    Group("room").send({"text": "never"})
+    await Channel(name).send({"text": "5"})
+
+plain() if sys.argv[2] == "plain" else asyncio.run(on_loop())
+"""
+
+
+@pytest.fixture(params=["local", pytest.param("redis", marks=needs_redis)])
+def carrier(request):
+    made = CARRIERS[request.param]()
+    yield made
+    made.close()
+
+
+def make(carrier, *routes, **limits):
+    log = RecordingLog()
+    node = Node(carrier.layer(log, **limits), routes=routes)
+    log.records = node.log.records
+    return node
+
+
+@pytest.mark.parametrize("side", ["plain", "on_loop"])
+@on_loop
+async def test_a_program_sends_adds_and_discards_by_the_address_of_the_layer(carrier, side):
+    worked = Worked()
+    async with make(carrier, route("jobs", worked)) as node:
+        client = node.client()
+        name = client.name
+        await node.group("room").add(node.client())  # so that the group is subscribed to, before and after
+        program = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            PROGRAM,
+            name,
+            side,
+            env={**os.environ, "UVICORN_CHANNEL_LAYER": carrier.url},
+            stderr=subprocess.PIPE,
+        )
+        _, stderr = await program.communicate()
+        assert program.returncode == 0, stderr.decode()
+        await until_async(lambda: "5" in client.texts and len(worked.messages) == 2)
+        assert client.texts == ["1", "2", "5"]
+        assert worked.numbers == [3, 4]
+
+
+@on_loop
+async def test_a_full_channel_and_a_wrong_message_are_told_to_a_program(carrier):
+    blocked = Worked(blocks=True)
+    async with make(carrier, route("jobs", blocked), capacity=100) as node:
+        threads = node.pool.threads
+        for _ in range(threads):
+            await node.channel("jobs").send({})
+        await until_async(lambda: blocked.running == threads)
+
+        def act():
+            with pytest.raises(TypeError):
+                Channel("jobs", carrier.url).send({"x": object()})
+            for _ in range(100):
+                Channel("jobs", carrier.url).send({})
+            with pytest.raises(ChannelFull):
+                Channel("jobs", carrier.url).send({})
+            Group("room", carrier.url).send({"text": "a group is never full"})
+
+        await asyncio.to_thread(act)
+        blocked.go.set()
+        await until_async(lambda: len(blocked.messages) == 100 + threads)
+
+
+def test_a_layer_that_nobody_serves_is_told_in_one_sentence(carrier, tmp_path):
+    with pytest.raises(ChannelLayerUnavailable, match="no server uses"):
+        Group("room", f"local://{tmp_path}/none").send({"text": "x"})
+    with pytest.raises(ChannelLayerUnavailable, match="local:///path, or a redis"):
+        Group("room", "local://").send({"text": "x"})
+    with pytest.raises(ChannelLayerUnavailable, match="cannot be reached"):
+        Group("room", "redis://127.0.0.1:1/0?timeout=1").send({"text": "x"})
+
+
+def test_a_wrong_url_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="begins with"):
+        use("rabbit://host")
+    with pytest.raises(TypeError, match="must be a URL"):
+        Group("room", 7).send({})

@@ -1,0 +1,72 @@
+"""Groups and channels over a cluster of three nodes, where each name belongs to one of them."""
+
+import asyncio
+
+import pytest
+from bridge_doubles import on_loop
+from carriers import RedisCarrier, needs_redis
+from layer_doubles import Node, RecordingLog, Worked, until_async
+from redis_cluster import RedisCluster
+
+from uvicorn import Channel, Group, route
+
+pytestmark = needs_redis
+NAMES = [f"room-{number}" for number in range(12)]  # more than enough to be on all three nodes
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    made = RedisCluster()
+    yield made
+    made.close()
+
+
+def make(carrier, *routes):
+    log = RecordingLog()
+    node = Node(carrier.layer(log), routes=routes)
+    log.records = node.log.records
+    return node
+
+
+@on_loop
+async def test_groups_and_channels_work_whichever_node_they_are_on(cluster):
+    worked = Worked()
+    carrier = RedisCarrier(cluster)
+    async with make(carrier) as one, make(carrier, *(route(name, worked) for name in NAMES)) as other:
+        near, far = one.client(), other.client()
+        for name in NAMES:
+            await one.group(name).add(near)
+            await other.group(name).add(far)
+        for number in range(3):
+            for name in NAMES:
+                one.group(name).send({"text": f"{name} {number}"})
+        await until_async(lambda: len(near.texts) == len(far.texts) == 3 * len(NAMES))
+        for client in (near, far):
+            for name in NAMES:  # in order for each group
+                own = [text for text in client.texts if text.startswith(name + " ")]
+                assert own == [f"{name} {number}" for number in range(3)]
+        await one.channel(far.name).send({"text": "you"})
+        await until_async(lambda: "you" in far.texts)
+        for name in NAMES:
+            await one.channel(name).send({"n": name})
+        await one.channel(NAMES[0]).send({"n": "later"}, delay=0.1)
+        await until_async(lambda: len(worked.messages) == len(NAMES) + 1)
+        assert {*worked.numbers} == {*NAMES, "later"}
+        assert len(one.layer._subscriber._nodes) == 3
+        assert one.log.texts("error") == other.log.texts("error") == []
+
+
+@on_loop
+async def test_a_program_sends_to_a_cluster(cluster):
+    carrier = RedisCarrier(cluster)
+    worked = Worked()
+    async with make(carrier, route("jobs", worked)) as node:
+        client = node.client()
+        await node.group("room").add(client)
+
+        def act():
+            Group("room", carrier.url).send({"text": "1"})
+            Channel("jobs", carrier.url).send({"n": 1})
+
+        await asyncio.to_thread(act)
+        await until_async(lambda: client.texts and worked.messages)

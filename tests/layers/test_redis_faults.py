@@ -1,0 +1,240 @@
+"""What happens when Redis is stopped, restarted, paused, full or not there: to sockets, to senders and to messages."""
+
+import asyncio
+import signal
+
+import pytest
+from bridge_doubles import in_thread, on_loop
+from carriers import RedisCarrier, needs_redis
+from layer_doubles import Node, RecordingLog, Worked, until_async
+from redis_server import RedisServer, free_port
+
+from uvicorn import ChannelFull, ChannelLayerUnavailable, route
+from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.opening import open_layer
+from uvicorn.layers.redis_servers import RedisAddress
+
+pytestmark = needs_redis
+
+
+@pytest.fixture
+def server(request):
+    made = RedisServer(**getattr(request, "param", {}))
+    yield made
+    made.close()
+
+
+class OwnCarrier(RedisCarrier):
+    @property
+    def url(self):
+        joint = "&" if "?" in self.server.url else "?"
+        return f"{self.server.url}{joint}prefix={self.prefix}&claim=1&timeout=1"
+
+
+def make(carrier, *routes, limits=None, **options):
+    log = RecordingLog()
+    node = Node(carrier.layer(log, **(limits or {})), routes=routes, **options)
+    log.records = node.log.records
+    return node
+
+
+async def is_back(node, client):
+    """Wait until a message of a group arrives again."""
+    before = len(client.received)
+    for _ in range(2000):
+        try:
+            await node.group("probe").add(client)
+            await node.group("probe").send({"text": "probe"})
+        except ChannelLayerUnavailable:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.01)
+        if len(client.received) > before:
+            return
+    raise AssertionError("no message arrives")
+
+
+@pytest.mark.parametrize("server", [{"keeps": True}], indirect=True)
+@pytest.mark.parametrize("loses", [False, True], ids=["with its data", "without its data"])
+@on_loop
+async def test_a_restart_of_redis_is_told_once_and_subscriptions_are_restored(server, loses):
+    worked = Worked()
+    carrier = OwnCarrier(server)
+    async with make(carrier, route("jobs", worked)) as node:
+        member, other = node.client(), node.client()
+        for client in (member, other):
+            await node.group("room").add(client)
+        await node.group("room").send({"text": "before"})
+        await until_async(lambda: member.texts)
+        await asyncio.to_thread(server.restart, loses)
+        await is_back(node, other)
+        await until_async(lambda: member.gaps and other.gaps, "the gap")
+        await node.group("room").send({"text": "after"})
+        await until_async(lambda: "after" in member.texts)
+        assert member.texts == ["before", "after"]
+        assert set(member.gaps) == {None}  # nobody knows how many
+        await node.channel("jobs").send({"n": 1})
+        await until_async(lambda: worked.messages)
+        await until_async(lambda: node.log.texts("warning"))
+        assert len([text for text in node.log.texts("error") if "cannot be reached" in text]) == 1
+        assert len([text for text in node.log.texts("warning") if "can be reached again" in text]) == 1
+
+
+@on_loop
+async def test_sends_raise_after_a_bounded_wait_on_both_sides_while_redis_is_stopped(server):
+    async with make(OwnCarrier(server)) as node:
+        await node.group("room").send({"text": "1"})
+        await asyncio.to_thread(server.stop)
+        with pytest.raises(ChannelLayerUnavailable):
+            await node.group("room").send({"text": "2"})
+        with pytest.raises(ChannelLayerUnavailable):
+            await in_thread(lambda: node.channel("jobs").send({"n": 1}))
+        assert node.log.texts("error")[0].startswith("The channel layer unix://")
+        await until_async(lambda: asyncio.get_running_loop().time() - node.layer._outage.since > 1)
+        with pytest.raises(
+            ChannelLayerUnavailable, match="since"
+        ):  # and now at once: threads shall not wait for nothing
+            node.group("room").send({"text": "3"})
+        await asyncio.to_thread(server.start)
+        await is_back(node, node.client())
+
+
+@pytest.mark.parametrize("how", ["CLIENT PAUSE", "SIGSTOP"])
+@on_loop
+async def test_a_redis_that_does_not_answer_is_taken_to_be_away(server, how):
+    async with make(OwnCarrier(server)) as node:
+        await node.group("room").send({"text": "1"})
+        if how == "SIGSTOP":
+            server.signal(signal.SIGSTOP)
+        else:
+            await asyncio.to_thread(server.ask, "CLIENT", "PAUSE", "2500", "ALL")
+        try:
+            with pytest.raises(ChannelLayerUnavailable) as raised:
+                await node.group("room").send({"text": "2"})
+            assert raised.value.was_sent  # nobody knows
+        finally:
+            server.signal(signal.SIGCONT)
+        await is_back(node, node.client())
+        await until_async(lambda: not node.layer._outage.since)
+
+
+@on_loop
+async def test_a_redis_without_memory_refuses_and_the_sender_learns_it(server):
+    async with make(OwnCarrier(server)) as node:
+        client = node.client()
+        await node.group("room").add(client)
+        await node.channel("jobs").send({"n": 1})
+        await asyncio.to_thread(server.ask, "CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(ChannelLayerUnavailable, match="maxmemory"):
+            await node.channel("jobs").send({"n": 2})
+        await asyncio.to_thread(server.ask, "CONFIG", "SET", "maxmemory", "0")
+        await node.channel("jobs").send({"n": 3})
+        await is_back(node, client)
+
+
+@on_loop
+async def test_a_wrong_address_is_told_in_one_sentence_and_the_worker_starts():
+    log = RecordingLog()
+    port = free_port()
+    node = Node(open_layer(f"redis://:secret@127.0.0.1:{port}/0?timeout=1", None, ChannelLimits(), log))
+    log.records = node.log.records
+    async with node:
+        [text] = node.log.texts("error")
+        assert f"redis://:***@127.0.0.1:{port}/0" in text
+        assert "secret" not in text
+        assert "\n" not in text
+        with pytest.raises(ChannelLayerUnavailable):
+            await node.group("room").send({"text": "1"})
+        await in_thread(lambda: None)
+
+
+@on_loop
+async def test_the_messages_of_a_worker_that_died_are_delivered_again(server):
+    """Die as a killed process does: what it had is never acknowledged, and its claims are not renewed."""
+    blocked, worked = Worked(blocks=True), Worked()
+    carrier = OwnCarrier(server)
+    dead = make(carrier, route("jobs", blocked), threads=1)
+    await dead.__aenter__()
+    await dead.channel("jobs").send({"n": 1})
+    await until_async(lambda: blocked.running == 1)
+    await dead.layer._streams.stop()
+    async with make(carrier, route("jobs", worked)) as node:
+        await until_async(lambda: worked.messages)
+        assert worked.messages[0]["message_id"] == blocked.messages[0]["message_id"]
+        blocked.go.set()
+        await dead.__aexit__(None, None, None)
+        await node.channel("jobs").send({"n": 2})
+        await until_async(lambda: len(worked.messages) == 2)
+
+
+@on_loop
+async def test_a_claim_is_renewed_while_the_consumer_runs(server):
+    slow, other = Worked(blocks=True), Worked()
+    carrier = OwnCarrier(server)
+    async with make(carrier, route("jobs", slow)) as one:
+        await one.channel("jobs").send({"n": 1})
+        await until_async(lambda: slow.running == 1)
+        async with make(carrier, route("jobs", other)):
+            await asyncio.sleep(2.5)  # longer than the claim lasts: a message that is lost would be delivered again
+            assert other.messages == []
+            slow.go.set()
+            client = carrier.server.client()
+            await until_async(lambda: client.xlen(one.layer._keys.stream("jobs")) == 0, "the acknowledgement")
+            client.close()
+
+
+@on_loop
+async def test_a_message_whose_consumer_raises_is_given_up_after_so_many_deliveries(server):
+    failing = Worked(error=ValueError("no"), times=99)
+    carrier = OwnCarrier(server)
+    async with make(carrier, route("jobs", failing), limits={"deliveries": 2}) as node:
+        await node.channel("jobs").send({"n": 1})
+        client = server.client()
+        await until_async(lambda: client.xlen(node.layer._keys.dead("jobs")) == 1, "the dead message")
+        [(_, fields)] = client.xrange(node.layer._keys.dead("jobs"))
+        assert fields[b"id"].decode() == failing.messages[0]["message_id"]
+        assert fields[b"why"] == b"delivered 2 times"
+        assert client.xlen(node.layer._keys.stream("jobs")) == 0
+        client.close()
+        assert len(failing.messages) == 2
+        assert any("is given up" in text for text in node.log.texts("error"))
+
+
+@on_loop
+async def test_a_message_that_waited_too_long_is_given_up(server):
+    worked = Worked()
+    carrier = OwnCarrier(server)
+    async with make(carrier) as sender:
+        await sender.channel("jobs").send({"n": 1})
+        await asyncio.sleep(0.3)
+        async with make(carrier, route("jobs", worked), limits={"expiry_seconds": 0.2}):
+            client = server.client()
+            await until_async(lambda: client.xlen(sender.layer._keys.dead("jobs")) == 1, "the dead message")
+            client.close()
+            assert worked.messages == []
+
+
+@on_loop
+async def test_what_was_delivered_does_not_count_as_waiting(server):
+    blocked = Worked(blocks=True)
+    async with make(OwnCarrier(server), route("jobs", blocked), threads=3, limits={"capacity": 1}) as node:
+        for number in range(3):
+            await node.channel("jobs").send({"n": number})
+            await until_async(lambda: blocked.running == number + 1)  # noqa: B023
+        await node.channel("jobs").send({"n": 3})
+        with pytest.raises(ChannelFull):
+            await node.channel("jobs").send({"n": 4})
+        blocked.go.set()
+        await until_async(lambda: len(blocked.messages) == 4)
+
+
+@pytest.mark.parametrize(
+    ("url", "match"),
+    [
+        ("redis://host?timeout=soon", "numbers of seconds"),
+        ("redis://host?timeout=0", "more than 0"),
+        ("http://host", "no URL of Redis"),
+    ],
+)
+def test_a_url_that_is_wrong_is_refused_with_one_sentence(url, match):
+    with pytest.raises(ValueError, match=match):
+        RedisAddress(url)

@@ -1,0 +1,111 @@
+"""The worker's part in groups and channels: it makes the layer and the hub, and starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any, Final
+
+from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.bridge.background import BackgroundCalls
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.sides import Sides
+from uvicorn.command.layer_settings import LayerSettings
+from uvicorn.layers.background import Background
+from uvicorn.layers.current import install, uninstall
+from uvicorn.layers.hub import Hub
+from uvicorn.layers.office import WorkerOffice
+from uvicorn.layers.opening import open_layer
+from uvicorn.wire.shared import share
+
+__all__ = ["WorkerLayer", "make_place"]
+
+_SETTLE_SECONDS: Final = 1.0  # for the ends of calls that are on their way
+_places: dict[int, str] = {}  # the master's process id -> its directory
+
+
+def make_place(user: int, group: int) -> str | None:
+    """Make the directory in which the workers of this master find each other, once. Runs in: the master.
+
+    Args:
+        user, group: who the workers will be.
+
+    Returns: its path, or None if it cannot be made.
+    """
+    master = os.getpid()
+    if master not in _places:
+        try:
+            path = tempfile.mkdtemp(prefix="uvicorn-")
+            if user != os.geteuid():
+                os.chown(path, user, group)
+        except OSError:
+            return None
+        _places[master] = path
+    return _places[master]
+
+
+class WorkerLayer:
+    """The groups and channels of one worker. Made on: the loop's thread, after the fork.
+
+    Args:
+        place: what `make_place` returned.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        dispatcher: Dispatcher,
+        application: Router | SingleConsumer,
+        settings: LayerSettings,
+        place: str | None,
+        log: Any,
+    ) -> None:
+        self._calls = BackgroundCalls(dispatcher)
+        layer = open_layer(settings.url, place, settings.limits, log)
+        self.hub: Final = Hub(
+            loop, layer, dispatcher.outbox.directory, log, settings.bounds, settings.group_expiry, share
+        )
+
+        def find(channel: str, content: Mapping[str, Any]) -> Consumer | None:
+            return application.find(channel, "", content)
+
+        channels = {
+            channel: consumers for channel, consumers in application.channels().items() if settings.consumes(channel)
+        }
+        self._background = Background(layer, channels, find, self._calls, log)
+        if settings.only:
+            shown = ", ".join(sorted(channels)) or "none: no route is for a channel that only_channels matches"
+            log.info("Channels consumed here: %s", shown)
+        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub))
+        install(self._office)
+
+    async def start(self) -> None:
+        """Begin to carry messages; those of channels come from `consume` on."""
+        await self.hub.start()
+
+    def consume(self) -> None:
+        """Have messages of channels come: the application has started."""
+        self._background.start()
+
+    def tick(self) -> None:
+        """Do once a second what depends on time."""
+        self.hub.tick()
+
+    def begin_stopping(self) -> None:
+        """Take no more messages of channels. Idempotent."""
+        self._background.begin_stopping()
+        self._calls.begin_stopping()
+        self.hub.layer.retire()
+
+    async def stop(self) -> None:
+        """Leave the layer; from now on sending is an error."""
+        await self._calls.settled(_SETTLE_SECONDS)
+        self.give_back()
+        await self.hub.stop()
+
+    def give_back(self) -> None:
+        """Have `Group` and `Channel` not find this server any more."""
+        uninstall(self._office)

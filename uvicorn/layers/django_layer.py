@@ -1,0 +1,235 @@
+"""A layer of Channels 4 behind ours: any object with the interface that its channel layers have.
+
+    asgi+django://                      CHANNEL_LAYERS["default"] of Django's settings; asgi+django://name for another
+    asgi+django://package.module:object  the object itself, or what makes it
+
+Loop thread only. It is used as it is meant to be used by consumers of Channels: each worker has a channel of its own
+(`new_channel`), is in a group of its own by which others find it, and in each group that it has members of. What that
+interface does not have is done here, or not at all: messages of channels are delivered once at most, and delayed ones
+are kept by the process that sent them.
+
+Spec: "Channel Layer Specification", Channels 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import secrets
+from collections.abc import Awaitable, Iterable
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.layers.delay import Delays
+from uvicorn.layers.encoding import pack, unpack
+from uvicorn.layers.ending import end_all
+from uvicorn.layers.handover import Handover
+from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
+from uvicorn.layers.names import is_reply, node_of
+
+__all__ = ["DjangoLayer"]
+
+_TYPE: Final = "uvicorn.message"  # the `type` that messages of Channels must have
+_AGAIN_SECONDS: Final = 1.0
+_SECONDS: Final = 5.0  # that the layer may take
+_NEEDED: Final = ("send", "receive", "new_channel", "group_add", "group_discard", "group_send")
+
+
+class Log(Protocol):
+    """What we use of the worker's log."""
+
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+
+
+class DjangoLayer:
+    """Messages between processes by a channel layer of Channels 4."""
+
+    def __init__(self, url: str, log: Log) -> None:
+        self.name: Final = url
+        self._log = log
+        self._other: Any = None
+        self._intake: Intake | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._room = asyncio.Event()
+        self._is_retired = False
+
+    async def start(self, receiver: Receiver) -> None:
+        """Find the layer, and begin to hear from it."""
+        self._loop = asyncio.get_running_loop()
+        self._receiver = receiver
+        self._other = _found(self.name)
+        self._delays = Delays(self._loop, self._due)
+        self._own: str = await asyncio.wait_for(self._other.new_channel("uvicorn"), _SECONDS)
+        await asyncio.wait_for(self._other.group_add(_node_group(receiver.node), self._own), _SECONDS)
+        self._tasks.append(self._loop.create_task(self._hear()))
+
+    async def stop(self) -> None:
+        """Leave."""
+        await end_all(self._tasks)
+        lost = len(self._delays)
+        if lost:
+            self._log.warning("%d delayed messages are lost: %s keeps none", lost, self.name)
+        for _ in self._delays.drain():
+            pass
+        try:
+            await asyncio.wait_for(self._other.group_discard(_node_group(self._receiver.node), self._own), _SECONDS)
+        except Exception as error:
+            self._log.warning("%s: %s", self.name, error)
+
+    def tick(self) -> None:
+        """Do nothing: the layer has its own clocks."""
+
+    def subscribe(self, group: str) -> Awaitable[Any]:
+        """Have the messages of a group come."""
+        return self._do(self._other.group_add(group, self._own))
+
+    def unsubscribe(self, group: str) -> None:
+        """Have them come no more."""
+        self._do(self._other.group_discard(group, self._own))
+
+    def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
+        """Send to all processes that have subscribed to a group."""
+        return self._do(self._other.group_send(group, {"type": _TYPE, "group": group, "content": pack(content)}))
+
+    def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """Ask something of another process."""
+        message = {"type": _TYPE, "kind": kind, "channel": channel, "content": pack(content)}
+        return self._do(self._other.group_send(_node_group(node), message))
+
+    def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
+        """Send to one of the processes that consume a channel."""
+        packed = pack(content)
+        if delay:
+            self._delays.add(delay, channel, packed)
+            return self._do(asyncio.sleep(0))
+        return self._do(self._send(channel, packed, secrets.token_hex(8)))
+
+    def consume(self, channels: Iterable[str], intake: Intake) -> None:
+        """Have the messages of these channels come."""
+        self._intake = intake
+        self._tasks += [self._loop.create_task(self._take(channel, intake)) for channel in channels]
+
+    def retire(self) -> None:
+        """Take no more."""
+        self._is_retired = True
+        for task in self._tasks[1:]:
+            task.cancel()
+
+    def settle(self, delivery: Delivery, outcome: str) -> None:
+        """The consumer of a message has ended: it is done with, or goes back to its channel."""
+        self._room.set()
+        if outcome in (LATER, UNDONE):
+            again = self._send(delivery.channel, pack(delivery.content), delivery.id)
+            if outcome == UNDONE:
+                self._do(again)
+            else:
+                self._do(_later(again))
+
+    # ---- from the layer ----
+
+    async def _hear(self) -> None:
+        """Take what is for this process: of groups, and of others that ask something."""
+        is_told = False
+        while True:
+            try:
+                message = await self._other.receive(self._own)
+            except Exception as error:
+                if not is_told:
+                    is_told = True
+                    self._log.error("The channel layer %s cannot be reached: %s", self.name, error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            if is_told:
+                is_told = False
+                self._log.warning("The channel layer %s can be reached again", self.name)
+                self._receiver.on_gap(None, None)
+            try:
+                self._brought(message)
+            except Exception as error:
+                self._log.error("What came from %s is no message of ours: %s", self.name, error)
+
+    def _brought(self, message: dict[str, Any]) -> None:
+        if "kind" in message:
+            self._receiver.on_request(message["kind"], message["channel"], unpack(message["content"]))
+        else:
+            self._receiver.on_group(message["group"], unpack(message["content"]))
+
+    async def _take(self, channel: str, intake: Intake) -> None:
+        while not self._is_retired:
+            if intake.room(channel) <= 0:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            try:
+                message = await self._other.receive(channel)
+                delivery = Delivery(channel, unpack(message["content"]), str(message["id"]))
+            except Exception as error:
+                self._log.error("A message of %s cannot be taken from %s: %s", channel, self.name, error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            intake.take(delivery)
+
+    # ---- to the layer ----
+
+    async def _send(self, channel: str, packed: bytes, id: str) -> None:
+        await self._other.send(channel, {"type": _TYPE, "id": id, "content": packed})
+
+    def _do(self, call: Awaitable[Any]) -> Handover:
+        return Handover(self._loop.create_task(self._done(call)), self._on_lost)
+
+    async def _done(self, call: Awaitable[Any]) -> None:
+        try:
+            await asyncio.wait_for(call, _SECONDS)
+        except (TypeError, ValueError, AssertionError):
+            raise
+        except Exception as error:
+            if type(error).__name__ == "ChannelFull":
+                raise ChannelFull("the channel is full: no consumer takes its messages") from None
+            text = str(error) or type(error).__name__
+            raise ChannelLayerUnavailable(f"{self.name} cannot be reached: {text}", was_sent=True) from error
+
+    def _due(self, channel: str, packed: bytes) -> bool:
+        if not is_reply(channel):
+            self._do(self._send(channel, packed, secrets.token_hex(8)))
+        elif node_of(channel) == self._receiver.node:
+            self._receiver.on_request(SEND, channel, unpack(packed))
+        else:
+            self.request(node_of(channel), SEND, channel, unpack(packed))
+        return True
+
+    def _on_lost(self, error: BaseException) -> None:
+        self._log.warning("A message to a group or channel could not be sent: %s", error)
+
+
+async def _later(again: Awaitable[None]) -> None:
+    await asyncio.sleep(_AGAIN_SECONDS)
+    await again
+
+
+def _node_group(node: str) -> str:
+    return f"uvicorn-node.{node}"
+
+
+def _found(url: str) -> Any:
+    """Return the object that a URL names.
+
+    Raises: ValueError with a sentence.
+    """
+    parts = urlsplit(url)
+    name = parts.netloc + parts.path
+    module, colon, attribute = name.partition(":")
+    if colon:
+        found = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+        layer: Any = found if hasattr(found, "group_send") and not isinstance(found, type) else found()  # type: ignore[operator]
+    else:
+        from channels.layers import get_channel_layer
+
+        layer = get_channel_layer(name or "default")
+    missing = [method for method in _NEEDED if not callable(getattr(layer, method, None))]
+    if missing:
+        raise ValueError(f"{url} is no channel layer of Channels 4: it has no {', '.join(missing)}")
+    return layer

@@ -1,0 +1,54 @@
+"""Messages as bytes: msgpack, with bytes, text, numbers and nested lists and dicts intact. Never pickle.
+
+A tuple becomes a list. What has a name and sends, a reply channel, becomes its name: whoever gets it replies by that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from uvicorn.layers.names import MOST_CHARACTERS
+
+__all__ = ["MOST_BYTES", "pack", "unpack"]
+
+MOST_BYTES: Final = 64 * 1024 * 1024  # of one message; arbitrary: Redis takes 512 MiB, and browsers far less
+
+
+def pack(value: Any) -> bytes:
+    """Encode a message.
+
+    Raises: TypeError for what has no form as bytes, ValueError for what is too large or nested too deep.
+    """
+    import msgpack
+
+    try:
+        data: bytes = msgpack.packb(value, default=_named, unicode_errors="surrogatepass")
+    except TypeError:
+        raise
+    except (ValueError, OverflowError, RecursionError, UnicodeEncodeError) as error:
+        raise ValueError(f"the message cannot be encoded: {error}") from None
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"a message can have {MOST_BYTES} bytes at most, and this one has {len(data)}")
+    return data
+
+
+def unpack(data: bytes | memoryview) -> Any:
+    """Decode a message.
+
+    Raises: ValueError for what is none.
+    """
+    import msgpack
+
+    try:
+        return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")
+    except Exception as error:
+        raise ValueError(f"no message: {type(error).__name__}: {error}") from None
+
+
+def _named(value: Any) -> Any:
+    name = getattr(value, "name", None)
+    if isinstance(name, str) and len(name) <= MOST_CHARACTERS and callable(getattr(value, "send", None)):
+        return name
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise TypeError(f"a message can have text, bytes, numbers, lists and dicts, not {type(value).__name__}")

@@ -1,0 +1,154 @@
+"""What applications use: `Group` and `Channel`.
+
+    Group("room").add(message.reply_channel)
+    Group("room").send({"text": "hello"})
+    Channel("thumbnails").send({"path": path})
+    Channel(name_of_a_reply_channel).send({"text": "only for you"})
+
+Both are names and nothing more: make them where they are used. How a call is carried out depends on where it is made:
+
+    in a coroutine                 at once; what is returned can be awaited, and then means handed over
+    in a synchronous consumer      `send` goes out when the consumer has returned, and not if it raises;
+                                   `add`, `discard` and `send(..., immediately=True)` at once, and errors are raised
+    in a view, or another thread   at once; the thread waits until it is handed over
+    in a program                   at once, through the layer's address (`current.py`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from uvicorn import messages
+from uvicorn.layers.current import current, office_of
+from uvicorn.layers.names import check_channel, check_group
+from uvicorn.layers.office import Office
+
+__all__ = ["Channel", "Group"]
+
+
+class Group:
+    """All members of a group, on all processes of the layer.
+
+    Args:
+        name: letters, digits, hyphens, underscores and full stops; less than 100.
+        channel_layer: a layer's URL, or an `Office`; None for that of this process.
+
+    Raises: ValueError, TypeError for a name that is not allowed.
+    """
+
+    __slots__ = ("_layer", "name")
+
+    def __init__(self, name: str | bytes, channel_layer: Any = None) -> None:
+        self.name = check_group(name)
+        self._layer = channel_layer
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name}>"
+
+    def add(self, channel: Any) -> Awaitable[Any]:
+        """Make a reply channel a member, until it is discarded, its socket closes, or `group_expiry` is over.
+
+        To add a member again renews its membership.
+
+        Args:
+            channel: `message.reply_channel`, a `Channel`, or the name of a reply channel.
+
+        Returns: an awaitable that is done when messages reach the new member; in a thread it is done already.
+        Raises: ValueError if it is not the name of a reply channel; ChannelLayerUnavailable.
+        Runs on: any thread. Blocks: in a thread, until it is a member.
+        """
+        member = _member(channel)
+        return self._office.add(self.name, member)
+
+    def discard(self, channel: Any) -> Awaitable[Any]:
+        """Make a reply channel a member no more; one that is none is no error.
+
+        Returns: as `add` does. Raises: as `add` does.
+        """
+        member = _member(channel)
+        return self._office.discard(self.name, member)
+
+    def send(self, content: Mapping[str, Any], immediately: bool = False) -> Awaitable[None]:
+        """Send a message to each member: what one could give to `reply_channel.send`.
+
+        It reaches each member once at most, those of one sender in their order. A member whose client is far behind is
+        dealt with as `group_backlog_policy` says; the sender never waits for members.
+
+        Args:
+            immediately: in a synchronous consumer, at once instead of when it has returned.
+
+        Returns: an awaitable that is done when it is handed over; in a thread, and when deferred, it is done already.
+        Raises: TypeError, ValueError for what cannot be sent to another process; ChannelLayerUnavailable.
+        Runs on: any thread. Blocks: in a thread that is not deferred, until it is handed over.
+        """
+        content = _checked(content)
+        return self._office.publish(self.name, content, immediately)
+
+    @property
+    def _office(self) -> Office:
+        return current() if self._layer is None else office_of(self._layer)
+
+
+class Channel(messages.Channel):
+    """A channel: one of the consumers that are routed to its name gets each message. Or a reply channel, by its name.
+
+    Args:
+        name: as for groups, with one "!" in that of a reply channel.
+        channel_layer: as for `Group`.
+
+    Raises: ValueError, TypeError for a name that is not allowed.
+    """
+
+    __slots__ = ("_layer",)
+
+    def __init__(self, name: str | bytes, channel_layer: Any = None) -> None:
+        super().__init__(check_channel(name))
+        self._layer = channel_layer
+
+    def send(
+        self, content: Mapping[str, Any] | None = None, immediately: bool = False, delay: float | None = None
+    ) -> Awaitable[None]:
+        """Send a message to one consumer, or a reply to one client.
+
+        Args:
+            content: None for an empty message.
+            immediately: in a synchronous consumer, at once instead of when it has returned.
+            delay: seconds to wait before it is delivered.
+
+        Returns: an awaitable that is done when it is handed over; in a thread, and when deferred, it is done already.
+        Raises: ChannelFull if `channel_capacity` messages wait; TypeError, ValueError for what cannot be sent to
+            another process; ChannelLayerUnavailable. A reply channel that is closed raises nothing.
+        Runs on: any thread. Blocks: in a thread that is not deferred, until it is handed over.
+        """
+        content, seconds = _checked({} if content is None else content), _seconds(delay)
+        office = current() if self._layer is None else office_of(self._layer)
+        return office.put(self.name, content, immediately, seconds)
+
+
+def _member(channel: Any) -> str:
+    """Return the name of a member.
+
+    Raises: ValueError, TypeError.
+    """
+    name = channel if isinstance(channel, (str, bytes)) else getattr(channel, "name", None)
+    if name is None:
+        raise TypeError(f"the member of a group is a reply channel or the name of one, not {type(channel).__name__}")
+    name = check_channel(name)
+    if "!" not in name:
+        raise ValueError(f"{name!r} cannot be a member of a group: only reply channels can, such as 'websocket.send!…'")
+    return name
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise TypeError(f"a message must be a dict, not {type(content).__name__}")
+    return dict(content)  # the caller may change its own
+
+
+def _seconds(delay: Any) -> float:
+    if delay is None:
+        return 0.0
+    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not 0 <= delay < 1e9:
+        raise ValueError(f"delay must be a number of seconds, 0 or more, not {delay!r}")
+    return float(delay)

@@ -1,0 +1,313 @@
+"""The hub of a worker: who of this process is in which group, and what came for whom.
+
+Theory of operation
+-------------------
+Loop thread only. `Group` and `Channel` come here from all sides (`office.py`); the layer brings what other processes
+sent. The process is subscribed to a group while the group has members here: the first one subscribes, the last one that
+leaves unsubscribes, and those between cost a dictionary entry. `add` returns what is done when the subscription is;
+each that is added meanwhile waits for the same one.
+
+A member is a reply channel that the worker's directory keeps. When its socket closes the directory says so at once
+(`on_gone`), and the member leaves all its groups.
+
+*Deferred* messages of synchronous consumers come here when their consumer has returned (`carry`). What cannot be sent
+then is tried again for two seconds, as in Channels 1, and logged. They are counted while they are under way: past a
+mark, consumers wait (`is_crowded`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.layers.backlog import Bounds
+from uvicorn.layers.handover import DONE, Done
+from uvicorn.layers.layer import ADD, DISCARD, SEND, Layer
+from uvicorn.layers.members import Member, Named
+from uvicorn.layers.names import is_reply, node_of
+
+__all__ = ["Directory", "Hub"]
+
+_RETRY_SECONDS: Final = 2.0  # of a deferred message; Channels 1
+_RETRY_EVERY_SECONDS: Final = 0.05
+_MOST_CARRIED: Final = 10_000  # deferred messages under way; arbitrary
+_WAIT_SECONDS: Final = 0.02  # between two looks of a consumer that waits for room
+
+
+class Log(Protocol):
+    """What we use of the worker's log."""
+
+    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+
+
+class Directory(Protocol):
+    """The reply channels of this process that have a name."""
+
+    on_gone: Callable[[str], object]  # called with the name of each that is closed
+
+    @property
+    def node(self) -> str:
+        """The name of this process, in the names of its reply channels."""
+
+    def find(self, name: str) -> Any:
+        """Return the channel of this name, or None."""
+
+    def closed(self, name: str) -> None:
+        """Let go of a channel, and tell `on_gone`."""
+
+
+class Hub:
+    """What connects the reply channels of this process with a layer.
+
+    Args:
+        bounds: how far a member may be behind.
+        group_expiry: seconds of a membership.
+        share: prepares a message for many reply channels, or returns None.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        layer: Layer,
+        directory: Directory,
+        log: Log,
+        bounds: Bounds,
+        group_expiry: float = 86400.0,
+        share: Callable[[Mapping[str, Any]], Any] = lambda content: None,
+    ) -> None:
+        self.node: Final = directory.node
+        self.layer: Final = layer
+        self.is_crowded = False
+        self._loop = loop
+        self._log = log
+        self._bounds = bounds
+        self._group_expiry = group_expiry
+        self._share = share
+        self._directory = directory
+        self._groups: dict[str, dict[str, Member]] = {}
+        self._members: dict[str, Member] = {}
+        self._subscribing: dict[str, Awaitable[Any]] = {}
+        self._carried = 0
+        self._dropped = 0  # since the last tick, as are the next two
+        self._lost = 0
+        self._last_lost: BaseException | None = None
+        directory.on_gone = self._gone
+
+    async def start(self) -> None:
+        """Begin to carry messages."""
+        await self.layer.start(self)
+
+    async def stop(self) -> None:
+        """Leave the layer."""
+        await self.layer.stop()
+
+    def tick(self) -> None:
+        """Do once a second what depends on time, and tell of what was lost."""
+        self.layer.tick()
+        self._expire(self._loop.time())
+        if self._dropped:
+            self._log.warning("Dropped %d group messages for members whose clients are behind", self._dropped)
+            self._dropped = 0
+        if self._lost:
+            self._log.warning(
+                "%d messages to groups and channels could not be sent: %s", self._lost, _told(self._last_lost)
+            )
+            self._lost, self._last_lost = 0, None
+
+    # ---- what applications ask for ----
+
+    def add(self, group: str, member: str) -> Awaitable[Any]:
+        """Make a reply channel a member of a group."""
+        if node_of(member) != self.node:
+            return self.layer.request(node_of(member), ADD, member, group)
+        channel: Named | None = self._directory.find(member)
+        if channel is None:
+            return DONE  # its client has left
+        known = self._members.get(member)
+        if known is None:
+            known = self._members[member] = Member(member, channel, self._loop, self._bounds, self)
+        known.groups[group] = self._loop.time() + self._group_expiry
+        members = self._groups.get(group)
+        if members is None:
+            members = self._groups[group] = {}
+            self._subscribe(group)
+        members[member] = known
+        return self._subscribing.get(group, DONE)
+
+    def discard(self, group: str, member: str) -> Awaitable[Any]:
+        """Make it a member no more."""
+        if node_of(member) != self.node:
+            return self.layer.request(node_of(member), DISCARD, member, group)
+        known = self._members.get(member)
+        if known is not None and known.groups.pop(group, None) is not None:
+            self._leave(group, known)
+            if not known.groups and not known.waiting:
+                del self._members[member]
+        return DONE
+
+    def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
+        """Send to all members of a group."""
+        return self.layer.publish(group, content)
+
+    def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
+        """Send to a channel, or to a reply channel."""
+        if delay or not is_reply(channel):
+            return self.layer.put(channel, content, delay)
+        if node_of(channel) != self.node:
+            return self.layer.request(node_of(channel), SEND, channel, content)
+        self.on_request(SEND, channel, content)
+        return DONE
+
+    # ---- what the layer brings ----
+
+    def on_group(self, group: str, content: Mapping[str, Any]) -> None:
+        """A message has come for the members of a group."""
+        members = self._groups.get(group)
+        if members is not None:
+            shared = self._share(content) if len(members) > 1 else None
+            for member in tuple(members.values()):
+                if member.is_gone:  # a request that was answered
+                    self._directory.closed(member.name)
+                else:
+                    member.give(content, shared)
+
+    def on_request(self, kind: str, channel: str, content: Any) -> None:
+        """A process asks something of one of our reply channels."""
+        if kind == ADD:
+            self.add(content, channel)
+        elif kind == DISCARD:
+            self.discard(content, channel)
+        else:
+            member = self._members.get(channel)
+            if member is None:
+                found: Named | None = self._directory.find(channel)
+                if found is None:
+                    self._log.debug("A reply for %s came too late: it is closed", channel)
+                    return
+                member = self._members[channel] = Member(channel, found, self._loop, self._bounds, self)
+            member.give(content)
+            if not member.groups and not member.waiting:
+                self._members.pop(channel, None)
+
+    def on_gap(self, groups: Iterable[str] | None, missed: int | None) -> None:
+        """Messages may be lost: the members of these groups are told; None for all groups."""
+        names = tuple(self._groups) if groups is None else groups
+        found = {member.name: member for name in names for member in self._groups.get(name, {}).values()}
+        for member in found.values():
+            member.tell_gap(missed)
+
+    # ---- what members tell ----
+
+    def on_dropped(self, count: int) -> None:
+        """Messages were dropped for a member whose client is behind."""
+        self._dropped += count
+
+    def on_refused(self, name: str, error: Exception) -> None:
+        """A message is none that this member could get."""
+        self._log.error("A message for %s cannot be sent to it: %s", name, _told(error))
+
+    # ---- deferred messages ----
+
+    def carry(self, calls: Iterable[Callable[[], object]]) -> None:
+        """Make the calls of a consumer that has returned, in order; what fails is tried again, and then logged."""
+        for call in calls:
+            self._carried += 1
+            self._attempt(call, self._loop.time() + _RETRY_SECONDS)
+        self.is_crowded = self._carried > _MOST_CARRIED
+
+    async def carry_slowly(self, calls: Iterable[Callable[[], object]]) -> None:
+        """Wait until there is room, and make these calls."""
+        while self.is_crowded:  # noqa: ASYNC110 (hardly ever, and never for longer than the retries last)
+            await asyncio.sleep(_WAIT_SECONDS)
+        self.carry(calls)
+
+    def on_lost(self, error: BaseException) -> None:
+        """A message that nobody waits for could not be sent."""
+        self._lost += 1
+        self._last_lost = error
+
+    def _attempt(self, call: Callable[[], object], until: float) -> None:
+        try:
+            handover = call()
+        except Exception as error:
+            self._failed(call, until, error)
+            return
+        if isinstance(handover, Done):
+            self._settled()
+            return
+        task = self._loop.create_task(_wait_for(handover))
+        task.add_done_callback(lambda task: self._attempted(call, until, task))
+
+    def _attempted(self, call: Callable[[], object], until: float, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            self._failed(call, 0.0, asyncio.CancelledError("the worker is stopping"))
+        elif (error := task.exception()) is not None:
+            self._failed(call, until, error)
+        else:
+            self._settled()
+
+    def _failed(self, call: Callable[[], object], until: float, error: BaseException) -> None:
+        may_pass = isinstance(error, (ChannelFull, ChannelLayerUnavailable))
+        if may_pass and self._loop.time() < until and not getattr(error, "was_sent", False):  # or it could come twice
+            self._loop.call_later(_RETRY_EVERY_SECONDS, self._attempt, call, until)
+            return
+        if may_pass:
+            self.on_lost(error)
+        else:
+            self._log.error("A message that a consumer has sent cannot be: %s", _told(error), exc_info=error)
+        self._settled()
+
+    def _settled(self) -> None:
+        self._carried -= 1
+        if self.is_crowded:
+            self.is_crowded = self._carried > _MOST_CARRIED
+
+    # ---- members that come and go ----
+
+    def _subscribe(self, group: str) -> None:
+        handover = self.layer.subscribe(group)
+        if isinstance(handover, Done):
+            return
+        task = self._loop.create_task(_wait_for(handover))
+        self._subscribing[group] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._subscribing.get(group) is task:
+                del self._subscribing[group]
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.on_lost(error)
+
+        task.add_done_callback(ended)
+
+    def _leave(self, group: str, member: Member) -> None:
+        members = self._groups.get(group)
+        if members is not None and members.pop(member.name, None) is not None and not members:
+            del self._groups[group]
+            self._subscribing.pop(group, None)
+            self.layer.unsubscribe(group)
+
+    def _gone(self, name: str) -> None:
+        member = self._members.pop(name, None)
+        if member is not None:
+            for group in member.groups:
+                self._leave(group, member)
+            member.groups.clear()
+
+    def _expire(self, now: float) -> None:
+        for member in tuple(self._members.values()):
+            for group, until in tuple(member.groups.items()):
+                if until <= now:
+                    self.discard(group, member.name)
+
+
+async def _wait_for(handover: Any) -> None:
+    await handover
+
+
+def _told(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,52 @@
+"""How many messages wait in a channel, and for how long. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+__all__ = ["ChannelLimits", "check_capacity"]
+
+
+@dataclass(frozen=True)
+class ChannelLimits:
+    """The bounds of channels.
+
+    Attributes:
+        capacity: of each channel: messages that wait.
+        special: (pattern of names, capacity): the first that matches a channel goes before `capacity`.
+        expiry_seconds: how long a message waits for a consumer; 0 for ever.
+        deliveries: how often a message is delivered at most.
+    """
+
+    capacity: int = 100
+    special: tuple[tuple[str, int], ...] = ()
+    expiry_seconds: float = 86400.0
+    deliveries: int = 5
+
+    def capacity_of(self, channel: str) -> int:
+        """Return how many messages may wait in a channel."""
+        for pattern, capacity in self.special:
+            if fnmatchcase(channel, pattern):
+                return capacity
+        return self.capacity
+
+
+def check_capacity(value: Any) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """Read "100", or "100, thumbnails=1000, mail.*=20": the capacity of channels, and of those that patterns match.
+
+    Raises: ValueError with one sentence.
+    """
+    capacity, special = 100, []
+    for part in str(value).split(","):
+        pattern, equals, number = part.strip().rpartition("=")
+        if not number.strip().isdecimal() or int(number) < 1 or (equals and not pattern):
+            raise ValueError(
+                f"channel_capacity must be a number of messages, or several such as '100, mail.*=20', not {value!r}"
+            )
+        if equals:
+            special.append((pattern.strip(), int(number)))
+        else:
+            capacity = int(number)
+    return capacity, tuple(special)

@@ -1,0 +1,168 @@
+"""Connections between the processes of a local layer: frames of msgpack behind their length. Loop thread only.
+
+Each process opens one connection to each other one, and sends on that; what it is asked it answers on the connection
+on which it was asked. So the order of what one process sends is kept, and two that find each other at the same time are
+no special case.
+
+*Bounded.* A peer that takes nothing (it was stopped, or its loop is blocked) is `behind` when so much waits for it;
+whoever sends looks, and drops or goes elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from uvicorn.layers.encoding import MOST_BYTES, pack, unpack
+from uvicorn.layers.local_place import is_ours
+
+__all__ = ["ANSWER", "MOST_BEHIND", "Link", "Owner", "frame"]
+
+ANSWER: Final = "answer"
+MOST_BEHIND: Final = 16 * 1024 * 1024  # bytes that wait for a peer; arbitrary
+_HEAD: Final = struct.Struct("!I")
+_SLACK: Final = 4096  # bytes: what a frame has beside its message
+
+
+def frame(*parts: Any) -> bytes:
+    """Return the bytes of a frame.
+
+    Raises: TypeError, ValueError for what cannot be encoded.
+    """
+    data = pack(parts)
+    return _HEAD.pack(len(data)) + data
+
+
+class Owner(Protocol):
+    """What takes what comes."""
+
+    def on_frame(self, link: Link, parts: list[Any]) -> None:
+        """A frame has come: a kind, and what belongs to it."""
+
+    def on_lost(self, link: Link) -> None:
+        """The connection is gone."""
+
+    def on_behind(self, link: Link) -> None:
+        """The other end has stopped to take what is sent, or has caught up; look at `is_behind`."""
+
+
+class Link(asyncio.Protocol):
+    """One connection.
+
+    Attributes:
+        node: the other end's name, when it has said it; "" for a program that only sends.
+        is_behind: too much waits for the other end.
+    """
+
+    def __init__(self, owner: Owner, node: str | None = None) -> None:
+        self.node = node
+        self.is_behind = False
+        self.is_lost = False
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._number = 0
+
+    def send(self, data: bytes) -> None:
+        """Send a frame; it is dropped if the connection is gone."""
+        if self._transport is not None and not self.is_lost:
+            self._transport.write(data)
+
+    def ask(self, *parts: Any) -> asyncio.Future[Any]:
+        """Send a frame that is answered; return the answer's future.
+
+        Raises: when awaited, ConnectionError if the connection is lost before; at once TypeError, ValueError.
+        """
+        self._number += 1
+        data = frame(*parts, self._number)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.is_lost or self._transport is None:
+            future.set_exception(ConnectionError("the process has left"))
+            return future
+        self._asked[self._number] = future
+        self._transport.write(data)
+        return future
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def cut(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- called by the loop ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Check who it is."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]  # uvloop's classes are none of asyncio's
+        if not is_ours(transport.get_extra_info("socket")):
+            self.is_lost = True
+            self.cut()
+            return
+        transport.set_write_buffer_limits(MOST_BEHIND, MOST_BEHIND // 4)  # type: ignore[attr-defined]  # as above
+
+    def data_received(self, data: bytes) -> None:
+        """Take in frames."""
+        buffer = self._buffer
+        buffer += data
+        at, end = 0, len(buffer)
+        while end - at >= _HEAD.size and not self.is_lost:
+            (size,) = _HEAD.unpack_from(buffer, at)
+            if size > MOST_BYTES + _SLACK:
+                self.cut()
+                return
+            if end - at - _HEAD.size < size:
+                break
+            at += _HEAD.size + size
+            try:
+                parts = unpack(bytes(buffer[at - size : at]))
+                self._take(parts)
+            except (ValueError, TypeError, IndexError, KeyError):  # it speaks another language
+                self.cut()
+                return
+        if at:
+            del buffer[:at]
+
+    def pause_writing(self) -> None:
+        """The other end takes nothing."""
+        self.is_behind = True
+        self._owner.on_behind(self)
+
+    def resume_writing(self) -> None:
+        """The other end has caught up."""
+        self.is_behind = False
+        self._owner.on_behind(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: who waits for an answer is told."""
+        self.is_lost = True
+        asked, self._asked = self._asked, {}
+        for future in asked.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the process has left"))
+                future.exception()  # somebody may not look
+        self._owner.on_lost(self)
+
+    def _take(self, parts: Any) -> None:
+        if parts[0] == ANSWER:
+            future = self._asked.pop(parts[1], None)
+            if future is not None and not future.done():
+                future.set_result(parts[2])
+        else:
+            self._owner.on_frame(self, parts)
+
+
+def answer(link: Link, number: int, result: Any) -> None:
+    """Answer what was asked."""
+    link.send(frame(ANSWER, number, result))
+
+
+#: makes the protocol of a connection
+Factory = Callable[[], Link]

@@ -1,0 +1,340 @@
+"""The other processes of a local layer: who is there, what each wants, and the connections to them. Loop thread only.
+
+See `local.py` for how they find each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol
+
+from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.local_links import Link, answer, frame
+from uvicorn.layers.local_place import Place
+
+__all__ = ["Peer", "Peers"]
+
+_GREET_SECONDS: Final = 2.0  # that a process which comes waits for those that are there
+_TOLD_SECONDS: Final = 2.0  # that one which subscribes waits for the others to know
+_LOOK_EVERY: Final = 5  # ticks
+
+
+class Log(Protocol):
+    """What we use of the worker's log."""
+
+    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
+
+
+class Layer(Protocol):
+    """What peers ask for."""
+
+    def greeting(self) -> tuple[list[str], list[str]]:
+        """Return the groups of which we have members, and the channels that we consume."""
+
+    def on_message(self, group: str, content: dict[str, Any]) -> None:
+        """A message of a group has come."""
+
+    def on_request(self, kind: str, channel: str, content: Any) -> None:
+        """Another process asks something of one of our reply channels."""
+
+    def on_gap(self, missed: dict[str, int]) -> None:
+        """Messages to us were dropped: group -> how many."""
+
+    def on_offer(self, channel: str, id: str, content: bytes, delay: float) -> bool:
+        """Another process has a message of a channel; return whether we take it."""
+
+    def on_consumers(self, channel: str) -> None:
+        """A process consumes a channel from now on."""
+
+    def on_program(self, kind: str, name: str, content: Any, delay: float) -> Awaitable[Any]:
+        """A program that is no server asks for something: PUBLISH, SEND, ADD or DISCARD."""
+
+
+class Peer:
+    """One other process.
+
+    Attributes:
+        link: the connection on which we send; None while there is none.
+        groups, channels: of which it has members, and which it consumes.
+        missed: group -> messages that were dropped because it was behind.
+    """
+
+    def __init__(self, node: str) -> None:
+        self.node: Final = node
+        self.link: Link | None = None
+        self.groups: set[str] = set()
+        self.channels: tuple[str, ...] = ()
+        self.missed: dict[str, int] = {}
+        self.has_greeted = False
+
+    def send(self, data: bytes) -> None:
+        """Send a frame."""
+        if self.link is not None:
+            self.link.send(data)
+
+    def ask(self, *parts: Any) -> asyncio.Future[Any]:
+        """Send a frame that is answered. Raises: when awaited, ConnectionError."""
+        if self.link is None or self.link.is_behind:
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            future.set_exception(ConnectionError("the process takes nothing"))
+            future.exception()
+            return future
+        return self.link.ask(*parts)
+
+
+class Peers:
+    """All other processes.
+
+    Args:
+        place: where they are; None if there are no others.
+    """
+
+    def __init__(self, layer: Layer, node: str, place: Place | None, log: Log) -> None:
+        self._layer = layer
+        self._node = node
+        self._place = place
+        self._log = log
+        self._peers: dict[str, Peer] = {}
+        self._inbound: set[Link] = set()
+        self._server: Any = None
+        self._connecting: dict[str, asyncio.Task[None]] = {}
+        self._ticks = 0
+        self._greeted = asyncio.Event()
+        self._is_stopping = False
+
+    async def start(self) -> None:
+        """Make our socket, and connect to all that are there; wait until they know us, as long as is decent."""
+        if self._place is None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            listener = self._place.enter(self._node)
+        except OSError as error:
+            self._log.error("Groups and channels reach this worker alone: %s", error)
+            self._place = None
+            return
+        listener.setblocking(False)
+        self._server = await loop.create_unix_server(lambda: Link(self), sock=listener)
+        self._look()
+        if self._connecting:
+            await asyncio.wait([*self._connecting.values()], timeout=_GREET_SECONDS)
+        until = loop.time() + _GREET_SECONDS
+        while any(peer.link is not None and not peer.has_greeted for peer in self._peers.values()):
+            self._greeted.clear()
+            try:
+                await asyncio.wait_for(self._greeted.wait(), until - loop.time())
+            except asyncio.TimeoutError:
+                break
+
+    async def stop(self) -> None:
+        """Leave."""
+        self._is_stopping = True
+        if self._place is not None:
+            self._place.leave()
+        if self._server is not None:
+            self._server.close()
+        for task in self._connecting.values():
+            task.cancel()
+        for link in (*self._inbound, *(peer.link for peer in self._peers.values() if peer.link is not None)):
+            link.close()
+        await asyncio.sleep(0)
+
+    def tick(self) -> None:
+        """Look now and then for processes that are there and not connected."""
+        self._ticks += 1
+        if self._ticks % _LOOK_EVERY == 0:
+            self._look()
+
+    def all(self) -> list[Peer]:
+        """Return all that are connected."""
+        return [peer for peer in self._peers.values() if peer.link is not None and not peer.link.is_lost]
+
+    def consumers(self, channel: str) -> list[Peer]:
+        """Return those that consume a channel, and take what is sent."""
+        return [
+            peer
+            for peer in self._peers.values()
+            if channel in peer.channels and peer.link is not None and not peer.link.is_behind
+        ]
+
+    def publish(self, group: str, data: bytes) -> None:
+        """Send a frame to those that have members of a group; one that is behind misses it."""
+        for peer in self._peers.values():
+            if group in peer.groups and peer.link is not None:
+                if peer.link.is_behind:
+                    peer.missed[group] = peer.missed.get(group, 0) + 1
+                else:
+                    peer.link.send(data)
+
+    def send_all(self, data: bytes) -> None:
+        """Send a frame to all."""
+        for peer in self._peers.values():
+            peer.send(data)
+
+    def tell_all(self, *parts: Any) -> Awaitable[Any]:
+        """Send a frame to all; done when all have answered or left."""
+        asked = [peer.ask(*parts) for peer in self.all()]
+        if not asked:
+            return DONE
+        waiting = asyncio.get_running_loop().create_task(_all_of(asked))
+        return Handover(waiting, lambda error: None)
+
+    def ask(self, node: str, *parts: Any) -> Awaitable[Any]:
+        """Send a frame to one; done when it has answered or left. One that is gone is no error."""
+        peer = self._peers.get(node)
+        if peer is None:
+            return DONE
+        waiting = asyncio.get_running_loop().create_task(_all_of([peer.ask(*parts)]))
+        return Handover(waiting, lambda error: None)
+
+    # ---- what links tell ----
+
+    def on_frame(self, link: Link, parts: list[Any]) -> None:
+        """A frame has come."""
+        kind = parts[0]
+        if link.node is None:
+            if kind == "hello":
+                self._greet(link, parts)
+            elif kind == "program":
+                link.node = ""
+            else:
+                link.cut()
+            return
+        peer = self._peers.get(link.node)
+        if kind == "message":
+            self._layer.on_message(parts[1], parts[2])
+        elif kind == "request":
+            self._layer.on_request(parts[1], parts[2], parts[3])
+            answer(link, parts[4], True)
+        elif kind == "offer":
+            answer(link, parts[5], self._layer.on_offer(*parts[1:5]))
+        elif peer is not None:
+            self._on_news(link, peer, parts)
+        elif link.node == "":
+            self._on_program(link, parts)
+
+    def on_lost(self, link: Link) -> None:
+        """A connection is gone."""
+        self._inbound.discard(link)
+        peer = self._peers.get(link.node or "")
+        if peer is not None:
+            if peer.link is link or peer.link is None or peer.link.is_lost:
+                del self._peers[peer.node]
+                if not self._is_stopping:
+                    self._look()
+            self._greeted.set()
+
+    def on_behind(self, link: Link) -> None:
+        """A process takes nothing, or has caught up."""
+        peer = self._peers.get(link.node or "")
+        if peer is None or peer.link is not link:
+            return
+        if link.is_behind:
+            self._log.warning("A worker takes no messages of groups: those to it are dropped until it does")
+        else:
+            missed, peer.missed = peer.missed, {}
+            self._log.warning("The worker takes messages again; it missed %d", sum(missed.values()))
+            if missed:
+                peer.send(frame("gap", missed))
+
+    # ---- one process ----
+
+    def _greet(self, link: Link, parts: list[Any]) -> None:
+        """A process says who it is."""
+        node = str(parts[1])
+        link.node = node
+        self._inbound.add(link)
+        peer = self._peers.get(node)
+        if peer is None:
+            peer = self._peers[node] = Peer(node)
+        peer.groups = set(parts[2])
+        peer.has_greeted = True
+        self._greeted.set()
+        self._set_channels(peer, parts[3])
+        if peer.link is None:
+            self._look(node)
+
+    def _on_news(self, link: Link, peer: Peer, parts: list[Any]) -> None:
+        kind = parts[0]
+        if kind == "subscribe":
+            peer.groups.add(parts[1])
+            answer(link, parts[2], True)
+        elif kind == "unsubscribe":
+            peer.groups.discard(parts[1])
+        elif kind == "consume":
+            self._set_channels(peer, parts[1])
+        elif kind == "gap":
+            self._layer.on_gap(parts[1])
+
+    def _on_program(self, link: Link, parts: list[Any]) -> None:
+        """A program that is no server sends something, through us: it is answered with None, or what is wrong."""
+        try:
+            handover = self._layer.on_program(*parts[:4])
+        except Exception as error:
+            answer(link, parts[-1], [type(error).__name__, str(error)])
+            return
+        task = asyncio.get_running_loop().create_task(_all_of([handover], is_strict=True))
+        task.add_done_callback(lambda task: answer(link, parts[-1], _error_of(task)))
+
+    def _set_channels(self, peer: Peer, channels: list[str]) -> None:
+        new = [channel for channel in channels if channel not in peer.channels]
+        peer.channels = tuple(channels)
+        if peer.link is not None:
+            for channel in new:
+                self._layer.on_consumers(channel)
+
+    def _look(self, node: str | None = None) -> None:
+        """Connect to those that are there, and to which we are not connected."""
+        if self._place is None or self._is_stopping:
+            return
+        loop = asyncio.get_running_loop()
+        for other, path in self._place.others():
+            peer = self._peers.get(other)
+            if other not in self._connecting and (peer is None or peer.link is None) and node in (None, other):
+                self._connecting[other] = loop.create_task(self._connect(other, path))
+
+    async def _connect(self, node: str, path: str) -> None:
+        try:
+            link = Link(self, node)
+            await asyncio.get_running_loop().create_unix_connection(lambda: link, path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            if self._place is not None:
+                self._place.forget(path)  # killed
+            return
+        except OSError as error:
+            self._log.warning("A worker cannot be reached for groups and channels: %s", error)
+            return
+        finally:
+            self._connecting.pop(node, None)
+        if link.is_lost:
+            return
+        peer = self._peers.setdefault(node, Peer(node))
+        peer.link = link
+        groups, channels = self._layer.greeting()
+        link.send(frame("hello", self._node, groups, channels))
+        for channel in peer.channels:
+            self._layer.on_consumers(channel)
+
+
+async def _all_of(asked: list[Any], is_strict: bool = False) -> None:
+    """Wait for all answers, for a bounded time; who has left has nothing to answer."""
+    if is_strict:
+        for each in asked:
+            await each
+        return
+    pending = [future for future in asked if not future.done()]
+    if pending:
+        await asyncio.wait(pending, timeout=_TOLD_SECONDS)
+    for future in asked:
+        if future.done() and not future.cancelled():
+            future.exception()
+
+
+def _error_of(task: asyncio.Task[None]) -> Any:
+    if task.cancelled():
+        return ["ChannelLayerUnavailable", "the worker is stopping"]
+    error = task.exception()
+    return None if error is None else [type(error).__name__, str(error)]

@@ -1,0 +1,110 @@
+"""Who carries out what `Group` and `Channel` are asked for in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+from uvicorn.layers.handover import DONE
+
+__all__ = ["Office", "Sides", "WorkerOffice"]
+
+_T = TypeVar("_T")
+
+
+class Office(Protocol):
+    """What carries out the calls of applications. Runs on: any thread. Names and contents are checked already."""
+
+    def add(self, group: str, member: str) -> Awaitable[Any]:
+        """Make a reply channel a member of a group."""
+
+    def discard(self, group: str, member: str) -> Awaitable[Any]:
+        """Make it a member no more."""
+
+    def publish(self, group: str, content: dict[str, Any], immediately: bool) -> Awaitable[Any]:
+        """Send to all members of a group."""
+
+    def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:
+        """Send to a channel, or to a reply channel; `delay` in seconds."""
+
+
+class Posts(Protocol):
+    """What a worker's office needs of its hub. All runs on: the loop."""
+
+    def add(self, group: str, member: str) -> Awaitable[Any]:
+        """Make a reply channel a member of a group."""
+
+    def discard(self, group: str, member: str) -> Awaitable[Any]:
+        """Make it a member no more."""
+
+    def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
+        """Send to all members of a group."""
+
+    def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
+        """Send to a channel, or to a reply channel."""
+
+
+class Sides(Protocol):
+    """Where a call comes from, and the way to the loop."""
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether the caller is on the loop."""
+
+    def wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on the loop, and wait for it in this thread."""
+
+    def defer(self, call: Callable[[], object]) -> bool:
+        """Have the loop make a call when this thread's consumer has returned; return False if it defers nothing."""
+
+
+class WorkerOffice:
+    """The office of a worker."""
+
+    def __init__(self, hub: Posts, sides: Sides) -> None:
+        self._hub: Final = hub
+        self._sides: Final = sides
+
+    def add(self, group: str, member: str) -> Awaitable[Any]:
+        """Make a reply channel a member of a group."""
+        return self._at_once(partial(self._hub.add, group, member))
+
+    def discard(self, group: str, member: str) -> Awaitable[Any]:
+        """Make it a member no more."""
+        return self._at_once(partial(self._hub.discard, group, member))
+
+    def publish(self, group: str, content: dict[str, Any], immediately: bool) -> Awaitable[Any]:
+        """Send to all members of a group."""
+        return self._send(partial(self._hub.publish, group, content), immediately)
+
+    def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:
+        """Send to a channel, or to a reply channel."""
+        return self._send(partial(self._hub.put, channel, content, delay), immediately)
+
+    def _send(self, call: Callable[[], Awaitable[Any]], immediately: bool) -> Awaitable[Any]:
+        sides = self._sides
+        if not immediately and not sides.is_loop and sides.defer(call):
+            return DONE
+        return self._at_once(call)
+
+    def _at_once(self, call: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+        if self._sides.is_loop:
+            return call()
+        result = self._sides.wait_for(_awaited(call))
+        return DONE if result is None else _Result(result)
+
+
+class _Result:
+    """What is done already, with a result."""
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    def __await__(self) -> Any:
+        return self._result
+        yield
+
+
+async def _awaited(call: Callable[[], Awaitable[_T]]) -> _T:
+    return await call()

@@ -1,0 +1,71 @@
+"""A program's way to Redis: redis-py's synchronous client, which threads may share."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from uvicorn.errors import ChannelFull
+from uvicorn.layers.encoding import pack
+from uvicorn.layers.layer import PUBLISH, SEND
+from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.names import is_reply, node_of
+from uvicorn.layers.redis_scripts import DELAY, PUT, Keys, Script
+from uvicorn.layers.redis_servers import RedisAddress, translate
+
+__all__ = ["RedisCarrier"]
+
+_MOST_DELAYED: Final = 10_000
+_SPARE_SECONDS: Final = 60
+
+
+class RedisCarrier:
+    """What carries the requests of a program to Redis."""
+
+    def __init__(self, address: RedisAddress, limits: ChannelLimits) -> None:
+        self._address = address
+        self._limits = limits
+        self._keys = Keys(address.prefix)
+        self._client: Any = None
+
+    def carry(self, kind: str, name: str, content: Any, delay: float) -> None:
+        """Have Redis take it."""
+        packed = pack(content)
+        try:
+            if self._client is None:
+                self._client = self._address.program_client()
+            if kind == PUBLISH:
+                self._publish(self._keys.group(name), packed)
+            elif delay:
+                self._delay(name, packed, delay)
+            elif is_reply(name):
+                self._publish(self._keys.node(node_of(name)), pack([kind, name, content]))
+            else:
+                self._put(name, packed)
+        except Exception as error:
+            raise translate(error, self._address.shown, was_sent=True) from None
+
+    def _publish(self, name: str, data: bytes) -> None:
+        self._client.execute_command("SPUBLISH" if self._address.is_cluster else "PUBLISH", name, data)
+
+    def _put(self, channel: str, packed: bytes) -> None:
+        capacity, stream = self._limits.capacity_of(channel), self._keys.stream(channel)
+        if not self._run(PUT, stream, capacity, self._keys.consumers, secrets.token_hex(8), packed):
+            raise ChannelFull(f"{capacity} messages wait in {channel}: no consumer takes them")
+
+    def _delay(self, name: str, packed: bytes, seconds: float) -> None:
+        if is_reply(name):
+            member, key = pack([SEND, name, packed]), self._keys.delayed(node_of(name))
+            life = int(seconds) + _SPARE_SECONDS
+        else:
+            member, key, life = secrets.token_hex(8).encode() + packed, self._keys.delayed(name), 0
+        if not self._run(DELAY, key, max(1, int(seconds * 1000)), member, life, _MOST_DELAYED):
+            raise ChannelFull(f"{_MOST_DELAYED} delayed messages wait already")
+
+    def _run(self, script: Script, key: str, *arguments: Any) -> Any:
+        from redis.exceptions import NoScriptError
+
+        try:
+            return self._client.execute_command("EVALSHA", script.sha, 1, key, *arguments)
+        except NoScriptError:
+            return self._client.execute_command("EVAL", script.text, 1, key, *arguments)

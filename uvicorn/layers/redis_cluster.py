@@ -1,0 +1,126 @@
+"""Sharded pub/sub of a cluster: a subscriber for each node that has groups of ours. Loop thread only.
+
+Each name belongs to one node, as the cluster says. When a node goes, or gives names to others, the cluster is asked
+again, and what has moved is subscribed to where it is now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from uvicorn.layers.ending import end_all
+from uvicorn.layers.redis_outage import Outage
+from uvicorn.layers.redis_servers import RedisAddress
+from uvicorn.layers.redis_subscriber import Subscriber
+
+__all__ = ["ClusterSubscriber"]
+
+_LOOK_SECONDS: Final = 5.0  # between two looks at which node has what
+
+
+class ClusterSubscriber:
+    """What hears from a cluster; as a `Subscriber` to whoever uses it."""
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        on_message: Callable[[str, bytes], object],
+        on_gap: Callable[[], object],
+        outage: Outage,
+    ) -> None:
+        self.is_known = asyncio.Event()
+        self._address = address
+        self._on_message = on_message
+        self._on_gap = on_gap
+        self._outage = outage
+        self._loop = asyncio.get_running_loop()
+        self._cluster: Any = None
+        self._nodes: dict[str, Subscriber] = {}
+        self._places: dict[str, str] = {}  # name -> node
+        self._wanted: dict[str, asyncio.Future[None]] = {}
+        self._looking = asyncio.Event()
+        self._task = self._loop.create_task(self._run())
+
+    def subscribe(self, name: str) -> asyncio.Future[None]:
+        """Hear of a name; return what is done when that is so."""
+        future = self._wanted[name] = self._loop.create_future()
+        self._looking.set()
+        return future
+
+    def unsubscribe(self, name: str) -> None:
+        """Hear of a name no more."""
+        self._wanted.pop(name, None)
+        place = self._places.pop(name, None)
+        if place in self._nodes:
+            self._nodes[place].unsubscribe(name)
+
+    async def stop(self) -> None:
+        """Leave."""
+        await end_all([self._task])
+        for subscriber in self._nodes.values():
+            await subscriber.stop()
+        if self._cluster is not None:
+            await self._cluster.aclose()
+
+    async def _run(self) -> None:
+        while True:
+            self._looking.clear()
+            try:
+                if self._cluster is None:
+                    self._cluster = self._address.client()
+                    await self._cluster.initialize()
+                    self._outage.ends("cluster")
+                await self._place()
+                self.is_known.set()
+                await asyncio.wait_for(self._looking.wait(), _LOOK_SECONDS)
+            except asyncio.TimeoutError:
+                await self._refresh()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self._outage.begins("cluster", error)
+                self.is_known.set()
+                self._cluster = None
+                await asyncio.sleep(1.0)
+
+    async def _refresh(self) -> None:
+        """Ask the cluster which node has what."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            await cluster.aclose()
+
+    async def _place(self) -> None:
+        """Subscribe to each name at the node that has it now."""
+        for name, future in tuple(self._wanted.items()):
+            node = self._cluster.get_node_from_key(name)
+            if node is None:
+                continue
+            place = f"{node.host}:{node.port}"
+            old = self._places.get(name)
+            if old == place:
+                continue
+            if old in self._nodes:
+                self._nodes[old].unsubscribe(name)
+            self._places[name] = place
+            if place not in self._nodes:
+                self._nodes[place] = self._made(node.host, node.port)
+            self._nodes[place].subscribe(name).add_done_callback(partial(_settle, future))
+
+    def _made(self, host: str, port: int) -> Subscriber:
+        return Subscriber(
+            f"node {host}:{port}",
+            lambda: self._address.node_client(host, port),
+            self._on_message,
+            self._on_gap,
+            self._outage,
+            self._address.timeout,
+            is_sharded=True,
+        )
+
+
+def _settle(future: asyncio.Future[None], _: object) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,226 @@
+"""The connection on which a process sends to Redis: all commands in their order, many in one go. Loop thread only.
+
+Theory of operation
+-------------------
+`execute` puts a command into a queue and returns a future. One task takes what is there, sends it as one pipeline, and
+settles the futures. So under load there are fewer and larger pipelines, and a command never waits behind more than one.
+
+*When Redis is away.* What was not sent yet waits, as long as `timeout`; what was on its way is settled at once: nobody
+knows whether Redis got it (`was_sent`). When Redis has been away for longer than `timeout`, new commands fail at once:
+threads that wait for nothing would stop the whole worker. What waits is bounded by number and bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+from uvicorn.errors import ChannelLayerUnavailable
+from uvicorn.layers.ending import close_quietly, end_all
+from uvicorn.layers.redis_outage import Backoff, Outage
+from uvicorn.layers.redis_scripts import Script
+from uvicorn.layers.redis_servers import RedisAddress, translate
+
+__all__ = ["Publisher"]
+
+_MOST_COMMANDS: Final = 10_000  # that wait; arbitrary
+_MOST_BYTES: Final = 256 * 1024 * 1024
+_BATCH: Final = 256
+_PART: Final = "publishing"
+
+
+class _Command:
+    """One command: its words, and who waits for its answer."""
+
+    __slots__ = ("future", "script", "size", "until", "words")
+
+    def __init__(
+        self, words: tuple[Any, ...], script: Script | None, future: asyncio.Future[Any], until: float
+    ) -> None:
+        self.words = words
+        self.script = script
+        self.future = future
+        self.until = until
+        self.size = sum(len(word) for word in words if isinstance(word, bytes))
+
+
+class Publisher:
+    """What sends commands to Redis."""
+
+    def __init__(self, address: RedisAddress, outage: Outage) -> None:
+        self._address = address
+        self._outage = outage
+        self._loop = asyncio.get_running_loop()
+        self._client: Any = None
+        self._queue: deque[_Command] = deque()
+        self._bytes = 0
+        self._wanted = asyncio.Event()
+        self._is_up = False
+        self.is_known = asyncio.Event()  # whether Redis can be reached was found out once
+        self._task = self._loop.create_task(self._run())
+
+    def execute(self, *words: Any) -> asyncio.Future[Any]:
+        """Send a command; return the future of its answer.
+
+        Raises: ChannelLayerUnavailable at once, if too much waits or Redis is away for long; it is also what the future
+            raises.
+        """
+        return self._put(words, None)
+
+    def run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> asyncio.Future[Any]:
+        """Run a script; as `execute`."""
+        return self._put(("EVALSHA", script.sha, len(keys), *keys, *arguments), script)
+
+    async def stop(self, seconds: float) -> None:
+        """Send what waits, for so many seconds at most, and leave."""
+        until = self._loop.time() + seconds
+        waiting = [command.future for command in self._queue]
+        if waiting and self._is_up:
+            await asyncio.wait(waiting, timeout=until - self._loop.time())
+        await end_all([self._task])
+        self._fail_all(ChannelLayerUnavailable("the worker is stopping"))
+        await self._disconnect()
+
+    def _put(self, words: tuple[Any, ...], script: Script | None) -> asyncio.Future[Any]:
+        now = self._loop.time()
+        if not self._is_up and self._outage.since and now - self._outage.since > self._address.timeout:
+            raise ChannelLayerUnavailable(
+                f"{self._address.shown} cannot be reached since {now - self._outage.since:.0f} s"
+            )
+        command = _Command(words, script, self._loop.create_future(), now + self._address.timeout)
+        if len(self._queue) >= _MOST_COMMANDS or (self._queue and self._bytes + command.size > _MOST_BYTES):
+            raise ChannelLayerUnavailable(f"{len(self._queue)} messages wait for {self._address.shown} already")
+        self._queue.append(command)
+        self._bytes += command.size
+        self._wanted.set()
+        return command.future
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            if not self._is_up and not await self._connect():
+                self._expire()
+                await asyncio.sleep(backoff.seconds())
+                continue
+            backoff.reset()
+            await self._wanted.wait()
+            self._wanted.clear()
+            while self._queue and self._is_up:
+                batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+                self._bytes -= sum(command.size for command in batch)
+                await self._send(batch)
+            if self._queue:
+                self._wanted.set()
+
+    async def _connect(self) -> bool:
+        try:
+            if self._client is None:
+                self._client = self._address.client()
+            await asyncio.wait_for(self._client.ping(), self._address.timeout)
+        except Exception as error:
+            self._outage.begins(_PART, error)
+            await self._disconnect()
+            self.is_known.set()
+            return False
+        self._is_up = True
+        self.is_known.set()
+        self._outage.ends(_PART)
+        return True
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        self._is_up = False
+        await close_quietly(client)
+
+    async def _send(self, batch: list[_Command]) -> None:
+        try:
+            results = await asyncio.wait_for(self._answers(batch), self._address.timeout)
+        except asyncio.CancelledError:
+            for command in batch:
+                _fail(command, ChannelLayerUnavailable("the worker is stopping", was_sent=True))
+            raise
+        except Exception as error:
+            self._outage.begins(_PART, error)
+            for command in batch:
+                _fail(command, translate(error, self._address.shown, was_sent=True))
+            await self._disconnect()
+            return
+        from redis.exceptions import NoScriptError
+
+        again: list[_Command] = []
+        for command, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                if command.script is not None and isinstance(result, NoScriptError):
+                    again.append(command)
+                    continue
+                _fail(command, translate(result, self._address.shown))
+            elif not command.future.done():
+                command.future.set_result(result)
+        for command in again:  # Redis has forgotten the script: now it gets the text
+            assert command.script is not None
+            command.words = ("EVAL", command.script.text, *command.words[2:])
+            command.script = None
+        if again:
+            await self._send(again)
+
+    async def _answers(self, batch: list[_Command]) -> list[Any]:
+        """Send commands; return the answer of each, or its exception."""
+        client = self._client
+        if self._address.is_cluster:
+            # Each key has its own node. What is for one key goes out in order, the rest beside it.
+            chains: dict[Any, list[int]] = {}
+            for number, command in enumerate(batch):
+                chains.setdefault(_key_of(command), []).append(number)
+            results: list[Any] = [None] * len(batch)
+
+            async def follow(numbers: list[int]) -> None:
+                for number in numbers:
+                    try:
+                        results[number] = await client.execute_command(*batch[number].words)
+                    except Exception as error:
+                        results[number] = error
+
+            await asyncio.gather(*map(follow, chains.values()))
+            return results
+        if len(batch) == 1:
+            try:
+                return [await client.execute_command(*batch[0].words)]
+            except Exception as error:
+                if type(translate(error, "")) is ChannelLayerUnavailable and not _is_answer(error):
+                    raise
+                return [error]
+        pipeline = client.pipeline(transaction=False)
+        for command in batch:
+            pipeline.execute_command(*command.words)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+    def _expire(self) -> None:
+        """Settle what has waited for Redis for as long as it may."""
+        now = self._loop.time()
+        error = ChannelLayerUnavailable(f"{self._address.shown} cannot be reached")
+        while self._queue and self._queue[0].until <= now:
+            command = self._queue.popleft()
+            self._bytes -= command.size
+            _fail(command, error)
+
+    def _fail_all(self, error: Exception) -> None:
+        while self._queue:
+            _fail(self._queue.popleft(), error)
+
+
+def _is_answer(error: Exception) -> bool:
+    from redis.exceptions import ResponseError
+
+    return isinstance(error, ResponseError)
+
+
+def _key_of(command: _Command) -> Any:
+    return command.words[3] if command.words[0] in ("EVALSHA", "EVAL") else command.words[1]
+
+
+def _fail(command: _Command, error: BaseException) -> None:
+    if not command.future.done():
+        command.future.set_exception(error)
+        command.future.exception()  # nobody may wait for it
