@@ -12,6 +12,7 @@ cdef class Http2Connection(StreamOwner):
     cdef dict _early
     cdef list _fresh
     cdef bint _has_announced
+    cdef bint _is_ended
     cdef bint _is_final
     cdef bint _is_flush_due
     cdef bint _is_over

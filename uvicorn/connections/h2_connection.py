@@ -102,9 +102,28 @@ class Http2Connection(StreamOwner):
     """
 
     __slots__ = (
-        "_closes_when_idle", "_early", "_fresh", "_has_announced", "_is_final", "_is_flush_due", "_is_over",
-        "_is_taking", "_piece", "_reader", "accounts", "address", "intake", "place", "requests", "silent_bytes",
-        "steps", "streams", "transport", "watch", "written_bytes",
+        "_closes_when_idle",
+        "_early",
+        "_fresh",
+        "_has_announced",
+        "_is_ended",
+        "_is_final",
+        "_is_flush_due",
+        "_is_over",
+        "_is_taking",
+        "_piece",
+        "_reader",
+        "accounts",
+        "address",
+        "intake",
+        "place",
+        "requests",
+        "silent_bytes",
+        "steps",
+        "streams",
+        "transport",
+        "watch",
+        "written_bytes",
     )  # fmt: skip
 
     def __init__(self, lent: Lent, make_engine: EngineMaker, writer: HeadWriter) -> None:
@@ -128,7 +147,7 @@ class Http2Connection(StreamOwner):
         self.steps = 0  # what the frames of one piece are worth
         self.requests = self.silent_bytes = self.written_bytes = 0
         self._closes_when_idle = not service.keeps_connections
-        self._has_announced = self._is_final = self._is_over = False
+        self._has_announced = self._is_final = self._is_ended = self._is_over = False
         self._is_taking = self._is_flush_due = False
         self.watch = Http2Watch(self)
 
@@ -181,7 +200,7 @@ class Http2Connection(StreamOwner):
     def _take(self, data: bytes, at: int) -> int:
         """Give the engine one piece; return where the next one begins."""
         size = len(data)
-        if self._is_over:
+        if self._is_over or self._is_ended:
             return size
         end = min(at + self._piece, size)
         piece = data if end - at == size else data[at:end]
@@ -420,6 +439,7 @@ class Http2Connection(StreamOwner):
         """The engine has ended the connection."""
         if self._is_over:
             return
+        self._is_ended = True
         if code != NO_ERROR:
             self.service.log.info("Closing the HTTP/2 connection of %s: error %d %s", self.client_name, code, reason)
         self.service.loop.call_soon(self.close)  # behind the last bytes
