@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import threading
 import time
@@ -389,3 +390,23 @@ def test_a_thread_that_sends_waits_for_the_windows_of_its_stream(make_http2):
         client.site.settle()
     thread.join(PATIENCE_SECONDS)
     assert client.answers[stream].body == b"x" * 16384 * 40 + b"end"
+
+
+def test_a_request_that_is_over_leaves_nothing_to_the_garbage_collector(make_http2):
+    async def consumer(message):
+        message["reply_channel"].send({"status": 200, "content": b"x" * 100_000 if message["body"] else b"x"})
+
+    client = connect(make_http2(consumer))
+    client.get()
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        client.get()
+        client.request("POST", "/", (), b"x" * 1000)
+        client.site.reports.clear()
+        gc.collect()
+        left = [found for found in gc.garbage if type(found).__name__ in ("Exchange", "Stream", "Message")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert left == []

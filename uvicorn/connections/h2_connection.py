@@ -366,7 +366,7 @@ class Http2Connection(StreamOwner):
         try:
             stream.data_came(data, is_ended)
         except Exception:
-            self.service.log.error("Error in a stream of %s", stream.exchange.shown_line, exc_info=True)
+            self.service.log.error("Error in a stream of %s", self.client_name, exc_info=True)
             stream.abort()
 
     def on_trailers(self, stream_id: int) -> None:
