@@ -32,6 +32,7 @@ __all__ = ["PIECE", "Credit", "Stream", "StreamOwner", "Tunnelled"]
 
 PIECE: Final = 16384  # bytes that a stream sends in its turn: a frame of the usual size
 _SWITCHING: Final = 101
+_WIDE: Final = 524288  # bytes: the window of a stream whose consumer keeps up with a long body; arbitrary
 _FEWEST: Final = 4  # streams take their pieces in quarters of the mark: when so much has gone, senders go on
 
 
@@ -155,9 +156,9 @@ class Stream(Carrier):
     """
 
     __slots__ = (
-        "_credit", "_ends", "_is_client_gone", "_queue", "_trailers", "body", "body_at", "exchange", "id", "is_over",
-        "is_request_ended", "is_sent", "owner", "priority", "queued_bytes", "sending", "taken_bytes", "taking",
-        "tunnel",
+        "_credit", "_ends", "_is_client_gone", "_is_wide", "_queue", "_trailers", "body", "body_at", "exchange", "id",
+        "is_over", "is_request_ended", "is_sent", "owner", "priority", "queued_bytes", "sending", "taken_bytes",
+        "taking", "tunnel",
     )  # fmt: skip
 
     def __init__(self, owner: StreamOwner, stream_id: int, priority: Priority) -> None:
@@ -177,6 +178,7 @@ class Stream(Carrier):
         self._queue: deque[bytes] | None = None  # made when something has to wait
         self._ends = False  # the last of the response is in the queue
         self._trailers = b""
+        self._is_wide = False
         self.is_sent = self.is_over = self.is_request_ended = False
         self._is_client_gone = False
 
@@ -447,6 +449,9 @@ class Stream(Carrier):
                 self.refuse(error)
                 return
             self.credit.came(len(data))
+            if not self._is_wide and body.size > 2 * self.service.limits.http2.window_size and not self.credit.reasons:
+                self._is_wide = True
+                self.owner.engine.widen(self.id, max(_WIDE, self.service.limits.http2.window_size))
         if is_ended and self.body is body:
             self.body = None
             self.is_request_ended = self.exchange.is_request_complete = True
