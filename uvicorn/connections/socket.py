@@ -225,7 +225,8 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             if not self.handshake.is_closed:
                 self.service.log.info(
                     "%s has not accepted the socket, so it is refused with 403: %s. To accept it, send "
-                    "{'accept': True}, or a text, to message['reply_channel']",
+                    "{'accept': True}, or a text, to message['reply_channel']; --channels1 accepts for consumers of "
+                    "Channels 1",
                     self.consumer_name,
                     self.shown_line,
                 )
