@@ -23,6 +23,7 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.command.equivalents import DEFAULTS, equivalents
 from uvicorn.command.http2 import alpn_protocols
+from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
@@ -267,6 +268,8 @@ class Config:
         app = self.app
         if isinstance(app, str):
             try:
+                if "channels1" in self.more_settings or "UVICORN_CHANNELS1" in os.environ:
+                    prepare(self.settings())
                 app = load_site(app, self.interface) if is_site(app) else load_application(app)
             except AppImportError as error:
                 logger.error("Error loading ASGI app. %s", error)
@@ -302,6 +305,17 @@ class Config:
             sys.exit(_STARTUP_FAILURE)
         # A Router is an application itself: a copy may be served by another server of this process.
         return made.moved(lambda consumer: consumer.replaced()) if isinstance(made, Router) else made
+
+    def checked_settings(self, cfg: Any) -> Settings:
+        """Return our settings, when the application is loaded: with `channels1` it may say which layer there is.
+
+        Raises: ConfigError for what is not allowed; SystemExit, with one line in the log, for a wrong layer.
+        """
+        try:
+            return with_layer(Settings.from_config(cfg))
+        except AppImportError as error:
+            logger.error("Error loading ASGI app. %s", error)
+            sys.exit(_STARTUP_FAILURE)
 
     def _make_ssl_context(self) -> ssl.SSLContext:
         def make() -> ssl.SSLContext:

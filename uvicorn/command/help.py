@@ -121,8 +121,6 @@ _TEXTS: Final[dict[str, str]] = {
     "reload_includes": "Watch these files, too.",
     "reload_excludes": "Do not watch these.",
     "reload_delay": "Seconds between two looks.",
-    "http_protocols": "HTTP versions in order: h1, h2; with TLS both.",
-    "http2_engine": "What reads HTTP/2: ngh2, h2 or auto.",
 }
 _REST: Final = "Gunicorn's"
 _OTHERS: Final = "Other names"

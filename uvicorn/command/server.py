@@ -34,7 +34,7 @@ from uvicorn.command.listening import Listening, bind_all, shown
 from uvicorn.command.loops import run_in_loop
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.settings import DefaultThreads
 from uvicorn.command.standard_log import AccessLog
 from uvicorn.errors import StartupError
 
@@ -240,7 +240,7 @@ class Server:
     def _make_serving(self, loop: asyncio.AbstractEventLoop) -> Serving:
         config = self.config
         cfg = config.settings()
-        settings = Settings.from_config(cfg)
+        settings = config.checked_settings(cfg)
         frame = Frame(
             threads=cfg.threads,
             are_threads_given=not isinstance(cfg.threads, DefaultThreads),
