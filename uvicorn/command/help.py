@@ -14,7 +14,6 @@ __all__ = ["GROUPS", "group_of", "help_text"]
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "What is served": (
         "interface", "their_factory", "their_app_dir", "their_env_file", "asgi_lifespan", "root_path", "config",
-        "http_protocols", "http2_engine",
     ),
     "Where": (
         "bind", "their_host", "their_port", "their_uds", "their_fd", "workers", "backlog", "keyfile", "certfile",
@@ -121,8 +120,6 @@ _TEXTS: Final[dict[str, str]] = {
     "reload_includes": "Watch these files, too.",
     "reload_excludes": "Do not watch these.",
     "reload_delay": "Seconds between two looks.",
-    "http_protocols": "HTTP versions in order: h1, h2; with TLS both.",
-    "http2_engine": "What reads HTTP/2: ngh2, h2 or auto.",
 }
 _REST: Final = "Gunicorn's"
 _OTHERS: Final = "Other names"
