@@ -14,7 +14,6 @@ __all__ = ["GROUPS", "group_of", "help_text"]
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "What is served": (
         "interface", "their_factory", "their_app_dir", "their_env_file", "asgi_lifespan", "root_path", "config",
-        "http_protocols", "http2_engine",
     ),
     "Where": (
         "bind", "their_host", "their_port", "their_uds", "their_fd", "workers", "backlog", "keyfile", "certfile",
