@@ -120,6 +120,12 @@ _TEXTS: Final[dict[str, str]] = {
     "reload_includes": "Watch these files, too.",
     "reload_excludes": "Do not watch these.",
     "reload_delay": "Seconds between two looks.",
+    "group_backlog_policy": "What is done with a member that is too far behind.",
+    "message_expiry": "Seconds that a message may wait for a client.",
+    "group_expiry": "Seconds after which a member is none any more.",
+    "channel_deliveries": "How often a message of a channel is delivered at most.",
+    "only_channels": "Consume channels that match, and serve no HTTP.",
+    "channels1": "Run a project of Channels 1 as it is.",
 }
 _REST: Final = "Gunicorn's"
 _OTHERS: Final = "Other names"
