@@ -62,7 +62,20 @@ def _beside(name: str, title: str, app: str, load: str) -> Scenario:
 FRAMEWORKS = (
     _cost("fastapi-async", "FastAPI, an async def endpoint", "fastapi_page:app", "/items/7?wanted=x"),
     _cost("fastapi-def", "FastAPI, a def endpoint", "fastapi_page:plain_app", "/items/7?wanted=x"),
-    _cost("fastapi-dependencies", "FastAPI, a dependency of each kind", "fastapi_page:app", "/dependencies/7"),
+    _cost(
+        "fastapi-async-dependencies",
+        "FastAPI, an async def endpoint with a dependency of each kind",
+        "fastapi_page:app",
+        "/dependencies/7?wanted=x",
+    ),
+    _cost(
+        "fastapi-def-dependencies",
+        "FastAPI, a def endpoint with a dependency of each kind",
+        "fastapi_page:plain_app",
+        "/dependencies/7?wanted=x",
+    ),
+    _cost("starlette-async", "Starlette, an async def endpoint", "framework:mixed", "/"),
+    _cost("starlette-def", "Starlette, a def endpoint", "framework:mixed", "/nothing"),
     _cost("django-async", "Django under ASGI, an asynchronous view with a query", "django_sides:asgi", "/page"),
     _cost("django-sync", "Django under ASGI, a synchronous view with a query", "django_sides:asgi", "/page-sync"),
     *(_beside("fastapi", "FastAPI's asynchronous page", "fastapi_page:app", load) for load in _LOADS),

@@ -27,8 +27,8 @@ ROOMS = {
     "applications": {"wire", "bridge", "layers"},
     "connections": {"wire", "bridge"},
     "layers": set(),
-    "command": {"wire", "bridge", "applications", "connections", "layers"},
-    "channels1": {"applications"},
+    "command": {"wire", "bridge", "applications", "connections", "layers", "channels1"},
+    "channels1": {"applications", "bridge", "layers"},
     "workers": {"command"},
     "__main__": {"command"},
     # Names under which other packages import what is elsewhere:

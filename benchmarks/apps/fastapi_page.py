@@ -52,8 +52,20 @@ async def dependent(
     found: Annotated[dict, Depends(settings)],
     name: Annotated[str, Depends(user)],
     taken: Annotated[str, Depends(session)],
+    wanted: str | None = None,
 ):
-    return {"id": number, "text": found["text"], "wanted": name}
+    return {"id": number, "text": found["text"], "wanted": wanted or name}
+
+
+@plain_app.get("/dependencies/{number}", response_model=Item)
+def plain_dependent(
+    number: int,
+    found: Annotated[dict, Depends(settings)],
+    name: Annotated[str, Depends(user)],
+    taken: Annotated[str, Depends(session)],
+    wanted: str | None = None,
+):
+    return {"id": number, "text": found["text"], "wanted": wanted or name}
 
 
 @app.get("/")

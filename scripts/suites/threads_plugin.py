@@ -21,7 +21,6 @@ from uvicorn.bridge.work import Work, current_work
 
 COUNTS = Counter()
 Backend = anyio_threads.Backend
-NAMES = ("run_sync_in_worker_thread", "current_default_thread_limiter")
 seams = weakref.WeakKeyDictionary()
 
 
@@ -38,9 +37,6 @@ class Seam(anyio_threads.AnyioThreads):
         self.work = Work(threads)
         super().__init__(loop, get_ident(), threads)
 
-    def _original(self, name, cls):
-        return getattr(cls, name)  # the plugin's own functions decide whose loop it is
-
 
 def seam_of(loop):
     seam = seams.get(loop)
@@ -51,7 +47,8 @@ def seam_of(loop):
                     pool.stop()
         # Outside of the test's context, as a worker makes it: or what tests look for would be kept.
         seam = seams[loop] = contextvars.Context().run(Seam, loop)
-        seam.functions = seam.make()
+        known = anyio_threads.AnyioThreads
+        known._set((*(each for each in known.serving if not each.loop.is_closed()), seam))
     return seam
 
 
@@ -59,7 +56,8 @@ def pytest_configure(config):
     if os.environ.get("THREADS") == "own":
         return
     assert not anyio_threads.reason_against()
-    originals = {name: Backend.__dict__[name] for name in anyio_threads.METHODS}
+    anyio_threads.AnyioThreads.originals = {name: Backend.__dict__[name] for name in anyio_threads.METHODS}
+    ours = anyio_threads._replacements()
 
     async def run_sync_in_worker_thread(cls, func, args, abandon_on_cancel=False, limiter=None):
         COUNTS["calls handed to threads"] += 1
@@ -67,23 +65,19 @@ def pytest_configure(config):
         work = current_work.get()
         if work is None or work.threads is not seam.default:  # none, or that of another loop
             current_work.set(seam.work)
-        return await seam.functions["run_sync_in_worker_thread"](cls, func, args, abandon_on_cancel, limiter)
+        return await ours["run_sync_in_worker_thread"](cls, func, args, abandon_on_cancel, limiter)
 
     def current_default_thread_limiter(cls):
-        return seam_of(asyncio.get_running_loop()).functions["current_default_thread_limiter"](cls)
+        seam_of(asyncio.get_running_loop())
+        return ours["current_default_thread_limiter"](cls)
 
     def from_thread(name):
         def call(cls, func, args, token):
-            loop = token or anyio_threads.threadlocals.current_token.native_token
-            if loop not in seams:
-                return originals[name].__get__(None, cls)(func, args, token)
             COUNTS["calls from threads"] += 1
-            # The seam calls the backend's own method.
-            return seams[loop].functions[name](cls, func, args, token)
+            return ours[name](cls, func, args, token)
 
         return call
 
-    Seam._original = lambda self, name, cls: originals[name].__get__(None, cls)
     Backend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
     Backend.current_default_thread_limiter = classmethod(current_default_thread_limiter)
     for name in ("run_async_from_thread", "run_sync_from_thread"):

@@ -287,6 +287,21 @@ async def test_what_follows_an_answer_ranks_behind_requests(made):
     assert order == ["request", "background"]
 
 
+@frameworks(threads=4)
+async def test_background_tasks_hold_half_of_the_threads_at_most(made):
+    """Forty long tasks held all threads of a pool, and no request got one until they ended."""
+    made.request().is_answered = True
+    calls = [asyncio.ensure_future(run_sync(made.block())) for _ in range(6)]
+    taken_back = asyncio.ensure_future(asyncio.to_thread(int))
+    await until(lambda: made.main.busy == 2 and len(made.threads.behind) == 5)
+    taken_back.cancel()
+    made.request()
+    assert (await run_sync(thread_name)).startswith("main-")
+    made.release()
+    await asyncio.gather(*calls)
+    assert not made.threads.behind
+
+
 @frameworks(threads=1, late=True)
 async def test_background_tasks_may_have_a_pool_of_their_own(made):
     made.request().is_answered = True
@@ -299,7 +314,8 @@ async def test_background_calls_have_a_bound_too(made):
     calls = [asyncio.ensure_future(run_sync(made.block()))]
     await until(lambda: made.main.busy)
     calls += [asyncio.ensure_future(run_sync(made.block())) for _ in range(16)]
-    await until(lambda: made.main.late == 16)
+    await until(lambda: made.main.late + len(made.threads.behind) == 16)
+    assert anyio.to_thread.current_default_thread_limiter().statistics().tasks_waiting == 16
     with pytest.raises(ChannelFull, match="background"):
         await run_sync(int)
     made.release()

@@ -112,7 +112,7 @@ def test_a_full_pool_of_calls_that_wait_for_calls_does_not_wait_for_itself(new_l
             return executor.submit(name).result(PATIENCE_SECONDS)
 
         found = await asyncio.gather(asyncio.to_thread(by_coroutine), asyncio.to_thread(by_executor))
-        assert [text.partition("-")[0] for text in found] == ["extra", "extra"]
+        assert "extra" in {text.partition("-")[0] for text in found}  # the other one may find a thread free again
         assert not nested_below.get()
 
     run(test, new_loop, threads=2, queue_size=0)

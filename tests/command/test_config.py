@@ -232,3 +232,11 @@ def test_run_shows_the_parameters_of_config():
     shown = inspect.signature(uvicorn.run).parameters
     assert set(inspect.signature(uvicorn.Config).parameters) <= set(shown)
     assert shown["host"].kind == inspect.Parameter.KEYWORD_ONLY
+
+
+def test_channels1_without_a_master_gives_way_to_a_later_channels(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "4.2.2")
+    config = uvicorn.Config("nothing:app", channels1=True)
+    with pytest.raises(SystemExit):
+        config.load_app()
+    assert "channels 4.2.2 is installed, and --channels1 is for projects of Channels 1" in capsys.readouterr().err

@@ -30,6 +30,7 @@ SETTINGS: list[tuple[dict[str, Any], str, Any]] = [
     ({"host": "h", "port": 1, "uds": "/run/a"}, "bind", ["unix:/run/a"]),
     ({"host": "h", "port": 1, "fd": 3}, "bind", ["fd://3"]),
     ({"loop": "asyncio"}, "loop_factory", "asyncio"),
+    ({"http2": True}, "http_protocols", "h2,h1"),
     ({"ws_max_size": 1}, "websocket_max_message_size", 1),
     ({"ws_max_queue": 0}, "websocket_queue_size", 1),
     ({"ws_ping_interval": None}, "websocket_ping_interval", 0),
@@ -72,7 +73,6 @@ SETTINGS: list[tuple[dict[str, Any], str, Any]] = [
 WARNINGS: list[tuple[dict[str, Any], str]] = [
     ({"http": "h11"}, "httptools"),
     ({"http": type("Protocol", (), {"__module__": "m"})}, "http=m.Protocol"),
-    ({"http2": True}, "HTTP/2"),
     ({"ws": "wsproto"}, "websockets"),
     ({"ws": "none"}, "403"),
     ({"h11_max_incomplete_event_size": 1}, "limit_request_line"),
@@ -108,7 +108,7 @@ def test_what_cannot_be_had_is_told_with_what_takes_its_place(given, words):
 
 @pytest.mark.parametrize(
     "given",
-    [{"http": "auto"}, {"http": "httptools"}, {"ws": "websockets"}, {"ws": "websockets-sansio"}, {"http2": False}],
+    [{"http": "auto"}, {"http": "httptools"}, {"ws": "websockets"}, {"ws": "websockets-sansio"}],
 )
 def test_what_is_so_anyhow_is_not_told(given):
     assert equivalents(given).warnings == []

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from patience import PATIENCE_SECONDS
 
 import uvicorn
@@ -400,3 +402,16 @@ def test_it_listens_at_a_descriptor():
         sock.bind(("127.0.0.1", 0))
         with Server(config(hello, fd=sock.fileno())).running() as url:
             assert httpx.get(url).status_code == 200
+
+
+def test_http2_is_served_where_it_is_asked_for(tmp_path):
+    pytest.importorskip("h2")
+    authority = trustme.CA()
+    pem = str(tmp_path / "all.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    for is_asked, version in ((True, "HTTP/2"), (False, "HTTP/1.1")):
+        made = config(hello, http2=is_asked, ssl_certfile=pem, ssl_keyfile=pem)
+        with Server(made).running() as url, httpx.Client(http2=True, verify=context) as client:
+            assert client.get(url.replace("http:", "https:")).http_version == version

@@ -50,6 +50,7 @@ DEFAULTS = {
     "group_backlog_policy": "close",
     "message_expiry": 60.0,
     "group_expiry": 86400.0,
+    "channels1": False,
     "channel_capacity": "100",
     "channel_expiry": 86400.0,
     "channel_deliveries": 5,
@@ -195,7 +196,7 @@ def test_a_name_in_the_config_file_is_converted(monkeypatch):
 def test_each_setting_has_its_environment_variable(monkeypatch, name):
     special = {
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
-        "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
+        "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"), "channels1": ("true", True),
         "channel_layer": ("local:///run/site", "local:///run/site"), "group_backlog_policy": ("drop-oldest",) * 2,
         "channel_capacity": ("17", "17"), "only_channels": ("a,b.*",) * 2, "exclude_channels": ("*",) * 2,
         "proxy_headers": ("true", True), "date_header": ("false", False), "use_colors": ("false", False),

@@ -361,3 +361,11 @@ def test_what_is_well_formed_and_not_served_has_the_status_of_http11(attack, nam
     attacker.send(HeadersFrame(1, parts[0], flags=["END_STREAM", "END_HEADERS"]))
     assert attacker.client.received_heads() == [str(status)]
     assert echo.messages == []
+
+
+def test_what_comes_behind_the_end_of_a_connection_is_dropped_without_another_word(attack):
+    attacker = attack(Kept())
+    bad = SettingsFrame(0, settings={4: 100}).serialize().replace(b"\x00\x00\x00\x64", b"\x80\x00\x00\x00")
+    attacker.send(bad)
+    attacker.send(attacker.head(1), bad)
+    attacker.closed_with(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import threading
 import time
@@ -12,7 +13,7 @@ from doubles import FakePeers
 from h2_clients import Answer, connect
 from patience import PATIENCE_SECONDS
 
-from uvicorn import route
+from uvicorn import route, streams_body
 from uvicorn.wire import forwarded as wire_forwarding
 from uvicorn.wire.forwarded import Allowed
 from uvicorn.wire.head import HeaderPolicy
@@ -389,3 +390,50 @@ def test_a_thread_that_sends_waits_for_the_windows_of_its_stream(make_http2):
         client.site.settle()
     thread.join(PATIENCE_SECONDS)
     assert client.answers[stream].body == b"x" * 16384 * 40 + b"end"
+
+
+def test_a_request_that_is_over_leaves_nothing_to_the_garbage_collector(make_http2):
+    async def consumer(message):
+        message["reply_channel"].send({"status": 200, "content": b"x" * 100_000 if message["body"] else b"x"})
+
+    client = connect(make_http2(consumer))
+    client.get()
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        client.get()
+        client.request("POST", "/", (), b"x" * 1000)
+        client.site.reports.clear()
+        gc.collect()
+        left = [found for found in gc.garbage if type(found).__name__ in ("Exchange", "Stream", "Message")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert left == []
+
+
+def test_a_stream_whose_consumer_keeps_up_gets_a_wider_window(make_http2):
+    client = connect(make_http2(Echo(), body_buffer=10_000))
+    stream = client.request("POST", "/", (), b"x" * 200_000, ends=False)
+    assert client.h2._get_stream_by_id(stream).outbound_flow_control_window > 400_000
+    client.data(stream, b"x" * 1_000_000)
+    assert client.answers[stream].body == b"POST / " + b"x" * 1_200_000
+
+
+def test_frames_that_came_in_one_read_are_one_piece_of_a_body(make_http2):
+    pieces = []
+
+    async def consumer(message):
+        pieces.append(message["body"])
+        async for piece in message["body_channel"]:
+            pieces.append(piece)
+        message["reply_channel"].send({"status": 200})
+
+    client = connect(make_http2(streams_body(consumer), body_buffer=100))
+    stream = client.request("POST", "/", (), b"x" * 200, ends=False)
+    for letter in (b"a", b"b", b"c"):
+        client.h2.send_data(stream, letter * 10)
+    client.flush()
+    client.data(stream, b"end")
+    assert client.answers[stream].status == 200
+    assert b"a" * 10 + b"b" * 10 + b"c" * 10 in pieces

@@ -132,6 +132,8 @@ def test_a_consumer_that_returns_without_an_answer_refuses_with_403(make_site):
 
     site = make_site(silent)
     assert SocketClient(site).response.status == 403
+    [told] = [line for line in site.log.take("info") if "has not accepted the socket" in line]
+    assert "--channels1 accepts for consumers of Channels 1" in told
     assert site.log.take("warning") == []
 
 

@@ -51,6 +51,16 @@ async def on_loop():
     return name(), await anyio.to_thread.run_sync(name)
 
 
+def nested():
+    """Be a plain dependency that waits for the loop, which waits for a thread."""
+    return anyio.from_thread.run(on_loop)
+
+
+@app.get("/nested")
+def nested_everywhere(found: tuple = Depends(nested)):
+    return anyio.from_thread.run(on_loop)
+
+
 @app.get("/hold")
 def hold(entered: str = Depends(session)):
     held.wait(30)

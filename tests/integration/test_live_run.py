@@ -126,6 +126,16 @@ def test_reload_serves_the_new_code(tmp_path):
         program.stop()
 
 
+def test_reload_serves_the_new_code_of_a_module_that_was_imported_before(tmp_path):
+    """`fastapi dev` looks into the module for the application, and its workers served what it had seen."""
+    call = "import program; uvicorn.run('program:app', port=0, reload=True)"
+    with Program(tmp_path, call) as program:
+        assert program.get().text.startswith("one ")
+        program.path.write_text(program.path.read_text().replace('"one"', '"two!"'))
+        eventually(lambda: program.get().text.startswith("two! "), lambda: program.log())
+        program.stop()
+
+
 @pytest.mark.parametrize(
     ("call", "code", "words"),
     [

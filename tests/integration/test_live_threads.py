@@ -68,6 +68,15 @@ def test_the_access_log_counts_the_calls_and_their_time(server):
     assert int(line[1]) >= 2  # the dependency's entry and the endpoint; the exit may come after the answer
 
 
+def test_a_full_pool_with_nested_calls_ends_in_answers_or_503(server):
+    with ThreadPoolExecutor(16) as clients:
+        calls = [clients.submit(server.get, "/nested") for _ in range(160)]
+        statuses = {call.result().status_code for call in calls}
+    assert 200 in statuses
+    assert statuses <= {200, 503}
+    eventually(lambda: server.get("/tokens").json() == [2, 0, 0], "all threads to be free")
+
+
 def test_background_tasks_run_after_the_answer(server):
     assert server.get("/late").status_code == 200
     eventually(lambda: [found for found in server.get("/ran").json() if found.startswith("uvicorn-consumer")], "it")

@@ -206,7 +206,7 @@ class ThreadLimiter(CapacityLimiter):
             len(self._borrowers) + len(running),
             self._total,
             (*self._borrowers, *running),
-            len(self._waiters) + waiting,
+            len(self._waiters) + waiting + len(self.threads.behind),
         )
 
     def _running(self) -> list[ThreadCall]:

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from uvicorn.errors import ConsumerError, Mistake, RouteError
 
-__all__ = ["Mistaken", "Mistakes"]
+__all__ = ["Mistaken", "Mistakes", "place_of_call"]
 
 #: modules whose calls of `route` are made for somebody else
-_OURS: Final = frozenset({__name__, "uvicorn.applications.routing", "uvicorn.channels1"})
+_OURS: Final = (__name__, "uvicorn.applications.routing", "uvicorn.channels1")
 
 
 class Mistakes:
@@ -51,7 +51,7 @@ class Mistakes:
 
     def entry(self) -> Mistaken:
         """Return what stands in a list for the entry that could not be made."""
-        place = _place_of_call()
+        place = place_of_call()
         return Mistaken(mistake if mistake.place else mistake._replace(place=place) for mistake in self.found)
 
 
@@ -70,10 +70,10 @@ class Mistaken:
         raise RouteError(self.mistakes)
 
 
-def _place_of_call() -> str:
+def place_of_call() -> str:
     """Return file and line of the innermost call from code that is not ours; the file as seen from where we are."""
     frame = sys._getframe(1)
-    while frame.f_globals.get("__name__") in _OURS and frame.f_back is not None:
+    while str(frame.f_globals.get("__name__")).startswith(_OURS) and frame.f_back is not None:
         frame = frame.f_back
     file = frame.f_code.co_filename
     shown = os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file

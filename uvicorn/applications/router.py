@@ -15,6 +15,7 @@ from uvicorn.applications.asgi_socket import ASGISockets
 from uvicorn.applications.environ import below
 from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.routes import Entry, Finder, Include, LifecycleHooks, Mount, Route
+from uvicorn.applications.shapes import entry_of
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, name_of
 from uvicorn.errors import ConsumerError
@@ -42,6 +43,7 @@ class Router:
     Attributes:
         mistakes: what is wrong in the list. One with mistakes can be included or mounted, which are then mistaken,
             too; it cannot be served.
+        by_content: what a message of a socket says decides which consumer gets it, and not only its channel and path.
     """
 
     only: Consumer | None = None
@@ -56,6 +58,7 @@ class Router:
         entries: list[Entry] = []
         given = tuple(routes)
         for number, entry in enumerate(given):
+            entry = entry_of(entry)
             if isinstance(entry, (Route, Include, Mount)):
                 entries.append(entry)
             elif isinstance(entry, Mistaken):
@@ -74,6 +77,7 @@ class Router:
         for entry in entries:
             if not isinstance(entry, Route):
                 self.hooks = self.hooks.joined(_inner(entry).hooks)
+        self.by_content = any(not isinstance(entry, Route) and _inner(entry).by_content for entry in entries)
         self.mistakes: Final = tuple(wrong.found)
         channels = (*CHANNELS, *self.channels())
         self._tables = {} if wrong else {channel: _Table(entries, channel) for channel in channels}
@@ -192,6 +196,8 @@ class SingleConsumer:
         sockets: the consumer of the messages of sockets; None for the same one, and for an ASGI application an
             `ASGISockets`.
     """
+
+    by_content = False
 
     def __init__(self, consumer: Consumer, sockets: Consumer | None = None) -> None:
         self.only: Consumer | None = consumer

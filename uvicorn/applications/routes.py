@@ -36,6 +36,7 @@ class Finder(Protocol):
     """What an include or a mount leads to: a `Router` or a `SingleConsumer`."""
 
     hooks: LifecycleHooks
+    by_content: bool  # each message of a socket is looked up by what it says
 
     def find_below(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
         """Return the consumer for a path below the mount point."""

@@ -35,6 +35,7 @@ from uvicorn.applications.options import check_pool, check_slow, lasting, leisur
 from uvicorn.applications.patterns import Filters, compile_pattern, groups_of
 from uvicorn.applications.router import CHANNELS, Router, SingleConsumer
 from uvicorn.applications.routes import Include, Mount, Route, under
+from uvicorn.applications.shapes import entry_of, whole_of
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, check_groups, is_async_callable, name_of
 from uvicorn.errors import ConsumerError
@@ -115,7 +116,8 @@ def route_class(consumer: Any, path: str | None = None, **patterns: Any) -> Incl
 
     Args:
         consumer: a class with `method_mapping` (channel -> name of a method), whose instances are made with the message
-            and the named groups, and have `dispatch(message, **groups)`; for example a `BaseConsumer`.
+            and the named groups, and have `dispatch(message, **groups)`; or `dispatched`, what that has returned, if
+            they have called it themselves, as those of a `BaseConsumer` do.
     """
     wrong = Mistakes()
     mapping = getattr(consumer, "method_mapping", None)
@@ -235,6 +237,8 @@ def as_application(
 
     Raises: ConsumerError that says what is wrong and what is allowed; RouteError with all mistakes of a list.
     """
+    if is_whole:
+        loaded = whole_of(loaded)
     if isinstance(loaded, SingleConsumer):
         return loaded
     if isinstance(loaded, dict):
@@ -271,6 +275,7 @@ def _router(routes: Any) -> Router:
     """
     if isinstance(routes, str):
         routes = _imported(routes)
+    routes = entry_of(routes)
     if isinstance(routes, (Route, Include, Mount, Mistaken)):
         routes = [routes]
     if isinstance(routes, Router):
@@ -334,8 +339,9 @@ def _routed(channel: Any, consumer: Any, what: str, body: str | None, groups: li
 
 
 def _class_call(consumer: Any, message: Any, **groups: str) -> Any:
-    return consumer(message, **groups).dispatch(message, **groups)
+    made = consumer(message, **groups)
+    return made.dispatched if hasattr(made, "dispatched") else made.dispatch(message, **groups)
 
 
 async def _class_call_async(consumer: Any, message: Any, **groups: str) -> None:
-    await consumer(message, **groups).dispatch(message, **groups)
+    await _class_call(consumer, message, **groups)

@@ -129,6 +129,11 @@ class ReplyChannel(ReplySequence):
             self._outbox.directory.keep(name, self)
         return name
 
+    @property
+    def own_name(self) -> str:
+        """Its name, for who passes it to nobody: it is not kept."""
+        return self._named()
+
     def _named(self) -> str:
         if self._name is None:
             self._name = self._outbox.directory.new_name("http.response")

@@ -9,7 +9,8 @@ thread, and how a cancelled wait goes on.
 *Where a call runs* is decided when it is submitted (`FrameworkThreads.submit`), by what it is for:
 
     of a request                     the pool of the application; past its queue ChannelFull, and the request gets 503
-    of a background task             the pool for these, or the application's, behind its requests
+    of a background task             the pool for these, or half of the application's threads at most,
+                                     behind its requests
     of start-up, a lifespan, a loop
       of the application             a pool aside: never refused, and no thread of requests is held by it
     bounded by a limiter of its own,
@@ -30,7 +31,7 @@ it.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
@@ -88,6 +89,7 @@ class FrameworkThreads:
     Attributes:
         gate: bounds the share of this application, if it wants less than the pool; set by the framework's side.
         in_flight: how many calls were let in that a gate counts.
+        behind: calls of background tasks that are not in the pool yet.
         calls: how many were made, by kind: "request", "background", "outside", "extra"; "sensitive" by a lease.
     """
 
@@ -97,6 +99,8 @@ class FrameworkThreads:
         self.gate: Any = None
         self.in_flight = 0
         self.calls: Counter[str] = Counter()
+        self.behind: Final[deque[ThreadCall]] = deque()
+        self._late: list[ThreadCall] = []  # of background tasks, in the pool
         self._shared = shared
         self._refused = refused
 
@@ -147,6 +151,8 @@ class FrameworkThreads:
         """Refuse calls that have waited for their turn since then (time.monotonic())."""
         if self.gate is not None:
             self.gate.expire(before)
+        if self.behind:  # a call may have been taken back, which nobody tells
+            self.on_late_ended()
 
     def drop_left(self) -> None:
         """Take back the queued calls of requests whose client has left."""
@@ -164,10 +170,22 @@ class FrameworkThreads:
         pool = self._shared.background
         if pool is not None:
             self._count(call, "background", pool).submit_beyond(call)
-        elif self.pool.late >= _MOST_LATE * max(self.pool.queue_size, self.pool.threads):
+        elif self.pool.late + len(self.behind) >= _MOST_LATE * max(self.pool.queue_size, self.pool.threads):
             raise ChannelFull("too many calls of background tasks wait")
         else:
-            self._count(call, "background", self.pool).submit_late(call)
+            self._count(call, "background", self.pool)
+            call.is_late = True
+            self.behind.append(call)
+            self.on_late_ended()
+
+    def on_late_ended(self) -> None:
+        """Let in what background tasks wait for: they have half of the threads at most."""
+        self._late = [call for call in self._late if not call.is_over]
+        while self.behind and len(self._late) < max(1, self.pool.threads // 2):
+            call = self.behind.popleft()
+            if not call.is_over:
+                self._late.append(call)
+                self.pool.submit_late(call)
 
     def _count(self, call: ThreadCall, kind: str, pool: ConsumerPool) -> ConsumerPool:
         self.calls[kind] += 1

@@ -31,6 +31,9 @@ class Threads(Protocol):
     def outbox(self) -> Outbox:
         """The way back to the loop."""
 
+    def on_late_ended(self) -> None:
+        """A call of a background task has ended."""
+
 
 class ThreadCall:
     """One call of a plain function for a framework: a job of a pool. Made on: the loop.
@@ -40,11 +43,12 @@ class ThreadCall:
             `error`, so that a future that was cancelled loses nothing.
         is_settled: that has happened.
         is_counted: it holds a token of its application's default limiter.
+        is_late: it is one of a background task, that ranks behind requests.
     """
 
     __slots__ = (
-        "_args", "_context", "_function", "cost", "error", "future", "is_counted", "is_settled", "is_waiting",
-        "must_run", "pool", "ran_seconds", "result", "started_at", "submitted_at", "threads", "work",
+        "_args", "_context", "_function", "cost", "error", "future", "is_counted", "is_late", "is_settled",
+        "is_waiting", "must_run", "pool", "ran_seconds", "result", "started_at", "submitted_at", "threads", "work",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +68,7 @@ class ThreadCall:
         self.must_run = False
         self.is_settled = False
         self.is_counted = False
+        self.is_late = False
         self.future = future
         self.work = work
         self.threads = threads
@@ -88,6 +93,11 @@ class ThreadCall:
     def is_long(self) -> bool:
         """Whether the function is said to take any time."""
         return self.cost.is_long
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or was taken back before it began. Runs on: the loop."""
+        return self.is_settled or (self.future.cancelled() and not self.started_at)
 
     def run(self) -> bool:
         """Make the call. Runs on: a worker thread."""
@@ -139,6 +149,8 @@ def _settle(call: ThreadCall) -> None:
     if call.is_settled:
         return  # it was given up
     call.is_settled = True
+    if call.is_late:
+        call.threads.on_late_ended()
     work = call.work
     if work is not None and call.started_at:
         work.wait_seconds += call.started_at - call.submitted_at

@@ -21,6 +21,7 @@ class _Application(Protocol):
     """What is served otherwise."""
 
     only: Consumer | None
+    by_content: bool
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer for a message of this channel and path."""
@@ -35,6 +36,7 @@ class ConcurrencyLimit:
 
     def __init__(self, application: _Application, limit: int) -> None:
         self.only: Consumer | None = None
+        self.by_content = application.by_content
         self.count: Callable[[], int] = lambda: 0
         self._application = application
         self._limit = limit

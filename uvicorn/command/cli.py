@@ -16,6 +16,7 @@ from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_acce
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.holders import taken
 from uvicorn.command.http2 import DefaultProtocols
+from uvicorn.command.legacy import prepare
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
 from uvicorn.command.setting_types import OurSetting
@@ -115,6 +116,7 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
         """
         interface = Settings.from_config(self.cfg).interface
         try:
+            prepare(self.cfg)
             if self.cfg.paste is not None:
                 return make_application(super().load(), self.app_uri, interface)
             return load_site(self.app_uri, interface)

@@ -22,10 +22,12 @@ from uvicorn.applications.loading import is_site, load_application, load_site, m
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.command.equivalents import DEFAULTS, equivalents
+from uvicorn.command.http2 import alpn_protocols
+from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
-from uvicorn.command.settings import DefaultThreads, apply_environment
+from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
 from uvicorn.command.threads import default_threads
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.errors import ConsumerError
@@ -266,6 +268,8 @@ class Config:
         app = self.app
         if isinstance(app, str):
             try:
+                if "channels1" in self.more_settings or "UVICORN_CHANNELS1" in os.environ:
+                    prepare(self.settings())
                 app = load_site(app, self.interface) if is_site(app) else load_application(app)
             except AppImportError as error:
                 logger.error("Error loading ASGI app. %s", error)
@@ -302,9 +306,21 @@ class Config:
         # A Router is an application itself: a copy may be served by another server of this process.
         return made.moved(lambda consumer: consumer.replaced()) if isinstance(made, Router) else made
 
+    def checked_settings(self, cfg: Any) -> Settings:
+        """Return our settings, when the application is loaded: with `channels1` it may say which layer there is.
+
+        Raises: ConfigError for what is not allowed; SystemExit, with one line in the log, for a wrong layer.
+        """
+        try:
+            return with_layer(Settings.from_config(cfg))
+        except AppImportError as error:
+            logger.error("Error loading ASGI app. %s", error)
+            sys.exit(_STARTUP_FAILURE)
+
     def _make_ssl_context(self) -> ssl.SSLContext:
         def make() -> ssl.SSLContext:
-            context = make_ssl_context(self.settings())
+            cfg = self.settings()
+            context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
             if context is None:
                 raise ValueError("ssl_certfile is missing")
             return context

@@ -158,6 +158,7 @@ def _graceful(value: Any) -> int:
 #: parameter -> setting, and how its value is said there
 _SETTINGS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "loop": ("loop_factory", _loop),
+    "http2": ("http_protocols", lambda value: "h2,h1" if value else "h1"),
     "ws_max_size": ("websocket_max_message_size", _same),
     "ws_max_queue": ("websocket_queue_size", lambda value: max(1, value)),
     "ws_ping_interval": ("websocket_ping_interval", _or_zero),
@@ -202,10 +203,6 @@ def _http(value: Any) -> str:
     return f"http={_shown(value)} has no effect: httptools parses all requests, and what it lets pass is checked"
 
 
-def _http2(value: Any) -> str:
-    return "http2 has no effect: HTTP/1.1 is served; have a proxy speak HTTP/2 to the clients" if value else ""
-
-
 def _ws(value: Any) -> str:
     if value in _SOCKETS:
         return ""
@@ -234,7 +231,6 @@ def _ssl_version(value: Any) -> str:
 
 _WARNINGS: Final[dict[str, Callable[[Any], str]]] = {
     "http": _http,
-    "http2": _http2,
     "ws": _ws,
     "h11_max_incomplete_event_size": _h11,
     "ssl_version": _ssl_version,

@@ -34,6 +34,10 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "websocket_queue_size", "websocket_queue_bytes", "websocket_max_fragments", "websocket_backlog_timeout",
         "websocket_handshake_timeout", "websocket_close_timeout",
     ),
+    "HTTP/2": (
+        "http_protocols", "http2_cleartext", "http2_engine", "http2_max_concurrent_streams",
+        "http2_initial_window_size", "http2_max_frame_size", "http2_max_header_list_size",
+    ),
     "Proxies and headers": (
         "proxy_headers", "forwarded_fields", "forwarded_allow_ips", "proxy_protocol", "headers", "server_header",
         "date_header",
@@ -100,6 +104,13 @@ _TEXTS: Final[dict[str, str]] = {
     "websocket_backlog_timeout": "Seconds that they may wait.",
     "websocket_handshake_timeout": "Seconds for the answer to a handshake.",
     "websocket_close_timeout": "Seconds for the answer to a close.",
+    "http_protocols": "h1, h2, or both; by default h2,h1 with TLS.",
+    "http2_cleartext": "Without TLS: off, prior-knowledge or both.",
+    "http2_engine": "auto, ngh2 or h2.",
+    "http2_max_concurrent_streams": "Open requests of one connection.",
+    "http2_initial_window_size": "Bytes that a body may be ahead.",
+    "http2_max_frame_size": "Largest frame, in bytes.",
+    "http2_max_header_list_size": "Largest head, in bytes.",
     "proxy_headers": "Believe what trusted proxies say of clients.",
     "forwarded_fields": "Of X-Forwarded-* and Forwarded: auto, or one of them.",
     "headers": "A header of each response; as often as needed.",
@@ -109,6 +120,12 @@ _TEXTS: Final[dict[str, str]] = {
     "reload_includes": "Watch these files, too.",
     "reload_excludes": "Do not watch these.",
     "reload_delay": "Seconds between two looks.",
+    "group_backlog_policy": "What is done with a member that is too far behind.",
+    "message_expiry": "Seconds that a message may wait for a client.",
+    "group_expiry": "Seconds after which a member is none any more.",
+    "channel_deliveries": "How often a message of a channel is delivered at most.",
+    "only_channels": "Consume channels that match, and serve no HTTP.",
+    "channels1": "Run a project of Channels 1 as it is.",
 }
 _REST: Final = "Gunicorn's"
 _OTHERS: Final = "Other names"

@@ -54,7 +54,7 @@ OPTIONS: Final = (
     Option("--access-log", "access_log", None, "Write a line for each request.", off="--no-access-log"),
     Option("--lifespan", "lifespan", str, "", "NAME", instead="asgi_lifespan"),
     Option("--http", "http", str, "Taken, and without effect: httptools parses all requests.", "NAME"),
-    Option("--http2", "http2", None, "Taken, and without effect: HTTP/1.1 is served."),
+    Option("--http2", "http2", None, "The same as --http-protocols h2,h1."),
     Option("--ws", "ws", str, "Taken, and without effect: the library websockets reads all frames.", "NAME"),
     Option("--ws-max-size", "ws_max_size", int, "", "BYTES", instead="websocket_max_message_size"),
     Option("--ws-max-queue", "ws_max_queue", int, "", "INT", instead="websocket_queue_size"),

@@ -23,10 +23,9 @@ __all__ = ["CommandConfig", "version_line"]
 
 def version_line() -> str:
     """Return what `--version` says. It names this project: the other package has the same name."""
-    variants = f"{variant.described()}; HTTP/2: {described_engine()}"
     return (
-        f"uvicorn {__version__} (gunicorn {gunicorn_version}), {variants}: the server for message "
-        "consumers, WSGI and ASGI; not the package of this name on PyPI"
+        f"uvicorn {__version__} (gunicorn {gunicorn_version}; HTTP/2: {described_engine()}; for message consumers, "
+        f"WSGI and ASGI, not the package of this name on PyPI), {variant.described()}"
     )
 
 

@@ -114,8 +114,23 @@ class Master(BaseApplication):  # type: ignore[misc]  # Gunicorn has no types
     def load(self) -> Any:
         """Return the application. Runs on: a worker."""
         config = self.config
+        if config.should_reload:
+            _forget_modules([str(path) for path in config.reload_dirs] or [os.getcwd()])
         config.loaded_app = config._raw_app = config.load_app()
         return config.application()
+
+
+def _forget_modules(folders: list[str]) -> None:
+    """Forget what was imported from these folders before the fork: a tool may have looked for the application there.
+
+    Otherwise a worker that was made anew would serve the code that its master has seen. Runs on: a worker.
+    """
+    roots = tuple(os.path.join(os.path.abspath(folder), "") for folder in folders)
+    for name, module in tuple(sys.modules.items()):
+        path = getattr(module, "__file__", None) or ""
+        is_kept = name.partition(".")[0] in ("__main__", "__mp_main__", "uvicorn") or f"{os.sep}site-packages" in path
+        if not is_kept and os.path.abspath(path).startswith(roots):
+            del sys.modules[name]
 
 
 def _each_address(host: str | None, port: int) -> list[str]:

@@ -28,12 +28,13 @@ from typing import Any, Final
 
 from uvicorn.bridge.stacks import is_main_thread
 from uvicorn.command.config import Config
+from uvicorn.command.http2 import check_http2, make_http2
 from uvicorn.command.interpreter import restore_switch_interval, shorten_switch_interval
 from uvicorn.command.listening import Listening, bind_all, shown
 from uvicorn.command.loops import run_in_loop
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.settings import DefaultThreads
 from uvicorn.command.standard_log import AccessLog
 from uvicorn.errors import StartupError
 
@@ -239,7 +240,7 @@ class Server:
     def _make_serving(self, loop: asyncio.AbstractEventLoop) -> Serving:
         config = self.config
         cfg = config.settings()
-        settings = Settings.from_config(cfg)
+        settings = config.checked_settings(cfg)
         frame = Frame(
             threads=cfg.threads,
             are_threads_given=not isinstance(cfg.threads, DefaultThreads),
@@ -253,6 +254,9 @@ class Server:
             else sys.maxsize,
             is_alone=False,
         )
+        for message in check_http2(cfg, settings.http2_engine):
+            logger.warning("%s", message)
+        http2, _ = make_http2(cfg, settings.http2_engine, settings.limits)
         shorten_switch_interval(settings.switch_interval)
         try:
             return Serving(
@@ -264,6 +268,7 @@ class Server:
                 logger,
                 report=AccessLog() if AccessLog.wanted() else None,
                 on_most_requests=self._on_most_requests,
+                http2=http2,
             )
         except BaseException:
             restore_switch_interval()

@@ -22,6 +22,7 @@ from gunicorn.errors import ConfigError
 from uvicorn.command.http2 import HTTP2_SETTINGS, http2_limits
 from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.layer_settings import LAYER_SETTINGS, LayerSettings
+from uvicorn.command.legacy_settings import LEGACY_SETTINGS
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
@@ -211,7 +212,7 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
-    *LAYER_SETTINGS,
+    *LAYER_SETTINGS, *LEGACY_SETTINGS,
     *INTERFACE_SETTINGS, *PROXY_SETTINGS,
     *HTTP2_SETTINGS,
 )  # fmt: skip

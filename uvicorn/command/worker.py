@@ -31,6 +31,7 @@ from uvicorn.command import compatibility
 from uvicorn.command.channel_layer import make_place
 from uvicorn.command.console import colour_access, wants_colours
 from uvicorn.command.http2 import alpn_protocols, make_http2
+from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
@@ -133,7 +134,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         if self.cfg.reload:
             self._watch_files()
         try:
+            prepare(self.cfg)
             self.application = self._load()
+            self.settings = with_layer(self.settings)
             if self._reloading is not None:
                 self._reloading.is_loaded()
             self._prepare(self.application)

@@ -11,7 +11,10 @@ from uvicorn.wire.h2_head cimport HeadReader
 cdef class Http2Connection(StreamOwner):
     cdef dict _early
     cdef list _fresh
+    cdef int _gathering
+    cdef list _parts
     cdef bint _has_announced
+    cdef bint _is_ended
     cdef bint _is_final
     cdef bint _is_flush_due
     cdef bint _is_over
@@ -33,6 +36,8 @@ cdef class Http2Connection(StreamOwner):
 
     cdef _learn(self, Py_ssize_t told, Py_ssize_t size)
     cdef _write_output(self)
+    cdef _feed_gathered(self)
+    cdef _feed(self, int stream_id, bytes data, bint is_ended)
     @cython.locals(reader=HeadReader, stream=Stream, exchange=Exchange, service=Service, now=double)
     cpdef on_request(self, int stream_id, object fields, bint is_ended)
     cpdef over(self, object stream)

@@ -49,7 +49,8 @@ __all__ = ["Http2", "Http2Connection"]
 
 _SMALLEST_PIECE: Final = 1024  # bytes that are given to the engine at once: up to 113 frames
 _FIRST_PIECE: Final = 4096
-_LARGEST_PIECE: Final = 65536
+_LARGEST_PIECE: Final = 262144
+_SMALL_FRAME: Final = 1024  # bytes on average: then the next piece is smaller
 _MANY: Final = 16  # frames told of in one step; then the next piece is smaller
 _CHEAP: Final = 8  # frames other than heads count as one step together
 _MOST_PER_FLUSH: Final = 262144  # bytes of content in one turn of the loop, so that others are served; arbitrary
@@ -102,9 +103,9 @@ class Http2Connection(StreamOwner):
     """
 
     __slots__ = (
-        "_closes_when_idle", "_early", "_fresh", "_has_announced", "_is_final", "_is_flush_due", "_is_over",
-        "_is_taking", "_piece", "_reader", "accounts", "address", "intake", "place", "requests", "silent_bytes",
-        "steps", "streams", "transport", "watch", "written_bytes",
+        "_closes_when_idle", "_early", "_fresh", "_gathering", "_has_announced", "_is_ended", "_is_final",
+        "_is_flush_due", "_is_over", "_is_taking", "_parts", "_piece", "_reader", "accounts", "address", "intake",
+        "place", "requests", "silent_bytes", "steps", "streams", "transport", "watch", "written_bytes",
     )  # fmt: skip
 
     def __init__(self, lent: Lent, make_engine: EngineMaker, writer: HeadWriter) -> None:
@@ -123,12 +124,14 @@ class Http2Connection(StreamOwner):
             policy = service.peers.header_policy(self.address)
         self._reader = HeadReader(service.base_message(client, server), policy, service.limits)
         self._early: dict[int, Priority] = {}
+        self._gathering = 0  # a stream
+        self._parts: list[bytes] = []  # what has come on it with the piece that the engine takes just now
         self._fresh: list[RequestBody] = []  # bodies that began with what is taken just now
         self._piece = _FIRST_PIECE
         self.steps = 0  # what the frames of one piece are worth
         self.requests = self.silent_bytes = self.written_bytes = 0
         self._closes_when_idle = not service.keeps_connections
-        self._has_announced = self._is_final = self._is_over = False
+        self._has_announced = self._is_final = self._is_ended = self._is_over = False
         self._is_taking = self._is_flush_due = False
         self.watch = Http2Watch(self)
 
@@ -181,7 +184,7 @@ class Http2Connection(StreamOwner):
     def _take(self, data: bytes, at: int) -> int:
         """Give the engine one piece; return where the next one begins."""
         size = len(data)
-        if self._is_over:
+        if self._is_over or self._is_ended:
             return size
         end = min(at + self._piece, size)
         piece = data if end - at == size else data[at:end]
@@ -197,6 +200,8 @@ class Http2Connection(StreamOwner):
             return size
         finally:
             self._is_taking = False
+        if self._parts:
+            self._feed_gathered()
         self._learn(told, len(piece))
         if self.accounts.overdrawn:
             self.break_off(ENHANCE_YOUR_CALM, f"too many frames of one kind: {self.accounts.overdrawn}")
@@ -212,7 +217,7 @@ class Http2Connection(StreamOwner):
             self.silent_bytes += size
             if self.silent_bytes > _SILENT_FRAMES * self.service.limits.http2.frame_size:
                 self.accounts.overdrawn = "bytes without a frame"
-        if told > _MANY:
+        if told > _MANY and told * _SMALL_FRAME > size:
             self._piece = max(self._piece // 2, _SMALLEST_PIECE)
         elif self._piece < _LARGEST_PIECE:
             self._piece *= 2
@@ -339,6 +344,20 @@ class Http2Connection(StreamOwner):
             self.accounts.give("empty", 1)
         elif not is_ended:
             self.accounts.take("empty")
+        if self._parts and (self._gathering != stream_id or is_ended):
+            self._feed_gathered()
+        if not is_ended and self._is_taking:
+            self._gathering = stream_id
+            self._parts.append(data)
+        else:
+            self._feed(stream_id, data, is_ended)
+
+    def _feed_gathered(self) -> None:
+        """Feed what has come on one stream, one frame behind the other, as one piece."""
+        parts, self._parts = self._parts, []
+        self._feed(self._gathering, parts[0] if len(parts) == 1 else b"".join(parts), False)
+
+    def _feed(self, stream_id: int, data: bytes, is_ended: bool) -> None:
         stream = self.streams.get(stream_id)
         if stream is None:
             if data:
@@ -347,7 +366,7 @@ class Http2Connection(StreamOwner):
         try:
             stream.data_came(data, is_ended)
         except Exception:
-            self.service.log.error("Error in a stream of %s", stream.exchange.shown_line, exc_info=True)
+            self.service.log.error("Error in a stream of %s", self.client_name, exc_info=True)
             stream.abort()
 
     def on_trailers(self, stream_id: int) -> None:
@@ -420,6 +439,7 @@ class Http2Connection(StreamOwner):
         """The engine has ended the connection."""
         if self._is_over:
             return
+        self._is_ended = True
         if code != NO_ERROR:
             self.service.log.info("Closing the HTTP/2 connection of %s: error %d %s", self.client_name, code, reason)
         self.service.loop.call_soon(self.close)  # behind the last bytes

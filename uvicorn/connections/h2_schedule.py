@@ -46,4 +46,8 @@ class Schedule:
         ring[stream_id] = is_shared
         if is_shared:
             return stream_id
-        return min(found for found, shares in ring.items() if not shares)
+        first = stream_id
+        for found, shares in ring.items():
+            if not shares and found < first:
+                first = found
+        return first

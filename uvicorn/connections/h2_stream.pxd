@@ -2,6 +2,7 @@ cimport cython
 
 from uvicorn.connections.carrier cimport Carrier
 from uvicorn.connections.exchange cimport Exchange
+from uvicorn.connections.h2_schedule cimport Schedule
 from uvicorn.connections.service cimport Service
 from uvicorn.wire.h2_head cimport HeadWriter
 from uvicorn.wire.reply cimport Fields
@@ -11,7 +12,7 @@ cdef class StreamOwner:
     cdef public bint can_write
     cdef public object engine
     cdef public bint is_ending
-    cdef public object schedule
+    cdef public Schedule schedule
     cdef public Service service
     cdef public list unwanted
     cdef public HeadWriter writer
@@ -34,6 +35,7 @@ cdef class Stream(Carrier):
     cdef object _credit
     cdef bint _ends
     cdef bint _is_client_gone
+    cdef bint _is_wide
     cdef object _queue
     cdef bytes _trailers
     cdef public object body

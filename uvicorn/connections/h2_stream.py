@@ -32,6 +32,7 @@ __all__ = ["PIECE", "Credit", "Stream", "StreamOwner", "Tunnelled"]
 
 PIECE: Final = 16384  # bytes that a stream sends in its turn: a frame of the usual size
 _SWITCHING: Final = 101
+_WIDE: Final = 524288  # bytes: the window of a stream whose consumer keeps up with a long body; arbitrary
 _FEWEST: Final = 4  # streams take their pieces in quarters of the mark: when so much has gone, senders go on
 
 
@@ -144,7 +145,7 @@ class Stream(Carrier):
 
     Attributes:
         id: its number.
-        exchange: the request and its response.
+        exchange: the request and its response; None when both are over.
         body: the body of the request, while it comes in.
         queued_bytes: content that waits for its turn, or for a window.
         taken_bytes: content that the client's windows have taken.
@@ -155,9 +156,9 @@ class Stream(Carrier):
     """
 
     __slots__ = (
-        "_credit", "_ends", "_is_client_gone", "_queue", "_trailers", "body", "body_at", "exchange", "id", "is_over",
-        "is_request_ended", "is_sent", "owner", "priority", "queued_bytes", "sending", "taken_bytes", "taking",
-        "tunnel",
+        "_credit", "_ends", "_is_client_gone", "_is_wide", "_queue", "_trailers", "body", "body_at", "exchange", "id",
+        "is_over", "is_request_ended", "is_sent", "owner", "priority", "queued_bytes", "sending", "taken_bytes",
+        "taking", "tunnel",
     )  # fmt: skip
 
     def __init__(self, owner: StreamOwner, stream_id: int, priority: Priority) -> None:
@@ -177,6 +178,7 @@ class Stream(Carrier):
         self._queue: deque[bytes] | None = None  # made when something has to wait
         self._ends = False  # the last of the response is in the queue
         self._trailers = b""
+        self._is_wide = False
         self.is_sent = self.is_over = self.is_request_ended = False
         self._is_client_gone = False
 
@@ -292,11 +294,15 @@ class Stream(Carrier):
             service.dispatcher.on_response_ended(exchange)
         if exchange.job is not None and not exchange.is_lost and not service.has_hooks:
             exchange.job = None  # they hold each other
+        if self.is_over:
+            self._let_go()
 
     def abort(self) -> None:
         """Break off, whatever is on its way."""
+        exchange = self.exchange
         self.reset(INTERNAL_ERROR)
-        self.exchange.lose()
+        if exchange is not None:
+            exchange.lose()
 
     # ---- sending ----
 
@@ -443,6 +449,9 @@ class Stream(Carrier):
                 self.refuse(error)
                 return
             self.credit.came(len(data))
+            if not self._is_wide and body.size > 2 * self.service.limits.http2.window_size and not self.credit.reasons:
+                self._is_wide = True
+                self.owner.engine.widen(self.id, max(_WIDE, self.service.limits.http2.window_size))
         if is_ended and self.body is body:
             self.body = None
             self.is_request_ended = self.exchange.is_request_complete = True
@@ -452,11 +461,12 @@ class Stream(Carrier):
 
     def refuse(self, error: ClientError) -> None:
         """Answer a request that is not complete, or not served."""
-        self.service.log.info("%d to %s: %s", error.status, self.exchange.shown_line, error.reason)
+        exchange = self.exchange
+        self.service.log.info("%d to %s: %s", error.status, exchange.shown_line, error.reason)
         self.fail_body(ReadTimeout(error.reason) if error.status == 408 else ChannelClosed(error.reason))
-        if self.exchange.is_closed:
+        if exchange.is_closed:
             self.reset(NO_ERROR)
-        self.exchange.answer(error.status)
+        exchange.answer(error.status)
 
     def fail_body(self, error: Exception) -> None:
         """Break off the body."""
@@ -509,11 +519,12 @@ class Stream(Carrier):
 
     def client_left(self, error: Exception | None = None, is_stopping: bool = False) -> None:
         """The client has reset the stream, or left; or nobody can wait for it any longer."""
+        exchange = self.exchange
         self._is_client_gone = not is_stopping
         self.fail_body(error or ChannelClosed("the client has left"))
         self._end()
-        if not self.exchange.is_closed:
-            self.exchange.lose(is_stopping)
+        if exchange is not None and not exchange.is_closed:
+            exchange.lose(is_stopping)
         tunnel, self.tunnel = self.tunnel, None
         if tunnel is not None:
             tunnel.lost()
@@ -526,9 +537,17 @@ class Stream(Carrier):
         if self._credit is not None:
             self._credit.reasons = 0
             self._credit.settle()  # the connection's window is still owed
+            self._credit = None  # they hold each other
         if self._queue is not None:
             self._queue.clear()
             self.queued_bytes = 0
         if self.body is not None:
             self.fail_body(ChannelClosed("the stream is closed"))
         self.owner.over(self)
+        if self.exchange is not None and self.exchange.is_closed:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Let go of an exchange that is over: they hold each other, which only the garbage collector would find."""
+        if self.tunnel is None:
+            self.exchange = None  # type: ignore[assignment]  # nobody asks for it any more

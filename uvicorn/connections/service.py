@@ -27,6 +27,7 @@ class Application(Protocol):
     """What is served: it finds the consumer for a message, or None."""
 
     only: Consumer | None  # serves every request, if it is set
+    by_content: bool  # each message of a socket is looked up by what it says
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer for a message of this channel and path; other keys may be matched, too."""

@@ -206,7 +206,8 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             self.service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
         elif not (isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed):
             self.service.log_failure(self, error)
-            self.close(_FAILED, "")
+            if not getattr(error, "leaves_socket_open", False):  # the consumers of Channels 1 expect that
+                self.close(_FAILED, "")
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer 503, or close with 1013: no thread became free for a call in time."""
@@ -224,7 +225,8 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             if not self.handshake.is_closed:
                 self.service.log.info(
                     "%s has not accepted the socket, so it is refused with 403: %s. To accept it, send "
-                    "{'accept': True}, or a text, to message['reply_channel']",
+                    "{'accept': True}, or a text, to message['reply_channel']; --channels1 accepts for consumers of "
+                    "Channels 1",
                     self.consumer_name,
                     self.shown_line,
                 )

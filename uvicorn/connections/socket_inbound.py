@@ -12,7 +12,7 @@ the `Intake`. Loop thread only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from sys import getsizeof
 from typing import Any, Final, Protocol
 
@@ -31,6 +31,7 @@ __all__ = ["SocketInbound"]
 
 _JUST_BEFORE: Final = 2.0  # seconds, exact to one; arbitrary: how old a message may be whose reply is waited for
 _PIECE: Final = 65536  # bytes of one frame that are given to the codec at a time
+_NO_KEYS: Final[Mapping[str, Any]] = {}
 _SHORT_HEAD: Final = 6  # bytes: two, and the mask
 _SHORTEST_EXTENDED: Final = 132  # bytes: with more the length has bytes of its own
 
@@ -225,11 +226,12 @@ class SocketInbound:
     def disconnect(self) -> None:
         """Call the consumer of `websocket.disconnect`, after what waits; then call nothing more."""
         socket = self._socket
-        consumer = self._find("websocket.disconnect")
+        code, reason = self._codec.ending
+        consumer = self._find("websocket.disconnect", {"order": self._order + 1, "code": code, "reason": reason})
         if consumer is not None and not self.is_left:
             socket.on_called(consumer, "websocket.disconnect")
             message = websocket_disconnect(
-                socket.channel_of_disconnect(), self.path, self._order + 1, self._session, *self._codec.ending
+                socket.channel_of_disconnect(), self.path, self._order + 1, self._session, code, reason
             )
             self.calls.put(consumer, message, 0)
         self.leave()
@@ -264,13 +266,15 @@ class SocketInbound:
         """Call the consumer of `websocket.receive`, in order; for the first message at once, if `is_now`."""
         socket = self._socket
         service = socket.service
-        if self._receiver is None:
+        by_content = service.application.by_content
+        if self._receiver is None and not by_content:
             self._receiver = self._find("websocket.receive")
             if self._receiver is None:
                 service.log.debug("No route for websocket.receive of %s: messages are dropped", socket.shown_target)
                 return
         consumer = self._receiver
-        socket.consumer, socket.method, socket.started_at = consumer, "websocket.receive", service.now
+        if consumer is not None:
+            socket.consumer, socket.method, socket.started_at = consumer, "websocket.receive", service.now
         if self._template is None:
             self._template = websocket_receive(socket.channel, self.path, self._session)
         calls = self.calls
@@ -279,6 +283,12 @@ class SocketInbound:
             message = Message(self._template)
             message["order"] = self._order
             message["text" if type(payload) is str else "bytes"] = payload
+            if by_content or consumer is None:
+                consumer = self._find("websocket.receive", message)
+                if consumer is None:
+                    service.log.debug("No route for a message of %s: it is dropped", socket.shown_target)
+                    continue
+                socket.on_called(consumer, "websocket.receive")
             if not (is_now and calls.call_now(consumer, message)):
                 calls.put(consumer, message, getsizeof(payload))
             is_now = False
@@ -287,8 +297,9 @@ class SocketInbound:
             if calls.is_full(limits.queue_size, limits.queue_bytes) and not self.intake.reasons & BACKLOG:
                 self.intake.hold(BACKLOG)
 
-    def _find(self, channel: str) -> Consumer | None:
-        return self._socket.service.application.find(channel, self.path, {"root_path": self._root_path})
+    def _find(self, channel: str, message: Mapping[str, Any] = _NO_KEYS) -> Consumer | None:
+        keys = {**message, "root_path": self._root_path}
+        return self._socket.service.application.find(channel, self.path, keys)
 
 
 async def _settled(message: Message) -> None:

@@ -124,6 +124,9 @@ class Engine(Protocol):
     def took(self, stream_id: int, size: int) -> None:
         """Open the window for so many bytes again: they have been taken."""
 
+    def widen(self, stream_id: int, size: int) -> None:
+        """Make the window of a stream as large as this."""
+
     def ping(self) -> None:
         """Ask the client for a sign of life."""
 

@@ -143,6 +143,13 @@ class Ngh2Engine:
         except (ngh2.NGH2Error, ValueError):
             pass
 
+    def widen(self, stream_id: int, size: int) -> None:
+        """Make the window of a stream as large as this."""
+        try:
+            self._connection.set_local_window_size(size, stream_id=stream_id)
+        except ngh2.NGH2Error:
+            pass
+
     def ping(self) -> None:
         """Ask the client for a sign of life."""
         try:

@@ -50,7 +50,7 @@ def make_maker(limits: Http2Limits) -> tuple[Callable[[], PureEngine], str]:
 class PureEngine:
     """One connection of h2."""
 
-    __slots__ = ("_connection", "_last", "_more", "_window")
+    __slots__ = ("_connection", "_initial", "_last", "_more", "_window")
 
     def __init__(self, limits: Http2Limits) -> None:
         connection = self._connection = H2Connection(_CONFIG)
@@ -58,6 +58,7 @@ class PureEngine:
         connection.local_settings = Settings(client=False, initial_values=settings)
         connection.decoder.max_header_list_size = limits.header_list_size
         self._window = min(limits.window_size * (limits.streams + 1), _LARGEST)
+        self._initial = limits.window_size
         self._more = b""  # what is to be written beside what h2 writes
         self._last = _LARGEST  # the last stream that is served
 
@@ -135,6 +136,13 @@ class PureEngine:
         """Open the window for so many bytes again."""
         with suppress(H2Error):
             self._connection.acknowledge_received_data(size, stream_id)
+
+    def widen(self, stream_id: int, size: int) -> None:
+        """Make the window of a stream as large as this."""
+        grows = size - self._initial
+        if grows > 0:
+            with suppress(H2Error):
+                self._connection.increment_flow_control_window(grows, stream_id)
 
     def ping(self) -> None:
         """Ask the client for a sign of life."""

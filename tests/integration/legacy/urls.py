@@ -1,0 +1,15 @@
+from django.urls import path
+
+from legacy import views
+from legacy.later.views import later
+
+urlpatterns = [
+    path("login/<str:name>", views.login),
+    path("whoami", views.whoami),
+    path("upload", views.upload),
+    path("announce/<str:room>", views.announce),
+    path("post/<slug:slug>/<str:body>", views.post),
+    path("value/<str:name>/<int:value>", views.value),
+    path("values", views.values),
+    path("later", later),
+]

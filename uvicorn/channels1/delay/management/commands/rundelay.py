@@ -1,0 +1,23 @@
+"""`manage.py rundelay`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+__all__ = ["Command"]
+
+
+class Command(BaseCommand):  # type: ignore[misc]  # Django has no types
+    """Says what to run instead."""
+
+    help = "Not there: the layer keeps delayed messages."
+
+    def run_from_argv(self, argv: list[str]) -> Any:
+        """Take any arguments."""
+        return super().run_from_argv(argv[:2])
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Refuse. Raises: CommandError."""
+        raise CommandError("there is nothing to run: the layer of the server keeps delayed messages, and delivers them")
