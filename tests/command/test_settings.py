@@ -32,6 +32,7 @@ DEFAULTS = {
     "switch_interval": 0.0007,
     "framework_threads": "pool",
     "background_threads": 0,
+    "loop_block_warning": 0.25,
     "websocket_deflate": True,
     "websocket_max_fragments": 100000,
     "websocket_queue_size": 32,

@@ -8,6 +8,7 @@ cdef class Dispatcher:
     cdef readonly object pool
     cdef dict _named_pools
     cdef readonly tuple pools
+    cdef readonly tuple all_pools
     cdef readonly object crossing
     cdef readonly object hooks
     cdef readonly tuple governors

@@ -47,6 +47,7 @@ class Dispatcher:
         shared: further pools, for what frameworks hand to threads; None if they keep their own.
 
     Attributes:
+        all_pools: with the shared ones.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
 
@@ -74,6 +75,7 @@ class Dispatcher:
         self.shared: Final = shared
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
         self._rejected = 0
+        self.all_pools: Final = (*self.pools, *(shared or ()))
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         if shared is not None:
             for each in self.pools:
@@ -163,7 +165,7 @@ class Dispatcher:
 
     def held_by(self) -> str:
         """Say which functions hold the threads, and how many each: "" if none does. Runs on: any thread."""
-        return holders((*self.pools, *(self.shared or ())))
+        return holders(self.all_pools)
 
     @property
     def is_idle(self) -> bool:
@@ -214,7 +216,7 @@ class Dispatcher:
 
     def stop_pools(self) -> None:
         """Let every thread end that has nothing to do."""
-        for pool in (*self.pools, *(self.shared or ())):
+        for pool in self.all_pools:
             pool.stop()
 
     def ended(self, exchange: Served) -> None:

@@ -13,7 +13,9 @@ import traceback
 from types import FrameType
 from typing import Final
 
-__all__ = ["describe", "describe_all_threads", "line_of", "thread_name", "threads_left"]
+__all__ = [
+    "application_frame", "describe", "describe_all_threads", "line_in", "line_of", "thread_name", "threads_left",
+]  # fmt: skip
 
 _LIBRARIES: Final = tuple(sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platlib", "purelib"))
 _OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -36,14 +38,24 @@ def line_of(thread_id: int) -> str:
 
     Runs on: any thread.
     """
-    innermost = frame = sys._current_frames().get(thread_id)
-    if innermost is None:
-        return "(the thread has ended)"
+    innermost = sys._current_frames().get(thread_id)
+    return "(the thread has ended)" if innermost is None else line_in(innermost)
+
+
+def line_in(innermost: FrameType) -> str:
+    """Return the same for a stack, given by its innermost frame."""
+    frame = application_frame(innermost)
+    return _place(frame) if frame is innermost else f"{_place(frame)}, which is in {_place(innermost)}"
+
+
+def application_frame(innermost: FrameType) -> FrameType:
+    """Return the innermost frame that is the application's; the innermost of all if none is."""
+    frame: FrameType | None = innermost
     while frame is not None and frame.f_code.co_filename.startswith(_LIBRARIES):
         frame = frame.f_back
-    if frame is None or frame is innermost or frame.f_code.co_filename.startswith(_OURS):
-        return _place(innermost)
-    return f"{_place(frame)}, which is in {_place(innermost)}"
+    if frame is None or frame.f_code.co_filename.startswith(_OURS):
+        return innermost
+    return frame
 
 
 def _place(frame: FrameType) -> str:

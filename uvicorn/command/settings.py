@@ -21,7 +21,9 @@ from gunicorn.errors import ConfigError
 
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
+from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
+from uvicorn.watching.watching import WatchSettings
 from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment"]
@@ -189,6 +191,7 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
+    *WATCH_SETTINGS,
 )  # fmt: skip
 
 
@@ -260,6 +263,7 @@ class Settings:
     given_queue_size: int = -1  # the setting
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
+    watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -291,6 +295,7 @@ class Settings:
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
+            watch=watch_settings(ours),
         )
 
     def queue_size_of(self, threads: int) -> int:

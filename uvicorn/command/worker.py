@@ -51,6 +51,7 @@ from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
 from uvicorn.connections.service import Service
 from uvicorn.errors import StartupError
+from uvicorn.watching.watching import Watching
 from uvicorn.wire.encoder import Encoder
 
 __all__ = ["ASGIWorker"]
@@ -247,6 +248,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         )
         self.server = self._make_server(loop)
         self.server.start()
+        self._watching = Watching(self.server.service, self.settings.watch)
+        self._watching.start()
         self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
         self._tick()
         await self._stop.wait()
@@ -259,6 +262,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         await self.server.drain(drain_seconds(graceful))
         await self._stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
         self.server.close()
+        self._watching.stop()
         for listener in self.sockets:
             listener.close()
 
@@ -383,6 +387,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._set_stack_timer()
         self.server.tick()
         self._stuck.tick()
+        self._watching.tick()
         if self._frameworks is not None:
             self._frameworks.look()
         self.nr = self.server.service.requests
