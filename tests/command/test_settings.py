@@ -33,6 +33,8 @@ DEFAULTS = {
     "framework_threads": "pool",
     "background_threads": 0,
     "loop_block_warning": 0.25,
+    "pool_wait_warning": 1.0,
+    "slow_consumer_warning": 10.0,
     "websocket_deflate": True,
     "websocket_max_fragments": 100000,
     "websocket_queue_size": 32,

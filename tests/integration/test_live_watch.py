@@ -138,3 +138,45 @@ def test_nothing_looks_if_that_is_switched_off(serve):
     server = serve("--loop-block-warning", "0", app="watched_consumers:routes")
     server.get("/sleeps")
     assert "event loop" not in server.log()
+
+
+def test_a_dry_pool_and_its_slow_consumers_are_named_and_told_when_it_is_over(serve):
+    server = serve(
+        "--threads", "2", "--pool-wait-warning", "0.2", "--slow-consumer-warning", "2", app="watched_consumers:routes"
+    )  # fmt: skip
+    line = line_number("waits")
+    threads = [threading.Thread(target=server.get, args=("/waits",)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    server.wait_for_log("uvicorn-consumer ran dry: ")
+    assert re.search(
+        r"uvicorn-consumer ran dry: \d jobs wait, the first for \d+\.\d seconds, and 2 of 2 threads are busy\. Threads "
+        r"are held by watched_consumers\.waits \(2\)\. More threads, a pool of their own for slow consumers, or "
+        r"deadlines in what they wait for\n  uvicorn-consumer-\d for \d+\.\d seconds in watched_consumers\.waits: "
+        rf"GET /waits\n    at {SOURCE}:{line}, in waits, which is in \S+threading\.py:\d+, in wait",
+        server.log(),
+    )
+    server.wait_for_log("watched_consumers.waits is slow: ")
+    assert re.search(
+        r"watched_consumers\.waits is slow: GET /waits, for \d+ seconds in thread uvicorn-consumer-\d, at "
+        rf"{SOURCE}:{line}, in waits, which is in \S+threading\.py:\d+, in wait(; and 1 more calls of it)?\n  File \""
+        rf"{SOURCE}\", line {line}, in waits\n    open_doors\.wait\(100\)",
+        server.log(),
+    )
+    server.get("/opens")
+    for thread in threads:
+        thread.join()
+    server.wait_for_log("watched_consumers.waits has ended, after ")
+    server.wait_for_log("uvicorn-consumer has threads again, after ")
+    assert server.log().count("ran dry") == 1
+
+
+def test_a_slow_coroutine_is_named_with_the_line_at_which_it_waits(serve):
+    server = serve("--slow-consumer-warning", "0.5", app="watched_consumers:routes")
+    thread = threading.Thread(target=server.get, args=("/waits-on-loop",))
+    thread.start()
+    server.wait_for_log("watched_consumers.waits_on_loop is slow: GET /waits-on-loop, for ")
+    assert f" seconds on the loop, at {SOURCE}:{line_number('waits_on_loop')}, in waits_on_loop" in server.log()
+    server.get("/opens")
+    thread.join()
+    server.wait_for_log("watched_consumers.waits_on_loop has ended, after ")

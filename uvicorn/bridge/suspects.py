@@ -8,21 +8,29 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from traceback import FrameSummary
 from types import FrameType
 from typing import Any, Final
 
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.serve import serve
 from uvicorn.bridge.served import Served
-from uvicorn.bridge.stacks import application_frame, line_in, line_of, thread_name
+from uvicorn.bridge.stacks import application_frame, frames_of, line_in, line_of, thread_name
 from uvicorn.bridge.stuck import name_of_job
 
-__all__ = ["Running", "Suspect", "running_in_pools", "suspect_in_thread", "suspect_on_loop", "unit_on_loop"]
+__all__ = [
+    "Running",
+    "Suspect",
+    "running_in_pools",
+    "suspect_in_thread",
+    "suspect_of",
+    "suspect_on_loop",
+    "unit_on_loop",
+]
 
 Running = Callable[[], Iterable[tuple[Served, asyncio.Task[None] | int]]]
 
@@ -70,13 +78,13 @@ def suspect_on_loop(loop: asyncio.AbstractEventLoop, loop_thread: int, running: 
     Args:
         running: yields what runs, with its task.
     """
-    frame = sys._current_frames().get(loop_thread)
-    if frame is None or frame.f_code.co_filename.startswith(_LOOPS):
+    frames = frames_of(loop_thread)
+    if not frames or frames[0].f_code.co_filename.startswith(_LOOPS):
         return None
     task = _current_task(loop)
     served = None if task is None else _served_by(task, running)
     if served is None:  # one that was begun at once: nothing else knows of it yet
-        caller = next((one for one in _frames_of(frame) if one.f_code is serve.__code__), None)
+        caller = next((one for one in frames if one.f_code is serve.__code__), None)
         served = None if caller is None else caller.f_locals.get("exchange")
     if served is not None:
         name, request = served.consumer_name, served.shown_line
@@ -84,7 +92,7 @@ def suspect_on_loop(loop: asyncio.AbstractEventLoop, loop_thread: int, running: 
         name, request = f"task {task.get_name()}", ""
     else:
         name, request = "a callback of the event loop", ""
-    return _suspect(name, request, frame)
+    return _suspect(name, request, frames)
 
 
 def running_in_pools(pools: Iterable[ConsumerPool], most: int = 5) -> str:
@@ -101,24 +109,30 @@ def running_in_pools(pools: Iterable[ConsumerPool], most: int = 5) -> str:
 
 def suspect_in_thread(thread_id: int, pools: Iterable[ConsumerPool]) -> Suspect | None:
     """Return what a thread of a pool, or any other one, does just now."""
-    frame = sys._current_frames().get(thread_id)
-    if frame is None or thread_id == threading.get_ident():
+    frames = frames_of(thread_id)
+    if not frames or thread_id == threading.get_ident():
         return None
     job = next((job for pool in pools for ident, job in pool.running() if ident == thread_id), None)
     exchange = getattr(job, "exchange", None)
     name = f"thread {thread_name(thread_id)}" if job is None else getattr(exchange, "consumer_name", name_of_job(job))
-    return _suspect(name, getattr(exchange, "shown_line", ""), frame)
+    return _suspect(name, getattr(exchange, "shown_line", ""), frames)
 
 
-def _suspect(name: str, request: str, frame: FrameType) -> Suspect:
-    place = application_frame(frame)
-    stack = "".join(traceback.format_list([_summary(one) for one in reversed(_shown(frame))])).rstrip()
-    return Suspect(name, request, line_in(frame), (place.f_code.co_filename, place.f_lineno), stack)
+def suspect_of(served: Served, runner: asyncio.Task[Any] | int) -> Suspect | None:
+    """Return what a call does just now, by its task or its thread; None if that has ended."""
+    frames = frames_of(runner)
+    return _suspect(served.consumer_name, served.shown_line, frames) if frames else None
 
 
-def _shown(frame: FrameType) -> list[FrameType]:
+def _suspect(name: str, request: str, frames: list[FrameType]) -> Suspect:
+    place = application_frame(frames)
+    shown = [FrameSummary(one.f_code.co_filename, one.f_lineno or 0, one.f_code.co_name) for one in _shown(frames)]
+    stack = "".join(traceback.format_list(shown[::-1])).rstrip()
+    return Suspect(name, request, line_in(frames), (place.f_code.co_filename, place.f_lineno), stack)
+
+
+def _shown(frames: list[FrameType]) -> list[FrameType]:
     """Return what is worth to be shown of a stack, innermost first: what is inside of our call of the application."""
-    frames = _frames_of(frame)
     begin = next((at for at, one in enumerate(frames) if not _is_ours(one)), 0)
     end = next((at for at, one in enumerate(frames) if at > begin and _is_ours(one)), len(frames))
     return frames[: min(end, _MOST_FRAMES)]
@@ -133,19 +147,6 @@ def _served_by(task: asyncio.Task[Any], running: Running) -> Served | None:
         return next((served for served, runner in running() if runner is task), None)
     except RuntimeError:  # the loop goes on, and what runs has changed
         return None
-
-
-def _frames_of(frame: FrameType | None) -> list[FrameType]:
-    """Return a stack, innermost first."""
-    frames = []
-    while frame is not None:
-        frames.append(frame)
-        frame = frame.f_back
-    return frames
-
-
-def _summary(frame: FrameType) -> traceback.FrameSummary:
-    return traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name)
 
 
 def _current_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:

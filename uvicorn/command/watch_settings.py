@@ -25,7 +25,36 @@ class LoopBlockWarning(OurSetting):
         """
 
 
-WATCH_SETTINGS: Final = (LoopBlockWarning,)
+class PoolWaitWarning(OurSetting):
+    name = "pool_wait_warning"
+    cli: ClassVar = ["--pool-wait-warning"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("pool_wait_warning")
+    default = 1.0
+    desc = """\
+        Seconds that a request may wait for a thread before the log names who holds them; 0 for never.
+
+        It is told once when that begins, and once when it is over.
+        """
+
+
+class SlowConsumerWarning(OurSetting):
+    name = "slow_consumer_warning"
+    cli: ClassVar = ["--slow-consumer-warning"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("slow_consumer_warning")
+    default = 10.0
+    desc = """\
+        Seconds that a consumer may run without a sign of life before the log has its stack; 0 for never.
+
+        It is told once more when it has ended. Consumers that are declared long (``runs_long``), coroutines whose
+        response has begun, and those of sockets are never told.
+        """
+
+
+WATCH_SETTINGS: Final = (LoopBlockWarning, PoolWaitWarning, SlowConsumerWarning)
 
 
 def watch_settings(ours: Mapping[str, Any]) -> WatchSettings:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
+from uvicorn.bridge.dry import DryWatch
 from uvicorn.bridge.garbage import GarbagePauses
 from uvicorn.bridge.loop_watch import LoopWatch, Watchdog
+from uvicorn.bridge.slow import SlowWatch
 from uvicorn.connections.service import Service
 from uvicorn.watching.looks import WorkerLooks
 
@@ -25,7 +28,10 @@ class Watching:
     """What watches one worker. All methods run on: the loop."""
 
     def __init__(self, service: Service, settings: WatchSettings) -> None:
+        pools = service.dispatcher.all_pools
         self.garbage = GarbagePauses()
+        self.dry = DryWatch(pools, time.monotonic, service.log, settings.pool_wait_warning)
+        self.slow = SlowWatch(service.dispatcher, time.monotonic, service.log, settings.slow_consumer_warning)
         self.loop_watch: LoopWatch | None = None
         self._watchdog: Watchdog | None = None
         if settings.loop_block_warning:
@@ -47,6 +53,8 @@ class Watching:
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
+        self.dry.tick()
+        self.slow.tick()
 
     def stop(self) -> None:
         """Watch no more."""
