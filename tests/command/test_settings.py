@@ -35,6 +35,8 @@ DEFAULTS = {
     "loop_block_warning": 0.25,
     "pool_wait_warning": 1.0,
     "slow_consumer_warning": 10.0,
+    "status_dir": "auto",
+    "metrics_bind": "",
     "websocket_deflate": True,
     "websocket_max_fragments": 100000,
     "websocket_queue_size": 32,
@@ -163,6 +165,7 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
     special = {
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
         "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
+        "status_dir": ("/run/x", "/run/x"), "metrics_bind": ("127.0.0.1:9100", "127.0.0.1:9100"),
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
@@ -361,3 +364,22 @@ def test_the_shortest_head_that_can_be_refused_is_the_smaller_limit(line, size, 
 )
 def test_the_longest_head_is_bounded_even_if_single_limits_are_off(line, fields, size, longest):
     assert Limits(request_line=line, request_fields=fields, request_field_size=size).longest_head == longest
+
+
+@pytest.mark.parametrize(
+    "value", ["9100", ":9100", "localhost:", "::1:9100", "localhost:70000", "localhost:x", 9100, True]
+)
+def test_an_address_is_host_and_port(value):
+    with pytest.raises(ValueError, match="metrics_bind must be HOST:PORT"):
+        known(metrics_bind=value)
+
+
+@pytest.mark.parametrize("value", ["", None, "localhost:0", "[::1]:9100", "0.0.0.0:9100"])
+def test_an_address_may_be_left_out_and_may_be_of_either_kind(value):
+    assert read(known(metrics_bind=value))["metrics_bind"] == (value or "")
+
+
+@pytest.mark.parametrize("value", ["run", "", None, 3])
+def test_a_directory_is_absolute(value):
+    with pytest.raises(ValueError, match="status_dir must be 'auto', 'off' or an absolute path"):
+        known(status_dir=value)

@@ -232,7 +232,7 @@ class Backlog:
         return min(times, default=0.0)
 
     def waiting(self) -> list[Job]:
-        """Return all that wait. Runs on: the loop."""
+        """Return all that wait. Runs on: any thread."""
         with self._choosing:
             return [job for jobs in (self.held, self.queue, self.short, self.late) for job in jobs.copy()]
 

@@ -2,6 +2,7 @@ cimport cython
 
 from uvicorn.bridge.jobs cimport ConsumerJob
 from uvicorn.bridge.outbox cimport Outbox
+from uvicorn.bridge.tally cimport Measured
 
 
 cdef class Dispatcher:
@@ -19,6 +20,7 @@ cdef class Dispatcher:
     cdef readonly object shared
     cdef readonly dict frameworks
     cdef Py_ssize_t _rejected
+    cdef readonly Measured measured
     cdef readonly object context
     cdef readonly tuple context_items
     cdef dict _tasks

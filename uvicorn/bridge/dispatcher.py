@@ -30,10 +30,13 @@ from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.serve import serve
 from uvicorn.bridge.served import Hooks, Served, ServedRequest
+from uvicorn.bridge.tally import Measured
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
 
 __all__ = ["Dispatcher"]
+
+_MOST_MEASURED: Final = 512  # calls that are not added up; arbitrary: under a millisecond of work
 
 
 class Dispatcher:
@@ -48,6 +51,7 @@ class Dispatcher:
 
     Attributes:
         all_pools: with the shared ones.
+        measured: what threads have measured.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
 
@@ -75,6 +79,7 @@ class Dispatcher:
         self.shared: Final = shared
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
         self._rejected = 0
+        self.measured: Final = Measured()
         self.all_pools: Final = (*self.pools, *(shared or ()))
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         if shared is not None:
@@ -102,6 +107,8 @@ class Dispatcher:
             self._tasks[exchange] = task
             return
         message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
+        if len(self.measured) > _MOST_MEASURED:
+            self.measured.take()
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
         if not (consumer.pool or self.pool).submit(job):
             self._rejected += 1
@@ -126,6 +133,7 @@ class Dispatcher:
     def tick(self) -> None:
         """Do once a second what depends on time."""
         now = self._loop.time()
+        self.measured.take()
         self._look_at_loop()
         for threads in self.frameworks.values():
             threads.expire(monotonic() - self.queue_timeout)

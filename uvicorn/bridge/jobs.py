@@ -12,6 +12,7 @@ from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.served import Hooks, Served
+from uvicorn.bridge.tally import Measured
 from uvicorn.messages import Message
 
 __all__ = ["CallJob", "ConsumerJob", "SocketJob"]
@@ -29,6 +30,10 @@ class Caller(Protocol):
     @property
     def outbox(self) -> Outbox:
         """The way back to the loop."""
+
+    @property
+    def measured(self) -> Measured:
+        """What threads have measured."""
 
     @property
     def hooks(self) -> Hooks | None:
@@ -137,6 +142,8 @@ class ConsumerJob(CallJob):
         except BaseException as error:
             self._dispatcher.outbox.put(exchange.failed, error)
         self.is_over = True
+        began = self.started_at
+        self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
         if self._ended is None:
             return
         del message  # before the wait: the lifetime rule
@@ -209,6 +216,8 @@ class SocketJob(CallJob):
             put(self.exchange.failed, error)
         del message  # before the end is told: the lifetime rule
         self.is_over = True
+        began = self.started_at
+        self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
         put(self.exchange.returned)
 
     def response_ended(self) -> None:

@@ -134,6 +134,11 @@ class LoopWatch:
             self._silent(now)
         self._note(now)
 
+    def silent_seconds(self) -> float:
+        """How long a ping has had no answer; 0.0 if the loop turns. Runs on: any thread."""
+        pinged = self._pinged_at
+        return self._clocks.now() - pinged if pinged and self._answered_at < pinged else 0.0
+
     def _note(self, now: float) -> None:
         """Remember the numbers, to compare with them at the next look."""
         self._looked_at = now

@@ -12,6 +12,7 @@ from gunicorn.errors import AppImportError
 
 from uvicorn import __version__, variant
 from uvicorn.applications.loading import is_site, load_site, make_application
+from uvicorn.command import questions
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
 
 __all__ = ["ConsumerApplication", "main"]
@@ -70,10 +71,12 @@ def default_threads() -> int:
 
 
 def main() -> None:
-    """Run the `uvicorn` command."""
+    """Run the `uvicorn` command. An application in a module called `status` or `top` is `status:application`."""
     if sys.argv[1:] in (["--version"], ["-v"]):
         print(f"uvicorn {__version__} (gunicorn {gunicorn_version}), {variant.described()}")
         return
+    if len(sys.argv) > 1 and sys.argv[1] in questions.COMMANDS:
+        sys.exit(questions.run(sys.argv[1:]))
     usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
     ConsumerApplication(usage, prog="uvicorn").run()
 

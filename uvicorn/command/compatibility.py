@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from uvicorn.watching.exposition import is_available
+
 __all__ = ["check"]
 
 # name -> why it has no effect; warned about when it is not at its default
@@ -36,6 +38,8 @@ def check(cfg: Any) -> list[str]:
         raise RuntimeError(f"protocol = {cfg.protocol!r} cannot be served by uvicorn.ASGIWorker: use 'http'")
     if cfg.threads < 1:
         raise RuntimeError("threads must be 1 or more: synchronous consumers run in them")
+    if getattr(cfg, "metrics_bind", "") and not is_available():
+        raise RuntimeError("metrics_bind needs prometheus_client: pip install uvicorn[metrics]")
     others = [name for name in cfg.http_protocols if name != "h1"]
     if others:
         raise RuntimeError(f"http_protocols with {', '.join(others)} cannot be served by uvicorn.ASGIWorker: use 'h1'")

@@ -264,6 +264,7 @@ class Settings:
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
     watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
+    metrics_bind: str = ""  # "" for no page
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -296,6 +297,7 @@ class Settings:
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
             watch=watch_settings(ours),
+            metrics_bind=ours["metrics_bind"],
         )
 
     def queue_size_of(self, threads: int) -> int:

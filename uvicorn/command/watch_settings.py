@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from uvicorn.command.setting_types import OurSetting, seconds
+from uvicorn.command.setting_types import OurSetting, address, folder, seconds
 from uvicorn.watching.watching import WatchSettings
 
 __all__ = ["WATCH_SETTINGS", "watch_settings"]
@@ -54,9 +54,37 @@ class SlowConsumerWarning(OurSetting):
         """
 
 
-WATCH_SETTINGS: Final = (LoopBlockWarning, PoolWaitWarning, SlowConsumerWarning)
+class StatusDir(OurSetting):
+    name = "status_dir"
+    cli: ClassVar = ["--status-dir"]
+    meta = "PATH"
+    validator = folder("status_dir")
+    default = "auto"
+    desc = """\
+        Directory for the sockets by which ``uvicorn status``, ``uvicorn top`` and ``uvicorn dump`` ask the workers.
+
+        ``auto``: ``$RUNTIME_DIRECTORY``, ``$XDG_RUNTIME_DIR`` or the system's directory for temporary files. ``off``:
+        there are none. Only root and the users of the worker and its master are answered.
+        """
+
+
+class MetricsBind(OurSetting):
+    name = "metrics_bind"
+    cli: ClassVar = ["--metrics-bind"]
+    meta = "ADDRESS"
+    validator = address("metrics_bind")
+    default = ""
+    desc = """\
+        ``HOST:PORT`` at which Prometheus reads the numbers of all workers; empty, the default, for none.
+
+        It needs ``prometheus_client``: ``pip install uvicorn[metrics]``.
+        """
+
+
+WATCH_SETTINGS: Final = (LoopBlockWarning, PoolWaitWarning, SlowConsumerWarning, StatusDir, MetricsBind)
+_OF_THE_WATCH: Final = ("loop_block_warning", "pool_wait_warning", "slow_consumer_warning", "status_dir")
 
 
 def watch_settings(ours: Mapping[str, Any]) -> WatchSettings:
     """Return what these settings say."""
-    return WatchSettings(**{setting.name: ours[setting.name] for setting in WATCH_SETTINGS})
+    return WatchSettings(**{name: ours[name] for name in _OF_THE_WATCH})

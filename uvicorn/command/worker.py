@@ -45,6 +45,7 @@ from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
 from uvicorn.command.reporting import Reporter, RequestHooks
 from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.share import share_for
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
@@ -78,6 +79,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._frameworks: Frameworks | None = None
         self._is_quick = False
         self._replacement: Replacement | None = None
+        self._watching: Watching | None = None
+        self._shared = share_for(self, self.cfg, self.log)
 
     @property
     def age(self) -> int:
@@ -114,6 +117,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """Set handlers that are good until the loop runs; the loop has a wake-up descriptor of its own."""
         super().init_signals()
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGUSR2, self._on_usr2)
+        signal.siginterrupt(signal.SIGUSR2, False)
 
     def load_wsgi(self) -> None:
         """Load the application, and all that can fail before the worker has booted.
@@ -248,7 +253,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         )
         self.server = self._make_server(loop)
         self.server.start()
-        self._watching = Watching(self.server.service, self.settings.watch)
+        assert self.application is not None
+        self._watching = Watching(
+            self.server.service, self.settings.watch, self.application.consumers, self._shared, os.getpid()
+        )
         self._watching.start()
         self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
         self._tick()
@@ -387,7 +395,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._set_stack_timer()
         self.server.tick()
         self._stuck.tick()
-        self._watching.tick()
+        if self._watching is not None:
+            self._watching.tick()
         if self._frameworks is not None:
             self._frameworks.look()
         self.nr = self.server.service.requests
@@ -442,6 +451,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             return
         if not self.alive:
             self._stop_soon()
+
+    def _on_usr2(self, sig: int, frame: Any) -> None:
+        """Have the log tell what the worker does. A plain handler, for a loop that is blocked."""
+        if self._watching is not None:
+            self._watching.dump_soon()
 
     def handle_abort(self, sig: int, frame: Any) -> None:
         """Tell where everything stands, and leave: the master has found the loop silent.

@@ -95,10 +95,12 @@ class HTTPConnection:
         self.transport = self.pipeline.transport = self.intake.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(self.service.limits.write_buffer)
         self.service.connections.add(self)
+        self.service.numbers.connections += 1
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
         turns = self._turns
+        self.service.numbers.received_bytes += len(data)
         if (
             self.life.state != HEAD
             or self.intake.reasons

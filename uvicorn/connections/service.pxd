@@ -1,4 +1,5 @@
 from uvicorn.bridge.outbox cimport Outbox
+from uvicorn.connections.numbers cimport Numbers
 from uvicorn.connections.turns cimport Turns
 from uvicorn.wire.encoder cimport Encoder
 
@@ -17,6 +18,7 @@ cdef class Service:
     cdef public str root_path
     cdef public bint has_hooks
     cdef public Py_ssize_t requests
+    cdef public Numbers numbers
     cdef public Py_ssize_t most_requests
     cdef public object on_most_requests
     cdef public object report

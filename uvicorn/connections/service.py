@@ -15,6 +15,7 @@ from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.connections.addresses import AddressLimit
 from uvicorn.connections.crowding import Standing
+from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.head import HeaderPolicy
@@ -122,6 +123,7 @@ class Service:
         self.root_path: Final = root_path
         self.has_hooks: Final = dispatcher.hooks is not None
         self.requests = 0
+        self.numbers: Final = Numbers()
         self.most_requests: Final = most_requests
         self.on_most_requests: Final = on_most_requests
         self.report: Final = report

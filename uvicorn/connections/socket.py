@@ -144,7 +144,12 @@ class WebSocket(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<WebSocket {self.shown_target} {('connecting', 'open', 'closing', 'closed')[self._state]}>"
+        return f"<WebSocket {self.shown_target} {self.state_name}>"
+
+    @property
+    def state_name(self) -> str:
+        """What it is doing, in a word. Runs on: any thread."""
+        return ("connecting", "open", "closing", "closed")[self._state]
 
     @property
     def consumer_name(self) -> str:
@@ -171,6 +176,7 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
         self.watch.is_heard = True
+        self.service.numbers.received_bytes += len(data)
         if not self.inbound.take_whole(data):
             self.intake.receive(data)
 
@@ -264,6 +270,8 @@ class WebSocket(asyncio.Protocol):
         if isinstance(error, ChannelClosed) and self.is_closed:
             log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
         elif not (isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed):
+            if self.consumer is not None:
+                self.consumer.tally.errors += 1
             log.error(
                 "Error in %s: %s",
                 self.consumer_name,
@@ -292,6 +300,7 @@ class WebSocket(asyncio.Protocol):
             return None
         frame = self._codec.message(opcode, data)
         self.written_bytes += len(frame)
+        self.service.numbers.sent_bytes += len(frame)
         self.transport.write(frame)
         return gate.is_open
 
@@ -305,6 +314,7 @@ class WebSocket(asyncio.Protocol):
         if opcode != NOTHING:
             frame = self._codec.message(opcode, data)
             self.written_bytes += len(frame)
+            self.service.numbers.sent_bytes += len(frame)
             self.sent_messages += 1
             self.transport.write(frame)
         if action is not None and action.close_code:
@@ -394,6 +404,7 @@ class WebSocket(asyncio.Protocol):
         """Write what the codec has to say itself."""
         if not self.transport.is_closing():
             self.written_bytes += len(data)
+            self.service.numbers.sent_bytes += len(data)
             self.transport.write(data)
 
     def ping(self) -> None:

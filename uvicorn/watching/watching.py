@@ -2,62 +2,171 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
+from uvicorn.bridge.aside import Aside
+from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dry import DryWatch
 from uvicorn.bridge.garbage import GarbagePauses
 from uvicorn.bridge.loop_watch import LoopWatch, Watchdog
 from uvicorn.bridge.slow import SlowWatch
 from uvicorn.connections.service import Service
+from uvicorn.watching.board import Board, Sheet
+from uvicorn.watching.collector import Collector
+from uvicorn.watching.dump import Dump
+from uvicorn.watching.exposition import MetricsPage
+from uvicorn.watching.families import Figures, add_up, as_rows, lasting
+from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
 from uvicorn.watching.looks import WorkerLooks
+from uvicorn.watching.warnings_kept import KeptWarnings
 
-__all__ = ["WatchSettings", "Watching"]
+__all__ = ["Shared", "WatchSettings", "Watching"]
 
 
 @dataclass(frozen=True)
 class WatchSettings:
-    """What is watched, and from when on it is told. All in seconds; 0 for never."""
+    """What is watched, and from when on it is told. Times in seconds; 0 for never."""
 
     loop_block_warning: float = 0.25
     pool_wait_warning: float = 1.0
     slow_consumer_warning: float = 10.0
+    status_dir: str = AUTOMATIC
+
+
+@dataclass
+class Shared:
+    """What the workers of one master have in common.
+
+    Attributes:
+        board: the numbers of all of them.
+        place: this worker's, or None.
+        metrics: the socket on which scrapers are answered, or None.
+        master: its process id.
+    """
+
+    board: Board
+    place: int | None
+    metrics: socket.socket | None = None
+    master: int = 0
 
 
 class Watching:
-    """What watches one worker. All methods run on: the loop."""
+    """What watches one worker. All methods run on: the loop.
 
-    def __init__(self, service: Service, settings: WatchSettings) -> None:
-        pools = service.dispatcher.all_pools
-        self.garbage = GarbagePauses()
-        self.dry = DryWatch(pools, time.monotonic, service.log, settings.pool_wait_warning)
-        self.slow = SlowWatch(service.dispatcher, time.monotonic, service.log, settings.slow_consumer_warning)
+    Args:
+        consumers: returns all consumers that may be called.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        settings: WatchSettings,
+        consumers: Callable[[], Iterable[Consumer]],
+        shared: Shared,
+        pid: int,
+    ) -> None:
+        log, pools = service.log, service.dispatcher.all_pools
+        self.garbage: Final = GarbagePauses()
+        self.dry: Final = DryWatch(pools, time.monotonic, log, settings.pool_wait_warning)
+        self.slow: Final = SlowWatch(service.dispatcher, time.monotonic, log, settings.slow_consumer_warning)
         self.loop_watch: LoopWatch | None = None
         self._watchdog: Watchdog | None = None
         if settings.loop_block_warning:
             self.loop_watch = LoopWatch(
                 service.outbox,
-                service.log,
+                log,
                 settings.loop_block_warning,
                 WorkerLooks(service),
                 self.garbage,
                 service.outbox.loop_native_id,
             )
-            self._watchdog = Watchdog(self.loop_watch, service.log)
+            self._watchdog = Watchdog(self.loop_watch, log)
+        self.collector: Final = Collector(service, consumers, self.loop_watch, self.garbage, self.dry, self.slow)
+        self.dump: Final = Dump(service, self.loop_watch)
+        self.facts: Final[dict[str, Any]] = {"pid": pid, "started": time.time(), "is_stopping": False}
+        self._service = service
+        self._shared = shared
+        self._warnings = KeptWarnings()
+        self._latest: Figures = {}
+        self._base = self._inherited()
+        self._aside = Aside(log)
+        self._inspection = Inspection(
+            {"dump": self._dumped, "stacks": lambda: self._dumped(True), "status": self._status}, shared.master
+        )
+        if settings.status_dir != OFF:
+            try:
+                self._aside.serve(self._inspection.listen(settings.status_dir), self._inspection)
+            except OSError as error:
+                log.warning("No socket for 'uvicorn status' and 'uvicorn dump': %s", error)
+        if shared.metrics is not None:
+            self._aside.serve(shared.metrics, MetricsPage(self.read_all))
 
     def start(self) -> None:
         """Begin to watch."""
         self.garbage.install()
+        self._warnings.install(self._service.log)
         if self._watchdog is not None:
             self._watchdog.start()
+        self._write()
+        self._aside.start()
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
         self.dry.tick()
         self.slow.tick()
+        self._write()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Watch no more, and leave the last numbers."""
         if self._watchdog is not None:
             self._watchdog.stop()
+        self._aside.stop()
+        self._inspection.remove()
+        self._warnings.remove(self._service.log)
         self.garbage.remove()
+        self._write(is_last=True)
+
+    def dump_soon(self) -> None:
+        """Have the log tell what the worker does. Runs on: signal handlers, too."""
+        self._aside.call(lambda: self._service.log.warning("Dump (pid: %s)\n%s", self.facts["pid"], self._dumped(True)))
+
+    def read_all(self) -> Figures:
+        """Return the figures of all workers of the master. Runs on: any thread."""
+        return add_up(sheet.figures for sheet in self._shared.board.read_all())
+
+    def _inherited(self) -> Figures:
+        """Return what those have counted who had our place before."""
+        if self._shared.place is None:
+            return {}
+        sheet = self._shared.board.read(self._shared.place)
+        return {} if sheet is None else lasting(sheet.figures)
+
+    def _write(self, is_last: bool = False) -> None:
+        """Tell the others what we have counted."""
+        self._latest = figures = self.collector.collect()
+        if self._shared.place is None:
+            return
+        self.facts["is_stopping"] = self._service.is_stopping
+        figures = add_up((self._base, lasting(figures) if is_last else figures))
+        sheet = Sheet(0, {}, figures) if is_last else Sheet(self.facts["pid"], self.facts, figures)
+        self._shared.board.write(self._shared.place, sheet)
+
+    # ---- aside ----
+
+    def _dumped(self, with_stacks: bool = False) -> str:
+        return f"Worker {self.facts['pid']}\n{self.dump.text(with_stacks)}"
+
+    def _status(self) -> str:
+        return as_json(
+            {
+                **self.facts,
+                "loop": self.dump.loop_state(),
+                "figures": as_rows(self._latest),
+                "in_flight": self.dump.in_flight(),
+                "warnings": self._warnings.told(),
+            }
+        )
