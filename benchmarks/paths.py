@@ -114,7 +114,7 @@ def _serve(consumer: Any, requests: Sequence[bytes], count: int) -> None:
     worker = ASGIWorker(1, os.getpid(), [], app, 30, app.cfg, app.cfg.logger_class(app.cfg))
     worker._loop = loop  # what `init_process` makes
     worker.load_wsgi()
-    server = worker._make_server(loop)  # not public, but what a worker serves with
+    server = worker._serving.listen([])  # not public, but what a worker serves with
     server.tick()
     connection = HTTPConnection(server.service, ["127.0.0.1", 1], ["127.0.0.1", 2])
     transport = _Transport(loop, requests, count)

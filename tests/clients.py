@@ -197,10 +197,15 @@ class Site:
             self.loop.call_soon(self._tick)
             self.settle()
 
+    def abort_calls(self):
+        """End what runs, as a worker that stops does at its deadline."""
+        self.service.dispatcher.abort()
+        self.service.call_runner.abort()
+
     def _tick(self):
         now = self.service.now = self.loop.time()
         self.service.dispatcher.tick()
-        self.service.calls.tick()
+        self.service.call_runner.tick()
         for connection in (*self.service.connections, *self.service.sockets):
             connection.watch.tick(now)
 
@@ -211,7 +216,7 @@ class Site:
                 client.leave()
             self.pool.queue.clear()
             self.loop.settle()
-            self.service.calls.abort()
+            self.abort_calls()
             self.loop.settle()
         finally:
             self.loop.end()

@@ -42,7 +42,7 @@ class Recorder:
     def dispatch(self, consumer, message, exchange):
         if message["body_channel"] is not None:  # it is longer than all that will come
             return
-        request = exchange.request
+        request = exchange.request_line
         fields = [[bytes(part) for part in pair] for pair in message["headers"]]
         self.messages.append((request.method, request.target, message["http_version"], fields, message["body"]))
         for pair in message["headers"]:  # what a consumer does to its message is nobody's business
@@ -50,7 +50,7 @@ class Recorder:
         message.clear()
         exchange.reply((200, NO_FIELDS, b"", False))
 
-    def ended(self, exchange):
+    def on_response_ended(self, exchange):
         """Nothing runs."""
 
     def cancel(self, exchange, grace):
@@ -58,6 +58,9 @@ class Recorder:
 
     def tick(self):
         """Nothing waits."""
+
+    def abort(self):
+        """Nothing runs."""
 
 
 async def _never(message):

@@ -226,13 +226,16 @@ class FakeLog:
 class FakePeers:
     """Trust every peer, or none."""
 
-    def __init__(self, proxy_mode="off", is_trusted=False, header_map="drop", may_proxy=True):
+    def __init__(self, proxy_mode="off", is_trusted=False, header_map="drop", may_proxy=True, forwarding=None):
         self.proxy_mode = proxy_mode
         secure = {b"x-forwarded-proto": b"https"}
-        self._policy = HeaderPolicy(secure, frozenset({b"script_name"}), header_map, is_trusted)
+        self._policy = HeaderPolicy(secure, frozenset({b"script_name"}), header_map, is_trusted, forwarding)
         self._may_proxy = may_proxy
 
     def header_policy(self, address):
+        return self._policy
+
+    def policy_behind(self, address, client):
         return self._policy
 
     def may_send_proxy_header(self, address):
@@ -302,7 +305,7 @@ class ManualSpools:
             if error is None:
                 spool.file = spool.file or make_file()
                 spool.file.write(block)
-            spool.written(error)
+            spool.on_written(error)
 
     def stop(self):
         self.waiting.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from uvicorn import variant
@@ -28,19 +29,25 @@ from uvicorn.errors import (
 from uvicorn.messages import Message
 
 if TYPE_CHECKING:
+    from uvicorn.command.config import Config
+    from uvicorn.command.run import run
+    from uvicorn.command.server import Server
     from uvicorn.command.worker import ASGIWorker
 
-__version__ = "0.1.0"
+# Above every release of the other package of this name, so that requirements such as "uvicorn>=0.30" are met.
+__version__ = "1.0.0"
 
 __all__ = [
     "ASGIWorker",
     "BodyTooLarge",
     "ChannelClosed",
     "ChannelFull",
+    "Config",
     "Message",
     "ReadTimeout",
     "ReplyError",
     "Router",
+    "Server",
     "ServerStopping",
     "StartupError",
     "UvicornError",
@@ -54,6 +61,7 @@ __all__ = [
     "origin_of",
     "route",
     "route_class",
+    "run",
     "runs_long",
     "streams_body",
     "streams_slowly",
@@ -61,10 +69,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the worker when Gunicorn asks for it: applications import this package without it."""
-    if name == "ASGIWorker":
-        from uvicorn.command.worker import ASGIWorker
+_LATER = {
+    "ASGIWorker": "uvicorn.command.worker",
+    "Config": "uvicorn.command.config",
+    "Server": "uvicorn.command.server",
+    "run": "uvicorn.command.run",
+}
 
-        return ASGIWorker
+
+def __getattr__(name: str) -> Any:
+    """Import what serves when it is asked for: applications import this package without it."""
+    if name == "main":
+        return import_module("uvicorn.main")  # a module that can be called
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,6 +37,8 @@ __all__ = [
     "StartupError",
     "UvicornError",
     "WrongSide",
+    "is_all_full",
+    "is_full",
 ]
 
 
@@ -112,7 +114,7 @@ class ChannelFull(UvicornError):
     """There is no room.
 
     An asynchronous consumer sent far more than its client took, without awaiting; or a call that `run_in_pool` or a
-    framework makes found the pool and its queue full.
+    framework makes found the pool and its queue full. A consumer may let the latter escape: its request gets 503.
     """
 
 
@@ -122,3 +124,20 @@ class ReadTimeout(UvicornError, TimeoutError):
 
 class BodyTooLarge(UvicornError):
     """A body is larger than the limit given to `BodyChannel.read`."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether this is ChannelFull, or a group of exceptions that has one somewhere."""
+    return isinstance(error, ChannelFull) or any(map(is_full, _parts(error)))
+
+
+def is_all_full(error: BaseException) -> bool:
+    """Whether this is ChannelFull, or a group of nothing else."""
+    parts = _parts(error)
+    return isinstance(error, ChannelFull) or (bool(parts) and all(map(is_all_full, parts)))
+
+
+def _parts(error: BaseException) -> tuple[BaseException, ...]:
+    """Return what a group of exceptions has; Python 3.10 knows groups only by a package."""
+    is_group = any(kind.__name__ == "BaseExceptionGroup" for kind in type(error).__mro__)
+    return tuple(error.exceptions) if is_group else ()  # type: ignore[attr-defined]  # that is what makes a group

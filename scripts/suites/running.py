@@ -65,9 +65,8 @@ class RunningServer:
         worker = ASGIWorker(0, os.getpid(), [Listener(self.socket)], None, 0, cfg, Logger(cfg))
         worker.settings = Settings.from_config(cfg)
         worker.application = self._application
-        worker.ssl_context = None
-        worker._dispatcher = worker._make_dispatcher(self._loop, self._application)
-        server = worker._make_server(self._loop)
+        serving = worker._make_serving(self._loop, self._application)
+        server = serving.listen([self.socket])
         self._stop = asyncio.Event()
         server.start()
         self._is_ready.set()
@@ -80,5 +79,5 @@ class RunningServer:
                     server.tick()
             await server.drain(0.5)
         finally:
-            server.close()
+            serving.close()
             worker.tmp.close()

@@ -131,7 +131,7 @@ def test_an_application_gets_connect_messages_and_the_close_code(make_site):
     assert app.received == [CONNECT, received("a"), binary, left(4001, "bye")]
     assert [found.payload for found in client.frames[:2]] == [b"hi", b"\0"]
     assert app.is_over
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_acceptance_has_a_subprotocol_and_fields(make_site):
@@ -162,7 +162,7 @@ def test_an_application_that_returns_closes_with_1000(make_site):
     assert client.close_code == 1000
     client.text("late")
     client.leave()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_an_application_that_returns_without_accepting_refuses(make_site):
@@ -171,7 +171,7 @@ def test_an_application_that_returns_without_accepting_refuses(make_site):
 
     site, client = serve(make_site, app)
     assert client.response.status == 403
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_close_before_acceptance_refuses_and_is_followed_by_the_disconnect(make_site):
@@ -188,7 +188,7 @@ def test_a_socket_is_refused_with_a_response(make_site, bodies):
     response = client.response
     assert (response.status, response.body, response.headers["x-a"]) == (401, b"no entry", "b")
     assert app.received == [CONNECT, left(1006)]
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 @pytest.mark.parametrize(("event", "whole"), [(start(), True), (body(b"x", True), False)])
@@ -219,7 +219,7 @@ def test_an_application_that_raises_is_answered_500_or_closed_with_1011(make_sit
     [line] = site.log.take("error")
     assert line.startswith("Error in test_asgi_socket.")
     client.leave()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_client_that_has_left_is_told_by_receive_and_by_send(make_site):
     assert app.received[-1] == left(1006)
     app.steps.put_nowait(lambda: app.send(text("x")))
     site.settle()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
     assert not site.log.take("error")
 
 
@@ -288,7 +288,7 @@ def test_receive_tells_before_acceptance_that_the_client_left_or_waited_too_long
             site.pass_time(1)
         assert client.response.status == 504
     assert app.received == [CONNECT, left(1006)]
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_an_acceptance_that_comes_while_the_worker_stops_is_followed_by_the_disconnect(make_site):
@@ -302,7 +302,7 @@ def test_an_acceptance_that_comes_while_the_worker_stops_is_followed_by_the_disc
     assert app.received == [CONNECT, None, left(1006)]
     app.steps.put_nowait(None)
     site.settle()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_close_after_messages_that_wait_comes_after_them(make_site):
@@ -324,7 +324,7 @@ def test_messages_that_wait_when_the_application_returns_are_let_go(make_site):
     site.settle()
     assert client.close_code == 1000
     client.send(close_frame(1000))
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_receive_raises_after_the_disconnect(make_site):
@@ -398,12 +398,12 @@ def test_a_worker_that_stops_waits_for_the_application_and_cancels_it_at_last(ma
     site.service.begin_stopping()
     assert client.close_code == 1012
     client.send(close_frame(1012))
-    assert not site.service.calls.is_idle
-    [(_, task)] = site.service.calls.running()
-    site.service.calls.abort()
+    assert not site.service.dispatcher.running.is_idle
+    [(_, task)] = site.service.dispatcher.running.calls()
+    site.abort_calls()
     site.settle()
     assert task.cancelled()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_an_abort_raises_server_stopping_in_send(make_site):
@@ -526,4 +526,4 @@ def test_an_application_learns_of_a_loss_while_its_answer_is_waited_for(make_sit
     assert app.received[-1] == left(4001)
     app.steps.put_nowait(None)
     site.settle()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import anyio.from_thread
@@ -10,12 +12,14 @@ import anyio.to_thread
 import pytest
 from framework_doubles import Frameworks as Doubles
 from framework_doubles import frameworks
+from patience import PATIENCE_SECONDS
 
 from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_tokens import Tokens
 from uvicorn.applications.frameworks import Frameworks
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import FrameworkPools, nested_tests
+from uvicorn.bridge.loop_executor import LoopExecutor, give_back, lend
 
 
 class Log:
@@ -127,3 +131,54 @@ async def test_calls_of_an_application_that_is_over_are_outside_of_requests(made
     work = made.request()
     work.end()
     assert (await anyio.to_thread.run_sync(thread_name)).startswith("aside-")
+
+
+def test_several_loops_have_the_seam_at_once_and_the_last_one_takes_it_away():
+    before = dict(anyio_threads.Backend.__dict__)
+    order = []
+
+    async def call(name, enter, leave):
+        doubles = Doubles()
+        try:
+            await asyncio.to_thread(enter.wait, PATIENCE_SECONDS)
+            doubles.request()
+            own = await anyio.to_thread.run_sync(lambda: threading.get_ident() in {s.thread_id for s in slots(doubles)})
+            order.append((name, own))
+            await asyncio.to_thread(leave.wait, PATIENCE_SECONDS)
+            assert (await anyio.to_thread.run_sync(thread_name)).startswith("main-")
+        finally:
+            doubles.close()
+
+    def slots(doubles):
+        return [slot for pool in doubles.pools for slot in pool.slots()]
+
+    both, one_is_over, passed = threading.Barrier(2), threading.Event(), threading.Event()
+    passed.set()
+    first = threading.Thread(target=lambda: asyncio.run(call("first", both, passed)))
+    second = threading.Thread(target=lambda: asyncio.run(call("second", both, one_is_over)))
+    first.start()
+    second.start()
+    first.join(PATIENCE_SECONDS)
+    one_is_over.set()
+    second.join(PATIENCE_SECONDS)
+    assert sorted(order) == [("first", True), ("second", True)]
+    assert dict(anyio_threads.Backend.__dict__) == before
+
+
+def test_a_loop_that_lives_on_gets_its_own_executor_back():
+    async def test():
+        loop = asyncio.get_running_loop()
+        doubles = Doubles()
+        loop.set_default_executor(own := ThreadPoolExecutor(1, "own"))
+        one, two = (LoopExecutor(doubles.threads, threading.get_ident()) for _ in range(2))
+        lend(loop, one)
+        lend(loop, two)
+        doubles.request()
+        give_back(loop, one)  # the first of two servers on this loop
+        assert (await asyncio.to_thread(thread_name)).startswith("main-")
+        give_back(loop, two)
+        assert (await asyncio.to_thread(thread_name)).startswith("own_")
+        doubles.close()
+        own.shutdown()
+
+    asyncio.run(test())

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from test_asgi import body, serve, start
 
-from uvicorn.bridge.work import current_work
+from uvicorn.bridge.work import work_now
 from uvicorn.errors import ChannelFull
 
 if sys.version_info < (3, 11):
@@ -22,7 +22,7 @@ class Refused:
     async def __call__(self, scope, receive, send):
         for event in self.before:
             await send(event)
-        current_work.get().is_refused = True
+        work_now().is_refused = True
         for event in self.events:
             await send(event)
         if self.raises is not None:
@@ -77,9 +77,18 @@ def test_a_response_that_has_begun_is_broken_off(ask):
     assert not answer.endswith("0\r\n\r\n")
 
 
-def test_any_other_failure_is_its_own(make_site):
+def test_what_finds_another_channel_full_is_answered_with_503(make_site):
     async def fail(scope, receive, send):
         raise ChannelFull("of something else")
+
+    client = serve(make_site, fail)
+    assert client.take().startswith(b"HTTP/1.1 503 ")
+    assert client.site.log.take("error") == []
+
+
+def test_any_other_failure_is_its_own(make_site):
+    async def fail(scope, receive, send):
+        raise KeyError("x")
 
     client = serve(make_site, fail)
     assert client.take().startswith(b"HTTP/1.1 500 ")

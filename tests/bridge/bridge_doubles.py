@@ -220,11 +220,11 @@ class FakeExchange:
             self.is_closed = True
         self.on_reply(reply)
 
-    def dropped(self, _=None):
+    def on_dropped(self, _=None):
         self.thread_ids.add(threading.get_ident())
         self.drops += 1
 
-    def failed(self, error):
+    def on_failed(self, error):
         self.thread_ids.add(threading.get_ident())
         self.failures.append(error)
 
@@ -232,6 +232,9 @@ class FakeExchange:
         self.thread_ids.add(threading.get_ident())
         self.refusals.append((status, retry_after))
         self.is_closed = True
+
+    def on_not_called(self):
+        self.task = None
 
     @property
     def wants_call(self):
@@ -243,7 +246,7 @@ class FakeExchange:
     def is_flooded(self):
         return self.flooded
 
-    def on_writable(self, callback):
+    def when_writable(self, callback):
         self.thread_ids.add(threading.get_ident())
         self._waiters.append(callback)
 
@@ -303,7 +306,7 @@ class FakeSource:
     def set_waiting(self, is_waiting):
         self.waiting.append(is_waiting)
 
-    def want(self, _=None):
+    def on_wanted(self, _=None):
         self.thread_ids.add(threading.get_ident())
         self.wants += 1
 
@@ -335,7 +338,7 @@ class Bridge:
 
     async def __aexit__(self, *_):
         self._released.set()
-        self.dispatcher.cancel_tasks()
+        self.dispatcher.abort()
         await self.idle()
         self.pool.stop()
 
@@ -368,7 +371,7 @@ class Bridge:
 
     async def idle(self):
         """Wait until every consumer has ended; make the calls that wait for the loop."""
-        await until_async(lambda: self._has_begun_all() and self.dispatcher.is_idle, "the end of all consumers")
+        await until_async(lambda: self._has_begun_all() and self.dispatcher.running.is_idle, "the end of all consumers")
         self.outbox.drain_now()
 
     def _has_begun_all(self):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from uvicorn.bridge.inbox import CollectedBodyChannel
+from uvicorn.bridge.collected import CollectedBodyChannel
 from uvicorn.errors import BodyTooLarge, ChannelClosed
 
 

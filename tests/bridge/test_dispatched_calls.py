@@ -46,7 +46,7 @@ async def test_a_failure_is_told_once_and_before_the_channel_is_let_go(is_async)
         drops_at_failure = []
 
         def listen(exchange):
-            exchange.failed = lambda error: drops_at_failure.append(exchange.drops)
+            exchange.on_failed = lambda error: drops_at_failure.append(exchange.drops)
 
         bridge.call(raising(ValueError("x"), is_async), listen)
         await until_async(lambda: drops_at_failure, "the report")
@@ -64,7 +64,7 @@ async def test_what_a_consumer_sent_before_it_raised_is_written_before_its_failu
             raise ValueError("x")
 
         exchange = bridge.call(consumer)
-        exchange.failed = lambda error: replies_at_failure.append(list(exchange.contents))
+        exchange.on_failed = lambda error: replies_at_failure.append(list(exchange.contents))
         await until_async(lambda: replies_at_failure, "the report")
         assert replies_at_failure == [[b"a"]]
 

@@ -71,11 +71,11 @@ async def test_running_tells_tasks_and_threads():
             await asyncio.Event().wait()
 
         on_loop_ = bridge.call(wait)
-        running = dict(bridge.dispatcher.running())
+        running = dict(bridge.dispatcher.running.calls())
         assert running[on_loop_] is on_loop_.task
         assert running[in_pool] in {thread.ident for thread in threading.enumerate()}
         assert len(running) == 2
-        assert bridge.dispatcher.is_idle is False
+        assert bridge.dispatcher.running.is_idle is False
         bridge.release()
 
 
@@ -207,7 +207,7 @@ async def test_a_task_whose_client_left_is_cancelled_after_the_grace():
         bridge.dispatcher.tick()
         await asyncio.wait([task])
         assert [type(error) for error in exchange.failures] == [asyncio.CancelledError]
-        assert bridge.dispatcher.is_idle
+        assert bridge.dispatcher.running.is_idle
 
 
 @on_loop
@@ -238,7 +238,7 @@ async def test_cancel_tasks_cancels_every_task():
 
         exchanges = [bridge.call(wait) for _ in range(3)]
         await asyncio.sleep(0)
-        bridge.dispatcher.cancel_tasks()
+        bridge.dispatcher.abort()
         await bridge.idle()
         assert all(isinstance(exchange.failures[0], asyncio.CancelledError) for exchange in exchanges)
 
@@ -258,14 +258,14 @@ async def test_a_task_cancelled_before_its_first_step_leaves_nothing_behind(way)
         exchange = bridge.call(consumer)
         task = exchange.task
         if way == "stop":
-            bridge.dispatcher.cancel_tasks()
+            bridge.dispatcher.abort()
         else:
             bridge.dispatcher.cancel(exchange, grace=0)
             bridge.dispatcher.tick()
         await asyncio.wait([task])
         assert calls == []
-        assert bridge.dispatcher.is_idle
-        assert list(bridge.dispatcher.running()) == []
+        assert bridge.dispatcher.running.is_idle
+        assert list(bridge.dispatcher.running.calls()) == []
 
 
 # ---- threads that do not come back ----
@@ -280,12 +280,12 @@ async def test_what_a_pool_without_a_free_thread_holds_is_answered_and_not_waite
             slot.stuck = slot.job
         bridge.dispatcher.give_up_stuck()  # one thread may come back
         assert [exchange.refusals for exchange in (*stuck, waiting)] == [[], [], []]
-        assert not bridge.dispatcher.is_idle
+        assert not bridge.dispatcher.running.is_idle
 
         for slot in bridge.pool.slots():
             slot.stuck = slot.job
         bridge.dispatcher.give_up_stuck()
         assert [exchange.refusals for exchange in (*stuck, waiting)] == [[(504, 0)], [(504, 0)], [(503, 1)]]
-        assert bridge.dispatcher.is_idle
+        assert bridge.dispatcher.running.is_idle
         for slot in bridge.pool.slots():
             slot.stuck = None

@@ -60,30 +60,30 @@ class EndingExchange(FakeExchange):
         was_closed = self.is_closed
         super().reply(reply)
         if self.is_closed and not was_closed:
-            self._dispatcher.ended(self)
+            self._dispatcher.on_response_ended(self)
 
-    def failed(self, error):
-        super().failed(error)
+    def on_failed(self, error):
+        super().on_failed(error)
         self.answer_500()
 
-    def dropped(self, _=None):
-        super().dropped()
+    def on_dropped(self, _=None):
+        super().on_dropped()
         self.answer_500()
 
     def refuse(self, status, reason, retry_after=0):
         super().refuse(status, reason, retry_after)
-        self._dispatcher.ended(self)
+        self._dispatcher.on_response_ended(self)
 
     def lose(self, is_stopping=False):
         was_closed = self.is_closed
         super().lose(is_stopping)
         if not was_closed:
-            self._dispatcher.ended(self)
+            self._dispatcher.on_response_ended(self)
 
     def answer_500(self):
         if not self.is_closed:
             self.is_closed = True
-            self._dispatcher.ended(self)
+            self._dispatcher.on_response_ended(self)
 
 
 def on_side(consumer, is_async):
@@ -300,6 +300,6 @@ async def test_without_hooks_nothing_is_called_when_a_response_ends():
         assert isinstance(bridge.dispatcher, Dispatcher)
         exchange = bridge.call(replying())
         await until_async(lambda: exchange.is_closed, "the reply")
-        bridge.dispatcher.ended(exchange)
+        bridge.dispatcher.on_response_ended(exchange)
         await bridge.idle()
         assert (exchange.failures, bridge.log.records) == ([], [])

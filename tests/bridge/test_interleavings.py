@@ -140,7 +140,7 @@ class Acceptor:
     def abort(self):
         pass
 
-    def released(self, place):
+    def on_connection_lost(self, place):
         pass
 
     def resume(self, even_if_full=False):
@@ -346,20 +346,20 @@ class Bench:
             if call.is_ready:
                 call.tell("return")
         self.tick()
-        return self.site.service.dispatcher.is_idle and all(call.is_over for call in self.calls)
+        return self.site.service.dispatcher.running.is_idle and all(call.is_over for call in self.calls)
 
     def check(self):
         site, service = self.site, self.site.service
         assert (site.pool.busy, site.pool.queued, site.pool.held, site.pool.weight) == (0, 0, 0, 0.0)
         assert len(service.outbox) == 0
         assert not service.connections
-        assert service.dispatcher.is_idle
+        assert service.dispatcher.running.is_idle
         assert not asyncio.all_tasks(site.loop)
 
         reported = Counter(site.reports)
         assert set(reported.values()) <= {1}
-        requests = [exchange for exchange in reported if exchange.request.method]
-        assert len([exchange for exchange in requests if exchange.request.shown != "-"]) >= service.requests
+        requests = [exchange for exchange in reported if exchange.request_line.method]
+        assert len([exchange for exchange in requests if exchange.request_line.shown != "-"]) >= service.requests
         for exchange in reported:
             assert exchange.is_closed
             assert exchange.is_lost or exchange.status == 101 or exchange.status >= 200

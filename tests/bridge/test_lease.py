@@ -10,7 +10,6 @@ from uvicorn.bridge import lease as lease_module
 from uvicorn.bridge import run_on_loop
 from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.crossing import Crossing, install
-from uvicorn.bridge.lease import Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.errors import ChannelFull, WrongSide
@@ -20,6 +19,10 @@ def pool_of(threads, queue_size=8):
     return ConsumerPool(threads, queue_size, asyncio.get_running_loop().call_soon, name="lease")
 
 
+def lease_on(pool):
+    return lease_module.Lease(pool, Outbox(asyncio.get_running_loop()))
+
+
 async def run(lease, function, *args):
     return await asyncio.get_running_loop().run_in_executor(lease, function, *args)
 
@@ -27,7 +30,7 @@ async def run(lease, function, *args):
 @on_loop
 async def test_all_calls_of_a_lease_run_in_one_thread_and_others_wait_for_it():
     pool = pool_of(1)
-    first, second = Lease(pool), Lease(pool)
+    first, second = lease_on(pool), lease_on(pool)
     idents = [await run(first, threading.get_ident) for _ in range(3)]
     assert len(set(idents)) == 1
     waiting = asyncio.ensure_future(run(second, threading.get_ident))
@@ -43,7 +46,7 @@ async def test_all_calls_of_a_lease_run_in_one_thread_and_others_wait_for_it():
 @on_loop
 async def test_an_error_comes_back_and_the_thread_goes_on():
     pool = pool_of(1)
-    lease = Lease(pool)
+    lease = lease_on(pool)
     with pytest.raises(ValueError, match="invalid literal"):
         await run(lease, int, "x")
     assert await run(lease, int, "7") == 7
@@ -54,7 +57,7 @@ async def test_an_error_comes_back_and_the_thread_goes_on():
 @on_loop
 async def test_a_lease_that_was_never_used_takes_no_thread():
     pool = pool_of(1)
-    Lease(pool).release()
+    lease_on(pool).release()
     assert (pool.busy, pool.queued) == (0, 0)
     pool.stop()
 
@@ -62,7 +65,7 @@ async def test_a_lease_that_was_never_used_takes_no_thread():
 @on_loop
 async def test_a_lease_that_is_over_takes_no_calls():
     pool = pool_of(1)
-    lease = Lease(pool)
+    lease = lease_on(pool)
     lease.release()
     with pytest.raises(RuntimeError, match="the request is over"):
         lease.submit(int)
@@ -72,7 +75,7 @@ async def test_a_lease_that_is_over_takes_no_calls():
 @on_loop
 async def test_a_lease_that_waits_is_taken_back_when_it_is_released_or_late():
     pool = pool_of(1)
-    first, second, third = Lease(pool), Lease(pool), Lease(pool)
+    first, second, third = lease_on(pool), lease_on(pool), lease_on(pool)
     await run(first, int)
     second.submit(int)
     future = third.submit(int)
@@ -81,7 +84,7 @@ async def test_a_lease_that_waits_is_taken_back_when_it_is_released_or_late():
     for job in pool.expire(float("inf")):
         job.expire()
     with pytest.raises(ChannelFull, match="in time"):
-        future.result(0)
+        await future
     first.release()
     await until_async(lambda: not pool.busy)
     pool.stop()
@@ -90,13 +93,13 @@ async def test_a_lease_that_waits_is_taken_back_when_it_is_released_or_late():
 @on_loop
 async def test_no_lease_is_given_when_the_pool_and_its_queue_are_full():
     pool = pool_of(1, queue_size=0)
-    lease = Lease(pool)
+    lease = lease_on(pool)
     await run(lease, int)
     with pytest.raises(ChannelFull):
-        Lease(pool)
+        lease_on(pool)
     lease.release()
     await until_async(lambda: not pool.busy)
-    Lease(pool).release()
+    lease_on(pool).release()
     pool.stop()
 
 
@@ -141,7 +144,7 @@ class Held:
 async def test_a_request_that_begins_with_a_signal_shares_a_thread_that_nobody_owns(computing):
     know(sync_send)
     pool = pool_of(1)
-    first, second = Lease(pool), Lease(pool)
+    first, second = lease_on(pool), lease_on(pool)
     thread = await run(first, sync_send)
     assert await run(second, sync_send) == thread  # it does not wait for the first one's end
     # Now the first one owns the thread: the second waits until it is over.
@@ -159,7 +162,7 @@ async def test_a_request_that_begins_with_a_signal_shares_a_thread_that_nobody_o
 async def test_an_owner_that_is_idle_does_not_keep_others_out_for_ever(computing):
     know(sync_send)
     pool = pool_of(1)
-    streaming, other = Lease(pool), Lease(pool)
+    streaming, other = lease_on(pool), lease_on(pool)
     await run(streaming, sync_send)
     await run(other, sync_send)
     await run(streaming, threading.get_ident)
@@ -176,20 +179,20 @@ async def test_queued_requests_that_begin_with_a_signal_come_along_and_others_co
     load = know(sync_send)
     pool = pool_of(1)
     load.is_short = False
-    first = Lease(pool)
+    first = lease_on(pool)
     await run(first, sync_send)
-    queued = Lease(pool)
+    queued = lease_on(pool)
     waiting = asyncio.ensure_future(run(queued, sync_send))
     await until_async(lambda: pool.queued == 1)
     load.is_short = True
-    newest = Lease(pool)
+    newest = lease_on(pool)
     thread = await run(newest, sync_send)
     assert await waiting == thread
     assert pool.queued == 0
-    other = Lease(pool)
+    other = lease_on(pool)
     job = asyncio.ensure_future(run(other, int, "7"))  # wants a thread of its own
     await until_async(lambda: pool.queued == 1)
-    last = Lease(pool)
+    last = lease_on(pool)
     behind = asyncio.ensure_future(run(last, sync_send))
     await until_async(lambda: pool.queued == 2)
     for lease in (first, queued, newest):
@@ -207,8 +210,8 @@ async def test_permission_to_compute_is_taken_for_each_call_and_short_ones_need_
     know(sync_send)
     pool = pool_of(4)
     pool.set_limit(1.0)
-    computing, waiting, short = Held(), Held(), Lease(pool)
-    first, second = Lease(pool), Lease(pool)
+    computing, waiting, short = Held(), Held(), lease_on(pool)
+    first, second = lease_on(pool), lease_on(pool)
     await run(second, sync_send)
     running = asyncio.ensure_future(run(first, computing))
     await until_async(computing.began.is_set)
@@ -232,7 +235,7 @@ async def test_hosts_that_ask_and_jobs_that_are_held_do_not_wait_for_each_other(
     """All threads hosted leases that asked for permission, and jobs that were held came first: nobody went on."""
     pool = pool_of(2, queue_size=100)
     pool.set_limit(0.75)
-    leases = [Lease(pool) for _ in range(8)]
+    leases = [lease_on(pool) for _ in range(8)]
 
     async def use(lease):
         for _ in range(5):
@@ -248,11 +251,11 @@ async def test_hosts_that_ask_and_jobs_that_are_held_do_not_wait_for_each_other(
 async def test_the_number_of_guests_is_bounded_and_their_wait_too(computing):
     know(sync_send)
     pool = pool_of(1, queue_size=1)
-    owner, guest = Lease(pool), Lease(pool)
+    owner, guest = lease_on(pool), lease_on(pool)
     await run(owner, sync_send)
     await run(guest, sync_send)
     with pytest.raises(ChannelFull):
-        Lease(pool)
+        lease_on(pool)
     held = Held()
     running = asyncio.ensure_future(run(owner, held))
     await until_async(held.began.is_set)
@@ -278,7 +281,7 @@ async def test_what_a_waiting_thread_waits_for_does_not_wait_for_it():
     pool = pool_of(1)
     crossing = Crossing(Outbox(loop), pool, {})
     install(crossing)
-    lease = Lease(pool)
+    lease = lease_on(pool)
 
     async def inner():
         return await run(lease, int)

@@ -268,7 +268,7 @@ from uvicorn.bridge.outbox import Outbox
 
 class Exchange:
     is_head = is_closed = False
-    def dropped(self, _=None):
+    def on_dropped(self, _=None):
         raise AssertionError
 
 async def main():

@@ -1,6 +1,7 @@
 """The sampler: when it watches, what it sees, and what it makes of it."""
 
 import sys
+import time
 
 import pytest
 from bridge_doubles import PoolJob, Pools, RecordingLog, until
@@ -8,7 +9,7 @@ from doubles import FakeLoop
 
 from uvicorn.bridge import sampler as sampler_module
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.sampler import PoolSampler, reason_against
+from uvicorn.bridge.sampler import PoolSampler, own_clocks, reason_against
 
 
 class Bench:
@@ -185,3 +186,45 @@ def test_a_pool_that_is_not_governed_runs_as_many_jobs_as_it_has_threads(bench):
     bench.pools.block(pool, 6)
     bench.pools.run(bench.pool, PoolJob())
     assert (pool.limit, pool.busy) == (6, 6)
+
+
+def test_a_server_among_others_counts_the_processor_time_of_its_own_threads():
+    class Pool:
+        seconds = 1.0
+
+        def cpu_seconds(self):
+            return self.seconds
+
+    one, two = Pool(), Pool()
+    read = own_clocks([one, two])
+    _, before, loop_before = read()
+    burn_until(lambda: time.thread_time() > loop_before + 0.01)
+    one.seconds = 1.5
+    _, after, loop_after = read()
+    assert (after - before) - (loop_after - loop_before) == pytest.approx(0.5)
+
+
+def test_the_threads_of_a_pool_tell_their_processor_time():
+    pools = Pools()
+    pool = pools.make(threads=1)
+    assert pool.cpu_seconds() == 0.0
+    pool.submit(job := pools.blocking())
+    pools.loop.turn()
+    until(lambda: pool.busy)
+    [slot] = pool.slots()
+    assert 0.0 < time.clock_gettime(slot.clock) <= pool.cpu_seconds()
+    job.release.set()
+    pools.close()
+
+
+def burn_until(condition):
+    while not condition():
+        pass
+
+
+def test_a_sampler_that_is_stopped_looks_no_more(bench):
+    bench.occupy(4)
+    assert bench.is_watching
+    bench.sampler.stop()
+    assert not bench.is_watching
+    assert bench.pool.on_busy is None

@@ -24,8 +24,8 @@ class Watched:
     def __init__(self, *pools, tasks=(), seconds=10.0):
         self.log = RecordingLog()
         self.ahead = 0.0
-        self.tasks = list(tasks)
-        dispatcher = types.SimpleNamespace(all_pools=pools, running=lambda: iter(self.tasks))
+        self.tasks = dict(tasks)
+        dispatcher = types.SimpleNamespace(all_pools=pools, running=types.SimpleNamespace(requests=self.tasks))
         self.watch = SlowWatch(dispatcher, self.now, self.log, seconds)
 
     def now(self):

@@ -17,7 +17,7 @@ class FakeSocket:
     """Take what is sent; behind as long as the test says so."""
 
     def __init__(self, write_buffer=1000):
-        self.is_closed = self.is_lost = self.is_stopping = self.is_answered = self.is_head = False
+        self.is_closed = self.is_lost = self.is_stopping = False
         self.write_buffer = write_buffer
         self.handshake = None
         self.gate = WriteGate()
@@ -28,7 +28,7 @@ class FakeSocket:
     def reply(self, reply):
         self.replies.append(reply)
 
-    def dropped(self, _=None):
+    def on_dropped(self, _=None):
         self.drops += 1
 
     def is_writable(self):
@@ -37,7 +37,7 @@ class FakeSocket:
     def is_flooded(self):
         return False
 
-    def on_writable(self, callback):
+    def when_writable(self, callback):
         self.gate.wait(callback)
 
     def set_waiting(self, is_waiting):

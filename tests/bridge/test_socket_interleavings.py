@@ -115,7 +115,7 @@ class SocketBench(Bench):
         super().check()
         assert self.wrong == []
         assert not self.site.service.sockets
-        assert self.site.service.calls.is_idle
+        assert self.site.service.dispatcher.running.is_idle
         assert not +self.active
         for client in self.clients:
             if getattr(client, "path", None) is not None:

@@ -8,8 +8,8 @@ import pytest
 from patience import PATIENCE_SECONDS
 
 import uvicorn
-from uvicorn.command.cli import default_threads
 from uvicorn.command.settings import OURS
+from uvicorn.command.threads import default_threads
 
 APPLICATION = """
 def application(message):
@@ -70,6 +70,20 @@ def test_help_shows_our_defaults(site):
     text = " ".join(run(site, "--help").stdout.split())
     assert "[uvicorn.ASGIWorker]" in text
     assert f"[{default_threads()}]" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "environment", "shows"),
+    [
+        ((), {}, "True"),
+        (("--no-proxy-headers",), {}, "False"),
+        (("--proxy-headers",), {"UVICORN_PROXY_HEADERS": "false"}, "True"),
+        ((), {"UVICORN_PROXY_HEADERS": "false"}, "False"),
+    ],
+)
+def test_proxies_are_believed_by_the_command(site, args, environment, shows):
+    values = shown(run(site, "--print-config", *args, "webshop", **environment))
+    assert values["proxy_headers"] == shows
 
 
 def test_no_application_at_all_is_told_in_one_sentence(site):

@@ -124,5 +124,5 @@ def test_a_logger_of_another_kind_is_left_alone():
 
 def test_an_episode_counts_from_the_first_failure_to_the_next_success():
     episode = Episode()
-    assert [episode.failed(), episode.failed(), episode.count] == [True, False, 2]
-    assert [episode.succeeded(), episode.count, episode.failed()] == [2, 0, True]
+    assert [episode.on_failed(), episode.on_failed(), episode.count] == [True, False, 2]
+    assert [episode.on_succeeded(), episode.count, episode.on_failed()] == [2, 0, True]

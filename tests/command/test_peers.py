@@ -60,11 +60,11 @@ def test_an_address_is_listed(address, allowed, listed):
     assert is_listed(address, allowed, networks(*allowed)) is listed
 
 
-def peers(**values):
+def peers(forwarded_fields="", **values):
     cfg = Config()
     for name, value in values.items():
         cfg.set(name, value)
-    return GunicornPeers(cfg)
+    return GunicornPeers(cfg, forwarded_fields)
 
 
 def test_by_default_the_own_machine_alone_is_trusted():
@@ -104,3 +104,40 @@ def test_a_star_trusts_everybody():
 @pytest.mark.parametrize(("given", "mode"), [(False, "off"), (True, "auto"), ("v1", "v1"), ("v2", "v2")])
 def test_the_proxy_mode_is_gunicorns(given, mode):
     assert peers(proxy_protocol=given).proxy_mode == mode
+
+
+# ---- what a peer says of its client ----
+
+
+def test_nothing_is_read_of_clients_unless_it_is_asked_for():
+    assert peers().header_policy("127.0.0.1").forwarding is None
+    assert b"x-forwarded-for" not in peers().header_policy("127.0.0.1").special
+
+
+def test_trusted_peers_tell_of_their_clients_and_others_do_not():
+    ours = peers("auto", forwarded_allow_ips=f"{V4},{NET4}")
+    assert ours.header_policy(V6).forwarding is None
+    for peer in (V4, "10.1.0.1", None):
+        forwarding = ours.header_policy(peer).forwarding
+        assert forwarding.read([[b"x-forwarded-for", b"2001:db8::9, 10.1.9.9, 192.0.2.7"]]).client == ["2001:db8::9", 0]
+
+
+def test_the_fields_that_tell_of_clients_are_not_read_as_gunicorn_reads_them():
+    trusted = peers("auto").header_policy("127.0.0.1")
+    assert trusted.special >= {b"x-forwarded-for", b"x-forwarded-proto", b"forwarded", b"x-forwarded-ssl"}
+    assert trusted.scheme(b"x-forwarded-proto", b"https", None) is None
+    assert trusted.scheme(b"x-forwarded-ssl", b"on", None) == "https"
+
+
+def test_a_field_that_has_a_meaning_of_its_own_keeps_it():
+    trusted = peers("auto", secure_scheme_headers={"X-FORWARDED-PROTO": "ssl"}).header_policy("127.0.0.1")
+    assert trusted.scheme(b"x-forwarded-proto", b"ssl", None) == "https"
+
+
+def test_behind_a_proxy_header_the_client_is_asked_whether_it_is_trusted():
+    ours = peers("auto", forwarded_allow_ips=f"{V4},{NET4}")
+    assert ours.policy_behind(V4, "10.1.0.1") is ours.header_policy(V4)
+    stranger = ours.policy_behind(V4, V6)
+    assert stranger.forwarding is None
+    assert stranger.scheme(b"x-forwarded-proto", b"https", None) == "https"  # the peer's word
+    assert ours.policy_behind(V6, V6) is ours.header_policy(V6)

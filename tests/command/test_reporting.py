@@ -9,12 +9,12 @@ from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
 
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.command.reporting import Reporter, RequestHooks, RequestView, ResponseView, environ_of
+from uvicorn.command.reporting import GunicornHooks, Reporter, RequestView, ResponseView, environ_of
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.reply import encode_fields
-from uvicorn.wire.request_line import RequestLine
+from uvicorn.wire.request_line import ForwardedLine, RequestLine
 
 
 class FakeLine(Carrier):
@@ -96,6 +96,18 @@ def test_a_request_is_shown_in_gunicorns_shape():
     assert (view.method, view.uri, view.path, view.query) == ("GET", "/caf%C3%A9?q=1&r=%20", "/caf%C3%A9", "q=1&r=%20")
     assert view.headers == [("HOST", "example.org"), ("USER-AGENT", "curl \xe9"), ("REFERER", "/from")]
     assert (view.version, view.scheme) == ((1, 1), "https")
+
+
+def test_a_request_behind_a_proxy_is_shown_with_its_client_and_its_scheme():
+    exchange = make()
+    exchange.request_line = ForwardedLine(exchange.request_line, ["192.0.2.66", 0], "http")
+    environ = environ_of(exchange, RequestView(exchange))
+    assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("192.0.2.66", "0")
+    assert environ["wsgi.url_scheme"] == "http"
+
+    exchange.request_line = ForwardedLine(exchange.request_line, None, None)
+    environ = environ_of(exchange, RequestView(exchange))
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("192.0.2.7", "https")
 
 
 def test_the_version_of_an_old_request_is_shown():
@@ -303,7 +315,7 @@ def hooks(log=None, **values):
     cfg = Config()
     for name, value in values.items():
         cfg.set(name, value)
-    return RequestHooks(cfg, "the worker", log or NotingLog())
+    return GunicornHooks(cfg, "the worker", log or NotingLog())
 
 
 def test_pre_request_gets_the_worker_and_the_request():
@@ -369,4 +381,4 @@ def test_hooks_are_wanted_if_one_is_set(names, level, wanted):
         cfg.set(name, lambda worker, request: None)
     log = NotingLog()
     log.loglevel = level
-    assert RequestHooks.wanted(cfg, log) is wanted
+    assert GunicornHooks.wanted(cfg, log) is wanted

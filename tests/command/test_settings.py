@@ -11,6 +11,7 @@ from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.settings import OURS, Limits, Settings, apply_environment, environment_name, read
 
 DEFAULTS = {
+    "forwarded_fields": "auto",
     "interface": "auto",
     "queue_size": -1,
     "queue_timeout": 30.0,
@@ -46,6 +47,27 @@ DEFAULTS = {
     "websocket_ping_timeout": 20.0,
     "websocket_handshake_timeout": 10.0,
     "websocket_close_timeout": 10.0,
+    "proxy_headers": False,
+    "date_header": True,
+    "use_colors": None,
+    "headers": [],
+    "limit_concurrency": 0,
+    "loop_factory": "",
+    "reload_dirs": [],
+    "reload_includes": [],
+    "reload_excludes": [],
+    "reload_delay": 0.25,
+    "keyfile_password": None,
+}
+#: those that have the options of the other package
+OTHER_OPTIONS = {
+    "date_header": "--date-header",
+    "headers": "--header",
+    "loop_factory": "--loop",
+    "reload_dirs": "--reload-dir",
+    "reload_includes": "--reload-include",
+    "reload_excludes": "--reload-exclude",
+    "keyfile_password": "--ssl-keyfile-password",
 }
 
 
@@ -97,7 +119,8 @@ def test_defaults_hold_when_gunicorn_does_not_know_our_settings(monkeypatch):
 @pytest.mark.parametrize("setting", OURS, ids=lambda setting: setting.name)
 def test_each_setting_has_a_flag_and_words_for_help(setting):
     switch = "no-" if setting.default is True else ""
-    assert setting.cli == [f"--{switch}{setting.name.replace('_', '-')}"]
+    option = OTHER_OPTIONS.get(setting.name, f"--{switch}{setting.name.replace('_', '-')}")
+    assert setting.cli == [option]
     assert setting.section == "Consumers"
     assert setting.short.strip()
 
@@ -166,11 +189,15 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
         "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
         "status_dir": ("/run/x", "/run/x"), "metrics_bind": ("127.0.0.1:9100", "127.0.0.1:9100"),
+        "proxy_headers": ("true", True), "date_header": ("false", False), "use_colors": ("false", False),
+        "headers": ("x-a:b c", ["x-a:b c"]), "loop_factory": ("asyncio", "asyncio"), "reload_dirs": ("a b", ["a", "b"]),
+        "reload_includes": ("*.html", ["*.html"]), "reload_excludes": ("a", ["a"]), "keyfile_password": ("a", "a"),
+        "forwarded_fields": ("forwarded", "forwarded"),
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
     assert read(known())[name] == taken
-    assert type(read(known())[name]) is type(DEFAULTS[name])
+    assert DEFAULTS[name] is None or type(read(known())[name]) is type(DEFAULTS[name])
 
 
 def test_the_environment_is_put_into_a_configuration_that_knows_our_settings(monkeypatch):
@@ -192,6 +219,8 @@ def test_what_is_put_into_a_configuration_is_still_read_from_it(monkeypatch):
 
 WRONG = [
     ("interface", "cgi"),
+    ("proxy_headers", "sometimes"),
+    ("forwarded_fields", "x-real-ip"),
     ("queue_size", "many"),
     ("queue_size", "-2"),
     ("queue_size", "1.5"),
@@ -366,6 +395,9 @@ def test_the_longest_head_is_bounded_even_if_single_limits_are_off(line, fields,
     assert Limits(request_line=line, request_fields=fields, request_field_size=size).longest_head == longest
 
 
+# ---- addresses and directories ----
+
+
 @pytest.mark.parametrize(
     "value", ["9100", ":9100", "localhost:", "::1:9100", "localhost:70000", "localhost:x", 9100, True]
 )
@@ -383,3 +415,19 @@ def test_an_address_may_be_left_out_and_may_be_of_either_kind(value):
 def test_a_directory_is_absolute(value):
     with pytest.raises(ValueError, match="status_dir must be 'auto', 'off' or an absolute path"):
         known(status_dir=value)
+
+
+# ---- proxies ----
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        ({}, ""),
+        ({"forwarded_fields": "forwarded"}, ""),
+        ({"proxy_headers": True}, "auto"),
+        ({"proxy_headers": "true", "forwarded_fields": "x-forwarded"}, "x-forwarded"),
+    ],
+)
+def test_proxies_are_believed_if_it_is_asked_for(values, fields):
+    assert Settings.from_config(known(**values)).forwarded_fields == fields

@@ -48,7 +48,7 @@ class Full:
 
     def knock(self):
         """Have somebody wait; let the server work."""
-        self.site.loop.call_soon(self.crowd.knocked)
+        self.site.loop.call_soon(self.crowd.on_knock)
         self.site.settle()
         self.pass_time(0.25)
 
@@ -107,8 +107,8 @@ def test_a_sibling_may_take_who_waits(make_site, kept):
     site = make_site(kept, keepalive=1000)
     full = Full(site)
     client = idle(site, kept)
-    site.loop.call_soon(full.crowd.knocked)
-    site.loop.call_soon(full.crowd.knocked)
+    site.loop.call_soon(full.crowd.on_knock)
+    site.loop.call_soon(full.crowd.on_knock)
     site.settle()
     full.door.waits = False
     full.pass_time(1)
@@ -121,7 +121,7 @@ def test_a_place_that_became_free_meanwhile_is_enough(make_site, kept):
     site = make_site(kept, keepalive=1000)
     full = Full(site)
     client = idle(site, kept)
-    site.loop.call_soon(full.crowd.knocked)
+    site.loop.call_soon(full.crowd.on_knock)
     site.settle()
     full.door.is_full = False
     full.pass_time(1)
@@ -138,7 +138,7 @@ def test_a_connection_that_is_busy_again_is_not_idle(make_site, kept):
     assert sum(client.is_closed for client in clients) == 1
     left = [client for client in clients if not client.is_closed]
     left[0].send(GET)
-    full.site.loop.call_soon(full.crowd.knocked)
+    full.site.loop.call_soon(full.crowd.on_knock)
     site.settle()
     assert [client.is_closed for client in left] == [False, True]
 

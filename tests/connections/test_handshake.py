@@ -335,7 +335,7 @@ def test_a_client_that_leaves_before_a_thread_was_free_is_not_told_of(make_site)
     client = SocketClient(site)
     client.leave()
     assert not site.pool.queue
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 class SocketedNever:
@@ -371,12 +371,12 @@ def test_a_full_pool_holds_the_handshake_and_past_the_deadline_answers_503(make_
     site.pool.is_full = True
     client, patient = SocketClient(site), SocketClient(site)
     assert client.transport.received == b""
-    site.service.calls._waiting[0].submitted_at -= 31
+    site.service.call_runner._waiting[0].submitted_at -= 31
     site.pass_time(1)
     assert client.response.status == 503
     assert client.response.headers["retry-after"] == "1"
     site.pool.is_full = False
-    site.service.calls._offer()
+    site.service.call_runner._offer()
     site.run_job()
     assert patient.is_open
 
@@ -384,7 +384,7 @@ def test_a_full_pool_holds_the_handshake_and_past_the_deadline_answers_503(make_
 def test_an_accepted_handshake_is_in_the_access_log(make_site):
     site = make_site(Socketed())
     SocketClient(site)
-    assert [(report.status, report.request.target) for report in site.reports] == [(101, b"/chat")]
+    assert [(report.status, report.request_line.target) for report in site.reports] == [(101, b"/chat")]
 
 
 def test_no_socket_is_opened_while_the_worker_stops(make_site):

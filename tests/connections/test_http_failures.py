@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from types import SimpleNamespace
 
 import pytest
 from clients import Kept, in_pool
 
-from uvicorn import ServerStopping
+from uvicorn import ChannelFull, ServerStopping
 from uvicorn.connections.server import Server
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import BaseExceptionGroup  # type: ignore[import-not-found, unused-ignore]
 
 GET = b"GET /path?x HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -102,6 +106,39 @@ def test_a_plain_function_that_returns_a_coroutine_is_answered_500(make_site):
     assert len(client.site.log.take("error")) == 1
 
 
+FULL = ChannelFull("the pool and its queue are full")
+GROUP = BaseExceptionGroup("several", [BaseExceptionGroup("inner", [FULL]), FULL])
+MIXED = BaseExceptionGroup("several", [FULL, KeyError("a mistake")])
+
+
+@pytest.mark.parametrize("side", ["thread", "loop"])
+@pytest.mark.parametrize(
+    ("error", "logged"), [(FULL, 0), (GROUP, 0), (MIXED, 1)], ids=["alone", "in groups", "beside a mistake"]
+)
+def test_channel_full_that_escapes_a_consumer_is_answered_with_503_and_not_with_500(make_site, error, logged, side):
+    def consumer(message):
+        raise error
+
+    client = serve(make_site, consumer if side == "thread" else on_the_loop(consumer))
+    (response,) = client.responses()
+    assert (response.status, response.headers["retry-after"]) == (503, "1")
+    assert client.is_closed
+    assert len(client.site.log.take("error")) == logged
+    client.site.service.dispatcher.tick()
+    assert client.site.log.take("warning")[0].startswith("Rejected 1 requests: ")
+
+
+def test_channel_full_in_the_middle_of_a_response_breaks_it_off(make_site):
+    def consumer(message):
+        message["reply_channel"].send({"status": 200, "content": b"half", "more_content": True})
+        raise FULL
+
+    client = serve(make_site, on_the_loop(consumer))
+    (response,) = client.responses()
+    assert (response.status, response.is_complete) == (200, False)
+    assert len(client.site.log.take("error")) == 1
+
+
 def test_a_500_does_not_end_the_connection(make_site):
     client = serve(make_site, raise_first, GET * 2)
     assert client.statuses() == [500, 500]
@@ -133,7 +170,7 @@ def test_a_consumer_may_let_channel_closed_escape(make_site):
     released.set()
     site.settle()
     assert site.log.take("error") == []
-    assert site.service.dispatcher.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_task_whose_client_left_is_cancelled_after_the_grace(make_site):
@@ -248,7 +285,7 @@ def test_every_consumer_of_a_connection_learns_that_the_worker_stops(make_site):
     site = make_site(kept)
     client = site.connect()
     client.send(GET * 3)
-    server = Server(site.service, SimpleNamespace(released=lambda place: None, abort=lambda: None))
+    server = Server(site.service, SimpleNamespace(on_connection_lost=lambda place: None, abort=lambda: None))
     site.loop.call_soon(server.abort)
     site.settle()
     assert client.transport.is_aborted
@@ -270,7 +307,7 @@ def test_a_coroutine_that_reads_its_body_does_not_outlive_the_worker(make_site):
     site = make_site(consumer, body_buffer=4)
     client = site.connect()
     client.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
-    server = Server(site.service, SimpleNamespace(released=lambda place: None, abort=lambda: None))
+    server = Server(site.service, SimpleNamespace(on_connection_lost=lambda place: None, abort=lambda: None))
     site.loop.call_soon(server.abort)
     site.settle()
     assert client.is_closed

@@ -6,6 +6,8 @@ import pytest
 from clients import Echo
 from doubles import FakePeers
 
+from uvicorn.wire.forwarded import Allowed, Forwarding
+
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 HOST = b"Host: a\r\n"
 
@@ -220,6 +222,21 @@ def test_the_proxy_header_says_who_the_client_is(make_site, piece):
     assert client.statuses() == [200, 200]
     for message in echo.messages:
         assert (message["client"], message["server"]) == (["198.51.100.9", 4000], ["203.0.113.1", 443])
+
+
+def test_behind_a_proxy_header_what_the_client_writes_is_not_its_address(make_site):
+    """With a proxy that forwards TCP, X-Forwarded-For would be the client's own word."""
+    echo = Echo()
+
+    class Peers(FakePeers):
+        def policy_behind(self, address, client):
+            return FakePeers().header_policy(client)
+
+    peers = Peers(proxy_mode="auto", is_trusted=True, forwarding=Forwarding(Allowed(["*"])))
+    forged = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.66\r\n\r\n"
+    make_site(echo, peers=peers).connect().send(PROXY + forged)
+    make_site(echo, peers=peers).connect().send(forged)
+    assert [message["client"] for message in echo.messages] == [["198.51.100.9", 4000], ["192.0.2.66", 0]]
 
 
 def test_a_proxy_header_is_optional(make_site):

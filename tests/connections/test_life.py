@@ -55,7 +55,7 @@ def test_a_connection_begins_with_a_proxy_header_or_with_a_head(has_proxy_header
 def test_who_has_left_or_sends_nothing_more_gets_no_promise_of_another_answer():
     life = Life(False, False)
     assert not life.is_ending
-    life.half_close()
+    life.on_half_closed()
     assert (life.is_ending, life.is_half_closed, life.is_lost) == (True, True, False)
     life = Life(False, False)
     life.on("lost")
@@ -65,5 +65,5 @@ def test_who_has_left_or_sends_nothing_more_gets_no_promise_of_another_answer():
 
 def test_the_state_is_shown_in_words():
     life = Life(False, False)
-    life.half_close()
+    life.on_half_closed()
     assert repr(life) == "<Life HEAD half closed>"

@@ -71,7 +71,7 @@ def test_calls_of_one_socket_do_not_overlap_and_keep_their_order(make_site):
         consumer.let_go(site)
     assert consumer.channels[-1] == "disconnect"
     consumer.let_go(site)
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_calls_of_different_sockets_run_side_by_side(make_site):
@@ -205,12 +205,12 @@ def test_a_full_pool_holds_a_message_and_past_the_deadline_closes_with_1013(make
     client.text("a")
     patient.text("b")
     assert not site.pool.queue
-    site.service.calls._waiting[0].submitted_at -= 31
+    site.service.call_runner._waiting[0].submitted_at -= 31
     site.pass_time(1)
     assert client.close_code == 1013
     assert patient.close_code is None
     site.pool.is_full = False
-    site.service.calls._offer()
+    site.service.call_runner._offer()
     site.run_job()
     assert patient.texts == ["b"]
     client.leave()
@@ -406,7 +406,7 @@ def test_disconnect_comes_at_once_after_a_mistake_behind_what_was_received(make_
     site.pass_time(10)
     assert consumer.channels == ["connect", "receive", "receive", "disconnect"]
     consumer.let_go(site)  # the loss of the connection has not cancelled it
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_call_that_runs_when_the_client_makes_a_mistake_is_cancelled_after_the_grace(make_site):
@@ -419,6 +419,21 @@ def test_a_call_that_runs_when_the_client_makes_a_mistake_is_cancelled_after_the
     site.pass_time(2)
     assert consumer.channels == ["connect", "receive", "disconnect"]
     consumer.running.pop().cancel()
+
+
+def test_channel_full_that_escapes_a_call_closes_with_1013_and_refuses_a_handshake_with_503(make_site):
+    class Full(Socketed):
+        async def __call__(self, message):
+            if message["channel"] == "websocket.receive" or message["path"] == "/full":
+                raise ChannelFull("the pool and its queue are full")
+            await super().__call__(message)
+
+    site = make_site(Full())
+    client = SocketClient(site)
+    client.text("a")
+    assert client.close_code == 1013
+    assert SocketClient(site, "/full").response.status == 503
+    assert site.log.take("error") == []
 
 
 def test_an_exception_in_receive_closes_with_1011_and_disconnect_follows(make_site):
@@ -470,10 +485,10 @@ def test_a_task_whose_client_has_left_is_cancelled_after_the_grace(make_site):
     assert consumer.channels == ["connect", "receive", "disconnect"]
     consumer.running.pop()  # the disconnect itself is not cancelled
     site.pass_time(10)
-    assert not site.service.calls.is_idle
-    site.service.calls.abort()
+    assert not site.service.dispatcher.running.is_idle
+    site.abort_calls()
     site.settle()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 # ---- the stop ----
@@ -546,11 +561,11 @@ def test_a_task_that_a_consumer_keeps_is_waited_for_when_the_worker_stops(make_s
     client.text("a")
     client.leave()
     assert consumer.channels == ["connect", "receive", "disconnect"]
-    assert not site.service.calls.is_idle
-    assert [task.get_name() for _, task in site.service.calls.running()] == ["kept"]
+    assert not site.service.dispatcher.running.is_idle
+    assert [task.get_name() for _, task in site.service.dispatcher.running.calls()] == ["kept"]
     consumer.end.set_result(None)
     site.settle()
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_what_a_kept_task_raises_is_the_failure_of_its_consumer(make_site):
@@ -568,10 +583,10 @@ def test_a_kept_task_is_cancelled_by_an_abort_and_none_is_begun_after_it(make_si
     consumer = Keeping()
     site = make_site(consumer)
     SocketClient(site)
-    [(socket, task)] = site.service.calls.running()
-    site.service.calls.abort()
+    [(socket, task)] = site.service.dispatcher.running.calls()
+    site.abort_calls()
     site.settle()
     assert task.cancelled()
     assert site.log.take("error")  # the socket was still open
     socket.keep(consumer.run(), "late")
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle

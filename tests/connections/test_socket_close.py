@@ -73,7 +73,7 @@ def test_replies_from_threads_come_before_the_answer(make_site, piece, in_thread
     site.run_job(in_thread)
     assert consumer.channels == ["connect", "receive", "receive", "disconnect"]
     assert consumer.messages[-1]["code"] == 4001
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 @pytest.mark.parametrize("piece", [None, 1])
@@ -142,7 +142,7 @@ def test_a_socket_without_messages_is_answered_at_once(make_site):
     assert seen(client) == [(CLOSE, BYE)]
     assert client.is_closed
     site.pass_time(4)
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_call_that_has_gone_on_for_long_is_not_waited_for(make_site):
@@ -169,7 +169,7 @@ def test_the_wait_has_an_end(make_site):
     assert client.is_closed
     site.pass_time(4)
     assert consumer.channels == ["connect", "receive", "disconnect"]
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_the_wait_can_be_turned_off(make_site):
@@ -232,7 +232,7 @@ def test_a_client_that_leaves_meanwhile_is_told_to_the_consumer(make_site):
     consumer.let_go(site)
     assert consumer.channels == ["connect", "receive", "disconnect"]
     assert consumer.messages[-1]["code"] == 4001
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_reading_goes_on_for_the_end_of_a_client_whose_messages_wait(make_site):

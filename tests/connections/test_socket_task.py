@@ -127,7 +127,7 @@ def test_an_error_costs_no_other_message_its_call(make_site):
     assert len(site.log.take("error")) == 1
     client.leave()
     assert consumer.channels[-1] == "disconnect"
-    assert site.service.calls.is_idle
+    assert site.service.dispatcher.running.is_idle
 
 
 def test_a_task_that_is_cancelled_while_it_waits_is_replaced(make_site):

@@ -182,7 +182,7 @@ def test_forwarded_headers_are_believed_of_allowed_peers(serve, args, headers, s
     for side in ("sync", "async"):
         message = server.get(f"/{side}/describe", headers=headers).json()
         assert (message["scheme"], message["root_path"]) == (scheme, root_path)
-        assert message["client"][0] == "127.0.0.1"  # the address is never rewritten
+        assert message["client"][0] == "127.0.0.1"  # nobody has said another
 
 
 def test_forwarded_headers_that_contradict_each_other_are_refused(serve):

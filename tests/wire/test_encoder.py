@@ -123,3 +123,17 @@ def test_an_error_page_is_plain_text(status, detail, content):
     fields, page = error_page(status, detail)
     assert page == content
     assert fields.block == b"content-type: text/plain; charset=utf-8\r\n"
+
+
+def test_fields_of_each_response_come_behind_server_and_date():
+    encoder = Encoder("me", [("x-one", "1"), ("x-two", "2")])
+    more = b"x-one: 1\r\nx-two: 2\r\n"
+    assert encoder.head(200, NO_FIELDS, None) == b"HTTP/1.1 200 OK\r\nserver: me\r\n" + EPOCH + more + b"\r\n"
+    own = encode_fields([(b"server", b"own")])
+    assert encoder.head(200, own, None) == b"HTTP/1.1 200 OK\r\n" + EPOCH + more + b"server: own\r\n\r\n"
+
+
+def test_there_may_be_no_date():
+    encoder = Encoder("", sends_date=False)
+    encoder.set_time(1.0)
+    assert encoder.head(200, NO_FIELDS, None) == b"HTTP/1.1 200 OK\r\n\r\n"

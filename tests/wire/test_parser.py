@@ -3,6 +3,7 @@
 import pytest
 
 from uvicorn.errors import ClientError
+from uvicorn.wire.forwarded import Allowed, Forwarding
 from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.parser import RequestParser
@@ -27,7 +28,7 @@ def parser(**limits):
 def test_a_head_tells_its_version_and_whether_the_connection_is_kept(line, version, persists):
     requests = parser()
     message = requests.head(line + b"\r\n")
-    assert (message["http_version"], requests.request.target) == (version, b"/")
+    assert (message["http_version"], requests.request_line.target) == (version, b"/")
     assert requests.special.persists is persists
 
 
@@ -120,7 +121,7 @@ FACTS = ("content_length", "is_chunked", "expects_continue", "persists", "asks_f
 
 def facts(requests, head):
     message = requests.head(head)
-    line = requests.request
+    line = requests.request_line
     return (
         message,
         line.method,
@@ -209,3 +210,54 @@ def test_a_head_that_came_whole_is_measured_too(fields, limits):
     with pytest.raises(ClientError) as caught:
         parser(**limits).head(PLAIN[:-2] + fields + b"\r\n")
     assert caught.value.status == 431
+
+
+# ---- what a trusted proxy says of its client ----
+
+CHAIN = b"X-Forwarded-For: 192.0.2.66, 192.0.2.1\r\nX-Forwarded-Proto: https\r\n"
+
+
+def behind_proxy(is_trusted=True):
+    secure = {b"x-forwarded-proto": b"https", b"x-forwarded-ssl": b"on"}
+    policy = HeaderPolicy(secure, frozenset(), "drop", is_trusted, Forwarding(Allowed(["10.0.0.1"])))
+    base = {**BASE, "scheme": "http", "client": ["10.0.0.1", 4000], "server": ["10.0.0.2", 80]}
+    return RequestParser(base, policy, Limits())
+
+
+def test_a_trusted_proxy_says_client_and_scheme_of_this_request_alone():
+    requests = behind_proxy()
+    message = requests.head(b"GET / HTTP/1.1\r\nHost: a\r\n" + CHAIN + b"\r\n")
+    assert (message["client"], message["scheme"]) == (["192.0.2.1", 0], "https")
+    assert (requests.request_line.client, requests.request_line.scheme) == (["192.0.2.1", 0], "https")
+    assert requests.request_line.client is not message["client"]  # what a consumer does to it must not show in the log
+    assert [b"x-forwarded-for", b"192.0.2.66, 192.0.2.1"] in message["headers"]
+
+    message = requests.head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (message["client"], message["scheme"]) == (["10.0.0.1", 4000], "http")
+    assert not hasattr(requests.request_line, "client")
+
+
+def test_a_peer_that_is_not_trusted_says_nothing_of_its_client():
+    message = behind_proxy(is_trusted=False).head(b"GET / HTTP/1.1\r\nHost: a\r\n" + CHAIN + b"\r\n")
+    assert (message["client"], message["scheme"]) == (["10.0.0.1", 4000], "http")
+
+
+@pytest.mark.parametrize(
+    ("fields", "client", "scheme"),
+    [
+        (b"X-Forwarded-For: unknown\r\n", ["10.0.0.1", 4000], "http"),
+        (b"X-Forwarded-For: \xff\xfe\r\nX-Forwarded-Proto: \xff\r\n", ["10.0.0.1", 4000], "http"),
+        (b"X-Forwarded-Ssl: on\r\n", ["10.0.0.1", 4000], "https"),
+        (b"X-Forwarded-Ssl: on\r\nX-Forwarded-Proto: https\r\n", ["10.0.0.1", 4000], "https"),
+        (b"Forwarded: for=192.0.2.1;proto=https\r\n", ["192.0.2.1", 0], "https"),
+        (b"x_forwarded_for: 192.0.2.1\r\n", ["10.0.0.1", 4000], "http"),
+    ],
+)
+def test_what_a_trusted_proxy_does_not_say_is_the_connections(fields, client, scheme):
+    message = behind_proxy().head(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+    assert (message["client"], message["scheme"]) == (client, scheme)
+
+
+def test_a_proxy_that_contradicts_itself_is_refused():
+    with pytest.raises(ClientError, match="contradictory"):
+        behind_proxy().head(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Ssl: on\r\nX-Forwarded-Proto: http\r\n\r\n")

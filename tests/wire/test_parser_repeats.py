@@ -39,7 +39,7 @@ def reading(requests, data):
     return (
         seen,
         [getattr(requests.special, name) for name in FACTS],
-        [getattr(requests.request, name) for name in LINE],
+        [getattr(requests.request_line, name) for name in LINE],
     )
 
 

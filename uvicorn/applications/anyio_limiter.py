@@ -58,7 +58,7 @@ class ThreadLimiter(CapacityLimiter):
     # ---- for calls ----
 
     async def enter(self, work: Work | None) -> None:
-        """Wait until a call may be made; `left` says that one has ended.
+        """Wait until a call may be made; `on_left` says that one has ended.
 
         Raises: ChannelFull if too many wait, or for too long. Cancellation: gives the place away.
         """
@@ -70,8 +70,8 @@ class ThreadLimiter(CapacityLimiter):
         waiter = _Waiter(work if is_bound else None)
         await self._wait(waiter, waiter)
 
-    def left(self) -> None:
-        """Let in who waits, as far as there is room."""
+    def on_left(self) -> None:
+        """A call has ended: who waits is let in, as far as there is room."""
         while self._waiters and self._has_room():
             key, waiter = self._waiters.popitem(last=False)
             if not waiter.future.done():
@@ -111,7 +111,7 @@ class ThreadLimiter(CapacityLimiter):
                     self._borrowers.discard(key)
                 elif waiter.is_in:
                     self.threads.in_flight -= 1
-            self.left()
+            self.on_left()
             raise
         if waiter.is_in:  # whoever makes the call counts it itself
             self.threads.in_flight -= 1
@@ -131,7 +131,7 @@ class ThreadLimiter(CapacityLimiter):
             raise ValueError("total_tokens must be >= 0")
         self._total = value
         self._look()
-        self.left()
+        self.on_left()
 
     @property
     def borrowed_tokens(self) -> int:
@@ -187,7 +187,7 @@ class ThreadLimiter(CapacityLimiter):
         except KeyError:
             raise RuntimeError("this borrower isn't holding any of this CapacityLimiter's tokens") from None
         self._look()
-        self.left()
+        self.on_left()
 
     async def __aenter__(self) -> None:
         await self.acquire()

@@ -3,7 +3,8 @@
 Theory of operation
 -------------------
 anyio asks its backend, a class, to run a function in a thread. Four of its methods are replaced (`install`) while a
-worker serves, and put back when it stops; each looks whose loop is running, and does what it did for any other loop:
+worker serves, and put back when the last one of the process stops; each looks whose loop is running, and does what it
+did for any other loop:
 
     run_sync_in_worker_thread         makes an `AnyioCall`, a job of a pool
     current_default_thread_limiter    gives the limiter of the application that asks
@@ -35,15 +36,15 @@ from contextvars import Context, copy_context
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from anyio._core import _eventloop as core
 from anyio.lowlevel import EventLoopToken
 
 from uvicorn.applications.anyio_limiter import ThreadLimiter
-from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
+from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall, installing
 from uvicorn.bridge.waits import blocking
-from uvicorn.bridge.work import current_work, nested_below
+from uvicorn.bridge.work import Work, nested_below, work_now
 
 __all__ = ["METHODS", "AnyioThreads", "reason_against"]
 
@@ -90,118 +91,144 @@ class AnyioThreads:
         default: for code that runs for no application.
     """
 
+    serving: ClassVar[tuple[AnyioThreads, ...]] = ()  # all that are installed
+    by_loop: ClassVar[dict[asyncio.AbstractEventLoop, AnyioThreads]] = {}  # replaced as a whole
+    originals: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, loop: asyncio.AbstractEventLoop, loop_thread: int, default: FrameworkThreads) -> None:
         self.loop: Final = loop
         self.loop_thread: Final = loop_thread
         self.default: Final = default
         self.token: Final = EventLoopToken(Backend, loop)
-        self._originals: dict[str, Any] = {}
 
     def install(self) -> None:
-        """Replace the methods of anyio's backend."""
-        self._originals = {name: Backend.__dict__[name] for name in METHODS}
-        for name, method in self.make().items():
-            setattr(Backend, name, classmethod(method))
-
-    def make(self) -> dict[str, Callable[..., Any]]:
-        """Return what replaces the methods, by their names."""
-        return {
-            "run_sync_in_worker_thread": self._make_run_sync(),
-            "current_default_thread_limiter": self._make_limiter(),
-            "run_async_from_thread": self._make_from_thread("run_async_from_thread", "anyio.from_thread.run"),
-            "run_sync_from_thread": self._make_from_thread("run_sync_from_thread", "anyio.from_thread.run_sync"),
-        }
+        """Replace the methods of anyio's backend, if no other loop's have done so."""
+        with installing:
+            if not AnyioThreads.serving:
+                AnyioThreads.originals = {name: Backend.__dict__[name] for name in METHODS}
+            AnyioThreads._set((*AnyioThreads.serving, self))
+            if len(AnyioThreads.serving) == 1:
+                for name, method in _replacements().items():
+                    setattr(Backend, name, classmethod(method))
 
     def remove(self) -> None:
-        """Put them back."""
-        for name, original in self._originals.items():
-            setattr(Backend, name, original)
+        """Put them back, if no other loop needs them."""
+        with installing:
+            was_last = AnyioThreads.serving == (self,)
+            AnyioThreads._set(tuple(each for each in AnyioThreads.serving if each is not self))
+            if was_last:
+                for name, original in AnyioThreads.originals.items():
+                    setattr(Backend, name, original)
 
-    def _make_run_sync(self) -> Callable[..., Any]:
-        ours, token, states = self.loop, self.token, backend._task_states
+    def current_work(self) -> Work | None:
+        """Return for whom the calling task works, unless that is on another loop, whose context it was given."""
+        work = work_now()
+        return work if work is not None and work.threads.outbox.loop is self.loop else None
 
-        async def run_sync_in_worker_thread(
-            cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
-        ) -> Any:
-            loop = asyncio.get_running_loop()
-            if loop is not ours:
-                original = self._original("run_sync_in_worker_thread", cls)
-                return await original(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
-            task: Any = asyncio.current_task()
-            state = states.get(task)
-            scope = state.cancel_scope if state is not None else None
-            if getattr(task, "_must_cancel", False):
-                await asyncio.sleep(0)  # raises
-            elif scope is not None:
-                await cls.checkpoint_if_cancelled()
-            work = current_work.get()
-            threads = self.default if work is None else work.threads
-            if limiter is None or isinstance(limiter, ThreadLimiter):
-                gate = threads.gate if limiter is None else limiter
-                if gate is not None and not gate.is_open:
-                    await gate.enter(work)
-                limiter = None
-                counted = threads if gate is None else gate.threads
-                counted.in_flight += 1
-            else:
-                try:
-                    limiter.acquire_nowait()
-                except backend.WouldBlock:
-                    await limiter.acquire()
+    @classmethod
+    def _set(cls, serving: tuple[AnyioThreads, ...]) -> None:
+        cls.serving = serving
+        cls.by_loop = {each.loop: each for each in serving}
+
+
+def _replacements() -> dict[str, Callable[..., Any]]:
+    """Return what replaces the methods, by their names."""
+    return {
+        "run_sync_in_worker_thread": _make_run_sync(),
+        "current_default_thread_limiter": _current_limiter,
+        "run_async_from_thread": _make_from_thread("run_async_from_thread", "anyio.from_thread.run"),
+        "run_sync_from_thread": _make_from_thread("run_sync_from_thread", "anyio.from_thread.run_sync"),
+    }
+
+
+def _make_run_sync() -> Callable[..., Any]:
+    states = backend._task_states
+
+    async def run_sync_in_worker_thread(
+        cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        ours = AnyioThreads.by_loop.get(loop)
+        if ours is None:
+            original = _original("run_sync_in_worker_thread", cls)
+            return await original(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
+        task: Any = asyncio.current_task()
+        state = states.get(task)
+        scope = state.cancel_scope if state is not None else None
+        if getattr(task, "_must_cancel", False):
+            await asyncio.sleep(0)  # raises
+        elif scope is not None:
+            await cls.checkpoint_if_cancelled()
+        work = ours.current_work()
+        threads = ours.default if work is None else work.threads
+        if limiter is None or isinstance(limiter, ThreadLimiter):
+            gate = threads.gate if limiter is None else limiter
+            if gate is not None and not gate.is_open:
+                await gate.enter(work)
+            limiter = None
+            counted = threads if gate is None else gate.threads
+            counted.in_flight += 1
+        else:
             try:
-                call = AnyioCall(func, args, copy_context(), loop.create_future(), threads, work)
-                call.is_counted = limiter is None
-                call.token = token
-                if abandon_on_cancel:
-                    with CancelScope() as call.scope:
-                        threads.submit(call, limiter is not None or _is_shielded(scope))
-                        return await _abandoning(call)
-                call.scope = scope if scope is not None else CancelScope(shield=True)
-                threads.submit(call, limiter is not None or call.cost.is_exit or _is_shielded(scope))
-                try:
-                    return await call.future
-                except CancelledError as error:
-                    return await _cancelled(call, error)
+                limiter.acquire_nowait()
+            except backend.WouldBlock:
+                await limiter.acquire()
+        try:
+            call = AnyioCall(func, args, copy_context(), loop.create_future(), threads, work)
+            call.is_counted = limiter is None
+            call.token = ours.token
+            if abandon_on_cancel:
+                with CancelScope() as call.scope:
+                    threads.submit(call, limiter is not None or _is_shielded(scope))
+                    return await _abandoning(call)
+            call.scope = scope if scope is not None else CancelScope(shield=True)
+            threads.submit(call, limiter is not None or call.cost.is_exit or _is_shielded(scope))
+            try:
+                return await call.future
+            except CancelledError as error:
+                return await _cancelled(call, error)
+        finally:
+            if limiter is not None:
+                limiter.release()
+            else:
+                counted.in_flight -= 1
+                if counted.gate is not None and counted.gate.has_waiters:
+                    counted.gate.on_left()
+
+    return run_sync_in_worker_thread
+
+
+def _current_limiter(cls: Any) -> Any:
+    ours = AnyioThreads.by_loop.get(asyncio.get_running_loop())
+    if ours is None:
+        return _original("current_default_thread_limiter", cls)()
+    work = ours.current_work()
+    threads = ours.default if work is None else work.threads
+    if threads.gate is None:
+        threads.gate = ThreadLimiter(threads)
+    return threads.gate
+
+
+def _make_from_thread(name: str, what: str) -> Callable[..., Any]:
+    is_async = name == "run_async_from_thread"
+
+    def from_thread(cls: Any, func: Any, args: Any, token: Any) -> Any:
+        original = _original(name, cls)
+        ours = AnyioThreads.by_loop.get(token or threadlocals.current_token.native_token)
+        if ours is None:
+            return original(func, args, token=token)
+        with blocking(what, func, ours.loop_thread):
+            nested = nested_below.set(True)
+            try:
+                return original(partial(_begun, func) if is_async else func, args, token=token)
             finally:
-                if limiter is not None:
-                    limiter.release()
-                else:
-                    counted.in_flight -= 1
-                    if counted.gate is not None and counted.gate.has_waiters:
-                        counted.gate.left()
+                nested_below.reset(nested)
 
-        return run_sync_in_worker_thread
+    return from_thread
 
-    def _make_limiter(self) -> Callable[..., Any]:
-        def current_default_thread_limiter(cls: Any) -> Any:
-            if asyncio.get_running_loop() is not self.loop:
-                return self._original("current_default_thread_limiter", cls)()
-            work = current_work.get()
-            threads = self.default if work is None else work.threads
-            if threads.gate is None:
-                threads.gate = ThreadLimiter(threads)
-            return threads.gate
 
-        return current_default_thread_limiter
-
-    def _make_from_thread(self, name: str, what: str) -> Callable[..., Any]:
-        is_async = name == "run_async_from_thread"
-
-        def from_thread(cls: Any, func: Any, args: Any, token: Any) -> Any:
-            original = self._original(name, cls)
-            if (token or threadlocals.current_token.native_token) is not self.loop:
-                return original(func, args, token=token)
-            with blocking(what, func, self.loop_thread):
-                nested = nested_below.set(True)
-                try:
-                    return original(partial(_begun, func) if is_async else func, args, token=token)
-                finally:
-                    nested_below.reset(nested)
-
-        return from_thread
-
-    def _original(self, name: str, cls: Any) -> Any:
-        return self._originals[name].__get__(None, cls)
+def _original(name: str, cls: Any) -> Any:
+    return AnyioThreads.originals[name].__get__(None, cls)
 
 
 class AnyioCall(ThreadCall):

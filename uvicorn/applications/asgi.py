@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from uvicorn.applications.asgi_call import FULL, HTTPCall, make_scope
 from uvicorn.bridge.consumer import is_async_callable, name_of
-from uvicorn.bridge.work import Work, current_work
+from uvicorn.bridge.work import current_work
 from uvicorn.errors import ChannelFull, ConsumerError
 
 __all__ = ["ASGIApplication"]
@@ -70,12 +70,9 @@ class ASGIApplication:
     async def __call__(self, message: Any, **_: Any) -> None:
         """Serve one request; named groups of its route are not used."""
         scope = make_scope(message, self.state)
-        call = HTTPCall(message)
+        call = HTTPCall(message, self.threads)
         if self.threads is not None:
-            channel = message["reply_channel"]
-            work = call.work = Work(self.threads, channel)
-            channel.note_work(work)
-            current_work.set(work)
+            current_work.set(call)
         try:
             if self.enters is None:
                 await self.call(scope, call.receive, call.send)
@@ -95,8 +92,7 @@ class ASGIApplication:
             call.end()
             raise
         finally:
-            if call.work is not None:
-                call.work.end()
+            call.leave()
 
 
 def _as_single(application: Callable[..., Any]) -> Callable[..., Awaitable[None]]:

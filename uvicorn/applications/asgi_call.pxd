@@ -1,7 +1,7 @@
 cimport cython
 
 
-@cython.locals(root=str, path=str, raw_path=bytes)
+@cython.locals(root=str, path=str, raw_path=bytes, headers=list, field=list)
 cpdef dict make_scope(object message, dict state)
 cdef str _text(str text)
 
@@ -19,10 +19,12 @@ cdef class HTTPCall:
     cdef Py_ssize_t _gathered
     cdef bint _is_flush_due
     cdef object _waiter
+    cdef readonly object threads
     cdef public object work
 
     cpdef bint refuse(self) except -1
     cdef _gather(self, bytes content)
     cdef _flush(self)
     cpdef end(self)
+    cpdef leave(self)
     cdef dict _begun(self, object content, bint more)

@@ -50,6 +50,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
             path = root + path
             raw_path = root.encode("utf-8", "surrogateescape") + raw_path
         root = _text(root)
+    headers = message["headers"]
     client = message["client"]
     server = message["server"]
     return {
@@ -62,7 +63,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "raw_path": raw_path,
         "query_string": message["query_string"],
         "root_path": root,
-        "headers": [*map(tuple, message["headers"])],
+        "headers": [(field[0], field[1]) for field in headers],
         "client": tuple(client) if client is not None else None,
         "server": tuple(server) if server is not None else None,
         "state": state.copy(),
@@ -76,14 +77,21 @@ def _text(text: str) -> str:
 
 
 class HTTPCall:
-    """`receive` and `send` of one request. Runs on: the loop."""
+    """`receive` and `send` of one request. Runs on: the loop.
+
+    Args:
+        threads: what the application's framework may hand to threads runs in these (`FrameworkThreads`), or None.
+
+    Attributes:
+        work: what threads do for it; None until the first call (`get_work`).
+    """
 
     __slots__ = (
         "_body", "_body_channel", "_channel", "_fields", "_gathered", "_has_begun", "_is_flush_due", "_is_received",
-        "_parts", "_since_turn", "_status", "_waiter", "work",
+        "_parts", "_since_turn", "_status", "_waiter", "threads", "work",
     )  # fmt: skip
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Any, threads: Any = None) -> None:
         self._channel: ReplyChannel = message["reply_channel"]
         self._body: bytes = message["body"]
         self._body_channel = message["body_channel"]
@@ -96,7 +104,27 @@ class HTTPCall:
         self._gathered = 0  # their bytes
         self._is_flush_due = False
         self._waiter: asyncio.Future[None] | None = None
+        self.threads = threads
         self.work: Work | None = None
+
+    def get_work(self) -> Work:
+        """Return what threads do for this request, from the first call on."""
+        if self.work is None:
+            if self._channel is _LEFT:
+                return Work(self.threads, is_outside=True)  # asked by a task that was left behind
+            self.work = Work(self.threads, self._channel)
+            self.work.is_answered = self._channel.is_complete
+            self._channel.note_work(self.work)
+        return self.work
+
+    def leave(self) -> None:
+        """Let go of the reply channel: the application has returned.
+
+        Its tasks that go on have this call in their context, and must not keep a client waiting for nothing.
+        """
+        self._channel = _LEFT
+        if self.work is not None:
+            self.work.end()
 
     async def receive(self) -> dict[str, Any]:
         """Return the next part of the body, or wait for the end.
@@ -242,7 +270,7 @@ class HTTPCall:
         while not self._channel.closed:
             if self._waiter is None or self._waiter.done():
                 self._waiter = asyncio.get_running_loop().create_future()
-                self._channel.on_change(partial(resolve, self._waiter))
+                self._channel.when_changed(partial(resolve, self._waiter))
             await asyncio.shield(self._waiter)
         return {"type": "http.disconnect"}
 
@@ -252,11 +280,31 @@ def status_missing(kind: str) -> ReplyError:
     return ReplyError(f"{kind} needs a status: 200 to 599")
 
 
+class _Left:
+    """The reply channel of an application that has returned."""
+
+    is_head = False
+    is_writable = True
+    is_complete = True
+    takes_any = False
+    closed = True
+
+    def send(self, _: Any) -> None:
+        """Refuse a reply. Raises: ChannelClosed, always."""
+        raise ChannelClosed("the application has returned")
+
+    hint = send
+
+    async def caught_up(self) -> None:
+        """Return at once."""
+
+
 class _Nowhere:
     """The reply channel of an application that was answered for."""
 
     is_head = False
     is_writable = True
+    is_complete = True
     takes_any = False
     closed = True
 
@@ -271,3 +319,4 @@ class _Nowhere:
 
 
 _NOWHERE: Final[Any] = _Nowhere()
+_LEFT: Final[Any] = _Left()

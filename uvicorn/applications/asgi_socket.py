@@ -13,7 +13,7 @@ asks for the next event, or has returned (`settle`).
 The task is kept by the socket's `CallRunner` (`SocketChannel.keep`): the worker waits for it when it stops, and cancels
 it at last; what it raises is answered and logged as the failure of any consumer is. All of this runs on the loop.
 
-*Before acceptance* no message tells that the handshake was answered by somebody else, or refused. `on_change` of the
+*Before acceptance* no message tells that the handshake was answered by somebody else, or refused. `when_changed` of the
 reply channel does; `receive` then gives `websocket.disconnect` with 1006.
 
 Spec: ASGI 3, WebSocket version 2.5 (asgi.readthedocs.io, "HTTP & WebSocket ASGI Message Format").
@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.asgi_call import make_scope, status_missing
+from uvicorn.bridge.channels import resolve
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ReplyError
@@ -128,7 +129,7 @@ class _Socket:
         self._is_ended = False  # the application has returned
         self._since_turn = 0
         self._settled: Callable[[], None] | None = None  # to be called when what was received is dealt with
-        channel.on_change(self._changed)
+        channel.when_changed(self._on_changed)
         channel.settle_with(self.settle)
 
     # ---- the application's side ----
@@ -157,7 +158,7 @@ class _Socket:
                 self._waiter = None
         event = self._events.popleft()
         if not self._events:
-            _resolve(self._room)
+            resolve(self._room)
         return event
 
     async def send(self, event: MutableMapping[str, Any]) -> None:
@@ -228,7 +229,7 @@ class _Socket:
         if not self._is_left:
             self._is_left = True
             self._events.append({"type": "websocket.disconnect", "code": code, "reason": reason})
-            _resolve(self._waiter)
+            resolve(self._waiter)
 
     def settle(self, settled: Callable[[], None]) -> None:
         """Call back when the application has dealt with what it has taken: it asks for more, or has returned."""
@@ -242,7 +243,7 @@ class _Socket:
             settled()
 
     def finish(self) -> None:
-        """The application has returned: the socket is closed with 1000, or refused with 403.
+        """Close the socket with 1000, or refuse it with 403: the application has returned.
 
         Raises: ReplyError if its response is not complete.
         """
@@ -252,21 +253,16 @@ class _Socket:
             self._channel.send({"close": True})
 
     def end(self) -> None:
-        """Nothing is taken or sent any more."""
+        """Take and send nothing any more."""
         self._is_ended = True
-        _resolve(self._room)
+        resolve(self._room)
         self._settle()
 
-    def _changed(self) -> None:
+    def _on_changed(self) -> None:
         """The handshake was answered, or lost; or the client has just caught up."""
         if self._is_accepted:
             return  # from here on `websocket.disconnect` tells the end, after all that was received
         if self._channel.closed:
             self.disconnect(_ABNORMAL)
         elif not self._is_ended:
-            self._channel.on_change(self._changed)
-
-
-def _resolve(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
+            self._channel.when_changed(self._on_changed)

@@ -65,7 +65,9 @@ def asgi(application: Callable[..., Any], version: int = 3) -> Consumer:
 
     Raises: ConsumerError if it cannot be called so.
     """
-    return Consumer(ASGIApplication(application, version), marked=application)
+    adapter = ASGIApplication(application, version)
+    # The method itself: Python would look it up for each call of the instance.
+    return Consumer(adapter, marked=application).replaced(call=adapter.__call__)
 
 
 def as_consumer(

@@ -1,8 +1,8 @@
-"""What frameworks hand to threads, in our pools: installed when a worker starts, removed when it stops.
+"""What frameworks hand to threads, in our pools: installed when a server starts, removed when it stops.
 
 Three libraries are asked, each where it is narrowest: anyio's backend (`anyio_threads.py`), the loop's default
 executor (`bridge/loop_executor.py`), and asgiref's thread-sensitive context (`sensitive.py`). Nothing is replaced when
-this package is imported, nor for any other loop than the worker's own. A library that is imported later is found at a
+this package is imported, nor for any other loop than the server's own. A library that is imported later is found at a
 tick.
 """
 
@@ -18,7 +18,7 @@ from uvicorn.applications.anyio_tokens import Tokens
 from uvicorn.applications.sensitive import is_in_async_to_sync
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import nested_tests
-from uvicorn.bridge.loop_executor import LoopExecutor
+from uvicorn.bridge.loop_executor import LoopExecutor, give_back, lend
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.sampler import PoolSampler
 
@@ -49,7 +49,7 @@ class Frameworks:
         """Send to our pools what is imported now, and say so."""
         threads = self._dispatcher.frameworks[self._dispatcher.pool]
         self._executor = LoopExecutor(threads, self._dispatcher.outbox.loop_thread)
-        self._loop.set_default_executor(self._executor)
+        lend(self._loop, self._executor)
         nested_tests.append(is_in_async_to_sync)
         self.look()
         ours = [f"asyncio ({type(self._loop).__module__.partition('.')[0]})"]
@@ -93,6 +93,9 @@ class Frameworks:
         if self._anyio is not None:
             self._anyio.remove()
             self._anyio = None
+        if self._executor is not None:
+            give_back(self._loop, self._executor)
+            self._executor = None
         if is_in_async_to_sync in nested_tests:
             nested_tests.remove(is_in_async_to_sync)
 

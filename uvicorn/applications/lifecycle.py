@@ -85,7 +85,9 @@ class Lifecycle:
             )
             return
         for consumer in served:
-            consumer.target.enters = partial(SensitiveCall, consumer.pool or dispatcher.pool, dispatcher.refused)  # type: ignore[attr-defined]
+            consumer.target.enters = partial(  # type: ignore[attr-defined]
+                SensitiveCall, consumer.pool or dispatcher.pool, dispatcher.outbox, dispatcher.on_refused
+            )
 
 
 def _asgi_consumers(consumers: Iterable[Consumer]) -> list[Consumer]:

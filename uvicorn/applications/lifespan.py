@@ -72,17 +72,17 @@ class Lifespan:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            self._ended(error)
+            self._on_ended(error)
             if not isinstance(error, Exception):
                 raise
         else:
-            self._ended(None)
+            self._on_ended(None)
         finally:
             for future in (self._started, self._stopped):
                 if not future.done():
                     future.set_result(None)
 
-    def _ended(self, error: BaseException | None) -> None:
+    def _on_ended(self, error: BaseException | None) -> None:
         """The application has returned, or raised."""
         assert self._started is not None
         assert self._stopped is not None

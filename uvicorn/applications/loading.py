@@ -23,7 +23,7 @@ from gunicorn.errors import AppImportError
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.mistakes import Mistaken, Mistakes
-from uvicorn.applications.router import Hooks, Router, SingleConsumer, callables
+from uvicorn.applications.router import LifecycleHooks, Router, SingleConsumer, callables
 from uvicorn.applications.routes import Mount
 from uvicorn.applications.routing import as_application, mount
 from uvicorn.applications.wsgi import WSGIApplication
@@ -100,7 +100,7 @@ def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router |
             hooks.append(callables(name, getattr(module, name, ())))
     if application is None or wrong:
         raise AppImportError(f"Cannot serve {uri!r}: {RouteError(wrong.found + inside.found)}") from None
-    application.hooks = application.hooks.joined(Hooks(*hooks))
+    application.hooks = application.hooks.joined(LifecycleHooks(*hooks))
     return application
 
 
@@ -128,8 +128,11 @@ def _import_module(module_name: str, name: str) -> Any:
 
 
 def _attribute(module: ModuleType, name: str) -> Any:
+    found: Any = module
     try:
-        return getattr(module, name)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
     except AttributeError:
         names = [other for other, value in vars(module).items() if _is_servable(value)]
         raise AppImportError(f"There is no {name!r} in {module.__name__!r}{_nearest(name, names)}") from None

@@ -14,12 +14,12 @@ from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.asgi_socket import ASGISockets
 from uvicorn.applications.environ import below
 from uvicorn.applications.mistakes import Mistaken, Mistakes
-from uvicorn.applications.routes import Entry, Finder, Hooks, Include, Mount, Route
+from uvicorn.applications.routes import Entry, Finder, Include, LifecycleHooks, Mount, Route
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, name_of
 from uvicorn.errors import ConsumerError
 
-__all__ = ["CHANNELS", "Hooks", "Router", "SingleConsumer", "callables"]
+__all__ = ["CHANNELS", "LifecycleHooks", "Router", "SingleConsumer", "callables"]
 
 CHANNELS: Final = (
     "http.request",
@@ -67,9 +67,9 @@ class Router:
         if not given:
             wrong.add("the list of routes is empty")
         self.entries: tuple[Entry, ...] = tuple(entries)
-        self.hooks = Hooks()
+        self.hooks = LifecycleHooks()
         with wrong:
-            self.hooks = Hooks(callables("on_startup", on_startup), callables("on_shutdown", on_shutdown))
+            self.hooks = LifecycleHooks(callables("on_startup", on_startup), callables("on_shutdown", on_shutdown))
         for entry in entries:
             if not isinstance(entry, Route):
                 self.hooks = self.hooks.joined(_inner(entry).hooks)
@@ -181,7 +181,7 @@ class SingleConsumer:
 
     def __init__(self, consumer: Consumer, sockets: Consumer | None = None) -> None:
         self.only: Consumer | None = consumer
-        self.hooks = Hooks()
+        self.hooks = LifecycleHooks()
         self._consumer = consumer
         target = consumer.target
         if sockets is None:

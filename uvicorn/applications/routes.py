@@ -15,27 +15,27 @@ from uvicorn.applications.patterns import Filters, first_segment, match_filters
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.tally import Tally
 
-__all__ = ["Entry", "Finder", "Hooks", "Include", "Mount", "Route", "under"]
+__all__ = ["Entry", "Finder", "Include", "LifecycleHooks", "Mount", "Route", "under"]
 
 Change: TypeAlias = "Callable[[Consumer], Consumer]"
 _NO_GROUPS: Final[Mapping[str, str]] = {}
 
 
-class Hooks(NamedTuple):
+class LifecycleHooks(NamedTuple):
     """What an application wants called before its first and after its last message: callables of either kind."""
 
     on_startup: tuple[Callable[[], Any], ...] = ()
     on_shutdown: tuple[Callable[[], Any], ...] = ()
 
-    def joined(self, other: Hooks) -> Hooks:
+    def joined(self, other: LifecycleHooks) -> LifecycleHooks:
         """Return both, each callable once."""
-        return Hooks(*(tuple(dict.fromkeys(one + two)) for one, two in zip(self, other, strict=True)))
+        return LifecycleHooks(*(tuple(dict.fromkeys(one + two)) for one, two in zip(self, other, strict=True)))
 
 
 class Finder(Protocol):
     """What an include or a mount leads to: a `Router` or a `SingleConsumer`."""
 
-    hooks: Hooks
+    hooks: LifecycleHooks
 
     def find_below(self, channel: str, path: str, message: Mapping[str, Any]) -> Consumer | None:
         """Return the consumer for a path below the mount point."""

@@ -18,8 +18,8 @@ from functools import cache
 from typing import Any
 
 from uvicorn.bridge.lease import Lease
+from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.work import current_work
 
 __all__ = ["SensitiveCall", "can_lease", "is_in_async_to_sync", "uses_asgiref"]
 
@@ -51,10 +51,10 @@ class SensitiveCall:
 
     __slots__ = ("_context", "_lease")
 
-    def __init__(self, pool: ConsumerPool, refused: Callable[[], None]) -> None:
+    def __init__(self, pool: ConsumerPool, outbox: Outbox, refused: Callable[[], None]) -> None:
         if pool.is_full:
             refused()
-        self._lease = Lease(pool, current_work.get())
+        self._lease = Lease(pool, outbox)
         self._context = _context_with(self._lease)
 
     async def __aenter__(self) -> None:

@@ -26,7 +26,7 @@ from uvicorn.applications.files import body_size, open_body
 from uvicorn.bridge.consumer import name_of
 from uvicorn.errors import ConsumerError, ReplyError
 
-__all__ = ["WSGIApplication"]
+__all__ = ["Response", "WSGIApplication"]
 
 ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
 
@@ -60,7 +60,7 @@ class WSGIApplication:
         environ = make_environ(message, body_size(message))
         environ["wsgi.input"] = open_body(message)
         environ["wsgi.early_hints"] = channel.hint
-        response = _Response(channel.send, message["method"] == "HEAD")
+        response = Response(channel.send, message["method"] == "HEAD")
         result = self.application(environ, response.start)
         try:
             response.send_all(result)
@@ -70,7 +70,7 @@ class WSGIApplication:
                 close()
 
 
-class _Response:
+class Response:
     """One response of a WSGI application."""
 
     __slots__ = ("_fields", "_has_begun", "_is_head", "_is_over", "_left", "_promised", "_send", "_status")

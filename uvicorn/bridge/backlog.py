@@ -30,6 +30,7 @@ and a thread parks before it looks a last time (`pool.py`).
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from time import monotonic
 from typing import Final, Protocol
@@ -59,7 +60,7 @@ class Job(Protocol):
         """
 
     def expire(self) -> None:
-        """No thread became free in time. Runs on: the loop."""
+        """Give up: no thread became free in time. Runs on: the loop."""
 
 
 class Asking(Protocol):
@@ -79,9 +80,12 @@ class Asking(Protocol):
 class Slot:
     """One drain: the thread that runs it, and the job that it runs just now."""
 
-    __slots__ = ("job", "lock", "stuck", "thread_id")
+    __slots__ = ("clock", "job", "lock", "stuck", "thread_id")
 
     def __init__(self, thread_id: int) -> None:
+        self.clock = _cpu_clock_of(
+            thread_id
+        )  # of its processor time, for `time.clock_gettime`; None where there is none
         self.job: Job | None = None
         self.stuck: Job | None = None  # a job that does not come back; written by the loop, and true while it is `job`
         self.thread_id = thread_id
@@ -302,3 +306,11 @@ def _expired(jobs: deque[Job], before: float) -> list[Job]:
             jobs.appendleft(job)
             return expired
         expired.append(job)
+
+
+def _cpu_clock_of(thread_id: int) -> int | None:
+    """Return the clock of a thread's processor time, to be read from any thread. Runs on: that thread."""
+    try:
+        return time.pthread_getcpuclockid(thread_id)
+    except (AttributeError, OSError):  # not on this system
+        return None

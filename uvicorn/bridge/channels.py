@@ -49,8 +49,6 @@ class Sink(Protocol):
     is_closed: bool  # takes no reply any more
     is_lost: bool  # closed before the response was complete
     is_stopping: bool  # lost because the worker stops
-    is_answered: bool  # a thread has sent the whole reply; written by that thread
-    is_head: bool
 
     @property
     def write_buffer(self) -> int:
@@ -61,7 +59,7 @@ class Sink(Protocol):
 
         Returns: True if the client has caught up."""
 
-    def dropped(self, _: object = None) -> None:
+    def on_dropped(self, _: object = None) -> None:
         """Nobody can reply any more (the lifetime rule)."""
 
     def is_writable(self) -> bool:
@@ -70,7 +68,7 @@ class Sink(Protocol):
     def is_flooded(self) -> bool:
         """Whether so much waits for the client that a reply must be refused."""
 
-    def on_writable(self, callback: Callable[[], None]) -> None:
+    def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the exchange is lost."""
 
     def set_waiting(self, is_waiting: bool) -> None:
@@ -80,6 +78,8 @@ class Sink(Protocol):
 class ReplySink(Sink, Protocol):
     """What the channel of a request needs, beyond what that of a socket does."""
 
+    is_answered: bool  # a thread has sent the whole reply; written by that thread
+    is_head: bool
     work: Any  # what an application says of its work in threads, for the log
 
     def hint(self, fields: Fields) -> None:
@@ -116,7 +116,7 @@ class ReplyChannel(ReplySequence):
         # Once the loop is closed nobody is left to answer; the interpreter may be ending, with its modules gone.
         if self._state != DONE and not self._outbox.loop.is_closed():
             # Through the outbox even on the loop: replies of threads must come first.
-            self._outbox.put(self._exchange.dropped)
+            self._outbox.put(self._exchange.on_dropped)
 
     @property
     def name(self) -> str:
@@ -209,6 +209,11 @@ class ReplyChannel(ReplySequence):
         self._exchange.work = work
 
     @property
+    def is_complete(self) -> bool:
+        """Whether a whole response was sent."""
+        return self._state == DONE
+
+    @property
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
         return self._exchange.is_writable()
@@ -227,9 +232,9 @@ class ReplyChannel(ReplySequence):
         """Return what can be awaited until the client has caught up; others are served meanwhile."""
         return Drained(self._exchange)
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def when_changed(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or left; look at `closed` then."""
-        self._exchange.on_writable(callback)
+        self._exchange.when_writable(callback)
 
     def _send_from_thread(self, reply: Mapping[str, Any]) -> None:
         exchange = self._exchange
@@ -304,12 +309,12 @@ class Window:
             self._settle()
         elif not self._is_watching:
             self._is_watching = True
-            exchange.on_writable(self._settle)
+            exchange.when_writable(self._settle)
 
     def _settle(self) -> None:
         exchange = self._exchange
         if self._is_watching and not exchange.is_lost and not exchange.is_writable():
-            exchange.on_writable(self._settle)  # it was another exchange's turn to catch up
+            exchange.when_writable(self._settle)  # it was another exchange's turn to catch up
             return
         self._is_watching = False
         self._settled += self._pending
@@ -342,15 +347,15 @@ class Drained:
             raise closed_error(exchange)
         while not exchange.is_writable():  # again: it may have been another exchange's turn to catch up
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            exchange.on_writable(partial(resolve, future))
+            exchange.when_writable(partial(resolve, future))
             yield from future
             if exchange.is_lost:
                 raise closed_error(exchange)
 
 
-def resolve(future: asyncio.Future[None]) -> None:
-    """Have who waits for a future go on, if it waits still."""
-    if not future.done():
+def resolve(future: asyncio.Future[None] | None) -> None:
+    """Have who waits for a future go on, if anybody waits still."""
+    if future is not None and not future.done():
         future.set_result(None)
 
 

@@ -16,6 +16,9 @@ task is done or the worker stops. A visit that comes after the stop is ended at 
 *Context variables* go along and come back: the callee runs in a copy of the caller's context, and what it has set there
 is set in the caller's context afterwards.
 
+*Which worker.* A process may have several servers, each with a loop and a bridge of its own. A coroutine belongs to the
+one whose loop runs it, a thread to the one whose pool it is of, or else to the one for which it works (`work.py`).
+
 *The wrong side* is an error at once: `run_in_pool` in a thread would return a coroutine that nobody awaits, and
 `run_on_loop` on the loop would block it for ever.
 """
@@ -26,9 +29,9 @@ import asyncio
 import contextvars
 import inspect
 import queue
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from threading import get_ident
+from threading import Lock, get_ident
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -37,27 +40,35 @@ from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.waits import blocking, marker
-from uvicorn.bridge.work import nested_below
+from uvicorn.bridge.work import current_work, nested_below
 from uvicorn.errors import ChannelFull, ServerStopping, WrongSide
 
-__all__ = ["Crossing", "PoolCall", "install", "run_in_pool", "run_on_loop"]
+__all__ = ["Crossing", "PoolCall", "install", "run_in_pool", "run_on_loop", "uninstall"]
 
 _T = TypeVar("_T")
 _MISSING: Final = object()
 
 
 class Crossing:
-    """What the two calls need of this process' worker. All methods run on: the loop, unless they say otherwise.
+    """What the two calls need of a worker. All methods run on: the loop, unless they say otherwise.
 
     Args:
         pool: the worker's first pool, which has no name.
         named_pools: name -> pool.
+        others: further pools, whose threads are the worker's too.
     """
 
-    def __init__(self, outbox: Outbox, pool: ConsumerPool, named_pools: Mapping[str, ConsumerPool]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        pool: ConsumerPool,
+        named_pools: Mapping[str, ConsumerPool],
+        others: Iterable[ConsumerPool] = (),
+    ) -> None:
         self.outbox: Final = outbox
         self.pools: Final[dict[str | None, ConsumerPool]] = {None: pool}
         self.pools.update(named_pools)
+        self._others = tuple(others)
         self.visits: Final[set[_Visit]] = set()
         self.is_stopping = False
 
@@ -76,16 +87,31 @@ class Crossing:
                     job.is_waiting = is_waiting
                     return
 
+    def has_thread(self, thread_id: int) -> bool:
+        """Whether a thread is of one of the pools. Runs on: any thread."""
+        pools = (*self.pools.values(), *self._others)
+        return any(slot.thread_id == thread_id for pool in pools for slot in pool.slots())
 
-_current: Crossing | None = None
+
+_crossings: tuple[Crossing, ...] = ()  # of all servers of this process; replaced as a whole
+_changing: Final = Lock()
 _visit: contextvars.ContextVar[_Visit | None] = contextvars.ContextVar("uvicorn_visit", default=None)
 
 
 def install(crossing: Crossing | None) -> None:
-    """Make this the crossing of the process: one worker, one loop."""
-    global _current
-    _current = crossing
-    marker[:] = [] if crossing is None else [crossing.mark_waiting]
+    """Add the crossing of a server to those of the process; None forgets all of them. Runs on: any thread."""
+    global _crossings
+    with _changing:
+        _crossings = () if crossing is None else (*_crossings, crossing)
+        marker[:] = [each.mark_waiting for each in _crossings]
+
+
+def uninstall(crossing: Crossing) -> None:
+    """Forget the crossing of a server that has stopped. Runs on: any thread."""
+    global _crossings
+    with _changing:
+        _crossings = tuple(each for each in _crossings if each is not crossing)
+        marker[:] = [each.mark_waiting for each in _crossings]
 
 
 def run_in_pool(
@@ -202,7 +228,7 @@ class PoolCall:
         self._outbox.put(self._settle)
 
     def expire(self) -> None:
-        """No thread became free in time. Runs on: the loop."""
+        """End with ChannelFull: no thread became free in time. Runs on: the loop."""
         self.error = ChannelFull("no thread became free in time")
         self._settle()
 
@@ -269,7 +295,7 @@ class _Visit:
             self._end(None)
 
     def _leave_context(self) -> None:
-        """The coroutine has ended: what it has set is kept, since the task runs in a copy of our context."""
+        """Keep what the coroutine has set: the task runs in a copy of our context."""
         _visit.set(self._outer)
         nested_below.set(self._was_nested)
         self.context = contextvars.copy_context()
@@ -283,9 +309,22 @@ class _Visit:
 
 
 def _crossing_of(name: str) -> Crossing:
-    if _current is None:
+    crossings = _crossings
+    if not crossings:
         raise WrongSide(f"{name} works in a worker of uvicorn only, and none runs in this process")
-    return _current
+    if len(crossings) == 1:
+        return crossings[0]
+    own, work = get_ident(), current_work.get()
+    found = [crossing for crossing in crossings if crossing.outbox.loop_thread == own or crossing.has_thread(own)]
+    for crossing in found or crossings:
+        if work is not None and work.threads.outbox is crossing.outbox:
+            return crossing
+    if found:
+        return found[0]
+    raise WrongSide(
+        f"{name} was called in a thread of none of the {len(crossings)} servers of this process: call it in a "
+        "consumer, or in a thread that was given its context (contextvars.copy_context)"
+    )
 
 
 def _restore(context: contextvars.Context) -> None:

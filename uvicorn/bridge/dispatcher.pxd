@@ -23,8 +23,8 @@ cdef class Dispatcher:
     cdef readonly Measured measured
     cdef readonly object context
     cdef readonly tuple context_items
+    cdef readonly object running
     cdef dict _tasks
-    cdef list _abandoned
     cdef readonly bint has_task_factory
     cdef bint _is_eager
 

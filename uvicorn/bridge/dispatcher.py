@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import sys
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
@@ -28,8 +27,9 @@ from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, Thr
 from uvicorn.bridge.jobs import CallJob, ConsumerJob
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.running import Running
 from uvicorn.bridge.serve import serve
-from uvicorn.bridge.served import Hooks, Served, ServedRequest
+from uvicorn.bridge.served import RequestHooks, ServedRequest
 from uvicorn.bridge.tally import Measured
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
@@ -52,6 +52,7 @@ class Dispatcher:
     Attributes:
         all_pools: with the shared ones.
         measured: what threads have measured.
+        running: what runs, for requests and for sockets.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
 
@@ -61,15 +62,15 @@ class Dispatcher:
         outbox: Outbox,
         log: Log,
         queue_timeout: float,
-        hooks: Hooks | None = None,
-        governors: Iterable[object] = (),
+        hooks: RequestHooks | None = None,
+        governors: Iterable[Any] = (),
         named_pools: Mapping[str, ConsumerPool] | None = None,
         shared: FrameworkPools | None = None,
     ) -> None:
         self.pool: Final = pool
         self._named_pools = dict(named_pools or {})
         self.pools: Final = (pool, *self._named_pools.values())
-        self.crossing: Final = Crossing(outbox, pool, self._named_pools)
+        self.crossing: Final = Crossing(outbox, pool, self._named_pools, shared or ())
         self.hooks: Final = hooks
         self.governors: Final = tuple(governors)
         self.outbox: Final = outbox
@@ -82,14 +83,15 @@ class Dispatcher:
         self.measured: Final = Measured()
         self.all_pools: Final = (*self.pools, *(shared or ()))
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
+        self.context.run(current_work.set, None)  # a server may be started by a consumer of another one
         if shared is not None:
             for each in self.pools:
-                self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.refused)
+                self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.on_refused)
             self.context.run(current_work.set, Work(self.frameworks[pool]))  # of consumers; applications have their own
         self.context_items: Final = tuple(self.context.items())
-        self._tasks: dict[Served, asyncio.Task[None]] = {}
+        self.running: Final = Running(self._loop, self.pools)
+        self._tasks = self.running.requests
         self._look_at_loop()
-        self._abandoned: list[tuple[float, Served]] = []
 
     def dispatch(self, consumer: Consumer, message: Message, exchange: ServedRequest) -> None:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
@@ -115,7 +117,7 @@ class Dispatcher:
             job.forget()
             exchange.refuse(503, "the pool and its queue are full", retry_after=1)
 
-    def cancel(self, exchange: Served, grace: float) -> None:
+    def cancel(self, exchange: ServedRequest, grace: float) -> None:
         """Stop what was dispatched: the client has left.
 
         A job that is still queued never takes a thread; a task is cancelled after `grace` seconds; a running
@@ -123,18 +125,16 @@ class Dispatcher:
         """
         job = exchange.job
         if job is not None:
-            if job.pool.cancel(job):
-                job.forget()
-        elif exchange in self._tasks:
-            self._abandoned.append((self._loop.time() + grace, exchange))
+            self.running.take_back(job)
+        elif self.running.cancel(exchange, grace):
             for threads in self.frameworks.values():
                 threads.drop_left()
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
-        now = self._loop.time()
         self.measured.take()
         self._look_at_loop()
+        self.running.tick()
         for threads in self.frameworks.values():
             threads.expire(monotonic() - self.queue_timeout)
         for pool in self.pools:
@@ -153,43 +153,10 @@ class Dispatcher:
                 f"; threads are held by {names}" if (names := self.held_by()) else "",
             )
             self._rejected = 0
-        abandoned, self._abandoned = self._abandoned, []
-        for due, exchange in abandoned:
-            task = self._tasks.get(exchange)
-            if task is None:
-                continue
-            if due <= now:
-                self._cancel_task(exchange, task, "the client has left")
-            else:
-                self._abandoned.append((due, exchange))
-
-    def running(self) -> Iterator[tuple[Served, asyncio.Task[None] | int]]:
-        """Yield each exchange whose consumer runs, with its task or its thread's identifier."""
-        yield from tuple(self._tasks.items())
-        for pool in self.pools:
-            for thread_id, job in pool.running():
-                if isinstance(job, CallJob):
-                    yield job.exchange, thread_id
 
     def held_by(self) -> str:
         """Say which functions hold the threads, and how many each: "" if none does. Runs on: any thread."""
         return holders(self.all_pools)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no consumer runs and none waits; those that are stuck, and those behind them, are not counted.
-
-        A call of a framework is awaited by a task, which counts; one that nobody awaits any more keeps no worker.
-        """
-        if self._tasks:
-            return False
-        for pool in self.pools:
-            if pool.queued and pool.stuck < pool.threads:
-                return False
-            for _, job in pool.running():
-                if not isinstance(job, ThreadCall) and not pool.is_stuck(job):
-                    return False
-        return True
 
     def give_up_stuck(self) -> None:
         """Answer instead of the calls of pools that are stuck, and of those that wait for one; the worker leaves."""
@@ -206,11 +173,10 @@ class Dispatcher:
                 elif isinstance(job, (PoolCall, ThreadCall)):
                     job.give_up()
 
-    def cancel_tasks(self) -> None:
+    def abort(self) -> None:
         """Cancel every task, because the worker stops, and release the threads that wait for the loop."""
         self.crossing.stop()
-        for exchange, task in tuple(self._tasks.items()):
-            self._cancel_task(exchange, task, "the worker is stopping")
+        self.running.abort()
 
     def assign(self, consumers: Iterable[Consumer]) -> None:
         """Give each consumer the pool that its route names."""
@@ -218,7 +184,7 @@ class Dispatcher:
             if consumer.pool_name is not None:
                 consumer.pool = self._named_pools[consumer.pool_name]
 
-    def refused(self) -> None:
+    def on_refused(self) -> None:
         """A request found no thread: it is counted, for the log."""
         self._rejected += 1
 
@@ -227,12 +193,22 @@ class Dispatcher:
         for pool in self.all_pools:
             pool.stop()
 
-    def ended(self, exchange: Served) -> None:
+    def close(self) -> None:
+        """Leave nothing behind: no call that waits for a thread, no timer; threads end that have nothing to do."""
+        for pool in (*self.pools, *(self.shared or ())):
+            for job in pool.waiting():
+                if pool.cancel(job) and isinstance(job, (PoolCall, ThreadCall)):
+                    job.give_up()
+        self.stop_pools()
+        for governor in self.governors:
+            governor.stop()
+
+    def on_response_ended(self, exchange: ServedRequest) -> None:
         """A response is over: `post_request` runs, on the side where the consumer ran."""
         if self.hooks is None:
             return
         if exchange.job is not None:
-            exchange.job.response_ended()
+            exchange.job.on_response_ended()
         elif exchange.task is not None:
             self.hooks.after(exchange)
 
@@ -251,7 +227,7 @@ class Dispatcher:
     def _look_at_loop(self) -> None:
         """Find out how to make tasks: by a factory of the application's, begun at once (Python 3.12), or begun soon."""
         self.has_task_factory = self._loop.get_task_factory() is not None
-        # With hooks not at once: `ended` looks at the exchange's task, which must be there before the consumer runs.
+        # With hooks not at once: `on_response_ended` looks at the task, which must be there before the consumer runs.
         self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self.has_task_factory
 
     def make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -265,9 +241,3 @@ class Dispatcher:
         if self.has_task_factory:
             return self._loop.create_task(call, name=name, context=context)
         return asyncio.Task(call, loop=self._loop, name=name, context=context)
-
-    def _cancel_task(self, exchange: Served, task: asyncio.Task[None], reason: str) -> None:
-        if inspect.getcoroutinestate(cast(Any, task.get_coro())) == inspect.CORO_CREATED:
-            self._tasks.pop(exchange, None)  # it will never enter its `try`
-            exchange.task = None  # or exchange, task, its exception and the reply channel would hold each other
-        task.cancel(reason)

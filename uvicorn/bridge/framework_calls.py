@@ -34,6 +34,7 @@ import contextvars
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from threading import Lock
 from time import monotonic, thread_time
 from typing import Any, Final
 
@@ -44,12 +45,23 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.work import Work, nested_below
 from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
 
-__all__ = ["FrameworkPools", "FrameworkThreads", "ThreadCall", "holders", "is_nested", "nested_tests"]
+__all__ = [
+    "FrameworkPools",
+    "FrameworkThreads",
+    "ThreadCall",
+    "holders",
+    "installing",
+    "is_nested",
+    "nested_tests",
+    "settable",
+]
 
 _MOST_LATE: Final = 16  # arbitrary: times the queue's size that calls of background tasks may wait
 
 #: ask frameworks that know it themselves; set by `applications/`
 nested_tests: Final[list[Callable[[], bool]]] = []
+#: held while a server has frameworks use its threads, or gives them back: others may do so at the same time
+installing: Final = Lock()
 
 
 def is_nested() -> bool:
@@ -265,7 +277,7 @@ class ThreadCall:
         """Return the result of a call that was settled when its future was cancelled already. Raises: its error."""
         error, self.error = self.error, None
         if error is not None:
-            raise _settable(error)
+            raise settable(error)
         return self.result
 
     def drop(self, error: BaseException) -> None:
@@ -292,11 +304,11 @@ def _settle(call: ThreadCall) -> None:
     if error is None:
         future.set_result(result)
     else:
-        future.set_exception(_settable(error))
+        future.set_exception(settable(error))
 
 
-def _settable(error: BaseException) -> BaseException:
-    """Return what a future takes: a StopIteration would end the coroutine that awaits it, silently."""
+def settable(error: BaseException) -> BaseException:
+    """Return what a future of asyncio takes: a StopIteration would end the coroutine that awaits it, silently."""
     if not isinstance(error, StopIteration):
         return error
     raised = RuntimeError("coroutine raised StopIteration")

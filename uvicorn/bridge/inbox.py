@@ -9,7 +9,7 @@ on the loop; `receive`, iteration and `read` for the consumer), and both are bou
 `BodyChannel` serves a coroutine: everything happens on the loop. `ThreadBodyChannel` serves a
 thread: what came in one turn of the loop crosses as one item of a janus queue, made for this one stream, whose
 blocking `get` needs no wake-up of the loop. What the thread has read goes back through the outbox, one item for
-each half of the mark. `CollectedBodyChannel` reads what was collected before the consumer was called.
+each half of the mark. What was collected before the consumer was called needs none of it (`collected.py`).
 
 A source that must be told when the body is first asked for (`Expect: 100-continue`) is told so
 from the first `receive`.
@@ -18,26 +18,24 @@ from the first `receive`.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import IO, Any, Final, Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
 
 import janus
 
+from uvicorn.bridge.chunks import BlockingReader, content_of, joined, loss, too_large
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.errors import BodyTooLarge, ChannelClosed
+from uvicorn.errors import ChannelClosed
 
-__all__ = ["BodyChannel", "BodySource", "CollectedBodyChannel", "ThreadBodyChannel"]
-
-_PIECE: Final = 65536  # bytes that one `receive` reads from a file
+__all__ = ["BodyChannel", "BodySource", "ThreadBodyChannel"]
 
 
 class BodySource(Protocol):
     """The connection's side of a streamed body. All methods run on: the loop."""
 
-    def want(self, _: object = None) -> None:
+    def on_wanted(self, _: object = None) -> None:
         """The consumer asks for the body: 100 Continue is said if the client waits for it."""
 
     def hold(self) -> None:
@@ -88,7 +86,7 @@ class BodyChannel:
             raise ChannelClosed("the body has been received")
         if not self._is_wanted:
             self._is_wanted = True
-            self._source.want()
+            self._source.on_wanted()
         while not self._chunks and not self._is_ended and self._error is None:
             if self._waiter is not None:
                 raise RuntimeError("another task is receiving from this body channel already")
@@ -99,7 +97,7 @@ class BodyChannel:
                 self._waiter = None
         if not self._chunks and self._error is not None:
             self._is_over = True
-            return _loss(self._error)
+            return loss(self._error)
         content = self._chunks.popleft() if self._chunks else b""
         self._size -= len(content)
         if self._size <= self._high_water // 2:
@@ -109,7 +107,7 @@ class BodyChannel:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self._is_over:
-            content = _content(await self.receive())
+            content = content_of(await self.receive())
             if content:
                 yield content
 
@@ -121,7 +119,14 @@ class BodyChannel:
 
         Raises: BodyTooLarge past the limit; else as `receive`, and ChannelClosed if the client left.
         """
-        return _joined([chunk async for chunk in _limited(self, limit)])
+        chunks: list[bytes] = []
+        left = limit
+        async for chunk in self:
+            left -= len(chunk)
+            if left < 0:
+                raise too_large(limit)
+            chunks.append(chunk)
+        return joined(chunks)
 
     # ---- fed by the connection ----
 
@@ -149,7 +154,7 @@ class BodyChannel:
             self._waiter.set_result(None)
 
 
-class ThreadBodyChannel:
+class ThreadBodyChannel(BlockingReader):
     """The rest of a body as it comes, for a thread.
 
     Yields: iteration gives the chunks, as bytes.
@@ -170,11 +175,6 @@ class ThreadBodyChannel:
         self._is_wanted = False
         self.is_awaited = False  # the consumer waits for the client just now; written by its thread, read by the loop
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be received any more."""
-        return self._is_over
-
     def receive(self) -> dict[str, Any]:
         """Return the next chunk of the body, waiting for it if needed.
 
@@ -188,33 +188,17 @@ class ThreadBodyChannel:
                 raise ChannelClosed("the body has been received")
             if not self._is_wanted:
                 self._is_wanted = True
-                self._outbox.put(self._source.want)
+                self._outbox.put(self._source.on_wanted)
             if not self._batch:
                 item = self._next()
                 if isinstance(item, deque):
                     self._batch = item
                 else:
                     self._is_over = True
-                    return _loss(item) if item is not None else {"content": b"", "more_content": False}
+                    return loss(item) if item is not None else {"content": b"", "more_content": False}
             content = self._batch.popleft()
             self._report(len(content))
             return {"content": content, "more_content": True}
-
-    def __iter__(self) -> Iterator[bytes]:
-        while not self._is_over:
-            content = _content(self.receive())
-            if content:
-                yield content
-
-    def read(self, limit: int) -> bytes:
-        """Gather the rest of the body.
-
-        Args:
-            limit: the most bytes to gather.
-
-        Raises: BodyTooLarge past the limit; else as `receive`, and ChannelClosed if the client left.
-        """
-        return _read_all(self, limit)
 
     def _next(self) -> deque[bytes] | Exception | None:
         queue = self._queue.sync_q
@@ -265,102 +249,3 @@ class ThreadBodyChannel:
         self._size -= size
         if self._size <= self._high_water // 2:
             self._source.release()
-
-
-class CollectedBodyChannel:
-    """The rest of a body that was collected before the consumer was called.
-
-    Args:
-        memory: the part that was kept in memory.
-        file: the part that was written to a temporary file, or None; closed when it has been read.
-
-    Attributes:
-        size: bytes of what was collected.
-
-    Yields: iteration gives the chunks, as bytes.
-    Runs on: the consumer's thread. Blocks: on the disk only.
-    """
-
-    def __init__(self, memory: bytes, file: IO[bytes] | None) -> None:
-        self.size = len(memory)
-        self._memory = memory
-        self._file = file
-        self._is_over = False
-        if file is not None:
-            self.size += file.seek(0, os.SEEK_END)
-            file.seek(0)
-
-    def __del__(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be received any more."""
-        return self._is_over
-
-    def receive(self) -> dict[str, Any]:
-        """Return the next chunk: {"content": bytes, "more_content": bool}.
-
-        Raises: ChannelClosed after the last chunk; OSError if the disk fails.
-        """
-        if self._is_over:
-            raise ChannelClosed("the body has been received")
-        content, self._memory = self._memory, b""
-        if not content and self._file is not None:
-            content = self._file.read(_PIECE)
-        self._is_over = self._file is None or not content
-        if self._is_over and self._file is not None:
-            self._file.close()
-        return {"content": content, "more_content": not self._is_over}
-
-    def __iter__(self) -> Iterator[bytes]:
-        while not self._is_over:
-            content = _content(self.receive())
-            if content:
-                yield content
-
-    def read(self, limit: int) -> bytes:
-        """Gather the rest of the body; raise BodyTooLarge past `limit` bytes."""
-        return _read_all(self, limit)
-
-
-def _loss(error: Exception) -> dict[str, Any]:
-    if type(error) is ChannelClosed:
-        return {"closed": True}
-    raise error
-
-
-def _content(chunk: dict[str, Any]) -> bytes:
-    if "closed" in chunk:
-        raise ChannelClosed("the client left before its body was complete")
-    content: bytes = chunk["content"]
-    return content
-
-
-def _read_all(channel: ThreadBodyChannel | CollectedBodyChannel, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    left = limit
-    for chunk in channel:
-        left -= len(chunk)
-        if left < 0:
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return _joined(chunks)
-
-
-async def _limited(channel: BodyChannel, limit: int) -> AsyncIterator[bytes]:
-    left = limit
-    async for chunk in channel:
-        left -= len(chunk)
-        if left < 0:
-            raise _too_large(limit)
-        yield chunk
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body is larger than the limit of {limit} bytes given to read()")
-
-
-def _joined(chunks: list[bytes]) -> bytes:
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

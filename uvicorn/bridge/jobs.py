@@ -11,7 +11,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.served import Hooks, Served
+from uvicorn.bridge.served import RequestHooks, Served
 from uvicorn.bridge.tally import Measured
 from uvicorn.messages import Message
 
@@ -36,7 +36,7 @@ class Caller(Protocol):
         """What threads have measured."""
 
     @property
-    def hooks(self) -> Hooks | None:
+    def hooks(self) -> RequestHooks | None:
         """What to call before and after a consumer."""
 
     @property
@@ -104,8 +104,8 @@ class CallJob:
         """Call the consumer, or what is left to call after it. Runs on: a worker thread."""
         raise NotImplementedError
 
-    def response_ended(self) -> None:
-        """Have `post_request` run: the response is over. Runs on: the loop."""
+    def on_response_ended(self) -> None:
+        """The response is over: `post_request` is called. Runs on: the loop."""
         raise NotImplementedError
 
 
@@ -140,7 +140,7 @@ class ConsumerJob(CallJob):
         try:
             self._context.run(self._call, message)
         except BaseException as error:
-            self._dispatcher.outbox.put(exchange.failed, error)
+            self._dispatcher.outbox.put(exchange.on_failed, error)
         self.is_over = True
         began = self.started_at
         self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
@@ -152,8 +152,8 @@ class ConsumerJob(CallJob):
         if self._ended.is_set():
             self._context.run(self._post)
 
-    def response_ended(self) -> None:
-        """Have `post_request` run, if the thread has not waited for it: the response is over.
+    def on_response_ended(self) -> None:
+        """The response is over: `post_request` is called here, if the thread has not waited for it.
 
         Runs on: the loop. The loop sets the event and then looks at `_has_left`; the thread sets `_has_left`
         and then looks at the event: one of them sees the other, and `_posts` lets only one of them pass.
@@ -198,7 +198,7 @@ class SocketJob(CallJob):
         if not self.is_forgotten:
             self.is_forgotten = True
             self._message = self._handshake = None
-            self._dispatcher.outbox.put(self.exchange.returned)
+            self._dispatcher.outbox.put(self.exchange.on_returned)
 
     def run(self) -> None:
         """Call the consumer, or `post_request`. Runs on: a worker thread."""
@@ -213,15 +213,15 @@ class SocketJob(CallJob):
         try:
             self._context.run(self._call, message)
         except BaseException as error:
-            put(self.exchange.failed, error)
+            put(self.exchange.on_failed, error)
         del message  # before the end is told: the lifetime rule
         self.is_over = True
         began = self.started_at
         self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
-        put(self.exchange.returned)
+        put(self.exchange.on_returned)
 
-    def response_ended(self) -> None:
-        """Have `post_request` called in the pool: the handshake was answered. Runs on: the loop."""
+    def on_response_ended(self) -> None:
+        """The handshake was answered: `post_request` is called in the pool. Runs on: the loop."""
         if self._handshake is not None and self.started_at:
             self._message = None
             self.pool.submit_beyond(self)

@@ -17,6 +17,9 @@ is no signal, until it is over: what it keeps in the thread meanwhile (a transac
 others, whose calls wait (`_deferred`). An owner that makes no call for `_IDLE_SECONDS` while others wait lets them in
 between its calls, as asgiref does where requests share a thread: so one that streams for hours keeps nobody out.
 
+*The way back* is the outbox, with all else that threads tell the loop: one wake-up per burst. asyncio takes what
+`submit` returns as it is, since it is a future of the loop already (as in `loop_executor.py`).
+
 *Who touches what.* The loop submits and releases, decides which host a lease gets, and alone ends a host, when its
 last lease was released. All that a host does with its calls it does in its own thread; what the loop has to say comes
 through the inbox. A lease that is released while its host waits for a thread is taken back; one that waits for longer
@@ -25,6 +28,7 @@ than `queue_timeout` fails its calls.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 from collections import deque
 from collections.abc import Callable
@@ -32,13 +36,15 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from threading import get_ident
 from time import monotonic, process_time, thread_time
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from uvicorn.bridge.costs import Cost, cost_of
+from uvicorn.bridge.framework_calls import settable
 from uvicorn.bridge.governor import Load
+from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.waits import refuse_deadlock
-from uvicorn.bridge.work import Work, nested_below
+from uvicorn.bridge.work import Work, nested_below, work_now
 from uvicorn.errors import ChannelFull
 
 __all__ = ["Lease"]
@@ -50,17 +56,18 @@ _IDLE_SECONDS: Final = 0.05  # arbitrary: how long an owner between two calls ke
 class Lease(Executor):
     """One thread of a pool, for calls one after the other.
 
-    Args:
-        work: the request that it is for, or None.
+    Attributes:
+        work: the request that it is for, from its first call on, or None.
 
     Raises: ChannelFull if the pool and its queue are full: ask before there is anything to run.
     """
 
-    def __init__(self, pool: ConsumerPool, work: Work | None = None) -> None:
+    def __init__(self, pool: ConsumerPool, outbox: Outbox) -> None:
         if pool.is_full or (pool.leased - len(pool.hosts) >= pool.queue_size and not pool.has_free_thread):
             pool.rejected += 1
             raise ChannelFull("the pool and its queue are full")
-        self.work: Final = work
+        self.work: Work | None = None
+        self.outbox: Final = outbox
         self._pool = pool
         self.latest: _Call | None = None  # of its calls; others have begun, unless several are made at once
         self.host: _Host | None = None
@@ -69,6 +76,7 @@ class Lease(Executor):
     def submit(self, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
         """Have a function called in the lease's thread. Runs on: the loop.
 
+        Returns: an asyncio.Future where a concurrent one is promised: `asyncio.wrap_future` returns it as it is.
         Raises: WrongSide if that thread waits for the calling coroutine.
         """
         if self._is_released:
@@ -76,11 +84,12 @@ class Lease(Executor):
         call = self.latest = _Call(self, function, args, kwargs)
         host = self.host
         if host is None:
+            self.work = work_now()
             host = self.host = _host_for(self._pool, call)
         elif nested_below.get():
             refuse_deadlock(host.thread_id, function)
         host.inbox.put(call)
-        return call.future
+        return cast("Future[_T]", call.future)
 
     def release(self) -> None:
         """Give the thread back, after the calls that were submitted. Runs on: the loop."""
@@ -92,7 +101,7 @@ class Lease(Executor):
             host.leave(self)
 
     def refuse(self) -> None:
-        """No thread became free in time. Runs on: the loop."""
+        """End without a thread: none became free in time. Runs on: the loop."""
         self._is_released = True
         self.host = None
         self._pool.leased -= 1
@@ -103,12 +112,17 @@ class Lease(Executor):
 class _Call:
     """One call of a lease."""
 
-    __slots__ = ("_turn", "cost", "deferred_at", "future", "lease", "run", "since")
+    __slots__ = (
+        "_turn", "began", "cost", "deferred_at", "ended", "error", "future", "lease", "result", "run", "since",
+    )  # fmt: skip
 
     def __init__(self, lease: Lease, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self.lease = lease
         self.cost: Cost = cost_of(function, args)
-        self.future: Future[Any] = Future()
+        self.future: asyncio.Future[Any] = lease.outbox.loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.began = self.ended = 0.0
         self.run: Callable[[], Any] = partial(function, *args, **kwargs)
         self.since = self.deferred_at = monotonic()
         self._turn = [True]
@@ -121,14 +135,32 @@ class _Call:
     def claim(self) -> bool:
         """Whether the caller is the one that may end the call: its thread, or the loop that refuses it. Any thread."""
         try:
-            return self._turn.pop() and self.future.set_running_or_notify_cancel()
+            return self._turn.pop() and not self.future.cancelled()
         except IndexError:
             return False
 
-    def fail(self) -> None:
-        """Refuse the call, if it has not begun. Runs on: the loop."""
-        if self.claim():
+    def fail(self) -> bool:
+        """Refuse the call, if it has not begun; return whether that was so. Runs on: the loop."""
+        is_ours = self.claim()
+        if is_ours:
             self.future.set_exception(ChannelFull("no thread became free in time"))
+        return is_ours
+
+    def settle(self, _: object = None) -> None:
+        """Tell how the call has ended. Runs on: the loop."""
+        work = self.lease.work
+        if work is not None:
+            work.hops += 1
+            work.wait_seconds += self.began - self.since
+            work.run_seconds += self.ended - self.began
+        error, self.error = self.error, None  # or its traceback and the call would hold each other
+        result, self.result = self.result, None
+        if self.future.done():
+            return  # nobody waits any more
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(settable(error))
 
 
 _END: Final = object()  # no lease is left
@@ -233,8 +265,7 @@ class _Host:
         count = 0
         for lease in self.leases:
             call = lease.latest
-            if call is not None and call.since < before and call.claim():
-                call.future.set_exception(ChannelFull("no thread became free in time"))
+            if call is not None and call.since < before and call.fail():
                 if lease.work is not None:
                     lease.work.is_refused = True
                 count += 1
@@ -304,6 +335,7 @@ class _Host:
 
     def _make(self, call: _Call) -> None:
         """Make a call that is permitted."""
+        was_light = call.cost.load.is_light
         if not call.cost.is_passing:
             self.owner = call.lease
         try:
@@ -311,37 +343,28 @@ class _Host:
         finally:
             self.is_waiting = True
             self._idle_since = monotonic()
-            self._pool.look_again()
+            if not (was_light and call.cost.load.is_light):  # or nothing was freed for others
+                self._pool.look_again()
 
     def _call(self, call: _Call) -> None:
-        future, run, load = call.future, call.run, call.cost.load
+        run, load = call.run, call.cost.load
         if not call.claim():
             return
         is_measured = not load.is_known or self._pool.takes_measure()
         was_alone = is_measured and self._pool.is_alone(self)
         cpu_began, process_began = (thread_time(), process_time()) if is_measured else (0.0, 0.0)
-        self.started_at = began = monotonic()
-        error: BaseException | None = None
-        result: Any = None
+        self.started_at = call.began = monotonic()
         try:
-            result = run()
-        except BaseException as raised:
-            error = raised
-        ended = monotonic()
+            call.result = run()
+        except BaseException as error:
+            call.error = error
+        call.ended = monotonic()
         if is_measured:
             cpu = thread_time() - cpu_began
             others = process_time() - process_began - cpu
-            load.learn(cpu, ended - began, was_alone and self._pool.is_alone(self), others)
-        work = call.lease.work
-        if work is not None:  # one thread at a time makes calls of one lease
-            work.hops += 1
-            work.wait_seconds += began - call.since
-            work.run_seconds += ended - began
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-        del future, run, call, error, result  # or what they hold would live until the next call
+            load.learn(cpu, call.ended - call.began, was_alone and self._pool.is_alone(self), others)
+        call.lease.outbox.put(call.settle)
+        del run, call  # or what they hold would live until the next call
 
     def _look_at_deferred(self) -> None:
         """Take what waited, as far as it may run now."""

@@ -5,6 +5,9 @@ asyncio wants a ThreadPoolExecutor, and so does uvloop; this is one that never s
 there is a future of the loop already, which asyncio takes as it is: so a result comes back through the outbox, with
 all others, and wakes the loop once per burst. In any other thread `submit` gives a future of `concurrent.futures`, as
 it should.
+
+The loop may live on when a server has stopped, and several servers may run on one loop: `lend` and `give_back` keep
+track of who has lent an executor to which loop, and the last one puts back what was there before.
 """
 
 from __future__ import annotations
@@ -14,15 +17,18 @@ import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import Any, Final, TypeVar, cast
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
-from uvicorn.bridge.work import current_work
+from uvicorn.bridge.work import work_now
 
-__all__ = ["LoopExecutor"]
+__all__ = ["LoopExecutor", "give_back", "lend"]
 
 _T = TypeVar("_T")
+#: loop -> what its default executor was, and those that were lent to it since
+_lent: Final[dict[asyncio.AbstractEventLoop, tuple[Any, list[LoopExecutor]]]] = {}
+_changing: Final = Lock()
 
 
 class LoopExecutor(ThreadPoolExecutor):
@@ -57,7 +63,9 @@ class LoopExecutor(ThreadPoolExecutor):
         return future
 
     def _submit(self, function: Callable[..., Any], args: tuple[Any, ...]) -> _Waiting:
-        work = current_work.get()
+        work = work_now()
+        if work is not None and work.threads.outbox.loop is not self._default.outbox.loop:
+            work = None  # a context that was made on another server's loop
         threads: FrameworkThreads = self._default if work is None else work.threads
         future = _Waiting(loop=threads.outbox.loop)
         # The context is that of the thread, as asyncio has it: `asyncio.to_thread` brings its own along.
@@ -102,3 +110,26 @@ def _pass_on(future: Future[Any], waiting: asyncio.Future[Any]) -> None:
         future.set_exception(error)
     else:
         future.set_result(waiting.result())
+
+
+def lend(loop: asyncio.AbstractEventLoop, executor: LoopExecutor) -> None:
+    """Make this the loop's default executor. Runs on: the loop."""
+    with _changing:
+        # asyncio's own loop keeps it in an attribute; uvloop does not tell.
+        _, lent = _lent.setdefault(loop, (getattr(loop, "_default_executor", None), []))
+        lent.append(executor)
+    loop.set_default_executor(executor)
+
+
+def give_back(loop: asyncio.AbstractEventLoop, executor: LoopExecutor) -> None:
+    """Take it away again. Runs on: the loop's thread, while the loop is open."""
+    executor.shutdown()
+    with _changing:
+        before, lent = _lent.get(loop, (None, []))
+        if executor in lent:
+            lent.remove(executor)
+        if not lent:
+            _lent.pop(loop, None)
+    if not loop.is_closed():
+        # An executor that was never asked for anything has no thread.
+        loop.set_default_executor(lent[-1] if lent else before or ThreadPoolExecutor(thread_name_prefix="asyncio"))

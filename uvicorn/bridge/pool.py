@@ -38,7 +38,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, process_time, thread_time
+from time import clock_gettime, monotonic, process_time, thread_time
 from typing import Any, Final
 
 from uvicorn.bridge.backlog import TAKING, Asking, Backlog, Job, Slot
@@ -202,6 +202,17 @@ class ConsumerPool:
     def slots(self) -> tuple[Slot, ...]:
         """Return the slots of all threads that have begun. Runs on: any thread."""
         return tuple(self._slots)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of the threads that live, added up. Runs on: any thread."""
+        seconds = 0.0
+        for slot in tuple(self._slots):
+            if slot.clock is not None:
+                try:
+                    seconds += clock_gettime(slot.clock)
+                except OSError:
+                    pass  # that thread has ended
+        return seconds
 
     def submit(self, job: Job) -> bool:
         """Queue a job; return False, and do nothing, if all threads are busy and the queue is full."""

@@ -10,20 +10,22 @@ A sample is made of sums that fade: what was seen ten samples ago counts a third
 last change of the limit nothing at all, because it tells of another limit.
 
 The CPU time of the threads is that of the process without the loop's thread. Where there are several pools, each has a
-sampler of its own, and sees the lag and the computing of all: each backs off when together they are too many.
+sampler of its own, and sees the lag and the computing of all: each backs off when together they are too many. Where
+the process does other things than to serve, the threads of all pools of one server are asked each for its own time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from uvicorn.bridge.governor import Sample, decide
 from uvicorn.bridge.outbox import Log, Outbox
 
-__all__ = ["Governed", "PoolSampler", "reason_against"]
+__all__ = ["Governed", "PoolSampler", "own_clocks", "read_clocks", "reason_against"]
 
 _PERIOD_SECONDS: Final = 0.01
 _TIMER_SECONDS: Final = 0.001  # how late a timer of uvloop is by itself
@@ -75,6 +77,26 @@ def read_clocks() -> tuple[float, float, float]:
     return time.monotonic(), time.process_time(), time.thread_time()
 
 
+class Threads(Protocol):
+    """A pool, as the clocks see it."""
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of its threads, added up."""
+
+
+def own_clocks(pools: Iterable[Threads]) -> Callable[[], tuple[float, float, float]]:
+    """Return what reads the clocks of one server among others: instead of the process, its own threads count."""
+    threads = tuple(pools)
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return read_clocks
+
+    def read_own_clocks() -> tuple[float, float, float]:
+        loop = time.thread_time()
+        return time.monotonic(), loop + sum(pool.cpu_seconds() for pool in threads), loop
+
+    return read_own_clocks
+
+
 def reason_against() -> str:
     """Return why a pool cannot be governed here, or "" if it can."""
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
@@ -123,6 +145,7 @@ class PoolSampler:
         self._first_held: object = None
         self._held_since = 0.0
         self._logged_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         pool.on_busy = self.watch
 
     def __repr__(self) -> str:
@@ -152,7 +175,14 @@ class PoolSampler:
         self._take_lag()
         self._sums = _Sums()
         self._then = self._clocks()
-        self._outbox.loop.call_later(_PERIOD_SECONDS, self._tick)
+        self._timer = self._outbox.loop.call_later(_PERIOD_SECONDS, self._tick)
+
+    def stop(self) -> None:
+        """Look no more: the pool has ended, and the loop may go on."""
+        self._pool.on_busy = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _tick(self) -> None:
         pool = self._pool
@@ -165,8 +195,9 @@ class PoolSampler:
         pool.measure(_MEASURED_CALLS)
         self._quiet = 0 if pool.is_busy else self._quiet + 1
         if self._quiet < _QUIET_SAMPLES:
-            self._outbox.loop.call_later(_PERIOD_SECONDS, self._tick)
+            self._timer = self._outbox.loop.call_later(_PERIOD_SECONDS, self._tick)
             return
+        self._timer = None
         self._is_watching = False
         self._outbox.timers -= 1
         pool.set_limit(max(limit, min(_LIMIT_AFTER_QUIET, pool.threads)))

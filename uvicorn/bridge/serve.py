@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.served import Hooks, Served
+from uvicorn.bridge.served import RequestHooks, Served
 from uvicorn.messages import Message
 
 __all__ = ["serve"]
@@ -16,7 +16,7 @@ async def serve(
     consumer: Consumer,
     message: Message,
     exchange: Served,
-    hooks: Hooks | None,
+    hooks: RequestHooks | None,
     tasks: dict[Served, asyncio.Task[None]],
 ) -> None:
     """Call a consumer on the loop; tell its exchange what it raises, and leave `tasks`."""
@@ -26,7 +26,7 @@ async def serve(
             hooks.before(exchange)
         await consumer.call(message)
     except BaseException as error:
-        exchange.failed(error)
+        exchange.on_failed(error)
     finally:
         tasks.pop(exchange, None)
         consumer.tally.add_run(monotonic() - began)

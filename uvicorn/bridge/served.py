@@ -7,20 +7,14 @@ from typing import Any, Protocol
 
 from uvicorn.bridge.channels import ReplySink, Sink
 
-__all__ = ["Hooks", "Served", "ServedRequest"]
+__all__ = ["RequestHooks", "Served", "ServedRequest", "ServedSocket"]
 
 
 class Served(Sink, Protocol):
     """What the dispatcher needs of an exchange, beyond what a channel does."""
 
     started_at: float  # loop time, seconds
-    is_answered: bool  # a complete reply is on its way; written by the thread that sent it
     job: Any  # its `CallJob` while a thread is meant to run it, or None
-    task: asyncio.Task[None] | None
-
-    @property
-    def wants_call(self) -> bool:
-        """Whether the consumer is still to be called. Runs on: any thread."""
 
     @property
     def consumer_name(self) -> str:
@@ -30,18 +24,36 @@ class Served(Sink, Protocol):
     def shown_line(self) -> str:
         """Method and request target, safe to log."""
 
-    def failed(self, error: BaseException) -> None:
+    def on_failed(self, error: BaseException) -> None:
         """The consumer has raised. Runs on: the loop."""
 
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer. Runs on: the loop."""
 
+    def on_not_called(self) -> None:
+        """The task of its call was cancelled before it began. Runs on: the loop."""
+
 
 class ServedRequest(Served, ReplySink, Protocol):
     """What `dispatch` needs: an exchange, and not a socket."""
 
+    task: asyncio.Task[None] | None
 
-class Hooks(Protocol):
+    @property
+    def wants_call(self) -> bool:
+        """Whether the consumer is still to be called. Runs on: any thread."""
+
+
+class ServedSocket(Served, Protocol):
+    """What a call needs of its socket. All methods run on: the loop."""
+
+    handshake: Any  # the exchange while the socket is not accepted, for Gunicorn's hooks
+
+    def on_returned(self, _: object = None) -> None:
+        """The call has ended, whichever way."""
+
+
+class RequestHooks(Protocol):
     """Gunicorn's `pre_request` and `post_request`, if they are set."""
 
     def before(self, exchange: Any) -> None:

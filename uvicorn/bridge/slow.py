@@ -128,9 +128,9 @@ class SlowWatch:
                 )
 
     def _tasks(self) -> Iterator[_Running]:
-        for served, task in self._dispatcher.running():
+        for served, task in tuple(self._dispatcher.running.requests.items()):
             status: int = getattr(served, "status", 0)
-            if isinstance(task, int) or status:
+            if status:
                 continue
             if getattr(getattr(served, "consumer", None), "is_long", False):
                 continue

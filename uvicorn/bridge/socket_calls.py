@@ -13,18 +13,17 @@ call returns, else a few times a second, with one timer for all sockets. A call 
 is given up, and its socket is told.
 
 *Bounded.* The queue itself takes what comes; its owner looks at `is_full`, and stops reading from the client. What is
-called stands in `CallRunner._jobs` until it has returned, or has a task in `CallRunner._tasks`, so that a worker that
-stops knows what is left.
+called stands in the registry (`running.py`) until it has returned, so that a worker that stops knows what is left.
 
 *Kept.* A consumer may leave a task behind that lasts as long as the socket (`SocketChannel.keep`); the calls feed it.
-It stands in `CallRunner._kept`, and so it is waited for, reported and cancelled like a call.
+It stands in the registry, and so it is waited for, reported and cancelled like a call.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from time import monotonic
 from typing import Any, Final
 
@@ -32,10 +31,11 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.jobs import SocketJob
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.socket_task import Called, SocketTask
+from uvicorn.bridge.served import ServedSocket
+from uvicorn.bridge.socket_task import SocketTask
 from uvicorn.messages import Message
 
-__all__ = ["CallRunner", "Called", "SocketCalls"]
+__all__ = ["CallRunner", "SocketCalls"]
 
 _RETRY_SECONDS: Final = 0.05  # while a call waits for a place in the pool; arbitrary
 
@@ -53,7 +53,7 @@ class SocketCalls:
 
     __slots__ = ("_bytes", "_is_ended", "_runner", "_socket", "backlog", "is_running", "keeps_task", "taken", "task")
 
-    def __init__(self, runner: CallRunner, socket: Called) -> None:
+    def __init__(self, runner: CallRunner, socket: ServedSocket) -> None:
         self._runner = runner
         self._socket = socket
         self.backlog: deque[tuple[Consumer, Message, int]] | None = None
@@ -113,8 +113,12 @@ class SocketCalls:
 
     def cancel(self, grace: float) -> None:
         """Cancel the call that runs on the loop, after `grace` seconds: the client has left."""
-        if self.task is not None and self.task.is_calling:
-            self._runner.abandon(self.task, grace)
+        self._runner.running.cancel(self._socket, grace)
+
+    def on_not_called(self) -> None:
+        """The task was cancelled before it began."""
+        if self.task is not None:
+            self.task.give_up()
 
     def end(self) -> None:
         """Take no more calls than those that wait: the client has left."""
@@ -123,11 +127,11 @@ class SocketCalls:
         if self.task is not None:
             self.task.end()
 
-    def let_go(self, task: SocketTask) -> None:
+    def on_task_ended(self, task: SocketTask) -> None:
         """The task takes no further call."""
         if self.task is task:
             self.task = None
-        self._runner.let_go(task)
+        self._runner.on_task_ended(task)
 
     def _start(self, consumer: Consumer, message: Message) -> None:
         self.taken += 1
@@ -141,22 +145,25 @@ class SocketCalls:
 
 
 class CallRunner:
-    """What runs the calls of all sockets of a worker."""
+    """What starts the calls of all sockets of a worker.
+
+    Attributes:
+        running: where they are written down.
+    """
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
         self._loop = dispatcher.outbox.loop
-        self._jobs: dict[Called, SocketJob] = {}
+        self.running: Final = dispatcher.running
         self._tasks: set[SocketTask] = set()  # those that wait for a call, too
-        self._kept: dict[asyncio.Task[None], Called] = {}
         self._waiting: deque[SocketJob] = deque()
-        self._abandoned: list[tuple[float, SocketTask, int]] = []  # when to cancel it, and which of its calls
         self._retry: asyncio.TimerHandle | None = None
-        self._is_stopped = False
 
-    def start_task(self, consumer: Consumer, message: Message, socket: Called, queue: SocketCalls) -> SocketTask | None:
-        """Call an asynchronous consumer in a new task. When it has returned `socket.returned` is called."""
-        if self._is_stopped:
+    def start_task(
+        self, consumer: Consumer, message: Message, socket: ServedSocket, queue: SocketCalls
+    ) -> SocketTask | None:
+        """Call an asynchronous consumer in a new task. When it has returned `socket.on_returned` is called."""
+        if self.running.is_stopped:
             return None
         task = queue.task = SocketTask(self._dispatcher, queue, socket, consumer, message)
         self._tasks.add(task)
@@ -165,12 +172,12 @@ class CallRunner:
             socket.handshake.task = task.task
         return queue.task
 
-    def start_job(self, consumer: Consumer, message: Message, socket: Called) -> None:
-        """Call a synchronous consumer. When it has returned, or cannot be called, `socket.returned` is called."""
-        if self._is_stopped:
+    def start_job(self, consumer: Consumer, message: Message, socket: ServedSocket) -> None:
+        """Call a synchronous consumer. When it has returned, or cannot be called, `socket.on_returned` is called."""
+        if self.running.is_stopped:
             return
         job = SocketJob(self._dispatcher, consumer, message, socket)
-        self._jobs[socket] = socket.job = job
+        self.running.sockets[socket] = socket.job = job
         if socket.handshake is not None:
             socket.handshake.job = job
         if message["channel"] == "websocket.disconnect":
@@ -179,40 +186,34 @@ class CallRunner:
             self._waiting.append(job)
             self._retry_later()
 
-    def let_go(self, task: SocketTask) -> None:
+    def on_task_ended(self, task: SocketTask) -> None:
         """A task takes no further call."""
         self._tasks.discard(task)
 
-    def keep(self, call: Coroutine[Any, Any, None], name: str, socket: Called) -> None:
-        """Run a coroutine beside the calls of a socket; what it raises comes to `socket.failed`."""
-        if self._is_stopped:
+    def keep(self, call: Coroutine[Any, Any, None], name: str, socket: ServedSocket) -> None:
+        """Run a coroutine beside the calls of a socket; what it raises comes to `socket.on_failed`."""
+        if self.running.is_stopped:
             call.close()
-            return
-        task = self._dispatcher.make_task(call, name)
-        self._kept[task] = socket
-        task.add_done_callback(self._kept_ended)
+        else:
+            self.running.keep(self._dispatcher.make_task(call, name), socket)
 
-    def returned(self, socket: Called) -> None:
+    def on_returned(self, socket: ServedSocket) -> None:
         """A call has ended: the pool is offered what waits."""
-        self._jobs.pop(socket, None)
+        self.running.on_returned(socket)
         if self._waiting:
             self._offer()
 
-    def abandon(self, task: SocketTask, grace: float) -> None:
-        """Cancel the call that a task makes, after `grace` seconds."""
-        self._abandoned.append((self._loop.time() + grace, task, task.number))
-
-    def cancel_connect(self, socket: Called) -> bool:
+    def cancel_connect(self, socket: ServedSocket) -> bool:
         """Take back the call of `websocket.connect`, if no thread has begun it; return whether it was begun."""
-        job = self._jobs.get(socket)
-        if job is not None:
-            if job in self._waiting:
-                self._waiting.remove(job)
-                job.forget()
-            elif not job.started_at and job.pool.cancel(job):  # or it is only its post_request that waits
-                job.forget()
-            return not job.is_forgotten
-        return True
+        job = self.running.sockets.get(socket)
+        if not isinstance(job, SocketJob):
+            return True
+        if job in self._waiting:
+            self._waiting.remove(job)
+            job.forget()
+        elif not job.started_at:  # or it is only its post_request that waits
+            self.running.take_back(job)
+        return not job.is_forgotten
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
@@ -221,60 +222,16 @@ class CallRunner:
             job = self._waiting.popleft()
             job.forget()
             job.exchange.refuse(503, "no thread became free in time", retry_after=1)
-        now = self._loop.time()
-        abandoned, self._abandoned = self._abandoned, []
-        for due, task, number in abandoned:
-            if not task.is_calling or task.number != number:
-                continue  # it has returned
-            if due > now:
-                self._abandoned.append((due, task, number))
-            else:
-                task.cancel_call("the client has left")
         for task in tuple(self._tasks):
             task.tick()
 
-    def running(self) -> Iterator[tuple[Called, asyncio.Task[None]]]:
-        """Yield each socket whose consumer runs on the loop, or has a task there; the pool knows those in threads."""
-        for call in tuple(self._tasks):
-            if call.is_calling:
-                yield call.socket, call.task
-        for task, socket in tuple(self._kept.items()):
-            yield socket, task
-
-    def sockets(self) -> tuple[Called, ...]:
-        """Return the sockets whose consumer runs, or waits for a thread."""
-        return (*self._jobs, *(call.socket for call in self._tasks if call.is_calling))
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no consumer of a socket runs, none waits and none is kept; those that are stuck are not counted."""
-        return (
-            not self._kept
-            and not any(call.is_calling for call in self._tasks)
-            and all(job.pool.is_stuck(job) for job in self._jobs.values())
-        )
-
     def abort(self) -> None:
-        """Cancel every task, give up what waits, and begin nothing more, because the worker stops."""
-        self._is_stopped = True
+        """Give up what waits, because the worker stops; the registry cancels what runs."""
         waiting, self._waiting = self._waiting, deque()
         for job in waiting:
             job.forget()
-        for call in tuple(self._tasks):
-            if call.is_calling:
-                call.cancel_call("the worker is stopping")
-            else:
-                call.end()
-        for task in tuple(self._kept):
-            task.cancel("the worker is stopping")
-
-    # ---- on the loop ----
-
-    def _kept_ended(self, task: asyncio.Task[None]) -> None:
-        socket = self._kept.pop(task)
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None:
-            socket.failed(error)
+        for task in tuple(self._tasks):
+            task.end()
 
     # ---- in the pool ----
 

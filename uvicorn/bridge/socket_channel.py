@@ -88,7 +88,7 @@ class SocketChannel(SocketSequence):
 
     def __del__(self) -> None:
         if self._state == CONNECTING:
-            self._outbox.put(self._socket.dropped)
+            self._outbox.put(self._socket.on_dropped)
 
     @property
     def closed(self) -> bool:
@@ -149,12 +149,12 @@ class SocketChannel(SocketSequence):
             socket.reply(self.admit(reply))
         return _DRAINED if socket.is_writable() else Drained(socket)
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def when_changed(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up, or the socket is opened, refused or closed; look at `closed`.
 
         Runs on: the loop.
         """
-        self._socket.on_writable(callback)
+        self._socket.when_writable(callback)
 
     def keep(self, call: Coroutine[Any, Any, None], name: str) -> None:
         """Run a coroutine as a task that may last as long as the socket, and longer.

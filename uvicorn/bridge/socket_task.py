@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import sys
 from collections.abc import Callable, Generator, Sized
 from time import monotonic
@@ -31,19 +30,10 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
-from uvicorn.bridge.served import Served
+from uvicorn.bridge.served import ServedSocket
 from uvicorn.messages import Message
 
-__all__ = ["Called", "Queue", "SocketTask"]
-
-
-class Called(Served, Protocol):
-    """What a call needs of its socket. All methods run on: the loop."""
-
-    handshake: Any  # the exchange while the socket is not accepted, for Gunicorn's hooks
-
-    def returned(self, _: object = None) -> None:
-        """The call has ended, whichever way."""
+__all__ = ["Queue", "SocketTask"]
 
 
 class Queue(Protocol):
@@ -56,7 +46,7 @@ class Queue(Protocol):
     def backlog(self) -> Sized | None:
         """The calls that wait."""
 
-    def let_go(self, task: SocketTask) -> None:
+    def on_task_ended(self, task: SocketTask) -> None:
         """The task takes no further call. Idempotent."""
 
 
@@ -66,18 +56,18 @@ class SocketTask:
     Attributes:
         task: the task itself, an `asyncio.Task`; None before `start`.
         number: how many calls were begun.
-        is_calling: a call runs, or is about to.
     """
 
     __slots__ = (
         "_asyncio_future_blocking", "_consumer", "_context", "_dispatcher", "_is_last", "_loop", "_message", "_queue",
-        "_seen", "_wake_up", "is_calling", "number", "socket", "task",
+        "_running", "_seen", "_wake_up", "number", "socket", "task",
     )  # fmt: skip
 
     def __init__(
-        self, dispatcher: Dispatcher, queue: Queue, socket: Called, consumer: Consumer, message: Message
+        self, dispatcher: Dispatcher, queue: Queue, socket: ServedSocket, consumer: Consumer, message: Message
     ) -> None:
         self._dispatcher = dispatcher
+        self._running = dispatcher.running
         self._loop = dispatcher.outbox.loop
         self._queue = queue
         self.socket = socket
@@ -89,12 +79,12 @@ class SocketTask:
         self._is_last = dispatcher.has_task_factory  # the task ends with the call that runs
         self._seen = 0
         self.number = 1
-        self.is_calling = True
         self.task: Any = None
 
     def start(self) -> None:
         """Make the first call, in the loop's next turn."""
         self.task = self._dispatcher.make_task(self._serve(), self._consumer.name)
+        self._running.sockets[self.socket] = self.task
 
     def begin(self, consumer: Consumer, message: Message, is_now: bool = False) -> None:
         """Make a call, when the last one has returned.
@@ -106,7 +96,7 @@ class SocketTask:
             self._consumer = consumer
             self.task.set_name(consumer.name)
         self._message = message
-        self.is_calling = True
+        self._running.sockets[self.socket] = self.task
         self.number += 1
         wake_up = self._wake_up
         if wake_up is None:
@@ -123,7 +113,7 @@ class SocketTask:
     def end(self) -> None:
         """End soon, if no call runs."""
         if self._wake_up is not None:
-            self._queue.let_go(self)
+            self._queue.on_task_ended(self)
             self.cancel()
 
     def tick(self) -> None:
@@ -132,12 +122,13 @@ class SocketTask:
             self.end()
         self._seen = self.number
 
-    def cancel_call(self, reason: str) -> None:
-        """Cancel the call that runs, or is about to."""
-        self._is_last = True
-        if inspect.getcoroutinestate(self.task.get_coro()) == inspect.CORO_CREATED:
-            self._give_up()  # the coroutine cannot
-        self.task.cancel(reason)
+    def give_up(self) -> None:
+        """Leave what comes to another task."""
+        self._queue.on_task_ended(self)
+        self._message = None
+        if self._running.sockets.get(self.socket) is self.task:
+            self._running.on_returned(self.socket)
+            self.socket.on_returned()
 
     # ---- the task ----
 
@@ -154,29 +145,21 @@ class SocketTask:
                     await self._consumer.call(message)
                 except BaseException as error:
                     self._is_last = self._is_last or not isinstance(error, Exception)
-                    socket.failed(error)
+                    socket.on_failed(error)
                 message = None  # the reply channel must be able to end
                 tally.add_run(monotonic() - began)
                 if self._is_last or not self._is_as_new():
                     return
-                self.is_calling = False
+                self._running.on_returned(socket)
                 if queue.backlog:
-                    socket.returned()
+                    socket.on_returned()
                     await asyncio.sleep(0)  # others are served between two calls
                     continue
                 queue.is_running = False
                 if queue.keeps_task:
                     await self
         finally:  # cancelled between two calls, too
-            self._give_up()
-
-    def _give_up(self) -> None:
-        """Leave what comes to another task."""
-        self._queue.let_go(self)
-        self._message = None
-        if self.is_calling:
-            self.is_calling = False
-            self.socket.returned()
+            self.give_up()
 
     def _is_as_new(self) -> bool:
         """Whether the call that has ended left nothing that the next one could see."""

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Final
 
-from uvicorn.bridge.inbox import BodySource, CollectedBodyChannel
+from uvicorn.bridge.collected import CollectedBodyChannel
+from uvicorn.bridge.inbox import BodySource
 from uvicorn.bridge.outbox import Outbox
 
 __all__ = ["Spool", "SpoolWriter"]
@@ -36,7 +37,7 @@ class SpoolWriter:
         self._executor = ThreadPoolExecutor(1, "uvicorn-spool")
 
     def write(self, spool: Spool, block: bytes) -> None:
-        """Append a block to the spool's file; `spool.written` follows on the loop."""
+        """Append a block to the spool's file; `spool.on_written` follows on the loop."""
         try:
             self._executor.submit(self._write, spool, block)
         except RuntimeError:
@@ -60,9 +61,9 @@ class SpoolWriter:
             spool.file.write(block)
             spool.file.flush()  # or a full disk would be found out when the consumer reads
         except Exception as error:
-            self._outbox.put(spool.written, error)
+            self._outbox.put(spool.on_written, error)
         else:
-            self._outbox.put(spool.written, None)
+            self._outbox.put(spool.on_written, None)
 
 
 class Spool:
@@ -82,7 +83,7 @@ class Spool:
         self.file: IO[bytes] | None = None
         self._writer = writer
         self._source = source
-        self._on_done = on_done
+        self._on_done: Callable[[Exception | None], None] | None = on_done
         self._memory_size = memory_size
         self._block = bytearray()
         self._unwritten = 0  # blocks on their way to the file
@@ -106,22 +107,22 @@ class Spool:
         if self._uses_file and self._block:
             self._flush()
         if not self._unwritten:
-            self._on_done(None)
+            self._tell(None)
 
-    def written(self, error: Exception | None) -> None:
+    def on_written(self, error: Exception | None) -> None:
         """A block is in the file, or cannot be written."""
         self._unwritten -= 1
         if error is not None:
-            self._on_done(error)
+            self._tell(error)
             return
         if self._unwritten <= 1:
             self._source.release()
         if self._is_ended and not self._unwritten:
-            self._on_done(None)
+            self._tell(None)
 
     def abandon(self) -> None:
         """Drop what was collected: nobody will read it."""
-        self._on_done = _nothing  # blocks on their way must not report
+        self._on_done = None  # blocks on their way must not report
         self._block = bytearray()
         if self._uses_file:
             self._writer.close(self)
@@ -142,6 +143,6 @@ class Spool:
         self._writer.write(self, bytes(self._block))
         self._block = bytearray()
 
-
-def _nothing(_: Exception | None) -> None:
-    """Ignore that a block is written: its body was abandoned."""
+    def _tell(self, error: Exception | None) -> None:
+        if self._on_done is not None:
+            self._on_done(error)

@@ -14,8 +14,8 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, Final
 
 __all__ = [
-    "application_frame", "describe", "describe_all_threads", "frames_of", "line_in", "line_of", "place_of",
-    "thread_name", "threads_left",
+    "application_frame", "describe", "describe_all_threads", "frames_of", "is_main_thread", "line_in", "line_of",
+    "place_of", "thread_name", "threads_left",
 ]  # fmt: skip
 
 #: what a task may await, and have a stack there: its frame, and what it awaits in turn
@@ -94,6 +94,11 @@ def place_of(frame: FrameType) -> str:
 def thread_name(thread_id: int) -> str:
     """Return the name of a thread. Runs on: any thread."""
     return next((thread.name for thread in threading.enumerate() if thread.ident == thread_id), str(thread_id))
+
+
+def is_main_thread() -> bool:
+    """Whether the caller is in the thread that gets the signals. Runs on: any thread."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def threads_left(seconds: float) -> list[str]:

@@ -2,14 +2,16 @@
 
 A context variable says it; tasks and threads that a request starts inherit it. What a framework hands to a thread finds
 here whose threads it may use, and what it must not do any more when the client has left.
+
+A request has no `Work` until it first hands something to a thread (`work_now`): most never do.
 """
 
 from __future__ import annotations
 
 import contextvars
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-__all__ = ["Work", "current_work", "nested_below"]
+__all__ = ["HasWork", "Work", "current_work", "nested_below", "work_now"]
 
 
 class Work:
@@ -43,11 +45,33 @@ class Work:
         return self.channel is not None and not self.is_answered and self.channel.closed
 
     def end(self) -> None:
-        """The application has returned: what it has left behind is no part of a request any more."""
+        """Belong to no request any more: the application has returned, and may have left something behind."""
         self.is_outside = True
         self.channel = None
 
 
-current_work: Final[contextvars.ContextVar[Work | None]] = contextvars.ContextVar("uvicorn_work", default=None)
+class HasWork(Protocol):
+    """What has a `Work` when that is first asked for.
+
+    Attributes:
+        threads: as those of the `Work`. Runs on: any thread.
+    """
+
+    threads: Any
+
+    def get_work(self) -> Work:
+        """Return it, and make it if it is not there. Runs on: the loop."""
+
+
+#: read by `work_now`
+current_work: Final[contextvars.ContextVar[Work | HasWork | None]] = contextvars.ContextVar(
+    "uvicorn_work", default=None
+)
 #: a thread waits for this code: what it hands to a thread is waited for by a thread
 nested_below: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("uvicorn_nested", default=False)
+
+
+def work_now() -> Work | None:
+    """Return for whom code runs just now. Runs on: the loop."""
+    found = current_work.get()
+    return found if found is None or isinstance(found, Work) else found.get_work()

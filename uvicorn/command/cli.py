@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -14,6 +13,7 @@ from uvicorn import __version__, variant
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command import questions
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
+from uvicorn.command.threads import default_threads
 
 __all__ = ["ConsumerApplication", "main"]
 
@@ -35,6 +35,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
         for name, default in (("worker_class", "uvicorn.ASGIWorker"), ("threads", default_threads())):
             self.cfg.set(name, default)
             self.cfg.settings[name].default = default  # what --help shows
+        proxy_headers = self.cfg.settings["proxy_headers"]
+        proxy_headers.default = proxy_headers.value = True  # not as if somebody had given it
         self.cfg.settings["threads"].value = DefaultThreads(default_threads())
 
     def load_config(self) -> None:
@@ -63,11 +65,6 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
             super().run()
         except AppImportError as error:
             sys.exit(_failure(error))
-
-
-def default_threads() -> int:
-    """Return the default of `threads`: that of Python's own executor."""
-    return min(32, (os.cpu_count() or 1) + 4)
 
 
 def main() -> None:

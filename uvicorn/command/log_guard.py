@@ -33,12 +33,12 @@ class Episode:
     def __init__(self) -> None:
         self.count = 0
 
-    def failed(self) -> bool:
+    def on_failed(self) -> bool:
         """It has failed. Returns: whether that is the first time."""
         self.count += 1
         return self.count == 1
 
-    def succeeded(self) -> int:
+    def on_succeeded(self) -> int:
         """It has succeeded. Returns: how many failures this ends."""
         count, self.count = self.count, 0
         return count
@@ -83,16 +83,16 @@ class _Guard:
         self._leave_to_logging = handler.handleError
         self._emit = handler.emit
         self._has_failed = False
-        handler.handleError = self._failed  # type: ignore[method-assign]  # of this handler alone
+        handler.handleError = self._on_failed  # type: ignore[method-assign]  # of this handler alone
 
-    def _failed(self, record: logging.LogRecord) -> None:
+    def _on_failed(self, record: logging.LogRecord) -> None:
         """A record could not be written; called in an `except` block of the handler."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             self._leave_to_logging(record)
             return
         self._has_failed = True
-        if self._episode.failed():
+        if self._episode.on_failed():
             self._handler.emit = self._watched_emit
             self._tell("Cannot write %s: %s; what comes now is lost, until it can be written again", self._name, error)
 
@@ -102,7 +102,7 @@ class _Guard:
         if self._has_failed:
             return
         self._handler.emit = self._emit
-        count = self._episode.succeeded()
+        count = self._episode.on_succeeded()
         self._tell("%s can be written again; about %d lines were lost", self._name.capitalize(), count)
 
     def _tell(self, text: str, *args: object) -> None:

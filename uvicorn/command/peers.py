@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
+from uvicorn.wire.forwarded import Allowed, Forwarding
 from uvicorn.wire.head import HeaderPolicy
 
 __all__ = ["GunicornPeers", "is_listed"]
@@ -16,18 +17,34 @@ class GunicornPeers:
 
     Args:
         cfg: Gunicorn's configuration.
+        forwarded_fields: the fields in which trusted peers tell of their clients (`proxy_headers`); "" if none is
+            believed.
     """
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Any, forwarded_fields: str = "") -> None:
         self.proxy_mode: str = cfg.proxy_protocol
-        self._trusted = HeaderPolicy.from_config(cfg, is_trusted=True)
-        self._untrusted = HeaderPolicy.from_config(cfg, is_trusted=False)
         self._forwarded = (cfg.forwarded_allow_ips, cfg.forwarded_allow_networks())
         self._proxies = (cfg.proxy_allow_ips, cfg.proxy_allow_networks())
+        self._secure = HeaderPolicy.from_config(cfg, is_trusted=True)
+        self._trusted = self._secure
+        self._untrusted = HeaderPolicy.from_config(cfg, is_trusted=False)
+        if forwarded_fields:
+            forwarding = Forwarding(Allowed(*self._forwarded), forwarded_fields)
+            self._trusted = HeaderPolicy.from_config(cfg, is_trusted=True, forwarding=forwarding)
 
     def header_policy(self, address: str | None) -> HeaderPolicy:
         """Return what to do with the header fields of this peer."""
         return self._trusted if is_listed(address, *self._forwarded) else self._untrusted
+
+    def policy_behind(self, address: str | None, client: str) -> HeaderPolicy:
+        """Return what to do with those of a client that this peer has named in a PROXY header.
+
+        The scheme may be the peer's word. The address may not: a peer that forwards TCP passes on whatever its client
+        has written, and the client is known already. Unless that is a trusted proxy itself.
+        """
+        if is_listed(client, *self._forwarded):
+            return self._trusted
+        return self._secure if is_listed(address, *self._forwarded) else self._untrusted
 
     def may_send_proxy_header(self, address: str | None) -> bool:
         """Whether a PROXY header of this peer is believed."""

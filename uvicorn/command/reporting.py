@@ -1,6 +1,6 @@
 """What Gunicorn's access log, statsd and request hooks see of an exchange.
 
-Nothing here runs for a request if nobody looks: `Reporter.wanted` and `RequestHooks.wanted` are asked
+Nothing here runs for a request if nobody looks: `Reporter.wanted` and `GunicornHooks.wanted` are asked
 once, when the worker starts.
 """
 
@@ -19,7 +19,7 @@ from uvicorn.bridge.work import Work
 from uvicorn.command.log_guard import Episode
 from uvicorn.connections.exchange import Exchange, Notice
 
-__all__ = ["Reporter", "RequestHooks"]
+__all__ = ["GunicornHooks", "Reporter"]
 
 _CLIENT_LEFT: Final = 499  # nginx's status for a client that closed before its answer began
 
@@ -34,13 +34,13 @@ class RequestView:
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        line = exchange.request
+        line = exchange.request_line
         self.method = line.method
         self.uri = line.shown_target
         self.path, _, self.query = self.uri.partition("?")
         self.headers = [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in exchange.headers]
         self.version = (1, 0) if line.is_http10 else (1, 1)
-        self.scheme = exchange.carrier.service.scheme
+        self.scheme = getattr(line, "scheme", None) or exchange.carrier.service.scheme
 
 
 class ResponseView:
@@ -71,11 +71,12 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
     """
     work: Work | None = getattr(exchange, "work", None)
     client, server = exchange.carrier.addresses()
+    client = getattr(exchange.request_line, "client", None) or client  # a trusted proxy has said it
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": request.uri,
-        "SERVER_PROTOCOL": f"HTTP/{exchange.request.http_version}",
-        "PATH_INFO": exchange.request.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        "SERVER_PROTOCOL": f"HTTP/{exchange.request_line.http_version}",
+        "PATH_INFO": exchange.request_line.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
         "QUERY_STRING": request.query,
         "REMOTE_ADDR": str(client[0]) if client else "",
         "REMOTE_PORT": str(client[1]) if client else "",
@@ -115,15 +116,15 @@ class Reporter:
             request = RequestView(exchange)
             self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)
         except Exception:
-            if self._episode.failed():
+            if self._episode.on_failed():
                 self._log.error("Error in the access log: told once, until it can be written again", exc_info=True)
         else:
             if self._episode.count:
-                lost = self._episode.succeeded()
+                lost = self._episode.on_succeeded()
                 self._log.error("The access log can be written again; %d lines were lost", lost)
 
 
-class RequestHooks:
+class GunicornHooks:
     """Gunicorn's `pre_request` and `post_request`, called on the side where the consumer runs."""
 
     def __init__(self, cfg: Any, worker: Any, log: Any) -> None:

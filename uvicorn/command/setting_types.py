@@ -101,12 +101,17 @@ def header_value(name: str) -> Callable[[Any], str]:
 
 
 class OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
-    """A setting that knows whether somebody gave it a value, and its environment variable."""
+    """A setting that knows whether somebody gave it a value, and its environment variable.
+
+    Attributes:
+        is_switch: it has two options, `--name` and `--no-name`.
+    """
 
     name = "_uvicorn"
     section = "Consumers"
     validator: Any = staticmethod(str)
     desc = "Base of our settings."
+    is_switch = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,6 +120,16 @@ class OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
     def set(self, val: Any) -> None:
         super().set(val)
         self.is_given = True
+
+    def add_option(self, parser: Any) -> None:
+        """Add the options of the setting. Called by Gunicorn."""
+        if not self.is_switch:
+            super().add_option(parser)
+            return
+        flag = self.name.replace("_", "-")
+        for option, value in ((f"--{flag}", True), (f"--no-{flag}", False)):
+            text = f"{self.short} [{self.default}]" if value else f"The opposite of --{flag}."
+            parser.add_argument(option, dest=self.name, action="store_const", const=value, default=None, help=text)
 
 
 # Gunicorn's metaclass has registered the base as if it were a setting.

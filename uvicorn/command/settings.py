@@ -19,7 +19,9 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
+from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
+from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
 from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
@@ -191,7 +193,7 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
-    *WATCH_SETTINGS,
+    *INTERFACE_SETTINGS, *PROXY_SETTINGS, *WATCH_SETTINGS,
 )  # fmt: skip
 
 
@@ -205,13 +207,16 @@ def read(cfg: Config) -> dict[str, Any]:
 
     Raises: ConfigError that names the setting, where its value came from, and what is allowed.
     """
+    forced: Mapping[str, Any] = getattr(cfg, "uvicorn_given", {})  # by a worker class
     raw_env: Mapping[str, str] = cfg.env
     conf_file = _config_file_names(cfg)
     values: dict[str, Any] = {}
     for setting in OURS:
         name, variable = setting.name, environment_name(setting.name)
         known = cfg.settings.get(name)
-        if known is not None and known.is_given:
+        if name in forced:
+            values[name] = _checked(setting, forced[name], "CONFIG_KWARGS")
+        elif known is not None and known.is_given:
             values[name] = known.get()
         elif known is None and name in conf_file:
             values[name] = _checked(setting, conf_file[name], "the config file")
@@ -220,7 +225,7 @@ def read(cfg: Config) -> dict[str, Any]:
         elif variable in os.environ:
             values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
         else:
-            values[name] = setting.validator(setting.default)
+            values[name] = setting.validator(setting.default if known is None else known.default)
     return values
 
 
@@ -263,6 +268,12 @@ class Settings:
     given_queue_size: int = -1  # the setting
     framework_threads: bool = True  # frameworks use our pools
     background_threads: int = 0
+    headers: tuple[tuple[str, str], ...] = ()  # that each response gets
+    date_header: bool = True
+    limit_concurrency: int = 0  # 0 for none
+    proxy_headers: bool = False
+    loop_factory: str = "auto"
+    forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
     watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
     metrics_bind: str = ""  # "" for no page
 
@@ -296,6 +307,14 @@ class Settings:
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
+            headers=tuple(
+                (name, value.strip()) for name, _, value in (each.partition(":") for each in ours["headers"])
+            ),
+            date_header=ours["date_header"],
+            limit_concurrency=ours["limit_concurrency"],
+            proxy_headers=ours["proxy_headers"],
+            loop_factory=ours["loop_factory"] or cfg.asgi_loop,
+            forwarded_fields=ours["forwarded_fields"] if ours["proxy_headers"] else "",
             watch=watch_settings(ours),
             metrics_bind=ours["metrics_bind"],
         )
@@ -303,3 +322,8 @@ class Settings:
     def queue_size_of(self, threads: int) -> int:
         """Return the queue size of a pool of so many threads."""
         return 8 * threads if self.given_queue_size < 0 else self.given_queue_size
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, _, value = text.partition(":")
+    return name, value.strip()

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from gunicorn import sock
 
+from uvicorn.command.settings import read
+
 __all__ = ["make_ssl_context"]
 
 #: RFC 7301. Without it some clients take a server that says nothing for one of HTTP/1.0, or give up.
@@ -23,6 +25,16 @@ def make_ssl_context(cfg: Any) -> ssl.SSLContext | None:
     return context
 
 
+def _with_password(cfg: Any, password: str) -> ssl.SSLContext:
+    """Return what Gunicorn would make, if it knew the password of the key. Raises: OSError, ssl.SSLError."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=cfg.ca_certs)
+    context.load_cert_chain(certfile=cfg.certfile, keyfile=cfg.keyfile, password=password)
+    context.verify_mode = ssl.VerifyMode(cfg.cert_reqs)
+    if cfg.ciphers:
+        context.set_ciphers(cfg.ciphers)
+    return context
+
+
 class _Config:
     """Gunicorn's settings, with a default context for the hook that offers our protocols."""
 
@@ -34,7 +46,8 @@ class _Config:
 
     def ssl_context(self, _: Any, make_default: Callable[[], ssl.SSLContext]) -> Any:
         def make() -> ssl.SSLContext:
-            context = make_default()
+            password = read(self._cfg)["keyfile_password"]
+            context = _with_password(self._cfg, password) if password else make_default()
             context.set_alpn_protocols(_PROTOCOLS)
             return context
 

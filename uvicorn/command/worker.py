@@ -16,44 +16,31 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import uvloop
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
 
 from uvicorn import __version__, variant
-from uvicorn.applications.asgi import ASGIApplication
-from uvicorn.applications.frameworks import Frameworks
-from uvicorn.applications.lifecycle import Lifecycle
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.applications.routing import as_application
-from uvicorn.bridge import crossing
-from uvicorn.bridge.dispatcher import Dispatcher
-from uvicorn.bridge.framework_calls import FrameworkPools
-from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.sampler import PoolSampler, reason_against
-from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
-from uvicorn.bridge.stuck import StuckWatch
 from uvicorn.command import compatibility
 from uvicorn.command.log_guard import guard_logs
+from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, is_marked
-from uvicorn.command.reporting import Reporter, RequestHooks
+from uvicorn.command.reporting import GunicornHooks, Reporter
+from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.share import share_for
 from uvicorn.command.tls import make_ssl_context
-from uvicorn.connections.connection import HTTPConnection
-from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
-from uvicorn.connections.service import Service
 from uvicorn.errors import StartupError
 from uvicorn.watching.watching import Watching
-from uvicorn.wire.encoder import Encoder
 
 __all__ = ["ASGIWorker"]
 
@@ -62,8 +49,6 @@ _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 _BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 _LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
-_FRAMEWORK_THREADS: Final = 40  # anyio's default, for which applications are written
-_EXTRA_THREADS: Final = 1000  # arbitrary: more than wait for each other anywhere, and fewer than systems allow
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
 
@@ -76,7 +61,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.application: Router | SingleConsumer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._frameworks: Frameworks | None = None
+        self._serving: Serving | None = None
         self._is_quick = False
         self._replacement: Replacement | None = None
         self._watching: Watching | None = None
@@ -98,8 +83,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: RuntimeError, which Gunicorn prints as one line.
         """
         try:
-            Settings.from_config(cfg)
-        except ConfigError as error:
+            loop_factory(Settings.from_config(cfg).loop_factory)
+        except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
         for message in compatibility.check(cfg):
             log.warning(message)
@@ -108,7 +93,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     def init_process(self) -> None:
         """Make the loop; then do what every worker does."""
-        self._loop = asyncio.new_event_loop() if self.cfg.asgi_loop == "asyncio" else uvloop.new_event_loop()
+        factory = loop_factory(Settings.from_config(self.cfg).loop_factory)
+        self._loop = asyncio.new_event_loop() if factory is None else factory()
         asyncio.set_event_loop(self._loop)
         guard_logs(self.log)
         super().init_process()
@@ -163,19 +149,13 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: SystemExit with Gunicorn's boot error, or what an `on_startup` raises.
         """
         assert self._loop is not None
-        self._dispatcher = self._make_dispatcher(self._loop, application)
-        if self._dispatcher.frameworks:
-            self._frameworks = Frameworks(
-                self._loop, self._dispatcher, self.log, self.settings.governor and not reason_against()
-            )
-            self._frameworks.install()
-        self._lifecycle = Lifecycle(application, self._dispatcher, self.log, self.cfg.asgi_lifespan)
-        if self._lifecycle.is_empty:
+        self._serving = self._make_serving(self._loop, application)
+        if self._serving.lifecycle.is_empty:
             return
         try:
-            self._loop.run_until_complete(self._started(self._lifecycle))
+            self._loop.run_until_complete(self._started(self._serving))
         except BaseException as error:
-            self._dispatcher.stop_pools()
+            self._serving.close()
             is_told_to = isinstance(error, SystemExit) and not error.code
             self._leave_stuck_threads(exit_code=0 if is_told_to else _BOOT_ERROR)
             if isinstance(error, StartupError):
@@ -183,12 +163,39 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
                 sys.exit(_BOOT_ERROR)
             raise
 
-    async def _started(self, lifecycle: Lifecycle) -> None:
+    def _make_serving(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Serving:
+        """Give what serves the application Gunicorn's settings, hooks and log."""
+        cfg, log = self.cfg, self.log
+        threads: int = cfg.threads
+        frame = Frame(
+            threads=threads,
+            are_threads_given=threads > 1 and not isinstance(threads, DefaultThreads),
+            connections=cfg.worker_connections,
+            lifespan=cfg.asgi_lifespan,
+            root_path=cfg.root_path,
+            upload_folder=cfg.tmp_upload_dir,
+            shows_errors=cfg.reload,
+            most_requests=self.max_requests,
+        )
+        return Serving(
+            loop,
+            application,
+            self.settings,
+            frame,
+            GunicornPeers(cfg, self.settings.forwarded_fields),
+            log,
+            hooks=GunicornHooks(cfg, self, log) if GunicornHooks.wanted(cfg, log) else None,
+            report=Reporter(log) if Reporter.wanted(log) else None,
+            on_most_requests=self._on_most_requests,
+            on_lost_pool=self._on_lost_pool,
+        )
+
+    async def _started(self, serving: Serving) -> None:
         """Wait until the application has started; go on telling the master that we live.
 
         Raises: SystemExit(0) if the worker is to stop meanwhile.
         """
-        starting = asyncio.ensure_future(lifecycle.start())
+        starting = asyncio.ensure_future(serving.lifecycle.start())
         while not starting.done():
             self.notify()
             await asyncio.wait([starting], timeout=min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS))
@@ -208,8 +215,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._run_until_served(loop)
             loop.run_until_complete(self._close_generators())
         finally:
-            if self._frameworks is not None:
-                self._frameworks.remove()
+            if self._serving is not None:
+                self._serving.give_back()
             asyncio.set_event_loop(None)
             loop.close()
             self._leave_stuck_threads()
@@ -234,7 +241,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     async def _serve(self) -> None:
         assert self._loop is not None
-        loop = self._loop
+        assert self._serving is not None
+        loop, serving = self._loop, self._serving
         if self.settings.switch_interval:
             sys.setswitchinterval(self.settings.switch_interval)
         self._stop = asyncio.Event()
@@ -248,16 +256,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             loop.add_signal_handler(number, handler)
         loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
         self._replacement = Replacement(self, loop, self.log, self._stop_soon)
-        self._stuck = StuckWatch(
-            self._dispatcher.pools, loop.time, self.log, self.settings.stuck_after, self._on_lost_pool
-        )
-        self.server = self._make_server(loop)
+        self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
-        assert self.application is not None
-        self._watching = Watching(
-            self.server.service, self.settings.watch, self.application.consumers, self._shared, os.getpid()
-        )
-        self._watching.start()
+        self._watching = serving.watch(self._shared, self.pid)
         self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
         self._tick()
         await self._stop.wait()
@@ -268,137 +269,20 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         graceful = self.cfg.graceful_timeout
         deadline = loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
         await self.server.drain(drain_seconds(graceful))
-        await self._stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
-        self.server.close()
-        self._watching.stop()
+        await serving.stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
+        serving.close()
         for listener in self.sockets:
             listener.close()
 
-    async def _stop_application(self, seconds: float) -> None:
-        """Have the application stop; after so many seconds it is not waited for."""
-        stopping = asyncio.ensure_future(self._lifecycle.stop())
-        await asyncio.wait([stopping], timeout=seconds)
-        if not stopping.done():
-            self.log.warning("Leaving without waiting for on_shutdown or a lifespan")
-            stopping.cancel()
-
-    def _make_dispatcher(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Dispatcher:
-        cfg, log, settings = self.cfg, self.log, self.settings
-        threads = self._count_threads(application)
-        named_pools = {
-            name: ConsumerPool(count, settings.queue_size_of(count), loop.call_soon, log, f"uvicorn-{name}")
-            for name, count in application.pools().items()
-        }
-        if named_pools:
-            log.info(
-                "Threads: %d%s; %d in all",
-                threads,
-                "".join(f", {pool.threads} in pool {name}" for name, pool in named_pools.items()),
-                threads + sum(pool.threads for pool in named_pools.values()),
-            )
-        outbox = Outbox(loop, log)
-        pool = ConsumerPool(threads, settings.queue_size_of(threads), loop.call_soon, log)
-        shared = self._make_shared_pools(loop, threads) if settings.framework_threads else None
-        dispatcher = Dispatcher(
-            pool,
-            outbox,
-            log,
-            settings.queue_timeout,
-            RequestHooks(cfg, self, log) if RequestHooks.wanted(cfg, log) else None,
-            self._make_governors((pool, *named_pools.values(), *(shared or ())), outbox),
-            named_pools,
-            shared,
-        )
-        dispatcher.assign(application.consumers())
-        crossing.install(dispatcher.crossing)
-        return dispatcher
-
-    def _count_threads(self, application: Router | SingleConsumer) -> int:
-        """Return the threads of the first pool: those of Gunicorn's setting, or as many as frameworks would have."""
-        given: int = self.cfg.threads
-        if given > 1 and not isinstance(given, DefaultThreads):
-            return given
-        if not self.settings.framework_threads or not any(
-            isinstance(consumer.target, ASGIApplication) for consumer in application.consumers()
-        ):
-            return given
-        self.log.info(
-            "Threads: %d, for what ASGI applications hand to threads: anyio's own default, as threads is not set to "
-            "more than 1",
-            max(given, _FRAMEWORK_THREADS),
-        )
-        return max(given, _FRAMEWORK_THREADS)
-
-    def _make_shared_pools(self, loop: asyncio.AbstractEventLoop, threads: int) -> FrameworkPools:
-        """Make the pools for what frameworks hand to threads beside the calls of requests. They start no thread yet."""
-
-        def make(name: str, count: int) -> ConsumerPool:
-            return ConsumerPool(count, 0, loop.call_soon, self.log, f"uvicorn-{name}")
-
-        background = self.settings.background_threads
-        return FrameworkPools(
-            make("aside", max(threads, _FRAMEWORK_THREADS)),
-            make("extra", _EXTRA_THREADS),
-            make("background", background) if background else None,
-        )
-
-    def _make_server(self, loop: asyncio.AbstractEventLoop) -> Server:
-        cfg, log, settings = self.cfg, self.log, self.settings
-        assert self.application is not None
-        outbox = self._dispatcher.outbox
-        service = Service(
-            loop,
-            settings.limits,
-            self.application,
-            self._dispatcher,
-            outbox,
-            Encoder(settings.server_header),
-            SpoolWriter(outbox, cfg.tmp_upload_dir),
-            GunicornPeers(cfg),
-            log,
-            scheme="https" if self.ssl_context is not None else "http",
-            root_path=cfg.root_path,
-            most_requests=self.max_requests,
-            on_most_requests=self._on_most_requests,
-            report=Reporter(log) if Reporter.wanted(log) else None,
-            shows_errors=cfg.reload,
-        )
-        acceptor = Acceptor(
-            loop,
-            [listener.sock for listener in self.sockets],
-            # Not a subclass: a compiled class cannot have a base that is none.
-            lambda client, server, place: cast(asyncio.Protocol, HTTPConnection(service, client, server, place)),
-            max(1, cfg.worker_connections),
-            service.addresses,
-            log,
-            self.ssl_context,
-            settings.limits.header_timeout or 60.0,
-        )
-        return Server(service, acceptor)
-
-    def _make_governors(self, pools: tuple[ConsumerPool, ...], outbox: Outbox) -> list[PoolSampler]:
-        governed = [pool for pool in pools if pool.threads > 1]
-        if not self.settings.governor or not governed:
-            return []
-        reason = reason_against()
-        if reason:
-            self.log.info("The governor stands aside: %s", reason)
-            return []
-        return [PoolSampler(pool, outbox, self.log) for pool in governed]
-
     def _tick(self) -> None:
         assert self._loop is not None
+        assert self._serving is not None
         assert self.server is not None
         # First of all the next heartbeat: nothing that follows may stop it.
         self._loop.call_later(min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS), self._tick)
         self.notify()
         self._set_stack_timer()
-        self.server.tick()
-        self._stuck.tick()
-        if self._watching is not None:
-            self._watching.tick()
-        if self._frameworks is not None:
-            self._frameworks.look()
+        self._serving.tick()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
@@ -408,13 +292,14 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     def _on_lost_pool(self, pool: ConsumerPool) -> None:
         assert self._replacement is not None
+        assert self._serving is not None
         if self.alive:
             self.log.error(
                 "All %d threads of %s are stuck and requests wait: the worker is replaced (pid: %s)\n%s",
                 pool.threads,
                 pool.name,
                 self.pid,
-                self._stuck.stacks(pool),
+                self._serving.stuck.stacks(pool),
             )
             self._replacement.begin()
 
@@ -427,10 +312,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     def _stop_soon(self) -> None:
         self.alive = False
-        if self.server is not None:
-            self.server.service.begin_stopping()
-        if self._replacement is not None and self._replacement.is_asked:
-            self._dispatcher.give_up_stuck()
+        if self._serving is not None:
+            self._serving.begin_stopping()
+            if self._replacement is not None and self._replacement.is_asked:
+                self._serving.dispatcher.give_up_stuck()
         if self._stop is not None:
             self._stop.set()
 

@@ -1,4 +1,4 @@
-"""How many connections one client address has. Loop thread only."""
+"""Addresses: which peers are trusted, and how many connections each client has. Loop thread only."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from collections import Counter
 from ipaddress import IPv6Address
 from typing import Final, Protocol
 
-__all__ = ["NO_PLACE", "AddressLimit", "network_of"]
+from uvicorn.wire.head import HeaderPolicy
+
+__all__ = ["NO_PLACE", "AddressLimit", "Peers", "network_of"]
 
 NO_PLACE: Final = ""  # of a connection that is not counted
 
 
-class Proxies(Protocol):
-    """Which peers are proxies, by Gunicorn's settings."""
+class Peers(Protocol):
+    """Which peers are trusted. `address` is None for a unix socket."""
 
-    proxy_mode: str  # "off", or how their header is read
+    proxy_mode: str  # "off", "v1", "v2" or "auto"
+
+    def header_policy(self, address: str | None) -> HeaderPolicy:
+        """Return what to do with the header fields of this peer."""
+
+    def policy_behind(self, address: str | None, client: str) -> HeaderPolicy:
+        """Return what to do with those of a client that this peer has named in a PROXY header."""
 
     def may_send_proxy_header(self, address: str | None) -> bool:
-        """Return whether a PROXY header of this peer is believed."""
+        """Whether a PROXY header of this peer is believed."""
 
 
 class AddressLimit:
@@ -30,7 +38,7 @@ class AddressLimit:
         peers: a proxy that sends PROXY headers is not counted itself, its clients are.
     """
 
-    def __init__(self, limit: int, peers: Proxies) -> None:
+    def __init__(self, limit: int, peers: Peers) -> None:
         self._limit = limit
         self._peers = peers
         self._counts: dict[str, int] = {}

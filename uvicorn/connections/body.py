@@ -31,7 +31,7 @@ class RequestBody:
     """One body that comes in piece by piece.
 
     Args:
-        expected: its content-length in bytes, or -1 for the chunked transfer coding.
+        expected: its content-length in bytes, or None with the chunked transfer coding.
         intake: reading from the client.
         on_want: called when the body is first wanted, to say 100 Continue; None if the client does not wait for it.
         set_waiting: marks the consumer's thread as blocked in a channel; called in that thread.
@@ -48,7 +48,7 @@ class RequestBody:
         service: Service,
         consumer: Consumer,
         message: Message,
-        expected: int,
+        expected: int | None,
         intake: Intake,
         on_want: Callable[[], None] | None,
         on_ready: Callable[[Message | None, Exception | None], None],
@@ -67,23 +67,23 @@ class RequestBody:
         self._is_ready = False
         self._most: int | None = None  # bytes of the body that are taken, while the rest is skipped
         self.is_wanted = False
-        self.left = expected  # bytes still to come; below 0 if that is not known
+        self.left = expected  # bytes still to come; None if that is not known
         self.size = 0
-        _check_size(max(expected, 0), service.limits.request_body)
+        _check_size(expected or 0, service.limits.request_body)
 
     def start(self, is_alone: bool) -> None:
         """Begin: call the consumer at once if it streams and the body is known to be large, or if it begins early.
 
         Args:
-            is_alone: the head is all that came; else `pause` says when the rest of the read was fed.
+            is_alone: the head is all that came; else `on_paused` says when the rest of the read was fed.
         """
         if self._consumer.begins_early:
             if is_alone:
                 self._stream()
-        elif self._consumer.streams_body and self.left > self._service.limits.body_buffer:
+        elif self._consumer.streams_body and (self.left or 0) > self._service.limits.body_buffer:
             self._stream()
         else:
-            self.want()
+            self.on_wanted()
 
     def feed(self, data: bytes) -> None:
         """Take a piece.
@@ -91,7 +91,7 @@ class RequestBody:
         Raises: ClientError 413.
         """
         self.size += len(data)
-        if self.left >= 0:
+        if self.left is not None:
             self.left -= len(data)
         _check_size(self.size, self._service.limits.request_body)
         if self._most is not None:
@@ -108,7 +108,7 @@ class RequestBody:
             elif len(self._gathered) > self._service.limits.body_buffer:
                 self._hand_on()
 
-    def pause(self) -> None:
+    def on_paused(self) -> None:
         """Nothing more was received for now: a consumer that begins early is called."""
         if self._consumer.begins_early and not self._is_ready:
             self._stream()
@@ -117,7 +117,9 @@ class RequestBody:
         """Whether so little is missing, as far as that is known, that it is worth to keep the connection."""
         if self._on_want is not None and not self.is_wanted:
             return False  # nobody knows whether the client will send it
-        return self._most is not None or (self._inbox is not None and self.left <= self._service.limits.body_buffer)
+        return self._most is not None or (
+            self._inbox is not None and (self.left or 0) <= self._service.limits.body_buffer
+        )
 
     def skip(self) -> None:
         """Take no notice of the rest: the response is complete."""
@@ -129,7 +131,7 @@ class RequestBody:
                 self._inbox.fail(ChannelClosed("the response is complete"))
 
     def end(self) -> None:
-        """The body is complete."""
+        """Mark the end of the body."""
         if self._inbox is not None:
             self._inbox.end()
         elif self._spool is not None:
@@ -163,7 +165,7 @@ class RequestBody:
 
     # ---- what the reader asks for: a BodySource ----
 
-    def want(self, _: object = None) -> None:
+    def on_wanted(self, _: object = None) -> None:
         """Somebody wants the body: a client that waits with it is told to go on."""
         if not self.is_wanted:
             self.is_wanted = True

@@ -13,4 +13,4 @@ cdef class Carrier:
     cpdef write(self, bytes data)
     cpdef write_all(self, tuple parts)
     cpdef bint finish(self, object exchange, bytes response) except -1
-    cpdef response_ended(self, object exchange)
+    cpdef on_response_ended(self, object exchange)

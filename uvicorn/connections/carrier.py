@@ -75,7 +75,7 @@ class Carrier:
         """
         raise NotImplementedError
 
-    def response_ended(self, exchange: Any) -> None:
+    def on_response_ended(self, exchange: Any) -> None:
         """A response is complete, or lost."""
         raise NotImplementedError
 

@@ -32,6 +32,6 @@ cdef class HTTPConnection:
     @cython.locals(buffer=HeadBuffer)
     cdef Py_ssize_t _find_head(self, bytes data, Py_ssize_t at) except -1
     @cython.locals(
-        exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request=RequestLine, service=Service, special=Special
+        exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request_line=RequestLine, service=Service, special=Special
     )
     cdef _take_head(self, bytes data)

@@ -8,7 +8,7 @@ The way of a request:
     _begin_body, _take_body        body.py: take the body in, if there is one
     dispatcher.dispatch            hand the message over
     ... Exchange.reply             the answer, if it is this exchange's turn
-    Pipeline.response_ended        the next exchange's turn, or the end of the connection
+    Pipeline.on_response_ended     the next exchange's turn, or the end of the connection
 
 Loop thread only. Nothing escapes into the loop: what a client does wrong is a `ClientError`, answered
 in `refuse`.
@@ -77,7 +77,7 @@ class HTTPConnection:
         self.address = client[0] if client else None
         self.life = Life(service.peers.proxy_mode != "off", service.is_stopping)
         self._turns = service.turns
-        self.intake = Intake(service.turns, self._take, self._paused)
+        self.intake = Intake(service.turns, self._take, self._on_paused)
         self.pipeline = Pipeline(self, service, self.life, self.intake)
         self.transport = self.pipeline.transport
         self.watch = ConnectionWatch(self)
@@ -124,7 +124,7 @@ class HTTPConnection:
         """The client sends nothing more: the connection is kept while answers are due."""
         if not self.intake.is_held:
             self.intake.work()  # it came before the end
-        self.life.half_close()
+        self.life.on_half_closed()
         if not self.pipeline.exchanges:
             return False  # nothing to answer
         if self.body is not None or not self.transport.can_write_eof():
@@ -132,7 +132,7 @@ class HTTPConnection:
             # sends first what it has, and nobody would notice while the client takes nothing.
             self.transport.abort()
             return False
-        return self.watch.half_closed()
+        return self.watch.on_half_closed()
 
     def pause_writing(self) -> None:
         """The client is behind."""
@@ -173,10 +173,10 @@ class HTTPConnection:
             self._fail()
         return len(data)
 
-    def _paused(self) -> None:
+    def _on_paused(self) -> None:
         """The intake is empty, or waits for its turn: a consumer that begins early gets what has come."""
         if self.body is not None:
-            self.body.pause()
+            self.body.on_paused()
 
     def _fail(self) -> None:
         """End the connection, and no other, for a mistake of ours."""
@@ -192,7 +192,7 @@ class HTTPConnection:
             self.watch.head_since = 0.0
             self._take_head(head)
         elif buffer.data:
-            self.watch.head_began()
+            self.watch.on_head_began()
         return buffer.end
 
     def _take_head(self, data: bytes) -> None:
@@ -204,14 +204,14 @@ class HTTPConnection:
         pipeline = self.pipeline
         parser = self._parser
         message = parser.head(data)
-        request = parser.request
+        request_line = parser.request_line
         special = parser.special
         headers = message["headers"]
         if service.is_observed:  # what is reported must not change with what the consumer does to its message
             headers = [*map(list, headers)]
         exchange = Exchange(
             pipeline,
-            request,
+            request_line,
             headers,
             special.persists and service.keeps_connections,
             service.loop.time() if service.is_observed else service.now,
@@ -225,7 +225,7 @@ class HTTPConnection:
         if service.requests >= service.most_requests:
             service.on_most_requests()
         application = service.application
-        consumer = application.only or application.find("http.request", request.path, message)
+        consumer = application.only or application.find("http.request", request_line.path, message)
         if special.content_length or special.is_chunked or special.asks_for_socket:
             self._begin_body(exchange, consumer, message)
             return
@@ -255,10 +255,10 @@ class HTTPConnection:
             self.service,
             consumer,
             message,
-            -1 if special.is_chunked else special.content_length,
+            None if special.is_chunked else special.content_length,
             self.intake,
             partial(self.pipeline.say_continue, exchange) if special.expects_continue else None,
-            partial(self._body_ready, exchange, consumer),
+            partial(self._on_body_ready, exchange, consumer),
             exchange.set_waiting,
         )
         self.watch.body_at = self.service.loop.time()
@@ -287,10 +287,10 @@ class HTTPConnection:
                 self.life.on("ends_here")
             body.end()
             if exchange.is_closed:
-                self.pipeline.request_ended(exchange)
+                self.pipeline.on_request_ended(exchange)
         return reader.end
 
-    def _body_ready(self, exchange: Exchange, consumer: Consumer, message: Message | None, error: Any) -> None:
+    def _on_body_ready(self, exchange: Exchange, consumer: Consumer, message: Message | None, error: Any) -> None:
         if exchange.is_closed:
             return
         if message is not None and error is None:
@@ -310,7 +310,7 @@ class HTTPConnection:
         gathered += data[at : at + LONGEST_PROXY_HEADER]
         header = read_proxy_header(gathered, self.service.peers.proxy_mode)
         if header is None:
-            self.watch.head_began()
+            self.watch.on_head_began()
             return min(len(data), at + LONGEST_PROXY_HEADER)
         self.life.on("proxy_read")
         if not header.size:
@@ -327,6 +327,7 @@ class HTTPConnection:
             if place is None:
                 raise ClientError(503, "too many connections of this client (limit_connections_per_address)")
             self.place = place
+            self._parser.set_policy(self.service.peers.policy_behind(self.address, str(header.client[0])))
             self._parser.set_base(self.service.base_message(header.client, header.server))
         return at + header.size - before
 
@@ -349,7 +350,7 @@ class HTTPConnection:
         """Read no further request: a response said `connection: close` (RFC 9112 section 9.6)."""
         self.life.on("ends_here")
 
-    def has_room(self) -> None:
+    def on_exchange_ended(self) -> None:
         """An exchange has ended: reading goes on, if it was held for that."""
         if self.intake.is_held:
             self.intake.release(BODY_HELD)

@@ -57,7 +57,7 @@ class Crowd:
         self._list: list[Client] | None = None  # who may leave, the first one last
         self._closed: Counter[str] = Counter()  # state -> connections closed for others
 
-    def knocked(self) -> None:
+    def on_knock(self) -> None:
         """A client waits: room is made for it, or a sibling takes it; the acceptor accepts nothing meanwhile."""
         self._wanted_at = self._service.loop.time()
         if self._began_at:

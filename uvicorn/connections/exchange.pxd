@@ -9,7 +9,7 @@ from uvicorn.wire.request_line cimport RequestLine
 
 cdef class Exchange:
     cdef public Carrier carrier
-    cdef public RequestLine request
+    cdef public RequestLine request_line
     cdef public list headers
     cdef public bint persists
     cdef public bint is_head

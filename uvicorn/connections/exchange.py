@@ -17,7 +17,7 @@ from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.numbers import CLIENT_LEFT
-from uvicorn.errors import ChannelClosed, ReadTimeout
+from uvicorn.errors import ChannelClosed, ReadTimeout, is_all_full, is_full
 from uvicorn.messages import Headers
 from uvicorn.wire.encoder import LAST_CHUNK, chunk, error_page
 from uvicorn.wire.reply import BODILESS, NO_FIELDS, Fields, Reply
@@ -40,7 +40,7 @@ class Exchange:
 
     Args:
         carrier: what carries the response.
-        request: what the request line says.
+        request_line: of the request.
         persists: the client wants the connection kept (RFC 9112 section 9.3).
         now: loop time, seconds.
     """
@@ -48,15 +48,17 @@ class Exchange:
     __slots__ = (
         "_held", "_is_chunked", "_was_looked_for", "active_at", "carrier", "consumer", "fields", "headers",
         "is_answered", "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists",
-        "request", "sent_bytes", "started_at", "status", "task", "work",
+        "request_line", "sent_bytes", "started_at", "status", "task", "work",
     )  # fmt: skip
 
-    def __init__(self, carrier: Carrier, request: RequestLine, headers: Headers, persists: bool, now: float) -> None:
+    def __init__(
+        self, carrier: Carrier, request_line: RequestLine, headers: Headers, persists: bool, now: float
+    ) -> None:
         self.carrier = carrier
-        self.request = request
+        self.request_line = request_line
         self.headers = headers
         self.persists = persists
-        self.is_head = request.is_head
+        self.is_head = request_line.is_head
         self.started_at = now
         self.active_at = now  # when the consumer was called, or last sent something
         self.consumer: Consumer | None = None  # set when it is called, or queued
@@ -92,7 +94,7 @@ class Exchange:
     @property
     def shown_line(self) -> str:
         """Method and request target, safe to log."""
-        return self.request.shown
+        return self.request_line.shown
 
     @property
     def wants_call(self) -> bool:
@@ -119,7 +121,7 @@ class Exchange:
                 and not more
                 and self.is_request_complete
                 and self.persists
-                and self.request.is_usual
+                and self.request_line.is_usual
                 and fields.is_plain
                 and status not in BODILESS
                 and len(content) <= _JOIN_BYTES
@@ -172,7 +174,7 @@ class Exchange:
             if status not in BODILESS and (content or not self.is_head):  # a HEAD may leave out what it does not know
                 length = len(content)
         elif fields.content_length is None and has_body:
-            if self.request.is_http10:
+            if self.request_line.is_http10:
                 self.persists = False  # the end of the connection is the end of the body
             else:
                 self._is_chunked = True
@@ -186,7 +188,7 @@ class Exchange:
         if not self.persists:
             connection = b"connection: close\r\n"
             carrier.take_no_more()
-        elif self.request.is_http10:
+        elif self.request_line.is_http10:
             connection = b"connection: keep-alive\r\n"
         else:
             connection = b""
@@ -247,25 +249,32 @@ class Exchange:
             self.persists = False
         self.reply((status, fields, content, False))
 
-    def failed(self, error: BaseException) -> None:
-        """The consumer has raised: that is logged once, and answered with 500, or the connection is closed."""
+    def on_failed(self, error: BaseException) -> None:
+        """The consumer has raised: that is logged once, and answered with 500, or the connection is closed.
+
+        ChannelFull before the response has begun, of `run_in_pool` or of a channel layer, is no failure: 503.
+        """
         service = self.carrier.service
         if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost()):
             service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
+        if not self.status and not self.is_closed and is_full(error):
+            service.dispatcher.on_refused()
+            self.refuse(503, str(error), retry_after=1)
+            if is_all_full(error):
+                return
         if self.consumer is not None:
             self.consumer.tally.errors += 1
-        service.log.error(
-            "Error in %s: %s",
-            self.consumer_name,
-            self.shown_line,
-            exc_info=(type(error), error, error.__traceback__),
-        )
+        service.log_failure(self, error)
         self.answer(500, service.shown_error(error), persists=True)
 
-    def dropped(self, _: object = None) -> None:
+    def on_not_called(self) -> None:
+        """Its task was cancelled before it began: without this they and the reply channel would hold each other."""
+        self.task = None
+
+    def on_dropped(self, _: object = None) -> None:
         """Nobody holds the reply channel any more: 500 is answered, or the connection is closed."""
         if self.is_closed:
             return
@@ -279,7 +288,7 @@ class Exchange:
 
     def hint(self, fields: Fields) -> None:
         """Send 103 Early Hints, if the response has not begun and it is this exchange's turn."""
-        if not self.status and not self.is_closed and not self.request.is_http10 and self.carrier.is_first(self):
+        if not self.status and not self.is_closed and not self.request_line.is_http10 and self.carrier.is_first(self):
             self.carrier.write(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields.block)
 
     def lose(self, is_stopping: bool = False) -> None:
@@ -296,7 +305,7 @@ class Exchange:
     def _close(self) -> None:
         """Take no reply any more, and let the carrier go on."""
         self.is_closed = True
-        self.carrier.response_ended(self)
+        self.carrier.on_response_ended(self)
 
     def is_abandoned(self) -> bool:
         """Whether the consumer has returned and the reply is open: True once, for a look by the garbage collector.
@@ -325,7 +334,7 @@ class Exchange:
         held = self._held.size if self._held is not None else 0
         return held + self.carrier.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
 
-    def on_writable(self, callback: Callable[[], None]) -> None:
+    def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the exchange is lost."""
         self.carrier.gate.wait(callback)
 
@@ -359,7 +368,7 @@ class Notice(Exchange):
     __slots__ = ()
 
     def __init__(self, lost: Exchange, consumer: Consumer) -> None:
-        super().__init__(lost.carrier, lost.request, lost.headers, False, lost.started_at)
+        super().__init__(lost.carrier, lost.request_line, lost.headers, False, lost.started_at)
         self.consumer = consumer
         self.is_closed = self.is_lost = True
 

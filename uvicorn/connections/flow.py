@@ -17,11 +17,11 @@ class WriteGate:
         self.waiters: list[Callable[[], None]] = []
 
     def close(self) -> None:
-        """The client is behind (the transport's `pause_writing`)."""
+        """Have senders wait: the client is behind (the transport's `pause_writing`)."""
         self.is_open = False
 
     def open(self) -> None:
-        """The client has caught up, or left: those who wait are told."""
+        """Have those who wait go on: the client has caught up, or left."""
         self.is_open = True
         waiters, self.waiters = self.waiters, []
         for waiter in waiters:

@@ -16,9 +16,10 @@ from typing import Final
 
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import PIPELINE
-from uvicorn.connections.socket import Upgradable, WebSocket
+from uvicorn.connections.socket import WebSocket
+from uvicorn.connections.upgrade import Upgradable
 from uvicorn.messages import Message, websocket_connect
-from uvicorn.wire.frames import Refusal, open_codec
+from uvicorn.wire.opening import Refusal, open_codec
 from uvicorn.wire.reply import Fields
 
 __all__ = ["Handshake", "begin_socket"]
@@ -36,17 +37,17 @@ class Handshake(Exchange):
 
     __slots__ = ("_is_due", "is_accepted", "socket")
 
-    def __init__(self, request: Exchange, socket: WebSocket) -> None:
+    def __init__(self, exchange: Exchange, socket: WebSocket) -> None:
         self.socket = socket
         self.is_accepted = False
         self._is_due = False
-        super().__init__(request.carrier, request.request, request.headers, False, request.started_at)
+        super().__init__(exchange.carrier, exchange.request_line, exchange.headers, False, exchange.started_at)
         self.is_request_complete = True
 
     def _close(self) -> None:
         """Shut the socket, too: the handshake was refused, or lost."""
         self.is_closed = True
-        self.socket.refused()
+        self.socket.on_refused()
         super()._close()
 
     def accept(self, fields: Fields) -> None:
@@ -64,7 +65,7 @@ class Handshake(Exchange):
         self._is_due = True
         if carrier.is_first(self):
             self.become_first()
-        carrier.response_ended(self)
+        carrier.on_response_ended(self)
 
     @property
     def is_holding(self) -> bool:
@@ -79,34 +80,34 @@ class Handshake(Exchange):
         self._is_due = False
         carrier = self.carrier
         carrier.write(carrier.service.encoder.head(_SWITCHING, self.fields, None, _CONNECTION))
-        self.socket.opened()
+        self.socket.on_opened()
 
 
-def begin_socket(connection: Upgradable, request: Exchange, message: Message) -> WebSocket | None:
+def begin_socket(connection: Upgradable, exchange: Exchange, message: Message) -> WebSocket | None:
     """Begin a handshake: check it, and call the consumer of `websocket.connect`.
 
     Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
     """
     service = connection.service
-    path = request.request.path
-    request.is_request_complete = True
-    request.persists = False
+    path = exchange.request_line.path
+    exchange.is_request_complete = True
+    exchange.persists = False
     consumer = service.application.find("websocket.connect", path, message)
     codec = open_codec(message["headers"], service.limits.sockets)
     if isinstance(codec, Refusal):
-        service.log.debug("%d to a WebSocket handshake: %s", codec.status, request.shown_line)
-        request.reply((codec.status, codec.fields, codec.content, False))
+        service.log.debug("%d to a WebSocket handshake: %s", codec.status, exchange.shown_line)
+        exchange.reply((codec.status, codec.fields, codec.content, False))
         return None
     if service.is_stopping:
-        request.answer(503, retry_after=1)
+        exchange.answer(503, retry_after=1)
         return None
     if consumer is None:
-        request.answer(403)
+        exchange.answer(403)
         return None
     socket = WebSocket(connection, codec, message)
     service.sockets.add(socket)
     exchanges = connection.pipeline.exchanges
-    socket.handshake = exchanges[-1] = Handshake(request, socket)
+    socket.handshake = exchanges[-1] = Handshake(exchange, socket)
     connection.transport.set_protocol(socket)
     socket.inbound.wait()
     connection.intake.release(PIPELINE)

@@ -9,7 +9,7 @@ cdef class Intake:
     cdef bint _is_queued
     cdef bint _is_working
     cdef object _take
-    cdef object _paused
+    cdef object _on_paused
     cdef Turns _turns
     cdef public int reasons
     cdef public object transport

@@ -33,19 +33,19 @@ class Intake:
         turns: the budget of the worker.
         take: given the bytes and where to begin, it takes one step and returns where the next one begins; the same
             place if it takes nothing yet, and will say `go_on`. Must not raise.
-        paused: called when all is taken, or the rest waits for its turn. Must not raise.
+        on_paused: called when all is taken, or the rest waits for its turn. Must not raise.
 
     Attributes:
         reasons: why reading is stopped; 0 if it is not.
         transport: where to stop reading; set when the connection is made.
     """
 
-    __slots__ = ("_at", "_data", "_is_queued", "_is_working", "_paused", "_take", "_turns", "reasons", "transport")
+    __slots__ = ("_at", "_data", "_is_queued", "_is_working", "_on_paused", "_take", "_turns", "reasons", "transport")
 
-    def __init__(self, turns: Turns, take: Callable[[bytes, int], int], paused: Callable[[], None]) -> None:
+    def __init__(self, turns: Turns, take: Callable[[bytes, int], int], on_paused: Callable[[], None]) -> None:
         self._turns = turns
         self._take = take
-        self._paused = paused
+        self._on_paused = on_paused
         self._data = b""
         self._at = 0
         self._is_queued = False
@@ -55,7 +55,7 @@ class Intake:
 
     @property
     def is_working(self) -> bool:
-        """Whether this is a part of `work`, so that `paused` will be called."""
+        """Whether this is a part of `work`, so that `on_paused` will be called."""
         return self._is_working
 
     @property
@@ -99,7 +99,7 @@ class Intake:
                     self._data = b""
                     self._at = 0
         self._is_working = False
-        self._paused()
+        self._on_paused()
         if self._is_queued or self.waiting_bytes > _PATIENCE or (self._data and self.reasons):
             self.hold(UNREAD)
         elif self._data:

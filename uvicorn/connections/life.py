@@ -96,7 +96,7 @@ class Life:
             self.is_ending = True
         return True
 
-    def half_close(self) -> None:
+    def on_half_closed(self) -> None:
         """The client sends nothing more."""
         self.is_half_closed = self.is_ending = True
 

@@ -122,7 +122,7 @@ class Acceptor:
         task.cancel()
         return True
 
-    def released(self, place: str) -> None:
+    def on_connection_lost(self, place: str) -> None:
         """A connection is closed: its place is free."""
         self.open -= 1
         self._addresses.leave(place)
@@ -177,7 +177,7 @@ class Acceptor:
         except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError is an OSError
             self._log.info("No connection with %s: %s", client[0] if client else "unix socket", error)
             accepted.close()
-            self.released(place)
+            self.on_connection_lost(place)
 
 
 def address_of(address: Any) -> list[Any] | None:

@@ -40,7 +40,7 @@ class Owner(Protocol):
     def take_no_more(self) -> None:
         """Read no further request: a response said `connection: close`."""
 
-    def has_room(self) -> None:
+    def on_exchange_ended(self) -> None:
         """An exchange has ended: others may begin."""
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class Pipeline(Carrier):
         service = self.service
         service.numbers.sent_bytes += len(response)
         if service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._intake.reasons:
-            self.response_ended(exchange)
+            self.on_response_ended(exchange)
         else:  # nobody to tell, nobody waits: most often
             self.exchanges.clear()
             exchange.job = None
@@ -146,7 +146,7 @@ class Pipeline(Carrier):
         self.tail = exchange
         return False
 
-    def response_ended(self, exchange: Exchange) -> None:
+    def on_response_ended(self, exchange: Exchange) -> None:
         """A response is complete, or lost: the next one may be written."""
         if exchange.is_lost:
             self._let_go(exchange)
@@ -156,7 +156,7 @@ class Pipeline(Carrier):
         if service.is_observed:
             if service.report is not None:
                 service.report(exchange)
-            service.dispatcher.ended(exchange)
+            service.dispatcher.on_response_ended(exchange)
         if exchange.job is not None and not exchange.is_lost and not service.has_hooks:
             exchange.job = None  # they hold each other; a lost one's thread may still be waiting in a channel
         if self.is_first(exchange):  # or its turn comes later, or never
@@ -164,7 +164,7 @@ class Pipeline(Carrier):
 
     # ---- what the connection asks for ----
 
-    def request_ended(self, exchange: Exchange) -> None:
+    def on_request_ended(self, exchange: Exchange) -> None:
         """A request is complete whose response was so before."""
         if self.is_first(exchange):
             self._advance()
@@ -216,7 +216,7 @@ class Pipeline(Carrier):
     def _make_room(self) -> None:
         if self.gate.is_open and self.gate.waiters:
             self.gate.open()  # tell those who waited for their turn
-        self.owner.has_room()
+        self.owner.on_exchange_ended()
 
     def _let_go(self, exchange: Exchange) -> None:
         """Stop the consumer of a lost exchange, and tell a consumer of `http.disconnect`."""
@@ -225,7 +225,7 @@ class Pipeline(Carrier):
             return
         service.dispatcher.cancel(exchange, service.limits.disconnect_grace)
         if service.application.only is None and self.is_lost():
-            path = exchange.request.path
+            path = exchange.request_line.path
             consumer = service.application.find("http.disconnect", path)
             if consumer is not None:
                 service.dispatcher.dispatch(consumer, http_disconnect(path), Notice(exchange, consumer))

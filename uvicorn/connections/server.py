@@ -19,6 +19,7 @@ from typing import Final
 
 from uvicorn.bridge.stacks import describe
 from uvicorn.connections.crowd import Crowd
+from uvicorn.connections.crowding import IDLE, NEW
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.service import Service
 
@@ -41,8 +42,8 @@ class Server:
         self._acceptor = acceptor
         self._is_hurried = False
         self._crowd: Final = Crowd(service, acceptor)
-        service.on_connection_lost = acceptor.released
-        acceptor.on_knock = self._crowd.knocked
+        service.on_connection_lost = acceptor.on_connection_lost
+        acceptor.on_knock = self._crowd.on_knock
 
     def start(self) -> None:
         """Accept connections."""
@@ -55,7 +56,7 @@ class Server:
         now = service.now = service.loop.time()
         service.encoder.set_time(time.time())
         service.dispatcher.tick()
-        service.calls.tick()
+        service.call_runner.tick()
         self._watch_connections(now)
         self._crowd.tick(now)
         refused = service.addresses.take_refused()
@@ -72,16 +73,24 @@ class Server:
         deadline = service.loop.time() + seconds
         service.begin_stopping()
         self._acceptor.close()
-        while self._is_busy() and service.loop.time() < deadline and not self._is_hurried:
+        while self.is_busy and service.loop.time() < deadline and not self._is_hurried:
             await asyncio.sleep(_POLL_SECONDS)
             self._watch_connections(service.loop.time())
-        if self._is_busy():
+        if self.is_busy:
             self._report_left()
             self.abort()
             await asyncio.sleep(0)
             last = service.loop.time() + (0.0 if self._is_hurried else _LAST_WORDS_SECONDS)
             while not self._are_consumers_idle() and service.loop.time() < last:  # noqa: ASYNC110 (threads end there)
                 await asyncio.sleep(_POLL_SECONDS / 10)
+
+    def close_idle(self) -> None:
+        """Close the connections between two requests at once: nobody waits for their clients, as `drain` does."""
+        now = self.service.loop.time()
+        for client in tuple(self.service.connections):
+            standing = client.standing(now)
+            if standing.state in (IDLE, NEW):
+                client.make_way(standing.state)
 
     def close(self) -> None:
         """End the threads, when nothing needs them any more."""
@@ -99,14 +108,15 @@ class Server:
         self._acceptor.abort()
         for client in (*service.connections, *service.sockets):
             client.abort()
-        service.dispatcher.cancel_tasks()
-        service.calls.abort()
+        service.dispatcher.abort()
+        service.call_runner.abort()
 
     def describe_requests(self) -> str:
         """Return a line for each request in flight. Runs on: the loop's thread, between any two of its bytecodes."""
         now = self.service.loop.time()
+        running = self.service.dispatcher.running
         exchanges = [exchange for connection in tuple(self.service.connections) for exchange in connection.in_flight()]
-        calls = [socket for socket in self.service.calls.sockets() if socket.handshake is None]
+        calls = [socket for socket in tuple(running.sockets) if socket.handshake is None]
         lines = [
             f"  {found.shown_line} in {found.consumer_name} "
             f"({'loop' if found.job is None else 'pool'}) for {now - found.started_at:.1f} s"
@@ -118,11 +128,13 @@ class Server:
         states += [f"Threads are held by {held}"] if held else []
         return "\n".join([f"Requests in flight: {len(lines)}", *lines, *states])
 
-    def _is_busy(self) -> bool:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a connection is open, or a consumer runs or waits."""
         return self._acceptor.open > 0 or not self._are_consumers_idle()
 
     def _are_consumers_idle(self) -> bool:
-        return self.service.dispatcher.is_idle and self.service.calls.is_idle
+        return self.service.dispatcher.running.is_idle
 
     def _watch_connections(self, now: float) -> None:
         for client in (*self.service.connections, *self.service.sockets):
@@ -134,7 +146,7 @@ class Server:
 
     def _report_left(self) -> None:
         service = self.service
-        for exchange, runner in (*service.dispatcher.running(), *service.calls.running()):
+        for exchange, runner in service.dispatcher.running.calls():
             service.log.warning(
                 "Still running: %s in %s for %.1f s\n%s",
                 exchange.shown_line,

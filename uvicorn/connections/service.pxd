@@ -26,7 +26,7 @@ cdef class Service:
     cdef public set connections
     cdef public set sockets
     cdef public Turns turns
-    cdef public object calls
+    cdef public object call_runner
     cdef public object addresses
     cdef public object on_connection_lost
     cdef public bint is_observed

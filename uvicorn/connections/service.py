@@ -11,17 +11,17 @@ from typing import Any, Final, Protocol
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log, Outbox
+from uvicorn.bridge.served import Served
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
-from uvicorn.connections.addresses import AddressLimit
+from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
 from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
-from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
 
-__all__ = ["Application", "Client", "Peers", "Service", "Ticking"]
+__all__ = ["Application", "Client", "Service", "Ticking"]
 
 
 class Application(Protocol):
@@ -31,18 +31,6 @@ class Application(Protocol):
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer for a message of this channel and path; other keys may be matched, too."""
-
-
-class Peers(Protocol):
-    """Which peers are trusted, by Gunicorn's settings. `address` is None for a unix socket."""
-
-    proxy_mode: str  # "off", "v1", "v2" or "auto"
-
-    def header_policy(self, address: str | None) -> HeaderPolicy:
-        """Return what to do with the header fields of this peer."""
-
-    def may_send_proxy_header(self, address: str | None) -> bool:
-        """Whether a PROXY header of this peer is believed."""
 
 
 class Ticking(Protocol):
@@ -131,7 +119,7 @@ class Service:
         self.connections: Final[set[Client]] = set()
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)
-        self.calls: Final = CallRunner(dispatcher)  # of the sockets' consumers
+        self.call_runner: Final = CallRunner(dispatcher)
         self.addresses: Final = AddressLimit(limits.connections_per_address, peers)
         self.on_connection_lost: Callable[[str], None] = lambda place: None  # called with its place in `addresses`
         self.is_observed: Final = report is not None or dispatcher.hooks is not None  # times must be exact
@@ -145,6 +133,15 @@ class Service:
         self.is_stopping = True
         for client in (*self.connections, *self.sockets):
             client.begin_ending()
+
+    def log_failure(self, owner: Served, error: BaseException) -> None:
+        """Log what a consumer has raised."""
+        self.log.error(
+            "Error in %s: %s",
+            owner.consumer_name,
+            owner.shown_line,
+            exc_info=(type(error), error, error.__traceback__),
+        )
 
     def shown_error(self, error: BaseException) -> str:
         """Return what a 500 response shows of an error: nothing, but in development."""

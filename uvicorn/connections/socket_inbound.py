@@ -17,9 +17,9 @@ from sys import getsizeof
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.served import ServedSocket
 from uvicorn.bridge.socket_calls import SocketCalls
 from uvicorn.bridge.socket_channel import SocketChannel
-from uvicorn.bridge.socket_task import Called
 from uvicorn.connections.flow import WriteGate
 from uvicorn.connections.intake import BACKLOG, PONGS, Intake
 from uvicorn.connections.service import Service
@@ -35,7 +35,7 @@ _SHORT_HEAD: Final = 6  # bytes: two, and the mask
 _SHORTEST_EXTENDED: Final = 132  # bytes: with more the length has bytes of its own
 
 
-class Owner(Called, Protocol):
+class Owner(ServedSocket, Protocol):
     """What the receiving side needs of its socket."""
 
     service: Service
@@ -52,16 +52,16 @@ class Owner(Called, Protocol):
     def write(self, data: bytes) -> None:
         """Write what the codec has to say itself."""
 
-    def called(self, consumer: Consumer, channel: str) -> None:
+    def on_called(self, consumer: Consumer, channel: str) -> None:
         """A consumer is called: logs name it."""
 
     def channel_of_disconnect(self) -> SocketChannel:
         """Return the channel for `websocket.disconnect`."""
 
-    def client_ended(self) -> None:
+    def on_client_ended(self) -> None:
         """The client has made a mistake: the connection is closed."""
 
-    def client_closes(self) -> None:
+    def on_close_frame(self) -> None:
         """The client's close frame has come: it is answered when what came before it is."""
 
     def answer_close(self) -> None:
@@ -102,7 +102,7 @@ class SocketInbound:
         self._session = request["channel_session"]
         self.path: str = request["path"]
         self._root_path: str = request["root_path"]
-        self.calls = SocketCalls(socket.service.calls, socket)
+        self.calls = SocketCalls(socket.service.call_runner, socket)
         self.intake = intake
         self._cutter = FrameCutter()
         self._turns = socket.service.turns
@@ -153,7 +153,7 @@ class SocketInbound:
                 self._receive(messages, is_first)
             if codec.is_ended:
                 if codec.owes_close:
-                    socket.client_closes()
+                    socket.on_close_frame()
                 else:
                     self.part()
         except Exception:  # a mistake of ours: it costs this socket only
@@ -168,7 +168,7 @@ class SocketInbound:
         """Work off what came before the socket was accepted, and read on."""
         self.intake.go_on()
 
-    def has_caught_up(self) -> None:
+    def on_caught_up(self) -> None:
         """The client has taken what was written: reading goes on, if it was stopped for the pings."""
         self.intake.release(PONGS)
 
@@ -183,7 +183,7 @@ class SocketInbound:
         if not socket.gate.is_open and not self.intake.reasons & PONGS:
             self.intake.hold(PONGS)
         if self._codec.is_ended and not self._codec.owes_close:
-            socket.client_ended()
+            socket.on_client_ended()
 
     # ---- calls ----
 
@@ -200,9 +200,9 @@ class SocketInbound:
         elif self.calls.is_running:
             self.calls.put(_SETTLE, Message(channel="websocket.disconnect", socket=self), 0)
         else:
-            self.settled()
+            self.on_settled()
 
-    def settled(self) -> None:
+    def on_settled(self) -> None:
         """The calls have returned: the close frame is answered when the consumer is ready, too."""
         if self._settle is not None:
             self._settle(self._socket.answer_close)
@@ -227,7 +227,7 @@ class SocketInbound:
         socket = self._socket
         consumer = self._find("websocket.disconnect")
         if consumer is not None and not self.is_left:
-            socket.called(consumer, "websocket.disconnect")
+            socket.on_called(consumer, "websocket.disconnect")
             message = websocket_disconnect(
                 socket.channel_of_disconnect(), self.path, self._order + 1, self._session, *self._codec.ending
             )
@@ -240,7 +240,7 @@ class SocketInbound:
         self._template = self._settle = None  # they have the channel, and that has the socket
         self.calls.end()
 
-    def returned(self) -> None:
+    def on_returned(self) -> None:
         """A call has ended: the next one begins, and reading goes on if there is room again."""
         has_more = self.calls.next()
         if self.intake.reasons & BACKLOG:
@@ -282,7 +282,7 @@ class SocketInbound:
 
 async def _settled(message: Message) -> None:
     """The calls whose return is waited for have returned: this one stood behind them in the queue."""
-    message["socket"].settled()
+    message["socket"].on_settled()
 
 
 _SETTLE: Final = Consumer(_settled)

@@ -75,7 +75,7 @@ class SocketWatch:
         self._taken_calls = 0
         self._waiting_since = 0.0  # for the consumer's answer to the handshake
 
-    def closing(self) -> None:
+    def on_closing(self) -> None:
         """The connection is to end soon."""
         self._closing_since = self._socket.service.loop.time()
 

@@ -73,7 +73,7 @@ class ConnectionWatch:
         self._is_probed = False
         self._was_late = False
 
-    def head_began(self) -> None:
+    def on_head_began(self) -> None:
         """A head came in part."""
         if not self.head_since:
             self.head_since = self._connection.service.loop.time()
@@ -116,7 +116,7 @@ class ConnectionWatch:
             if connection.life.is_half_closed and connection.pipeline.exchanges:  # the last one may have just ended
                 self._check_peer()
 
-    def half_closed(self) -> bool:
+    def on_half_closed(self) -> bool:
         """The client has sent FIN while answers are due. Returns: whether to keep the connection."""
         if self._is_peer_gone():
             return False
@@ -253,7 +253,7 @@ class ConnectionWatch:
     def _probe(self) -> None:
         connection = self._connection
         first = connection.pipeline.exchanges[0]
-        if first.status or first.request.is_http10:
+        if first.status or first.request_line.is_http10:
             return
         self._is_probed = True
         connection.pipeline.write(CONTINUE)

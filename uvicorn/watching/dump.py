@@ -56,7 +56,7 @@ class Dump:
         silent = 0.0 if watch is None else watch.silent_seconds()
         suspect = None
         if silent > 0.1:  # arbitrary: two looks
-            suspect = suspect_on_loop(service.loop, service.outbox.loop_thread, service.dispatcher.running)
+            suspect = suspect_on_loop(service.loop, service.outbox.loop_thread, service.dispatcher.running.calls)
         return {"silent_seconds": round(silent, 3), "doing": "" if suspect is None else str(suspect)}
 
     def text(self, with_stacks: bool = False) -> str:

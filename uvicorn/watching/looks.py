@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-
-from uvicorn.bridge.served import Served
 from uvicorn.bridge.suspects import Suspect, running_in_pools, suspect_in_thread, suspect_on_loop, unit_on_loop
 from uvicorn.connections.service import Service
 
@@ -26,7 +22,7 @@ class WorkerLooks:
 
     def on_loop(self) -> Suspect | None:
         """What the loop does."""
-        return suspect_on_loop(self._loop, self._dispatcher.outbox.loop_thread, self._running)
+        return suspect_on_loop(self._loop, self._dispatcher.outbox.loop_thread, self._dispatcher.running.calls)
 
     def in_thread(self, thread_id: int) -> Suspect | None:
         """What a thread does."""
@@ -35,7 +31,3 @@ class WorkerLooks:
     def computing(self) -> str:
         """Name the jobs that run in threads."""
         return running_in_pools(self._dispatcher.all_pools)
-
-    def _running(self) -> Iterator[tuple[Served, asyncio.Task[None] | int]]:
-        yield from self._dispatcher.running()
-        yield from self._service.calls.running()

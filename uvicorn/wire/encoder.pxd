@@ -6,6 +6,8 @@ from uvicorn.wire.reply cimport Fields
 cdef class Encoder:
     cdef bytes _server
     cdef bytes _date
+    cdef bytes _more
+    cdef bint _sends_date
     cdef readonly dict prefixes
 
     cpdef bytes prefix(self, int status)

@@ -9,6 +9,7 @@ Spec: RFC 9112 sections 4 (status line), 6 (framing), 7.1 (chunked), 9.3 (persis
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
@@ -30,10 +31,16 @@ class Encoder:
 
     Args:
         server_header: the value of the `server` field; empty for none.
+        headers: further fields of each response, (name, value); they are printable ASCII.
+        sends_date: whether there is a `date` field.
     """
 
-    def __init__(self, server_header: str = "uvicorn") -> None:
+    def __init__(
+        self, server_header: str = "uvicorn", headers: Iterable[tuple[str, str]] = (), sends_date: bool = True
+    ) -> None:
         self._server = b"server: %b\r\n" % server_header.encode("latin-1") if server_header else b""
+        self._more = b"".join(b"%b: %b\r\n" % (name.encode("ascii"), value.encode("ascii")) for name, value in headers)
+        self._sends_date = sends_date
         self._date = b""
         #: status -> status line, server and date; emptied once a second by `set_time`.
         self.prefixes: dict[int, bytes] = {}
@@ -41,12 +48,13 @@ class Encoder:
 
     def set_time(self, now: float) -> None:
         """Set the time of the `date` field, in seconds since the epoch."""
-        self._date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode("ascii")
+        if self._sends_date:
+            self._date = b"date: %b\r\n" % formatdate(now, usegmt=True).encode("ascii")
         self.prefixes.clear()
 
     def prefix(self, status: int) -> bytes:
-        """Return the status line with `server` and `date`, made now if need be."""
-        prefix = self.prefixes[status] = _status_line(status) + self._server + self._date
+        """Return the status line with the fields of each response, made now."""
+        prefix = self.prefixes[status] = _status_line(status) + self._server + self._date + self._more
         return prefix
 
     def whole(self, status: int, block: bytes, content: bytes) -> bytes:
@@ -80,6 +88,7 @@ class Encoder:
             start = _status_line(status)
             start += b"" if fields.has_server else self._server
             start += b"" if fields.has_date else self._date
+            start += self._more
         else:
             start = self.prefixes.get(status) or self.prefix(status)
         if length is None or fields.content_length is not None:

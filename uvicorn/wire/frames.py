@@ -1,37 +1,24 @@
 """From the bytes of a socket to its messages, and back. Sans-IO.
 
-The library `websockets` does the handshake's arithmetic, the frames and the compression; this is the only file
-that knows it. What is added: fragments become messages, with a bound on their number; text is checked fragment by
-fragment; and compression costs memory only once it is used.
+The library `websockets` does the frames and the compression; this file, `opening.py` and `deflate.py` alone know it.
+What is added: fragments become messages, with a bound on their number, and text is checked fragment by fragment.
 
-Spec: RFC 6455; RFC 7692 for `permessage-deflate`.
+Spec: RFC 6455.
 """
 
 from __future__ import annotations
 
 import codecs
-import logging
-from collections.abc import Generator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Generator
+from typing import Any, Final
 
-from websockets.datastructures import Headers as HandshakeHeaders
-from websockets.datastructures import MultipleValuesError
-from websockets.exceptions import InvalidHeader
-from websockets.extensions.base import Extension
-from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.headers import parse_subprotocol
-from websockets.http11 import Request, Response
-from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import ExtensionParameter
 
-from uvicorn.messages import Headers
-from uvicorn.wire.limits import SocketLimits
-from uvicorn.wire.reply import Fields, encode_fields
+from uvicorn.wire.reply import Fields
 from uvicorn.wire.socket_reply import BINARY, TEXT
 
-__all__ = ["Refusal", "SocketCodec", "open_codec"]
+__all__ = ["SocketCodec", "SocketProtocol"]
 
 _CONT_OPCODE: Final = Opcode.CONT
 _CLOSE_OPCODE: Final = Opcode.CLOSE
@@ -40,31 +27,14 @@ _BINARY_OPCODE: Final = Opcode.BINARY
 _INVALID_TEXT: Final = 1007
 _TOO_BIG: Final = 1009
 _NO_CLOSE_FRAME: Final = 1006
-_SMALLEST_DEFLATED: Final = 128  # bytes; arbitrary: to compress so few takes longer than to make their frame
-_VERSION: Final = "13"
 _FEW: Final = 126  # bytes: up to here the length is in the second byte of a frame
 #: The first two bytes of a whole frame by its opcode and length (RFC 6455 section 5.2). The library would take a fifth
 #: of the time of a small echo for them.
 _HEADS: Final = {opcode: [bytes((0x80 | opcode, size)) for size in range(_FEW)] for opcode in (TEXT, BINARY)}
-# 2**12 bytes of history and 2**14 of tables for each direction: 45 KiB for a socket that compresses, where zlib's
-# own choice would be 300. As `websockets` and the released uvicorn do.
-_DEFLATE: Final = {"server_max_window_bits": 12, "client_max_window_bits": 12, "compress_settings": {"memLevel": 5}}
-
-# It tells of each connection; Gunicorn's log is told by us.
-_LOGGER: Final = logging.getLogger("uvicorn.websocket")
-_LOGGER.setLevel(logging.ERROR)
-
-
-class Refusal(NamedTuple):
-    """The answer to a handshake that is not a valid one."""
-
-    status: int
-    fields: Fields
-    content: bytes
 
 
 class SocketCodec:
-    """The translator of one socket. Made by `open_codec`.
+    """The translator of one socket. Made by `open_codec` (opening.py).
 
     Attributes:
         fields: the header fields of the answer that accepts the handshake.
@@ -75,7 +45,7 @@ class SocketCodec:
 
     __slots__ = ("_answer", "_protocol", "_whole", "fields", "has_output", "is_ended", "subprotocols")
 
-    def __init__(self, protocol: _Protocol, fields: Fields, subprotocols: list[str]) -> None:
+    def __init__(self, protocol: SocketProtocol, fields: Fields, subprotocols: list[str]) -> None:
         self._protocol = protocol
         self._whole: _WholeFrames | None = None
         self._answer = b""  # to the client's close frame
@@ -158,7 +128,7 @@ class SocketCodec:
         return _NO_CLOSE_FRAME, ""
 
 
-class _Protocol(ServerProtocol):
+class SocketProtocol(ServerProtocol):
     """Frames to messages, one frame after the other: so the verdict does not depend on how they were cut.
 
     Attributes:
@@ -236,7 +206,7 @@ class _WholeFrames:
 
     __slots__ = ("_at", "_data", "_frames", "_protocol")
 
-    def __init__(self, protocol: _Protocol) -> None:
+    def __init__(self, protocol: SocketProtocol) -> None:
         self._protocol = protocol
         self._data = b""
         self._at = 0
@@ -277,92 +247,3 @@ class _WholeFrames:
         if end > len(self._data):
             yield
         return self._data[at:end]
-
-
-class _Deflate(Extension):
-    """Compression from the first message on that is worth it: until then a socket has no tables and no history."""
-
-    name = ServerPerMessageDeflateFactory.name
-
-    def __init__(self, negotiated: PerMessageDeflate) -> None:
-        # In the order of its constructor. The negotiated one is let go, with its tables.
-        self._arguments = (
-            negotiated.remote_no_context_takeover,
-            negotiated.local_no_context_takeover,
-            negotiated.remote_max_window_bits,
-            negotiated.local_max_window_bits,
-            negotiated.compress_settings,
-        )
-        self._deflate: PerMessageDeflate | None = None
-
-    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
-        if self._deflate is None:
-            if not frame.rsv1 or frame.opcode is _CONT_OPCODE:
-                return frame
-            self._deflate = PerMessageDeflate(*self._arguments)
-        return self._deflate.decode(frame, max_size=max_size)
-
-    def encode(self, frame: Frame) -> Frame:
-        if len(frame.data) < _SMALLEST_DEFLATED:  # RFC 7692 section 6: each message may be compressed or not
-            return frame
-        if self._deflate is None:
-            self._deflate = PerMessageDeflate(*self._arguments)
-        return self._deflate.encode(frame)
-
-
-class _DeflateFactory(ServerPerMessageDeflateFactory):
-    def process_request_params(
-        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
-    ) -> tuple[list[ExtensionParameter], Any]:
-        response, extension = super().process_request_params(params, accepted_extensions)
-        return response, _Deflate(extension)
-
-
-_DEFLATE_FACTORIES: Final = [_DeflateFactory(**_DEFLATE)]  # type: ignore[arg-type]
-
-
-def open_codec(headers: Headers, limits: SocketLimits) -> SocketCodec | Refusal:
-    """Check the header fields of a handshake; return the socket's codec, or the answer to what is not valid.
-
-    Spec: RFC 6455 section 4.2.
-    """
-    fields = HandshakeHeaders((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
-    negotiation = ServerProtocol(
-        extensions=_DEFLATE_FACTORIES if limits.deflate else None,
-        select_subprotocol=_none_selected,
-        logger=_LOGGER,
-    )
-    response = negotiation.accept(Request("/", fields))
-    if response.status_code != 101:
-        return _refusal(response, fields)
-    try:
-        offered = [name for value in fields.get_all("Sec-WebSocket-Protocol") for name in parse_subprotocol(value)]
-    except InvalidHeader:
-        return _refusal(negotiation.reject(400, "Invalid Sec-WebSocket-Protocol.\n"), fields)
-    # The one that negotiated waits for a request's bytes; this one begins with frames.
-    protocol = _Protocol(state=State.OPEN, max_size=limits.max_message_size or None, logger=_LOGGER)
-    protocol.extensions = negotiation.extensions
-    answer = [
-        (name.lower(), value)
-        for name, value in response.headers.raw_items()
-        if name.lower() in ("sec-websocket-accept", "sec-websocket-extensions")
-    ]
-    protocol.most_fragments = limits.max_fragments
-    return SocketCodec(protocol, encode_fields(answer), [str(name) for name in offered])
-
-
-def _none_selected(*_: object) -> None:
-    """Leave the subprotocol to the consumer."""
-
-
-def _refusal(response: Response, headers: HandshakeHeaders) -> Refusal:
-    status, fields = response.status_code, [("content-type", "text/plain; charset=utf-8")]
-    try:
-        version = headers.get("Sec-WebSocket-Version")
-    except MultipleValuesError:
-        version = None
-    if version != _VERSION:
-        status = 426  # RFC 6455 section 4.2.2; RFC 9110 section 15.5.22
-    if status == 426:
-        fields += [("upgrade", "websocket"), ("sec-websocket-version", _VERSION)]
-    return Refusal(status, encode_fields(fields), bytes(response.body or b""))

@@ -6,6 +6,7 @@ cdef class HeaderPolicy:
     cdef frozenset _forwarder
     cdef str _header_map
     cdef bint _takes_root_path
+    cdef readonly object forwarding
     cdef readonly frozenset special
     cdef readonly dict names
 
@@ -18,11 +19,12 @@ cdef class Special:
     cdef readonly long long content_length
     cdef readonly bint expects_continue
     cdef readonly bint is_chunked
+    cdef readonly bint is_proxied
     cdef readonly bint persists
     cdef readonly str scheme
 
     @cython.locals(
         hosts=cython.int, options=cython.int, length=bytes, codings=bytes, expects=bint, names_websocket=bint, has_key=bint,
-        scheme=str, field=list, name=bytes, value=bytes,
+        is_proxied=bint, scheme=str, field=list, name=bytes, value=bytes,
     )
     cpdef read(self, list fields, HeaderPolicy policy, bint is_http10)

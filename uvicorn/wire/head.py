@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from uvicorn.errors import ClientError
 from uvicorn.messages import Headers
+from uvicorn.wire.forwarded import Forwarding
 
 __all__ = ["SPECIAL", "HeaderPolicy", "Special", "is_authority"]
 
@@ -61,13 +62,14 @@ class HeaderPolicy:
         secure_scheme_headers: lower-case name -> value that means https; used from trusted peers only.
         forwarder_headers: lower-case names with "_" that trusted peers may send.
         header_map: "drop", "refuse" or "dangerous", for other names with "_".
+        forwarding: reads what a trusted peer says of its client; None if nothing is believed.
 
     Attributes:
         special: lower-case names of the fields that `Special.read` is to be given.
         names: well-known names of other fields, as they are sent -> in lower case. None has a "_".
     """
 
-    __slots__ = ("_forwarder", "_header_map", "_secure", "_takes_root_path", "names", "special")
+    __slots__ = ("_forwarder", "_header_map", "_secure", "_takes_root_path", "forwarding", "names", "special")
 
     def __init__(
         self,
@@ -75,22 +77,28 @@ class HeaderPolicy:
         forwarder_headers: frozenset[bytes],
         header_map: str,
         is_trusted: bool,
+        forwarding: Forwarding | None = None,
     ) -> None:
         self._secure = dict(secure_scheme_headers) if is_trusted else {}
+        self.forwarding = forwarding if is_trusted else None
+        if self.forwarding is not None:  # it reads these in its own way, if they mean what they usually mean
+            for name in self.forwarding.names:
+                if self._secure.get(name) == b"https":
+                    del self._secure[name]
         self._forwarder = forwarder_headers if is_trusted else frozenset()
         self._header_map = header_map
         self._takes_root_path = is_trusted and b"script_name" in forwarder_headers
-        self.special = SPECIAL.union(self._secure)
+        self.special = SPECIAL.union(self._secure, () if self.forwarding is None else self.forwarding.names)
         self.names = {sent: name for sent, name in _NAMES.items() if name not in self.special}
 
     @classmethod
-    def from_config(cls, cfg: Any, is_trusted: bool) -> HeaderPolicy:
+    def from_config(cls, cfg: Any, is_trusted: bool, forwarding: Forwarding | None = None) -> HeaderPolicy:
         """Read `secure_scheme_headers`, `forwarder_headers` and `header_map` of Gunicorn."""
         secure = {
             name.lower().encode("latin-1"): value.encode("latin-1") for name, value in cfg.secure_scheme_headers.items()
         }
         forwarder = frozenset(name.lower().encode("latin-1") for name in cfg.forwarder_headers)
-        return cls(secure, forwarder, cfg.header_map, is_trusted)
+        return cls(secure, forwarder, cfg.header_map, is_trusted, forwarding)
 
     def map_names(self, headers: Headers) -> tuple[Headers, str | None]:
         """Apply `header_map` and `forwarder_headers` to names with "_"; call it if there may be any.
@@ -112,12 +120,14 @@ class HeaderPolicy:
             kept.append(field)
         return kept, root_path
 
-    def scheme(self, name: bytes, value: bytes, before: str | None) -> str:
+    def scheme(self, name: bytes, value: bytes, before: str | None) -> str | None:
         """Return what a field of a trusted proxy says of the scheme; `before` is what another one has said.
 
         Raises: ClientError 400 if they contradict each other.
         """
-        secure = self._secure[name]
+        secure = self._secure.get(name)
+        if secure is None:  # one that `forwarding` reads
+            return before
         # Some proxies say the scheme of the socket that is asked for.
         scheme = "https" if value == secure or (value == b"wss" and secure == b"https") else "http"
         if before is not None and before != scheme:
@@ -134,14 +144,17 @@ class Special:
         expects_continue: the client waits for 100 before it sends the body.
         persists: the client wants the connection kept (RFC 9112 section 9.3).
         asks_for_socket: it has all fields of a WebSocket's handshake (RFC 6455 section 4.2.1), and no body.
-        scheme: what a trusted proxy says instead of our own, or None.
+        is_proxied: a trusted proxy says something of where the request came from.
+        scheme: what a trusted proxy says instead of our own, or None; not what `forwarding` reads.
     """
 
-    __slots__ = ("asks_for_socket", "content_length", "expects_continue", "is_chunked", "persists", "scheme")
+    __slots__ = (
+        "asks_for_socket", "content_length", "expects_continue", "is_chunked", "is_proxied", "persists", "scheme",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.content_length = 0
-        self.is_chunked = self.expects_continue = self.asks_for_socket = False
+        self.is_chunked = self.expects_continue = self.asks_for_socket = self.is_proxied = False
         self.persists = True
         self.scheme: str | None = None
 
@@ -154,14 +167,15 @@ class Special:
         hosts = options = 0
         length: bytes | None = None
         codings: bytes | None = None
-        expects = names_websocket = has_key = False
+        expects = names_websocket = has_key = is_proxied = False
         scheme: str | None = None
         for field in fields:
             name = field[0]
             value = field[1]
             if name == b"host":
                 hosts += 1
-                if not _AUTHORITY.fullmatch(value):
+                # Most name a host in letters, digits, dots and dashes, and perhaps a port, which needs no expression.
+                if not value.replace(b".", b"").replace(b"-", b"").isalnum() and not _AUTHORITY.fullmatch(value):
                     raise ClientError(400, f"invalid Host {value[:64]!r}")
             elif name == b"connection":
                 options |= _OPTIONS.get(value) or _read_options(value)
@@ -180,6 +194,7 @@ class Special:
             elif name == b"sec-websocket-key":
                 has_key = True
             else:
+                is_proxied = True
                 scheme = policy.scheme(name, value, scheme)
         if hosts != 1 and (hosts or not is_http10):
             raise ClientError(400, "more than one Host header" if hosts else "no Host header")
@@ -195,6 +210,7 @@ class Special:
             and options & _UPGRADES != 0
             and not (is_http10 or self.is_chunked or self.content_length)
         )
+        self.is_proxied = is_proxied
         self.scheme = scheme
 
 

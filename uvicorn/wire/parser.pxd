@@ -22,10 +22,12 @@ cdef class RequestParser:
     cdef list _specials
     cdef bytes _target
     cdef readonly dict base
-    cdef readonly RequestLine request
+    cdef readonly RequestLine request_line
     cdef readonly Special special
 
     cpdef set_base(self, dict base)
+    cpdef set_policy(self, HeaderPolicy policy)
+    cdef _read_origin(self, object message)
 
     @cython.locals(
         name=bytes, headers=list, target=bytes, at=Py_ssize_t, is_http10=bint, method=str, special=Special, has_body=bint,

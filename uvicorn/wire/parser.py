@@ -26,7 +26,7 @@ from uvicorn.messages import Headers, Message
 from uvicorn.wire.framing import check_head
 from uvicorn.wire.head import HeaderPolicy, Special
 from uvicorn.wire.limits import Limits
-from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, RequestLine, line_error, origin_of
+from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, ForwardedLine, RequestLine, line_error, origin_of
 
 __all__ = ["RequestParser"]
 
@@ -45,25 +45,23 @@ class RequestParser:
         policy: what to do with header fields of this peer.
 
     Attributes:
-        request: the request line of the last head.
+        request_line: of the last head.
         special: what the special fields of the last head say.
     """
 
     __slots__ = (
         "_client", "_has_ended", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
         "_longest_unchecked", "_most_fields", "_names", "_parser", "_policy", "_server", "_special_names", "_specials",
-        "_target", "base", "request", "special",
+        "_target", "base", "request_line", "special",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
         self.set_base(base)
-        self._policy = policy
-        self._names = policy.names
-        self._special_names = policy.special
+        self.set_policy(policy)
         self._limits = limits
         self._longest_unchecked = limits.shortest_refused
         self._most_fields = limits.request_fields
-        self.request = NO_REQUEST_LINE
+        self.request_line = NO_REQUEST_LINE
         self.special = Special()
         # Of the head that is being read, as httptools tells it:
         self._target = b""
@@ -71,6 +69,12 @@ class RequestParser:
         self._specials: Headers = []
         self._has_underscores = self._has_ended = self._is_reusable = self._is_upgrade = False
         self._parser: Any = None  # an httptools.HttpRequestParser
+
+    def set_policy(self, policy: HeaderPolicy) -> None:
+        """Set what to do with the header fields of this peer."""
+        self._policy = policy
+        self._names = policy.names
+        self._special_names = policy.special
 
     def set_base(self, base: dict[str, Any]) -> None:
         """Set what all messages of the connection have in common."""
@@ -80,7 +84,7 @@ class RequestParser:
         self._server: list[Any] = base["server"] if has_addresses else []
 
     def head(self, head: bytes) -> Message:
-        """Parse one complete head; set `request` and `special`.
+        """Parse one complete head; set `request_line` and `special`.
 
         Returns: the `http.request`, still without reply channel and body. It shares nothing with the parser.
         Raises: ClientError, 400, 414, 417, 431, 501 or 505.
@@ -104,7 +108,6 @@ class RequestParser:
             raise line_error(head) or ClientError(400, f"a fragment in the request target {target[:64]!r}")
         special = self.special
         special.read(self._specials, self._policy, is_http10)
-        self._specials.clear()
         if special.asks_for_socket and method != "GET":
             special.asks_for_socket = False
         has_body = special.is_chunked or special.content_length > 0
@@ -116,7 +119,7 @@ class RequestParser:
         decoded = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
         path = decoded.decode("utf-8", "surrogateescape")
         version = "1.0" if is_http10 else "1.1"
-        self.request = RequestLine(method, target, version, path)
+        self.request_line = RequestLine(method, target, version, path)
 
         message = Message(self.base)
         message["http_version"] = version
@@ -129,13 +132,33 @@ class RequestParser:
         if self._client:  # copies: what one consumer does to its message must not show in the next
             message["client"] = self._client.copy()
             message["server"] = self._server.copy()
-        if special.scheme is not None:
-            message["scheme"] = special.scheme
+        if special.is_proxied:
+            self._read_origin(message)
+        self._specials.clear()
         if self._has_underscores:
             message["headers"], root_path = self._policy.map_names(headers)
             if root_path is not None:
                 message["root_path"] = root_path
         return message
+
+    def _read_origin(self, message: Message) -> None:
+        """Take what a trusted proxy says of where the request came from.
+
+        Raises: ClientError 400 if it contradicts itself.
+        """
+        scheme = self.special.scheme
+        forwarding = self._policy.forwarding
+        if forwarding is not None:
+            origin = forwarding.read(self._specials)
+            if origin.scheme is not None:
+                if scheme is not None and scheme != origin.scheme:
+                    raise ClientError(400, "contradictory scheme headers")
+                scheme = origin.scheme
+            if origin.client is not None:
+                message["client"] = origin.client.copy()
+            self.request_line = ForwardedLine(self.request_line, origin.client, scheme)
+        if scheme is not None:
+            message["scheme"] = scheme
 
     def _feed(self, head: bytes) -> bytes:
         """Give a head to httptools, which calls the methods below; return the method's name.

@@ -6,3 +6,8 @@ cdef class RequestLine:
     cdef readonly str method
     cdef readonly str path
     cdef readonly bytes target
+
+
+cdef class ForwardedLine(RequestLine):
+    cdef readonly list client
+    cdef readonly str scheme

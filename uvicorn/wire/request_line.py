@@ -9,13 +9,13 @@ Spec: RFC 9112 section 3.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.errors import ClientError
 from uvicorn.messages import Headers, split_absolute_target
 from uvicorn.wire.head import is_authority
 
-__all__ = ["METHODS", "NO_REQUEST_LINE", "RequestLine", "line_error", "origin_of"]
+__all__ = ["METHODS", "NO_REQUEST_LINE", "ForwardedLine", "RequestLine", "line_error", "origin_of"]
 
 #: Those of llhttp, but for CONNECT (which is not served) and the preface of HTTP/2.
 METHODS: Final = {
@@ -92,6 +92,22 @@ class RequestLine:
     def shown(self) -> str:
         """Method and target, safe to log."""
         return f"{self.method} {self.shown_target}"
+
+
+class ForwardedLine(RequestLine):
+    """The request line of a request of which a trusted proxy says where it came from, for the access log.
+
+    Attributes:
+        client: [address, port], or None if it is not known.
+        scheme: "http", "https", or None if it is that of the connection.
+    """
+
+    __slots__ = ("client", "scheme")
+
+    def __init__(self, line: RequestLine, client: list[Any] | None, scheme: str | None) -> None:
+        super().__init__(line.method, line.target, line.http_version, line.path)
+        self.client = client
+        self.scheme = scheme
 
 
 #: Stands for the line of what is not a request.

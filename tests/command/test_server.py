@@ -1,0 +1,402 @@
+"""`uvicorn.Server` in this process: in threads and on the running loop, several at once, stopped without a trace."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from patience import PATIENCE_SECONDS
+
+import uvicorn
+from uvicorn import bridge
+
+PATIENCE = PATIENCE_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """No environment variables that say something else, and a log that is left as it is."""
+    for name in [*os.environ]:
+        if name.startswith("UVICORN_") and name != "UVICORN_PURE":
+            monkeypatch.delenv(name)
+
+
+def config(app, **options):
+    return uvicorn.Config(app, **{"port": 0, "log_config": None, "lifespan": "auto"} | options)
+
+
+class Server(uvicorn.Server):
+    """One that runs in a thread, as test suites have it."""
+
+    def install_signal_handlers(self):
+        pass
+
+    @contextlib.contextmanager
+    def running(self):
+        thread = threading.Thread(target=self.run, daemon=True)
+        self.is_up = threading.Event()
+        thread.start()
+        try:
+            assert self.is_up.wait(PATIENCE)
+            address = self.servers[0].sockets[0].getsockname()
+            yield f"http://127.0.0.1:{address[1]}" if isinstance(address, tuple) else address
+        finally:
+            self.should_exit = True
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets=sockets)
+        self.is_up.set()
+
+
+async def started(server):
+    while not server.started:  # noqa: ASYNC110 (as test suites do it)
+        await asyncio.sleep(0.01)
+
+
+async def hello(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": f"hello {threading.get_ident()}".encode()})
+
+
+def consumer(message):
+    message["reply_channel"].send({"status": 200, "content": threading.current_thread().name.encode()})
+
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["SERVER_PORT"].encode()]
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_it_serves_in_a_thread_and_stops_when_told_to(loop):
+    server = Server(config(hello, loop=loop))
+    with server.running() as url:
+        assert httpx.get(url).text.startswith("hello ")
+        assert server.started
+        assert server.server_state.total_requests == 1
+    assert server.servers[0].sockets == ()
+
+
+@pytest.mark.parametrize("application", [consumer, wsgi, hello, [uvicorn.route("http.request", consumer)]])
+def test_it_serves_every_kind_of_application(application):
+    with Server(config(application)).running() as url:
+        assert httpx.get(url).status_code == 200
+
+
+def test_synchronous_consumers_run_in_threads_of_the_pool():
+    with Server(config(consumer)).running() as url:
+        assert httpx.get(url).text == "uvicorn-consumer-1"
+
+
+def test_it_serves_in_the_loop_of_its_caller():
+    async def test():
+        server = uvicorn.Server(config(hello))
+        serving = asyncio.create_task(server.serve())
+        await started(server)
+        [sock] = server.servers[0].sockets
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{sock.getsockname()[1]}/")
+        assert answer.text == f"hello {threading.get_ident()}"
+        server.should_exit = True
+        await asyncio.wait_for(serving, PATIENCE)
+        assert await asyncio.to_thread(lambda: threading.current_thread().name) == "asyncio_0"
+
+    asyncio.run(test())
+
+
+def test_several_on_one_loop_and_in_threads_have_a_bridge_each():
+    async def own_pool(scope, receive, send):
+        name, loop_thread = await bridge.run_in_pool(
+            lambda: (threading.current_thread().name, bridge.run_on_loop(thread_of_loop()))
+        )
+        text = f"{name} {loop_thread == threading.get_ident()} {scope['path']}"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+    async def thread_of_loop():
+        return threading.get_ident()
+
+    async def both():
+        servers = [uvicorn.Server(config(own_pool)) for _ in range(2)]
+        serving = [asyncio.create_task(server.serve()) for server in servers]
+        for server in servers:
+            await started(server)
+        async with httpx.AsyncClient() as client:
+            for number, server in enumerate(servers):
+                port = server.servers[0].sockets[0].getsockname()[1]
+                answer = await client.get(f"http://127.0.0.1:{port}/{number}")
+                assert answer.text == f"uvicorn-consumer-1 True /{number}"
+            servers[0].should_exit = True
+            await asyncio.wait_for(serving[0], PATIENCE)
+            answer = await client.get(f"http://127.0.0.1:{port}/still")
+            assert answer.text == "uvicorn-consumer-1 True /still"
+        servers[1].should_exit = True
+        await asyncio.wait_for(serving[1], PATIENCE)
+
+    with Server(config(own_pool)).running() as url:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(uvicorn.Server, "capture_signals", contextlib.nullcontext)
+            asyncio.run(both())
+        assert httpx.get(url).text == "uvicorn-consumer-1 True /"
+
+
+def descriptors():
+    return {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if exists(name)}
+
+
+def exists(name):
+    return os.path.lexists(f"/proc/self/fd/{name}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_hundred_starts_and_stops_leave_nothing_behind(loop):
+    async def lazy(scope, receive, send):
+        if scope["type"] == "lifespan":
+            while (event := await receive())["type"] != "lifespan.shutdown":
+                await send({"type": f"{event['type']}.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await asyncio.to_thread(int)
+        await hello(scope, receive, send)
+
+    def once():
+        with Server(config(lazy, loop=loop)).running() as url, httpx.Client() as client:
+            assert client.get(url).status_code == 200
+
+    def times(number):
+        with ThreadPoolExecutor(10, "together") as together:
+            for done in [together.submit(once) for _ in range(number)]:
+                done.result()
+
+    times(10)
+    interval = sys.getswitchinterval()
+    gc.collect()
+    before = len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
+    times(100)
+    # A thread of a pool ends by itself, when it was told to; nobody waits for it.
+    for thread in threading.enumerate():
+        if thread.name.startswith(("uvicorn-", "asyncio_", "ThreadPoolExecutor")):
+            thread.join(PATIENCE)
+    gc.collect()
+    after = len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
+    assert after == before
+    assert sys.getswitchinterval() == interval
+    from uvicorn.applications.anyio_threads import AnyioThreads
+    from uvicorn.bridge import crossing, loop_executor
+    from uvicorn.bridge.framework_calls import nested_tests
+
+    assert (AnyioThreads.serving, crossing._crossings, loop_executor._lent, nested_tests) == ((), (), {}, [])
+
+
+def count_of(kind):
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+def test_a_trusted_proxy_says_who_the_client_is_unless_that_is_switched_off(caplog):
+    async def client(scope, receive, send):
+        if scope["type"] != "http":
+            raise RuntimeError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": f"{scope['client'][0]} {scope['scheme']}".encode()})
+
+    headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
+    caplog.set_level(logging.INFO, "uvicorn.access")
+    with Server(config(client)).running() as url:
+        assert httpx.get(url, headers=headers).text == "192.0.2.7 https"
+    assert '192.0.2.7:0 - "GET / HTTP/1.1" 200' in caplog.text
+    with Server(config(client, proxy_headers=False)).running() as url:
+        assert httpx.get(url, headers=headers).text == "127.0.0.1 http"
+
+
+def test_headers_that_are_given_are_those_of_each_response():
+    made = config(hello, headers=[("X-One", "1"), ("Server", "mine")], date_header=False)
+    with Server(made).running() as url:
+        answer = httpx.get(url)
+    assert (answer.headers["x-one"], answer.headers["server"], "date" in answer.headers) == ("1", "mine", False)
+
+
+def test_past_the_limit_of_connections_requests_are_refused():
+    with Server(config(hello, limit_concurrency=1)).running() as url, httpx.Client() as one, httpx.Client() as two:
+        assert one.get(url).status_code == 200
+        answer = two.get(url)
+    assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "Service Unavailable", "1")
+
+
+# ---- starts that fail ----
+
+
+def test_an_application_that_cannot_start_ends_it_and_says_so(caplog):
+    async def failing(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    server = uvicorn.Server(config(failing))
+    asyncio.run(server.serve())
+    assert (server.started, server.should_exit) == (False, True)
+    assert "no database" in caplog.text
+    assert "Application startup failed. Exiting." in caplog.text
+
+
+def test_a_port_that_is_in_use_is_told_in_one_line_and_the_application_is_stopped(caplog):
+    events = []
+
+    async def application(scope, receive, send):
+        for _ in range(2):
+            event = await receive()
+            events.append(event["type"])
+            await send({"type": f"{event['type']}.complete"})
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = uvicorn.Server(config(application, port=taken.getsockname()[1]))
+        with pytest.raises(SystemExit) as raised:
+            asyncio.run(server.serve())
+    assert raised.value.code == 1
+    assert "address already in use" in caplog.text
+    assert events == ["lifespan.startup", "lifespan.shutdown"]
+
+
+@pytest.mark.parametrize("name", ["nowhere:app", "test_server:nothing"])
+def test_an_application_that_is_not_there_ends_it_with_one_line(caplog, name):
+    with pytest.raises(SystemExit):
+        asyncio.run(uvicorn.Server(config(name)).serve())
+    assert "Error loading ASGI app. There is no " in caplog.text
+
+
+def test_it_can_be_told_to_stop_while_the_application_starts():
+    async def slow(scope, receive, send):
+        server.should_exit = True
+        await asyncio.Event().wait()
+
+    server = uvicorn.Server(config(slow))
+    asyncio.run(server.serve())
+    assert not server.started
+
+
+# ---- the stop ----
+
+
+def ask(url):
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.get(url, timeout=PATIENCE)
+
+
+def test_it_waits_for_requests_and_a_second_signal_does_not():
+    async def endless(scope, receive, send):
+        if scope["type"] != "http":
+            raise RuntimeError
+        begun.set()
+        await asyncio.Event().wait()
+
+    begun = threading.Event()
+    server = Server(config(endless))
+    with server.running() as url:
+        client = threading.Thread(target=ask, args=[url], daemon=True)
+        client.start()
+        assert begun.wait(PATIENCE)
+        server.handle_exit(signal.SIGINT, None)
+        assert server.should_exit
+        assert not server.force_exit
+        server.handle_exit(signal.SIGINT, None)
+        assert server.force_exit
+        server._captured.clear()
+    client.join(PATIENCE)
+
+
+def test_a_time_can_be_set_for_it():
+    async def endless(scope, receive, send):
+        if scope["type"] != "http":
+            raise RuntimeError
+        begun.set()
+        await asyncio.Event().wait()
+
+    begun = threading.Event()
+    server = Server(config(endless, timeout_graceful_shutdown=0))
+    with server.running() as url:
+        client = threading.Thread(target=ask, args=[url], daemon=True)
+        client.start()
+        assert begun.wait(PATIENCE)
+    client.join(PATIENCE)
+
+
+def test_signals_stop_it_and_are_raised_again():
+    seen = []
+
+    async def application(scope, receive, send):
+        raise RuntimeError
+
+    class Counting(uvicorn.Server):
+        async def on_tick(self, counter):
+            if counter == 1:
+                signal.raise_signal(signal.SIGTERM)
+            return await super().on_tick(counter)
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        asyncio.run(Counting(config(application)).serve())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [signal.SIGTERM]
+
+
+def test_it_stops_after_so_many_requests():
+    server = Server(config(hello, limit_max_requests=2))
+    with server.running() as url:
+        for _ in range(2):
+            assert httpx.get(url).status_code == 200
+        assert server.should_exit
+
+
+def test_it_notifies_whoever_asks_for_it():
+    notified = threading.Event()
+
+    async def notify():
+        notified.set()
+
+    with Server(config(hello, callback_notify=notify, timeout_notify=0)).running():
+        assert notified.wait(PATIENCE)
+
+
+# ---- where it listens ----
+
+
+def test_it_listens_at_sockets_that_are_given():
+    made = config(hello)
+    sock = made.bind_socket()
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+    class Given(Server):
+        def run(self, sockets=None):
+            super().run(sockets=[sock])
+
+    with Given(made).running():
+        assert httpx.get(url).status_code == 200
+    assert sock.fileno() == -1
+
+
+def test_it_listens_at_a_unix_socket(tmp_path):
+    path = str(tmp_path / "server.sock")
+    for _ in range(2):  # what a server has left is in nobody's way
+        transport = httpx.HTTPTransport(uds=path)
+        with Server(config(hello, uds=path)).running(), httpx.Client(transport=transport) as client:
+            assert client.get("http://server/").status_code == 200
+
+
+def test_it_listens_at_a_descriptor():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        with Server(config(hello, fd=sock.fileno())).running() as url:
+            assert httpx.get(url).status_code == 200

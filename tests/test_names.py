@@ -1,0 +1,116 @@
+"""Names under which other packages import what the other package of this name has."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import uvicorn
+
+NAMES = {
+    "uvicorn": ("run", "Config", "Server", "main"),
+    "uvicorn.main": ("main", "run", "Config", "Server", "STARTUP_FAILURE"),
+    "uvicorn.config": (
+        "Config", "LOGGING_CONFIG", "LOG_LEVELS", "TRACE_LOG_LEVEL", "INTERFACES", "LIFESPAN", "LOOP_FACTORIES",
+        "SSL_PROTOCOL_VERSION", "STARTUP_FAILURE", "HTTPProtocolType", "WSProtocolType", "LifespanType",
+        "LoopFactoryType", "InterfaceType",
+    ),
+    "uvicorn.server": ("Server", "ServerState"),
+    "uvicorn.logging": ("ColourizedFormatter", "DefaultFormatter", "AccessFormatter", "TRACE_LOG_LEVEL"),
+    "uvicorn.importer": ("import_from_string", "ImportFromStringError"),
+    "uvicorn.supervisors": ("ChangeReload", "Multiprocess", "BaseReload"),
+    "uvicorn.middleware.proxy_headers": ("ProxyHeadersMiddleware",),
+    "uvicorn.middleware.wsgi": ("WSGIMiddleware",),
+    "uvicorn.protocols.utils": (
+        "ClientDisconnected", "get_client_addr", "get_local_addr", "get_path_with_query_string", "get_remote_addr",
+        "is_ssl",
+    ),
+    "uvicorn.workers": ("UvicornWorker", "UvicornH11Worker"),
+    "uvicorn._types": (
+        "ASGI2Application", "ASGI3Application", "ASGIApplication", "ASGIReceiveCallable", "ASGISendCallable",
+        "ASGIReceiveEvent", "ASGISendEvent", "Scope", "HTTPScope", "WebSocketScope", "LifespanScope", "WWWScope",
+        "WSGIApp", "Environ", "StartResponse", "ExcInfo",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_each_name_is_there(module):
+    found = importlib.import_module(module)
+    assert [name for name in NAMES[module] if not hasattr(found, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "words"),
+    [
+        ("uvicorn.config", "HTTP_PROTOCOLS", "httptools"),
+        ("uvicorn.config", "create_ssl_context", "ssl_certfile"),
+        ("uvicorn.protocols", "http", "uvicorn.Server"),
+        ("uvicorn.middleware", "asgi2", "interface='asgi2'"),
+        ("uvicorn.supervisors", "StatReload", "ChangeReload"),
+        ("uvicorn.main", "callback", "uvicorn.run"),
+    ],
+)
+def test_what_cannot_be_had_says_so(module, name, words):
+    with pytest.raises(ImportError, match=words):
+        getattr(importlib.import_module(module), name)
+    code = f"from {module} import {name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr.splitlines()[-1]
+
+
+def test_what_nobody_knows_is_no_attribute():
+    for module in NAMES:
+        assert not hasattr(importlib.import_module(module), "nobody_knows_this")
+
+
+def test_the_module_of_the_command_can_be_called():
+    code = "import uvicorn.main, uvicorn; uvicorn.main(['--version'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"uvicorn {uvicorn.__version__}")
+
+
+def test_the_package_is_imported_without_what_serves():
+    code = "import sys, uvicorn; print('gunicorn.config' in sys.modules, 'uvicorn.command.server' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_names_are_imported_by_their_strings():
+    from uvicorn.importer import ImportFromStringError, import_from_string
+
+    assert import_from_string("uvicorn.main:run") is uvicorn.run
+    assert import_from_string(uvicorn.run) is uvicorn.run
+    with pytest.raises(ImportFromStringError, match="must be in format"):
+        import_from_string("uvicorn")
+    with pytest.raises(ImportFromStringError, match=r"There is no 'runs' in 'uvicorn\.main'"):
+        import_from_string("uvicorn.main:runs")
+
+
+def test_helpers_for_scopes_and_transports():
+    from uvicorn.protocols import utils
+
+    scope = {"client": ("1.2.3.4", 5), "path": "/ä b", "query_string": b"c=d"}
+    assert utils.get_client_addr(scope) == "1.2.3.4:5"
+    assert utils.get_client_addr({"client": None}) == ""
+    assert utils.get_path_with_query_string(scope) == "/%C3%A4%20b?c=d"
+
+    class Transport:
+        def get_extra_info(self, name):
+            return {"peername": ("1.2.3.4", 5), "sockname": "/run/x"}.get(name)
+
+    assert utils.get_remote_addr(Transport()) == ("1.2.3.4", 5)
+    assert utils.get_local_addr(Transport()) is None
+    assert not utils.is_ssl(Transport())
+
+
+def test_signatures_are_those_that_others_call():
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+    from uvicorn.middleware.wsgi import WSGIMiddleware
+
+    assert list(inspect.signature(ProxyHeadersMiddleware).parameters) == ["app", "trusted_hosts"]
+    assert list(inspect.signature(WSGIMiddleware).parameters) == ["app", "workers"]
+    assert list(inspect.signature(uvicorn.Server).parameters) == ["config"]

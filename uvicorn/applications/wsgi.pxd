@@ -1,0 +1,18 @@
+cimport cython
+
+
+cdef class Response:
+    cdef object _send
+    cdef bint _is_head
+    cdef int _status
+    cdef object _fields
+    cdef object _promised
+    cdef object _left
+    cdef bint _has_begun
+    cdef bint _is_over
+
+    cpdef send_all(self, object result)
+    cdef _put(self, object data, bint more)
+
+
+cdef object _promised(object headers)

@@ -1,0 +1,364 @@
+"""`uvicorn.Config`: what a server is told, with the parameters of release 0.54 of the other package."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from configparser import RawConfigParser
+from pathlib import Path
+from typing import IO, Any, Final
+
+from gunicorn import config as gunicorn_config
+from gunicorn.errors import AppImportError
+
+from uvicorn.applications.detect import interface_of
+from uvicorn.applications.loading import is_site, load_application, load_site, make_application
+from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.command.equivalents import DEFAULTS, equivalents
+from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
+from uvicorn.command.log_setup import LOGGING_CONFIG, configure
+from uvicorn.command.loops import loop_factory
+from uvicorn.command.settings import DefaultThreads, apply_environment
+from uvicorn.command.threads import default_threads
+from uvicorn.command.tls import make_ssl_context
+from uvicorn.errors import ConsumerError
+
+__all__ = ["Config"]
+
+logger: Final = logging.getLogger("uvicorn.error")
+
+#: differ from Gunicorn's defaults, and from those of our settings
+_ALWAYS: Final = ("proxy_headers", "timeout_keep_alive", "access_log", "timeout_graceful_shutdown")
+_NOT_SETTINGS: Final = ("env_file", "factory", "workers", "timeout_notify", "callback_notify", "ssl_context_factory")
+_STARTUP_FAILURE: Final = 1
+_MADE: Final = (Router, SingleConsumer, Consumer)  # what is known already
+
+
+class Config:
+    """What a server is told. The parameters are those of release 0.54; docs/compatibility.md says what each means here.
+
+    Args:
+        app: an application of any kind that this server knows, or its name, "module:name".
+        settings: Gunicorn's and our settings, by their names: `threads=8`, `queue_size=100`.
+
+    Raises: TypeError for a parameter that is not known; ValueError for a value that is not allowed.
+
+    Attributes:
+        loaded_app: the application, when it is loaded. A subclass may put another one around it.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        host: str | None = "127.0.0.1",
+        port: int = 8000,
+        uds: str | None = None,
+        fd: int | None = None,
+        loop: str | Callable[[], asyncio.AbstractEventLoop] = "auto",
+        http: Any = "auto",
+        http2: bool = False,
+        ws: Any = "auto",
+        ws_max_size: int = 16777216,
+        ws_max_queue: int = 32,
+        ws_ping_interval: float | None = 20.0,
+        ws_ping_timeout: float | None = 20.0,
+        ws_per_message_deflate: bool = True,
+        lifespan: str = "auto",
+        env_file: str | os.PathLike[str] | None = None,
+        log_config: dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any] | None = LOGGING_CONFIG,
+        log_level: str | int | None = None,
+        access_log: bool = True,
+        use_colors: bool | None = None,
+        interface: str = "auto",
+        reload: bool = False,
+        reload_dirs: list[str] | str | None = None,
+        reload_delay: float = 0.25,
+        reload_includes: list[str] | str | None = None,
+        reload_excludes: list[str] | str | None = None,
+        workers: int | None = None,
+        proxy_headers: bool = True,
+        server_header: bool | str = True,
+        date_header: bool = True,
+        forwarded_allow_ips: list[str] | str | None = None,
+        root_path: str = "",
+        limit_concurrency: int | None = None,
+        limit_max_requests: int | None = None,
+        limit_max_requests_jitter: int = 0,
+        backlog: int = 2048,
+        timeout_keep_alive: int = 5,
+        timeout_notify: int = 30,
+        timeout_graceful_shutdown: int | None = None,
+        timeout_worker_healthcheck: int = 5,
+        callback_notify: Callable[..., Awaitable[None]] | None = None,
+        ssl_keyfile: str | os.PathLike[str] | None = None,
+        ssl_certfile: str | os.PathLike[str] | None = None,
+        ssl_keyfile_password: str | None = None,
+        ssl_version: int = ssl.PROTOCOL_TLS_SERVER,
+        ssl_cert_reqs: int = ssl.CERT_NONE,
+        ssl_ca_certs: str | os.PathLike[str] | None = None,
+        ssl_ciphers: str | None = None,
+        ssl_context_factory: Callable[[Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = None,
+        headers: list[tuple[str, str]] | None = None,
+        factory: bool = False,
+        h11_max_incomplete_event_size: int | None = None,
+        reset_contextvars: bool = False,
+        **settings: Any,
+    ) -> None:
+        self.app = app
+        self.host = host
+        self.port = port
+        self.uds = uds
+        self.fd = fd
+        self.loop = loop
+        self.http = http
+        self.http2 = http2
+        self.ws = ws
+        self.ws_max_size = ws_max_size
+        self.ws_max_queue = ws_max_queue
+        self.ws_ping_interval = ws_ping_interval
+        self.ws_ping_timeout = ws_ping_timeout
+        self.ws_per_message_deflate = ws_per_message_deflate
+        self.lifespan = lifespan
+        self.env_file = env_file
+        self.log_config = log_config
+        self.log_level = log_level
+        self.access_log = access_log
+        self.use_colors = use_colors
+        self.interface = interface
+        self.reload = reload
+        self.reload_delay = reload_delay
+        self.proxy_headers = proxy_headers
+        self.server_header = server_header
+        self.date_header = date_header
+        self.root_path = root_path
+        self.limit_concurrency = limit_concurrency
+        self.limit_max_requests = limit_max_requests
+        self.limit_max_requests_jitter = limit_max_requests_jitter
+        self.backlog = backlog
+        self.timeout_keep_alive = timeout_keep_alive
+        self.timeout_notify = timeout_notify
+        self.timeout_graceful_shutdown = timeout_graceful_shutdown
+        self.timeout_worker_healthcheck = timeout_worker_healthcheck
+        self.callback_notify = callback_notify
+        self.ssl_keyfile = ssl_keyfile
+        self.ssl_certfile = ssl_certfile
+        self.ssl_keyfile_password = ssl_keyfile_password
+        self.ssl_version = ssl_version
+        self.ssl_cert_reqs = ssl_cert_reqs
+        self.ssl_ca_certs = ssl_ca_certs
+        self.ssl_ciphers = ssl_ciphers
+        self.ssl_context_factory = ssl_context_factory
+        self.factory = factory
+        self.h11_max_incomplete_event_size = h11_max_incomplete_event_size
+        self.reset_contextvars = reset_contextvars
+        self.more_settings = _known(settings)
+        self.headers = list(headers or [])
+        self.workers = int(os.environ.get("WEB_CONCURRENCY") or 1) if workers is None else workers
+        if forwarded_allow_ips is None:
+            forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+        self.forwarded_allow_ips = forwarded_allow_ips
+        self.reload_dirs: Any = [Path(path) for path in _several(reload_dirs)]
+        self.reload_dirs_excludes: list[Path] = []
+        self.reload_includes: Any = _several(reload_includes)
+        self.reload_excludes: Any = _several(reload_excludes)
+        self.loaded = False
+        self.loaded_app: Any = None
+        self.ssl: ssl.SSLContext | None = None
+        self.encoded_headers: list[tuple[bytes, bytes]] = []
+        self._raw_app: Any = None
+        if env_file is not None:
+            _load_environment(env_file)
+        self.configure_logging()
+        for warning in equivalents(self._given()).warnings:
+            logger.warning("%s", warning)
+        if self.reload and self.workers > 1:
+            logger.warning('"workers" flag is ignored when reloading is enabled.')
+
+    # ---- what it says ----
+
+    @property
+    def asgi_version(self) -> str:
+        """The version of ASGI that an application is called with."""
+        return "2.0" if self.interface == "asgi2" else "3.0"
+
+    @property
+    def is_ssl(self) -> bool:
+        """Whether connections are encrypted."""
+        return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
+
+    @property
+    def should_reload(self) -> bool:
+        """Whether files are watched: there must be something to import again."""
+        return isinstance(self.app, str) and self.reload
+
+    @property
+    def use_subprocess(self) -> bool:
+        """Whether the application runs in other processes than the one that starts it."""
+        return bool(self.reload or self.workers > 1)
+
+    def settings(self) -> Any:
+        """Return Gunicorn's configuration, with its and our settings as the attributes say now.
+
+        Raises: ValueError, TypeError, ConfigError for what is not allowed.
+        """
+        cfg = gunicorn_config.Config()
+        cfg.set("worker_class", "uvicorn.ASGIWorker")
+        cfg.set("threads", default_threads())
+        cfg.settings["threads"].value = DefaultThreads(default_threads())
+        cfg.set("control_socket_disable", True)
+        cfg.set("workers", 1 if self.reload else self.workers)
+        for name, value in {**equivalents(self._given()).settings, **self.more_settings}.items():
+            cfg.set(name, value)
+        apply_environment(cfg)
+        cfg.validate()
+        return cfg
+
+    def _given(self) -> dict[str, Any]:
+        """Return the parameters that say something else than a default does."""
+        given = {
+            name: getattr(self, name)
+            for name, default in DEFAULTS.items()
+            if name not in _NOT_SETTINGS
+            and name != "app_dir"
+            and (name in _ALWAYS or getattr(self, name) not in (default, [], None))
+        }
+        given["host"], given["port"] = self.host, self.port
+        for name in ("timeout_keep_alive", "ws_ping_interval", "ws_ping_timeout"):
+            given[name] = getattr(self, name)
+        return given
+
+    # ---- what it does ----
+
+    def configure_logging(self) -> None:
+        """Configure `logging` as `log_config`, `log_level`, `access_log` and `use_colors` say."""
+        configure(self.log_config, self.log_level, self.access_log, self.use_colors)
+
+    def load(self) -> None:
+        """Load the application and the TLS certificates.
+
+        Raises: SystemExit, with one line in the log, if the application cannot be imported.
+        """
+        assert not self.loaded
+        self.encoded_headers = [(name.lower().encode("latin1"), value.encode("latin1")) for name, value in self.headers]
+        self.ssl = self._make_ssl_context() if self.is_ssl else None
+        self.loaded_app = self._raw_app = self.load_app()
+        self.loaded = True
+
+    def load_app(self) -> Any:
+        """Return the application: imported, and made by its factory.
+
+        Raises: SystemExit, with one line in the log; what the application's own import raises.
+        """
+        app = self.app
+        if isinstance(app, str):
+            try:
+                app = load_site(app, self.interface) if is_site(app) else load_application(app)
+            except AppImportError as error:
+                logger.error("Error loading ASGI app. %s", error)
+                sys.exit(_STARTUP_FAILURE)
+        if self.factory:
+            try:
+                return app()
+            except TypeError as error:
+                logger.error("Error loading ASGI app factory: %s", error)
+                sys.exit(_STARTUP_FAILURE)
+        if _is_factory(app):
+            logger.warning("ASGI app factory detected. Using it, but please consider setting the --factory flag.")
+            return app()
+        return app
+
+    def application(self) -> Router | SingleConsumer:
+        """Return what is served, of what is loaded now.
+
+        Raises: SystemExit, with one line in the log, if it cannot be served.
+        """
+        # What a subclass has put around it speaks ASGI, whatever the application itself does.
+        interface = self.interface if self.loaded_app is self._raw_app else "asgi"
+        uri = self.app if isinstance(self.app, str) else "the application"
+        if interface == "auto" and callable(self.loaded_app) and not isinstance(self.loaded_app, _MADE):
+            try:
+                interface = interface_of(self.loaded_app, unknown="asgi")
+            except ConsumerError:
+                pass  # told below, with what can be done
+        try:
+            made = make_application(self.loaded_app, uri, interface.replace("asgi3", "asgi"))
+        except AppImportError as error:
+            logger.error("Error loading ASGI app. %s", error)
+            sys.exit(_STARTUP_FAILURE)
+        # A Router is an application itself: a copy may be served by another server of this process.
+        return made.moved(lambda consumer: consumer.replaced()) if isinstance(made, Router) else made
+
+    def _make_ssl_context(self) -> ssl.SSLContext:
+        def make() -> ssl.SSLContext:
+            context = make_ssl_context(self.settings())
+            if context is None:
+                raise ValueError("ssl_certfile is missing")
+            return context
+
+        return make() if self.ssl_context_factory is None else self.ssl_context_factory(self, make)
+
+    def bind_socket(self) -> socket.socket:
+        """Return a socket that is bound where the server shall listen; `Server.run(sockets=[...])` takes it.
+
+        Raises: SystemExit, with one line in the log, if it cannot be bound.
+        """
+        try:
+            if self.uds:
+                sock = bind_uds(str(self.uds))
+            elif self.fd is not None:
+                sock = bind_fd(self.fd)
+            else:
+                sock, *others = bind_host(self.host, self.port)
+                for other in others:
+                    other.close()
+        except OSError as error:
+            logger.error("%s", error)
+            sys.exit(_STARTUP_FAILURE)
+        logger.info("Uvicorn running on %s (Press CTRL+C to quit)", shown(sock, "https" if self.is_ssl else "http"))
+        sock.set_inheritable(True)
+        return sock
+
+    def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        """Return what makes the loop of `Server.run`; None for asyncio's own choice. Raises: ValueError."""
+        return loop_factory(self.loop)
+
+    def setup_event_loop(self) -> None:
+        """Raise: loops are made, and not set. Raises: AttributeError."""
+        raise AttributeError("setup_event_loop is no more: give what get_loop_factory() returns to asyncio.Runner")
+
+
+def _several(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, (str, os.PathLike)) else list(value)
+
+
+def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
+    names = gunicorn_config.make_settings()
+    for name in settings:
+        if name not in names:
+            raise TypeError(f"there is no parameter and no setting {name!r}: see docs/compatibility.md and settings.md")
+    return dict(settings)
+
+
+def _load_environment(path: str | os.PathLike[str]) -> None:
+    try:
+        from dotenv import load_dotenv
+    except ImportError:
+        raise RuntimeError("env_file needs python-dotenv: pip install python-dotenv") from None
+    logger.info("Loading environment from '%s'", path)
+    load_dotenv(dotenv_path=path)
+
+
+def _is_factory(app: Any) -> bool:
+    """Whether this is a plain function without parameters: it can be called for nothing but to make something."""
+    if not inspect.isfunction(app) or inspect.iscoroutinefunction(app):
+        return False
+    return not inspect.signature(app).parameters

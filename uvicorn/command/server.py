@@ -1,0 +1,353 @@
+"""`uvicorn.Server`: one server in the process and the loop of whoever calls it, without Gunicorn's master.
+
+Theory of operation
+-------------------
+The connections, the bridge and the governor are the worker's (`serving.py`); here is the life around them, in the steps
+that subclasses know: `startup`, `main_loop` with `on_tick` ten times a second, `shutdown`. Another thread, or a signal,
+stops it by setting `should_exit`, which `on_tick` sees, and `force_exit`, which ends a `shutdown` that waits.
+
+Several servers may run in one process, in threads or on one loop. What they share is kept apart elsewhere
+(`bridge/crossing.py`, `applications/frameworks.py`, `bridge/loop_executor.py`); the interpreter's switch interval is
+that of the first one, until the last one has stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, Final
+
+from uvicorn.bridge.stacks import is_main_thread
+from uvicorn.command.config import Config
+from uvicorn.command.interpreter import restore_switch_interval, shorten_switch_interval
+from uvicorn.command.listening import Listening, bind_all, shown
+from uvicorn.command.loops import run_in_loop
+from uvicorn.command.peers import GunicornPeers
+from uvicorn.command.serving import Frame, Serving
+from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.standard_log import AccessLog
+from uvicorn.errors import StartupError
+
+__all__ = ["Server", "ServerState"]
+
+logger: Final = logging.getLogger("uvicorn.error")
+
+_LOOK_SECONDS: Final = 0.1  # between two looks at what other threads may have set
+_TICKS: Final = 10  # looks, per tick of the connections
+_FAILED_TO_BIND: Final = 1  # the exit code, as that of the other package
+_HANDLED: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class ServerState:
+    """What a server is doing, for those who look at it from outside.
+
+    Attributes:
+        default_headers: those that each response gets, encoded.
+    """
+
+    def __init__(self) -> None:
+        self.default_headers: list[tuple[bytes, bytes]] = []
+        self._serving: Serving | None = None
+        self._seen_requests = 0
+
+    @property
+    def total_requests(self) -> int:
+        """How many requests there were."""
+        if self._serving is not None and self._serving.server is not None:
+            self._seen_requests = self._serving.server.service.requests
+        return self._seen_requests
+
+    @property
+    def connections(self) -> set[Any]:
+        """The connections that are open."""
+        if self._serving is None or self._serving.server is None:
+            return set()
+        service = self._serving.server.service
+        return {*service.connections, *service.sockets}
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The tasks of consumers that run on the loop."""
+        if self._serving is None:
+            return set()
+        return {runner for _, runner in self._serving.dispatcher.running.calls() if isinstance(runner, asyncio.Task)}
+
+
+class Server:
+    """A server in the caller's process. Its methods run on: the loop, unless they say otherwise.
+
+    Attributes:
+        started: it accepts connections, and its application has started. Any thread may read it.
+        should_exit: set it to have the server stop; from any thread.
+        force_exit: set it, too, to have it wait for nothing.
+        servers: where it listens: one object, with `sockets`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.server_state = ServerState()
+        self.started = False
+        self.should_exit = False
+        self.force_exit = False
+        self.last_notified = 0.0
+        self.servers: list[Listening] = []
+        self._captured: list[int] = []
+        self._serving: Serving | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in a loop of its own, until told to stop. Blocks: until then. Runs on: any thread that has no loop."""
+        run_in_loop(self.serve(sockets=sockets), self.config.get_loop_factory())
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in the running loop, until told to stop.
+
+        Args:
+            sockets: bound ones; None for what the configuration says.
+        """
+        with self.capture_signals():
+            await self._serve(sockets)
+
+    async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
+        pid = os.getpid()
+        if not self.config.loaded:
+            self.config.load()
+        logger.info("Started server process [%d]", pid, extra={"color_message": "Started server process [%d]"})
+        await self.startup(sockets=sockets)
+        if self.should_exit:
+            if self.started:  # told to while it started
+                await self.shutdown(sockets=sockets)
+            self._leave()
+            return
+        try:
+            await self.main_loop()
+        finally:
+            await self.shutdown(sockets=sockets)
+        logger.info("Finished server process [%d]", pid)
+
+    # ---- the steps, for subclasses ----
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, and accept connections. If the application cannot start, `should_exit` is set.
+
+        Raises: SystemExit if the server cannot listen where it should.
+        """
+        config = self.config
+        serving = self._serving = self._make_serving(asyncio.get_running_loop())
+        self.server_state._serving = serving
+        self.server_state.default_headers = list(config.encoded_headers)
+        if not await self._start_application(serving):
+            self.should_exit = True
+            return
+        try:
+            listening = bind_all(sockets, config)
+        except OSError as error:
+            logger.error("%s", error)
+            await serving.stop_application(None)
+            self._leave()
+            sys.exit(_FAILED_TO_BIND)
+        serving.listen(listening, config.ssl).start()
+        self.servers = [Listening(listening)]
+        self._log_started(listening)
+        self.started = True
+
+    async def main_loop(self) -> None:
+        """Look, again and again, whether the server shall stop."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 864000
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is due, ten times a second. Returns: whether the server shall stop."""
+        if counter % _TICKS == 0 and self._serving is not None:
+            self._serving.tick()
+            await self._notify()
+        return self.should_exit
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in stages: accept no more, answer what is there, stop the application, leave nothing behind."""
+        serving, self._serving = self._serving, None
+        if serving is None:
+            return
+        logger.info("Shutting down")
+        try:
+            await self._drain(serving)
+            if not self.force_exit:
+                await self._unless_forced(serving.stop_application(None))
+        finally:
+            _close(serving)
+            self._leave()
+            for sock in sockets or ():
+                sock.close()
+
+    # ---- signals ----
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A context manager in which INT and TERM stop the server; they are raised again at its end.
+
+        Only the main thread gets signals: in another one it does nothing. A subclass that has an
+        `install_signal_handlers` of its own, as older versions of the other package had it, has that called instead.
+        """
+        if type(self).install_signal_handlers is not Server.install_signal_handlers:
+            self.install_signal_handlers()
+            yield
+            return
+        if not is_main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _HANDLED}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        while self._captured:
+            signal.raise_signal(self._captured.pop())
+
+    def install_signal_handlers(self) -> None:
+        """Do nothing: `capture_signals` does it. A subclass may override it, so as to handle no signals."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; at a second INT, wait for nothing. Runs on: the main thread, between any two of its bytecodes."""
+        self._captured.append(sig)
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        else:
+            self.should_exit = True
+
+    # ---- what they do ----
+
+    def _make_serving(self, loop: asyncio.AbstractEventLoop) -> Serving:
+        config = self.config
+        cfg = config.settings()
+        settings = Settings.from_config(cfg)
+        frame = Frame(
+            threads=cfg.threads,
+            are_threads_given=not isinstance(cfg.threads, DefaultThreads),
+            connections=cfg.worker_connections,
+            lifespan=cfg.asgi_lifespan,
+            root_path=config.root_path,
+            upload_folder=cfg.tmp_upload_dir,
+            shows_errors=False,
+            most_requests=cfg.max_requests + random.randint(0, cfg.max_requests_jitter)
+            if cfg.max_requests
+            else sys.maxsize,
+            is_alone=False,
+        )
+        shorten_switch_interval(settings.switch_interval)
+        try:
+            return Serving(
+                loop,
+                config.application(),
+                settings,
+                frame,
+                GunicornPeers(cfg, settings.forwarded_fields),
+                logger,
+                report=AccessLog() if AccessLog.wanted() else None,
+                on_most_requests=self._on_most_requests,
+            )
+        except BaseException:
+            restore_switch_interval()
+            raise
+
+    async def _start_application(self, serving: Serving) -> bool:
+        """Return whether it has started."""
+        if serving.lifecycle.is_empty:
+            return True
+        logger.info("Waiting for application startup.")
+        try:
+            await self._unless_told(serving.lifecycle.start())
+        except asyncio.CancelledError:
+            if not self.should_exit:
+                _close(serving)
+                raise
+            logger.info("Told to stop while the application started.")
+        except StartupError as error:
+            logger.error("%s", error, exc_info=error.__cause__)
+            logger.error("Application startup failed. Exiting.")
+        except Exception:
+            logger.exception("Application startup failed. Exiting.")
+        else:
+            logger.info("Application startup complete.")
+            return True
+        self._serving = None
+        _close(serving)
+        return False
+
+    async def _drain(self, serving: Serving) -> None:
+        server = serving.server
+        if server is None:
+            return
+        seconds = self.config.timeout_graceful_shutdown
+        draining = asyncio.ensure_future(server.drain(float("inf") if seconds is None else seconds))
+        await asyncio.sleep(0)
+        server.close_idle()
+        if server.is_busy:
+            logger.info("Waiting for connections to close. (CTRL+C to force quit)")
+        while not draining.done():
+            if self.force_exit:
+                serving.hurry()
+            await asyncio.wait([draining], timeout=_LOOK_SECONDS)
+        draining.result()
+
+    async def _unless_told(self, work: Any) -> None:
+        await self._unless(work, lambda: self.should_exit)
+
+    async def _unless_forced(self, work: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._unless(work, lambda: self.force_exit)
+
+    async def _unless(self, work: Any, is_over: Callable[[], bool]) -> None:
+        """Wait for something; break it off if something else is said meanwhile. Raises: CancelledError then."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait([task], timeout=_LOOK_SECONDS)
+                if is_over() and not task.done():
+                    task.cancel()
+                    await asyncio.wait([task], timeout=_LOOK_SECONDS)
+                    raise asyncio.CancelledError
+        finally:
+            task.cancel()
+        task.result()
+
+    async def _notify(self) -> None:
+        config, now = self.config, time.time()
+        if config.callback_notify is not None and now - self.last_notified > config.timeout_notify:
+            self.last_notified = now
+            await config.callback_notify()
+
+    def _on_most_requests(self) -> None:
+        if not self.should_exit:
+            logger.warning("Maximum request limit of %d exceeded. Terminating process.", self.config.limit_max_requests)
+            self.should_exit = True
+
+    def _log_started(self, sockets: list[socket.socket]) -> None:
+        scheme = "https" if self.config.is_ssl else "http"
+        if self.config.fd is not None:
+            where = f"socket {sockets[0].getsockname()}"
+        else:
+            where = ", ".join(shown(sock, scheme) for sock in sockets)
+        text = "Uvicorn running on %s (Press CTRL+C to quit)"
+        logger.info(text, where, extra={"color_message": text.replace("%s", "\033[1m%s\033[0m")})
+
+    def _leave(self) -> None:
+        self.server_state.total_requests  # noqa: B018 (remembers the number)
+        self.server_state._serving = None
+        for listening in self.servers:
+            listening.close()
+
+
+def _close(serving: Serving) -> None:
+    serving.close()
+    restore_switch_interval()

@@ -1,0 +1,260 @@
+"""What serves one application on one loop: its bridge, its start and stop, and its connections. Knows no Gunicorn.
+
+Gunicorn's worker and `uvicorn.Server` both use it, each with a life of its own around it:
+
+    prepare         the pools, the frameworks' use of them, and what the application does at its start
+    start           accept connections
+    tick            once a second
+    drain, leave    the stop in stages (`connections/server.py`), then what the application does at its end
+    close           nothing of it is left: no thread that has nothing to do, no timer, no seam in a framework
+
+Loop thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+from uvicorn.applications.frameworks import Frameworks
+from uvicorn.applications.lifecycle import Lifecycle
+from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.bridge import crossing
+from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.outbox import Log
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.sampler import reason_against
+from uvicorn.bridge.served import RequestHooks
+from uvicorn.bridge.spool import SpoolWriter
+from uvicorn.bridge.stuck import StuckWatch
+from uvicorn.command.busy import ConcurrencyLimit
+from uvicorn.command.threads import ThreadSettings, make_dispatcher
+from uvicorn.connections.addresses import Peers
+from uvicorn.connections.connection import HTTPConnection
+from uvicorn.connections.listener import Acceptor
+from uvicorn.connections.server import Server
+from uvicorn.connections.service import Service
+from uvicorn.watching.watching import Shared, Watching, WatchSettings
+from uvicorn.wire.encoder import Encoder
+from uvicorn.wire.limits import Limits
+
+__all__ = ["Frame", "Serving", "ServingSettings"]
+
+
+class ServingSettings(ThreadSettings, Protocol):
+    """What is asked of the settings."""
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds a client."""
+
+    @property
+    def stuck_after(self) -> float:
+        """Seconds without a sign of life; 0 for never."""
+
+    @property
+    def server_header(self) -> str:
+        """The value of the `server` field; empty for none."""
+
+    @property
+    def headers(self) -> Iterable[tuple[str, str]]:
+        """Further fields of each response."""
+
+    @property
+    def date_header(self) -> bool:
+        """Whether there is a `date` field."""
+
+    @property
+    def watch(self) -> WatchSettings:
+        """What is watched."""
+
+    @property
+    def limit_concurrency(self) -> int:
+        """Open connections past which requests are answered with 503; 0 for no limit."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a server is told besides the values of our settings.
+
+    Attributes:
+        threads: of the pool without a name.
+        are_threads_given: somebody has said how many.
+        connections: the most that are open at a time.
+        lifespan: "auto", "on" or "off".
+        upload_folder: for large bodies; None for the system's.
+        shows_errors: put tracebacks into 500 responses (`--reload`).
+        most_requests: from so many on `on_most_requests` is called.
+        is_alone: the process does nothing else than to serve.
+    """
+
+    threads: int
+    are_threads_given: bool
+    connections: int
+    lifespan: str
+    root_path: str = ""
+    upload_folder: str | None = None
+    shows_errors: bool = False
+    most_requests: int = sys.maxsize
+    is_alone: bool = True
+
+
+class Serving:
+    """What serves one application on one loop.
+
+    Args:
+        hooks: what is called before and after each consumer, or None.
+        report: called with each exchange that has ended, for the access log; None if nobody wants it.
+        on_lost_pool: all threads of a pool are stuck, and requests wait.
+
+    Attributes:
+        server: None until `start`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        application: Router | SingleConsumer,
+        settings: ServingSettings,
+        frame: Frame,
+        peers: Peers,
+        log: Log,
+        *,
+        hooks: RequestHooks | None = None,
+        report: Callable[[Any], None] | None = None,
+        on_most_requests: Callable[[], None] = lambda: None,
+        on_lost_pool: Callable[[ConsumerPool], None] = lambda pool: None,
+    ) -> None:
+        self._loop = loop
+        self._application = application
+        self._settings = settings
+        self._frame = frame
+        self._peers = peers
+        self._log = log
+        self._report = report
+        self._on_most_requests = on_most_requests
+        self._on_lost_pool = on_lost_pool
+        self.server: Server | None = None
+        self._watching: Watching | None = None
+        self.dispatcher: Final[Dispatcher] = make_dispatcher(
+            loop,
+            application,
+            settings,
+            log,
+            frame.threads,
+            is_given=frame.are_threads_given,
+            hooks=hooks,
+            is_alone=frame.is_alone,
+        )
+        self._frameworks: Frameworks | None = None
+        if self.dispatcher.frameworks:
+            self._frameworks = Frameworks(loop, self.dispatcher, log, settings.governor and not reason_against())
+            self._frameworks.install()
+        self.lifecycle: Final = Lifecycle(application, self.dispatcher, log, frame.lifespan)
+        self.stuck: Final = StuckWatch(self.dispatcher.pools, loop.time, log, settings.stuck_after, self._pool_is_lost)
+
+    def listen(self, sockets: list[socket.socket], ssl_context: ssl.SSLContext | None = None) -> Server:
+        """Make what accepts connections; it accepts none yet.
+
+        Args:
+            sockets: listening, non-blocking. They are closed when the server stops.
+        """
+        settings, frame, log = self._settings, self._frame, self._log
+        headers = [(name.lower(), value) for name, value in settings.headers]
+        has_server = any(name == "server" for name, _ in headers)
+        limit = ConcurrencyLimit(self._application, settings.limit_concurrency) if settings.limit_concurrency else None
+        outbox = self.dispatcher.outbox
+        service = Service(
+            self._loop,
+            settings.limits,
+            limit or self._application,
+            self.dispatcher,
+            outbox,
+            Encoder("" if has_server else settings.server_header, headers, settings.date_header),
+            SpoolWriter(outbox, frame.upload_folder),
+            self._peers,
+            log,
+            scheme="https" if ssl_context is not None else "http",
+            root_path=frame.root_path,
+            most_requests=frame.most_requests,
+            on_most_requests=self._on_most_requests,
+            report=self._report,
+            shows_errors=frame.shows_errors,
+        )
+        acceptor = Acceptor(
+            self._loop,
+            sockets,
+            # Not a subclass: a compiled class cannot have a base that is none.
+            lambda client, server, place: cast(asyncio.Protocol, HTTPConnection(service, client, server, place)),
+            max(1, frame.connections),
+            service.addresses,
+            log,
+            ssl_context,
+            settings.limits.header_timeout or 60.0,
+        )
+        if limit is not None:
+            limit.count = lambda: acceptor.open
+        self.server = Server(service, acceptor)
+        return self.server
+
+    def watch(self, shared: Shared, pid: int) -> Watching:
+        """Begin to watch what is served: warnings, numbers, and a socket for those who ask."""
+        assert self.server is not None
+        self._watching = watching = Watching(
+            self.server.service, self._settings.watch, self._application.consumers, shared, pid
+        )
+        watching.start()
+        return watching
+
+    def tick(self) -> None:
+        """Do what is due once a second, while connections are accepted."""
+        assert self.server is not None
+        self.server.tick()
+        self.stuck.tick()
+        if self._watching is not None:
+            self._watching.tick()
+        if self._frameworks is not None:
+            self._frameworks.look()
+
+    def begin_stopping(self) -> None:
+        """Have each response from here on say that it is the last one of its connection."""
+        if self.server is not None:
+            self.server.service.begin_stopping()
+
+    def hurry(self) -> None:
+        """Wait for nothing any more."""
+        if self.server is not None:
+            self.server.hurry()
+
+    async def stop_application(self, seconds: float | None) -> None:
+        """Have the application stop; after so many seconds it is not waited for."""
+        stopping = asyncio.ensure_future(self.lifecycle.stop())
+        await asyncio.wait([stopping], timeout=seconds)
+        if not stopping.done():
+            self._log.warning("Leaving without waiting for on_shutdown or a lifespan")
+            stopping.cancel()
+
+    def close(self) -> None:
+        """Let the threads end, and leave nothing behind in the process."""
+        if self.server is not None:
+            self.server.close()
+        if self._watching is not None:
+            self._watching.stop()
+            self._watching = None
+        self.dispatcher.close()
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Have frameworks use their own threads again, and `run_in_pool` not find this server any more."""
+        crossing.uninstall(self.dispatcher.crossing)
+        if self._frameworks is not None:
+            self._frameworks.remove()
+            self._frameworks = None
+
+    def _pool_is_lost(self, pool: ConsumerPool) -> None:
+        self._on_lost_pool(pool)

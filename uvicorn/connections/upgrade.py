@@ -1,0 +1,57 @@
+"""From a connection to its socket: what each needs of the other while one becomes the other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from uvicorn.bridge.channels import ReplySink
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.connections.intake import Intake
+from uvicorn.connections.pipeline import Pipeline
+from uvicorn.connections.service import Service
+from uvicorn.wire.reply import Fields
+
+__all__ = ["Handshake", "Upgradable"]
+
+
+class Upgradable(Protocol):
+    """What a handshake needs of its connection."""
+
+    service: Service
+    transport: asyncio.Transport
+    pipeline: Pipeline
+    intake: Intake
+    place: str
+
+    @property
+    def client_name(self) -> str:
+        """The client's address, for the log."""
+
+    def pause_writing(self) -> None:
+        """The client is behind."""
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: nobody is left to answer."""
+
+
+class Handshake(ReplySink, Protocol):
+    """What a socket needs of the exchange of its handshake."""
+
+    consumer: Consumer | None
+    is_accepted: bool
+
+    def accept(self, fields: Fields) -> None:
+        """Open the socket: now, or when it is its turn."""
+
+    def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
+        """Make a response of the server's own, which refuses the socket."""
+
+    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+        """Answer instead of the consumer, and close the connection."""
+
+    def on_failed(self, error: BaseException) -> None:
+        """The consumer has raised: it is answered for."""
