@@ -38,6 +38,9 @@ DEFAULTS = {
     "slow_consumer_warning": 10.0,
     "status_dir": "auto",
     "metrics_bind": "",
+    "health_path": "",
+    "ready_max_wait": 1.0,
+    "ready_grace": 5.0,
     "websocket_deflate": True,
     "websocket_max_fragments": 100000,
     "websocket_queue_size": 32,
@@ -189,6 +192,7 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
         "server_header": ("text", "text"), "governor": ("off", "off"), "websocket_deflate": ("false", False),
         "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"),
         "status_dir": ("/run/x", "/run/x"), "metrics_bind": ("127.0.0.1:9100", "127.0.0.1:9100"),
+        "health_path": ("/-/health/", "/-/health"),
         "proxy_headers": ("true", True), "date_header": ("false", False), "use_colors": ("false", False),
         "headers": ("x-a:b c", ["x-a:b c"]), "loop_factory": ("asyncio", "asyncio"), "reload_dirs": ("a b", ["a", "b"]),
         "reload_includes": ("*.html", ["*.html"]), "reload_excludes": ("a", ["a"]), "keyfile_password": ("a", "a"),
@@ -415,6 +419,12 @@ def test_an_address_may_be_left_out_and_may_be_of_either_kind(value):
 def test_a_directory_is_absolute(value):
     with pytest.raises(ValueError, match="status_dir must be 'auto', 'off' or an absolute path"):
         known(status_dir=value)
+
+
+@pytest.mark.parametrize("value", ["health", "/", "//", "/a?b", 3])
+def test_a_health_path_names_something(value):
+    with pytest.raises(ValueError, match="health_path must begin with '/' and name something"):
+        known(health_path=value)
 
 
 # ---- proxies ----

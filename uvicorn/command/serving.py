@@ -39,6 +39,7 @@ from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
 from uvicorn.connections.service import Service
+from uvicorn.watching.health import Health
 from uvicorn.watching.watching import Shared, Watching, WatchSettings
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
@@ -141,6 +142,7 @@ class Serving:
         self._on_lost_pool = on_lost_pool
         self.server: Server | None = None
         self._watching: Watching | None = None
+        self._health: Health | None = None
         self.dispatcher: Final[Dispatcher] = make_dispatcher(
             loop,
             application,
@@ -168,11 +170,15 @@ class Serving:
         headers = [(name.lower(), value) for name, value in settings.headers]
         has_server = any(name == "server" for name, _ in headers)
         limit = ConcurrencyLimit(self._application, settings.limit_concurrency) if settings.limit_concurrency else None
+        application: Any = limit or self._application
+        if settings.watch.health.path:
+            is_trusted = getattr(self._peers, "is_trusted", lambda address: False)
+            application = self._health = Health(settings.watch.health, application, is_trusted)
         outbox = self.dispatcher.outbox
         service = Service(
             self._loop,
             settings.limits,
-            limit or self._application,
+            application,
             self.dispatcher,
             outbox,
             Encoder("" if has_server else settings.server_header, headers, settings.date_header),
@@ -208,6 +214,8 @@ class Serving:
         self._watching = watching = Watching(
             self.server.service, self._settings.watch, self._application.consumers, shared, pid
         )
+        if self._health is not None:
+            watching.serve_health(self._health)
         watching.start()
         return watching
 

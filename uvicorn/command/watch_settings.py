@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from uvicorn.command.setting_types import OurSetting, address, folder, seconds
+from uvicorn.command.setting_types import OurSetting, address, folder, seconds, url_path
+from uvicorn.watching.health import HealthSettings
 from uvicorn.watching.watching import WatchSettings
 
 __all__ = ["WATCH_SETTINGS", "watch_settings"]
@@ -81,10 +82,51 @@ class MetricsBind(OurSetting):
         """
 
 
-WATCH_SETTINGS: Final = (LoopBlockWarning, PoolWaitWarning, SlowConsumerWarning, StatusDir, MetricsBind)
+class HealthPath(OurSetting):
+    name = "health_path"
+    cli: ClassVar = ["--health-path"]
+    meta = "PATH"
+    validator = url_path("health_path")
+    default = ""
+    desc = """\
+        Path such as ``/-/health``, below which ``live``, ``ready`` and ``startup`` are answered by the event loop,
+        before any queue; empty, the default, for none.
+        """
+
+
+class ReadyMaxWait(OurSetting):
+    name = "ready_max_wait"
+    cli: ClassVar = ["--ready-max-wait"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("ready_max_wait")
+    default = 1.0
+    desc = """\
+        Seconds that the first request may wait for a thread of a full pool; longer, for ``ready_grace``, and the worker
+        is not ready.
+        """
+
+
+class ReadyGrace(OurSetting):
+    name = "ready_grace"
+    cli: ClassVar = ["--ready-grace"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("ready_grace")
+    default = 5.0
+    desc = """\
+        Seconds for which a pool may be full with a wait over ``ready_max_wait`` before the worker is not ready.
+        """
+
+
+WATCH_SETTINGS: Final = (
+    LoopBlockWarning, PoolWaitWarning, SlowConsumerWarning, StatusDir, MetricsBind, HealthPath, ReadyMaxWait,
+    ReadyGrace,
+)  # fmt: skip
 _OF_THE_WATCH: Final = ("loop_block_warning", "pool_wait_warning", "slow_consumer_warning", "status_dir")
 
 
 def watch_settings(ours: Mapping[str, Any]) -> WatchSettings:
     """Return what these settings say."""
-    return WatchSettings(**{name: ours[name] for name in _OF_THE_WATCH})
+    health = HealthSettings(ours["health_path"], ours["ready_max_wait"], ours["ready_grace"])
+    return WatchSettings(**{name: ours[name] for name in _OF_THE_WATCH}, health=health)

@@ -112,6 +112,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: AppImportError with one sentence, or what the application's own import raises.
         """
         self.settings = Settings.from_config(self.cfg)
+        self._shared.begin(self.pid)
         try:
             self.application = self._load()
         except SyntaxError as error:

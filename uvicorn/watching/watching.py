@@ -20,6 +20,7 @@ from uvicorn.watching.collector import Collector
 from uvicorn.watching.dump import Dump
 from uvicorn.watching.exposition import MetricsPage
 from uvicorn.watching.families import Figures, add_up, as_rows, lasting
+from uvicorn.watching.health import Health, HealthSettings, Starvation
 from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
 from uvicorn.watching.looks import WorkerLooks
 from uvicorn.watching.warnings_kept import KeptWarnings
@@ -35,6 +36,7 @@ class WatchSettings:
     pool_wait_warning: float = 1.0
     slow_consumer_warning: float = 10.0
     status_dir: str = AUTOMATIC
+    health: HealthSettings = HealthSettings()  # noqa: RUF009 (frozen)
 
 
 @dataclass
@@ -52,6 +54,16 @@ class Shared:
     place: int | None
     metrics: socket.socket | None = None
     master: int = 0
+
+    def begin(self, pid: int) -> None:
+        """Tell that a worker is there, which has not started. Whoever had its place before has counted already."""
+        if self.place is not None:
+            self.board.write(self.place, Sheet(pid, {"is_started": False}, self.inherited()))
+
+    def inherited(self) -> Figures:
+        """Return what those have counted who had the place before."""
+        sheet = None if self.place is None else self.board.read(self.place)
+        return {} if sheet is None else lasting(sheet.figures)
 
 
 class Watching:
@@ -87,12 +99,18 @@ class Watching:
             self._watchdog = Watchdog(self.loop_watch, log)
         self.collector: Final = Collector(service, consumers, self.loop_watch, self.garbage, self.dry, self.slow)
         self.dump: Final = Dump(service, self.loop_watch)
-        self.facts: Final[dict[str, Any]] = {"pid": pid, "started": time.time(), "is_stopping": False}
+        self.facts: Final[dict[str, Any]] = {
+            "pid": pid,
+            "started": time.time(),
+            "is_started": True,
+            "is_stopping": False,
+        }
         self._service = service
         self._shared = shared
         self._warnings = KeptWarnings()
         self._latest: Figures = {}
-        self._base = self._inherited()
+        self._base = shared.inherited()
+        self._starvation = Starvation(pools, settings.health, time.monotonic)
         self._aside = Aside(log)
         self._inspection = Inspection(
             {"dump": self._dumped, "stacks": lambda: self._dumped(True), "status": self._status}, shared.master
@@ -118,6 +136,7 @@ class Watching:
         """Do once a second what depends on time."""
         self.dry.tick()
         self.slow.tick()
+        self._starvation.tick()
         self._write()
 
     def stop(self) -> None:
@@ -138,19 +157,37 @@ class Watching:
         """Return the figures of all workers of the master. Runs on: any thread."""
         return add_up(sheet.figures for sheet in self._shared.board.read_all())
 
-    def _inherited(self) -> Figures:
-        """Return what those have counted who had our place before."""
-        if self._shared.place is None:
-            return {}
-        sheet = self._shared.board.read(self._shared.place)
-        return {} if sheet is None else lasting(sheet.figures)
+    def serve_health(self, health: Health) -> None:
+        """Let the health paths know of this worker and of its siblings."""
+        health.reasons = self._reasons
+        health.sheets = self._shared.board.read_all
+        health.numbers = self._numbers
+
+    def _reasons(self) -> list[str]:
+        """Return why the worker is not ready."""
+        stopping = ["it stops"] if self._service.is_stopping else []
+        return stopping + [f"{name} is starved" for name in self._starvation.starved()]
+
+    def _numbers(self) -> dict[str, Any]:
+        pools = self._service.dispatcher.pools
+        return {
+            "pid": self.facts["pid"],
+            "connections": len(self._service.connections),
+            "requests": self._service.requests,
+            "pools": {
+                pool.name: {"threads": pool.threads, "busy": pool.busy, "stuck": pool.stuck, "queued": pool.queued}
+                for pool in pools
+            },
+        }
 
     def _write(self, is_last: bool = False) -> None:
         """Tell the others what we have counted."""
         self._latest = figures = self.collector.collect()
         if self._shared.place is None:
             return
-        self.facts["is_stopping"] = self._service.is_stopping
+        self.facts.update(
+            is_stopping=self._service.is_stopping, reasons=self._reasons(), told_at=round(time.monotonic(), 3)
+        )
         figures = add_up((self._base, lasting(figures) if is_last else figures))
         sheet = Sheet(0, {}, figures) if is_last else Sheet(self.facts["pid"], self.facts, figures)
         self._shared.board.write(self._shared.place, sheet)
