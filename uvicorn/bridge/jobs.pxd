@@ -6,6 +6,7 @@ cdef class CallJob:
     cdef public double started_at
     cdef public bint is_over
     cdef public bint is_waiting
+    cdef public unsigned long thread_id
     cdef public object exchange
     cdef object _dispatcher
     cdef object _consumer
@@ -25,4 +26,3 @@ cdef class ConsumerJob(CallJob):
 cdef class SocketJob(CallJob):
     cdef object _handshake
     cdef public bint is_forgotten
-    cdef public unsigned long thread_id

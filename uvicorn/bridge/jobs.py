@@ -52,11 +52,12 @@ class CallJob:
         submitted_at, started_at: time.monotonic(); `started_at` is 0 while it is queued.
         is_over: the consumer has returned.
         is_waiting: its thread is blocked in a channel of ours.
+        thread_id: of the thread that has called the consumer; 0 before.
     """
 
     __slots__ = (
         "_consumer", "_context", "_dispatcher", "_message", "exchange", "is_over", "is_waiting", "started_at",
-        "submitted_at",
+        "submitted_at", "thread_id",
     )  # fmt: skip
 
     def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
@@ -64,6 +65,7 @@ class CallJob:
         self.started_at = 0.0
         self.is_over = False
         self.is_waiting = False
+        self.thread_id = 0
         self.exchange: Any = exchange
         self._dispatcher = dispatcher
         self._consumer = consumer
@@ -137,6 +139,7 @@ class ConsumerJob(CallJob):
             self._posts.clear()
             return
         self.started_at = monotonic()
+        self.thread_id = threading.get_ident()
         try:
             self._context.run(self._call, message)
         except BaseException as error:
@@ -183,11 +186,10 @@ class ConsumerJob(CallJob):
 class SocketJob(CallJob):
     """One call for a message of a socket; after `websocket.connect`, also Gunicorn's `post_request`."""
 
-    __slots__ = ("_handshake", "is_forgotten", "thread_id")
+    __slots__ = ("_handshake", "is_forgotten")
 
     def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, socket: Served) -> None:
         super().__init__(dispatcher, consumer, message, socket)
-        self.thread_id = 0
         self.is_forgotten = False
         # Of a socket that was never accepted it is there to the end: its disconnect is no request.
         is_request = dispatcher.hooks is not None and message["channel"] == "websocket.connect"

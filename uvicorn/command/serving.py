@@ -17,6 +17,7 @@ import asyncio
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
@@ -191,6 +192,7 @@ class Serving:
             on_most_requests=self._on_most_requests,
             report=self._report,
             shows_errors=frame.shows_errors,
+            clock=time.monotonic,
         )
         acceptor = Acceptor(
             self._loop,

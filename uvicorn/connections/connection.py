@@ -214,7 +214,7 @@ class HTTPConnection:
             request_line,
             headers,
             special.persists and service.keeps_connections,
-            service.loop.time() if service.is_observed else service.now,
+            service.clock() if service.is_observed else service.now,
         )
         exchanges = pipeline.exchanges
         exchanges.append(exchange)
@@ -383,7 +383,7 @@ class HTTPConnection:
         if exchanges and not exchanges[-1].is_request_complete:
             exchange = exchanges[-1]
         else:
-            exchange = Exchange(self.pipeline, NO_REQUEST_LINE, [], False, self.service.loop.time())
+            exchange = Exchange(self.pipeline, NO_REQUEST_LINE, [], False, self.service.clock())
             exchanges.append(exchange)
         self._fail_body(ReadTimeout(error.reason) if error.status == 408 else ChannelClosed(error.reason))
         if exchange.is_closed and self.pipeline.is_first(exchange):  # the rest of its body was skipped

@@ -6,6 +6,7 @@ from uvicorn.wire.encoder cimport Encoder
 
 cdef class Service:
     cdef public object loop
+    cdef public object clock
     cdef public object limits
     cdef public object application
     cdef public object dispatcher

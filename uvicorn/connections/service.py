@@ -77,6 +77,7 @@ class Service:
         on_most_requests: called for each request from the `most_requests`-th on.
         report: called with each exchange that has ended, for the access log; None if nobody wants it.
         shows_errors: put tracebacks into 500 responses (`--reload`).
+        clock: loop time, but exact: uvloop's own is that of the beginning of its turn, in milliseconds.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class Service:
         on_most_requests: Callable[[], None] = lambda: None,
         report: Callable[[Any], None] | None = None,
         shows_errors: bool = False,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.loop: Final = loop
+        self.clock: Final = loop.time if clock is None else clock
         self.limits: Final = limits
         self.application: Final = application
         self.dispatcher: Final = dispatcher
