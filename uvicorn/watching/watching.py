@@ -23,6 +23,7 @@ from uvicorn.watching.families import Figures, add_up, as_rows, lasting
 from uvicorn.watching.health import Health, HealthSettings, Starvation
 from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
 from uvicorn.watching.looks import WorkerLooks
+from uvicorn.watching.statsd import StatsdNumbers
 from uvicorn.watching.warnings_kept import KeptWarnings
 
 __all__ = ["Shared", "WatchSettings", "Watching"]
@@ -108,6 +109,7 @@ class Watching:
         self._service = service
         self._shared = shared
         self._warnings = KeptWarnings()
+        self._statsd = StatsdNumbers(log) if StatsdNumbers.wanted(log) else None
         self._latest: Figures = {}
         self._base = shared.inherited()
         self._starvation = Starvation(pools, settings.health, time.monotonic)
@@ -157,6 +159,12 @@ class Watching:
         """Return the figures of all workers of the master. Runs on: any thread."""
         return add_up(sheet.figures for sheet in self._shared.board.read_all())
 
+    def _of_all(self) -> Figures | None:
+        """Return the figures of all workers, if this one is to speak for them: the one that has the first place."""
+        sheets = self._shared.board.read_all()
+        first = next((sheet.pid for sheet in sheets if sheet.pid), self.facts["pid"])
+        return add_up(sheet.figures for sheet in sheets) if first == self.facts["pid"] else None
+
     def serve_health(self, health: Health) -> None:
         """Let the health paths know of this worker and of its siblings."""
         health.reasons = self._reasons
@@ -183,6 +191,8 @@ class Watching:
     def _write(self, is_last: bool = False) -> None:
         """Tell the others what we have counted."""
         self._latest = figures = self.collector.collect()
+        if self._statsd is not None:
+            self._statsd.send(figures, self._of_all())
         if self._shared.place is None:
             return
         self.facts.update(
