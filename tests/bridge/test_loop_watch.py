@@ -238,6 +238,17 @@ def test_a_machine_that_has_no_time_for_the_loop_is_not_the_consumers_fault():
     assert text.startswith("The worker got no processor for 0.45 seconds: it was stopped (SIGSTOP, a suspend")
 
 
+def test_computing_on_a_busy_machine_is_told_when_it_is_known():
+    machine = Machine()
+    machine.pass_time(0.05)
+    for _ in range(4):
+        machine.ready[LOOP] += 0.7
+        machine.cpu[LOOP] += 0.08
+        machine.pass_time(0.8)
+    [text] = machine.told()
+    assert text.startswith("app.slow computed on the event loop for 2.50 seconds so far: GET /slow at")
+
+
 def test_c_code_that_keeps_the_interpreter_is_told_when_it_has_ended():
     machine = Machine()
     machine.leap(0.75, computing=LOOP, wants=OWN)

@@ -185,7 +185,9 @@ class LoopWatch:
                 block.seen.append(suspect)
         seconds = now - block.since
         if seconds >= max(_LASTS_SECONDS, self._seconds) and block.told is None:
-            block.told = self._reports.block(self._cause_of(block, now), block.seen, seconds, now, " so far")
+            cause = self._cause_of(block, now)
+            if cause is not Cause.MACHINE:  # on a busy machine it takes long until it is known who computes
+                block.told = self._reports.block(cause, block.seen, seconds, now, " so far")
 
     def _ended(self, now: float) -> None:
         block, self._block = self._block, None

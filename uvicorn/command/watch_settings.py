@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from uvicorn.command.setting_types import OurSetting, address, folder, seconds, url_path
+from uvicorn.command.setting_types import OurSetting, address, folder, seconds, url_path, whole
 from uvicorn.watching.health import HealthSettings
+from uvicorn.watching.retirement import Bounds
 from uvicorn.watching.watching import WatchSettings
 
 __all__ = ["WATCH_SETTINGS", "watch_settings"]
@@ -119,9 +120,46 @@ class ReadyGrace(OurSetting):
         """
 
 
+class MaxRss(OurSetting):
+    name = "max_rss"
+    cli: ClassVar = ["--max-rss"]
+    meta = "BYTES"
+    type = int
+    validator = whole("max_rss", "bytes")
+    default = 0
+    desc = """\
+        Resident memory, in bytes, past which a worker is replaced in its turn; 0, the default, for no bound.
+        """
+
+
+class MaxRssHard(OurSetting):
+    name = "max_rss_hard"
+    cli: ClassVar = ["--max-rss-hard"]
+    meta = "BYTES"
+    type = int
+    validator = whole("max_rss_hard", "bytes")
+    default = 0
+    desc = """\
+        Resident memory, in bytes, past which a worker leaves at once, whatever it is doing; 0, the default, for no
+        bound.
+        """
+
+
+class MaxAge(OurSetting):
+    name = "max_age"
+    cli: ClassVar = ["--max-age"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("max_age")
+    default = 0.0
+    desc = """\
+        Seconds after which a worker is replaced in its turn, and up to a tenth more; 0, the default, for never.
+        """
+
+
 WATCH_SETTINGS: Final = (
     LoopBlockWarning, PoolWaitWarning, SlowConsumerWarning, StatusDir, MetricsBind, HealthPath, ReadyMaxWait,
-    ReadyGrace,
+    ReadyGrace, MaxRss, MaxRssHard, MaxAge,
 )  # fmt: skip
 _OF_THE_WATCH: Final = ("loop_block_warning", "pool_wait_warning", "slow_consumer_warning", "status_dir")
 
@@ -129,4 +167,5 @@ _OF_THE_WATCH: Final = ("loop_block_warning", "pool_wait_warning", "slow_consume
 def watch_settings(ours: Mapping[str, Any]) -> WatchSettings:
     """Return what these settings say."""
     health = HealthSettings(ours["health_path"], ours["ready_max_wait"], ours["ready_grace"])
-    return WatchSettings(**{name: ours[name] for name in _OF_THE_WATCH}, health=health)
+    bounds = Bounds(ours["max_rss"], ours["max_rss_hard"], ours["max_age"])
+    return WatchSettings(**{name: ours[name] for name in _OF_THE_WATCH}, health=health, bounds=bounds)

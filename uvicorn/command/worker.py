@@ -40,6 +40,7 @@ from uvicorn.command.share import share_for
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.server import Server
 from uvicorn.errors import StartupError
+from uvicorn.watching.retirement import NOW
 from uvicorn.watching.watching import Watching
 
 __all__ = ["ASGIWorker"]
@@ -284,12 +285,28 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.notify()
         self._set_stack_timer()
         self._serving.tick()
+        self._look_at_bounds()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
             self._stop_soon()
+
+    def _look_at_bounds(self) -> None:
+        """Leave if the worker has grown too large or too old: in its turn, after there is a new one; or at once."""
+        if self._watching is None or self._replacement is None or not self.alive:
+            return
+        leaving = self._watching.leaving()
+        if leaving == NOW:
+            self.log.error("The worker leaves at once: %s (pid: %s)", self._watching.reason, self.pid)
+            self._is_quick = True
+            if self.server is not None:
+                self.server.hurry()
+            self._stop_soon()
+        elif leaving:
+            self.log.info("The worker is replaced: %s (pid: %s)", self._watching.reason, self.pid)
+            self._replacement.begin()
 
     def _on_lost_pool(self, pool: ConsumerPool) -> None:
         assert self._replacement is not None

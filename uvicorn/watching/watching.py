@@ -16,13 +16,14 @@ from uvicorn.bridge.loop_watch import LoopWatch, Watchdog
 from uvicorn.bridge.slow import SlowWatch
 from uvicorn.connections.service import Service
 from uvicorn.watching.board import Board, Sheet
-from uvicorn.watching.collector import Collector
+from uvicorn.watching.collector import Collector, memory_bytes
 from uvicorn.watching.dump import Dump
 from uvicorn.watching.exposition import MetricsPage
 from uvicorn.watching.families import Figures, add_up, as_rows, lasting
 from uvicorn.watching.health import Health, HealthSettings, Starvation
 from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
 from uvicorn.watching.looks import WorkerLooks
+from uvicorn.watching.retirement import NO, NOW, SOON, Bounds, Retirement, is_turn_of
 from uvicorn.watching.statsd import StatsdNumbers
 from uvicorn.watching.warnings_kept import KeptWarnings
 
@@ -38,6 +39,7 @@ class WatchSettings:
     slow_consumer_warning: float = 10.0
     status_dir: str = AUTOMATIC
     health: HealthSettings = HealthSettings()  # noqa: RUF009 (frozen)
+    bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
 
 
 @dataclass
@@ -112,6 +114,7 @@ class Watching:
         self._statsd = StatsdNumbers(log) if StatsdNumbers.wanted(log) else None
         self._latest: Figures = {}
         self._base = shared.inherited()
+        self._retirement = Retirement(settings.bounds, time.monotonic, memory_bytes)
         self._starvation = Starvation(pools, settings.health, time.monotonic)
         self._aside = Aside(log)
         self._inspection = Inspection(
@@ -140,6 +143,28 @@ class Watching:
         self.slow.tick()
         self._starvation.tick()
         self._write()
+
+    def leaving(self) -> str:
+        """Return whether the worker is to be replaced: "", "soon" (now is its turn) or "now" (whoever else leaves).
+
+        Called once a second; `reason` tells why.
+        """
+        wish = self._retirement.look()
+        if wish != SOON or self.facts.get("is_leaving"):
+            return wish if wish == NOW else NO
+        is_known = self.facts.get("wants_to_leave", False)
+        self.facts["wants_to_leave"] = True
+        has_siblings = self._shared.place is not None
+        if has_siblings and not (is_known and is_turn_of(self.facts["pid"], self._shared.board.read_all())):
+            return NO
+        self.facts["is_leaving"] = True
+        self._write()
+        return SOON
+
+    @property
+    def reason(self) -> str:
+        """Why the worker is to be replaced."""
+        return self._retirement.reason
 
     def stop(self) -> None:
         """Watch no more, and leave the last numbers."""
