@@ -17,7 +17,7 @@ from uvicorn.bridge.outbox import Outbox
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.service import Service
 from uvicorn.wire.encoder import Encoder
-from uvicorn.wire.limits import Limits
+from uvicorn.wire.limits import Http2Limits, Limits
 
 CLIENT = ["192.0.2.7", 50123]
 SERVER = ["192.0.2.1", 8000]
@@ -91,7 +91,11 @@ class Client:
         self.site = site
         self.connection = HTTPConnection(site.service, client, server)
         self.transport = FakeTransport(site.loop, self.connection, has_eof)
+        self.prepare()
         self.connection.connection_made(self.transport)
+
+    def prepare(self):
+        """Change the transport before the connection is made."""
 
     def send(self, data, piece=None):
         """Send bytes, in pieces of this size if one is given, and let the server work."""
@@ -134,6 +138,7 @@ class Site:
         application: a consumer or a list of routes.
         make_pool: makes the pool, of the loop and the log; a `ManualPool` if it is None.
         hooks, queue_timeout: as for the dispatcher.
+        http2: as for the service; `http2_limits` are the numbers of its connections.
         limits: values of `Limits` that are not the default.
     """
 
@@ -147,6 +152,8 @@ class Site:
         make_pool=None,
         hooks=None,
         queue_timeout=30.0,
+        http2=None,
+        http2_limits=None,
         **limits,
     ):
         self.loop = FakeLoop()
@@ -158,7 +165,7 @@ class Site:
         outbox = Outbox(self.loop, self.log)
         self.service = Service(
             self.loop,
-            Limits(**limits),
+            Limits(http2=http2_limits or Http2Limits(), **limits),
             as_application(application),
             Dispatcher(self.pool, outbox, self.log, queue_timeout, hooks),
             outbox,
@@ -170,6 +177,7 @@ class Site:
             root_path=root_path,
             report=self.reports.append,
             shows_errors=shows_errors,
+            http2=http2,
         )
 
     @property

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent))  # for `benchmarks`; last, so that what is installed is tested
-pytest.register_assert_rewrite("clients", "doubles", "sockets")
+pytest.register_assert_rewrite("clients", "doubles", "h2_clients", "sockets")
 
 import patience  # noqa: E402
 from clients import Site  # noqa: E402
+from h2_clients import ENGINES, Http2Sites  # noqa: E402
 
 
 def pytest_xdist_auto_num_workers(config):
@@ -52,3 +53,9 @@ def make_site():
     yield make
     for site in sites:
         site.end()
+
+
+@pytest.fixture(params=ENGINES)
+def make_http2(request, make_site):
+    """Make sites that speak HTTP/2, by each engine."""
+    return Http2Sites(make_site, request.param)

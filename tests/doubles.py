@@ -83,6 +83,7 @@ class FakeTransport(asyncio.Transport):
         self.is_aborted = self.is_eof_written = self.awaits_peer = False
         self.misuse = []
         self.pauses = 0
+        self.extra = {}  # what else `get_extra_info` knows
         self._loop = loop
         self._has_eof = has_eof
         self._is_broken = self._is_closing = self._is_writing_paused = False
@@ -178,7 +179,7 @@ class FakeTransport(asyncio.Transport):
         return len(self.unsent)
 
     def get_extra_info(self, name, default=None):
-        return self.sockets[0] if name == "socket" else default
+        return self.sockets[0] if name == "socket" else self.extra.get(name, default)
 
     @property
     def sockets(self):
@@ -238,6 +239,9 @@ class FakePeers:
     def policy_behind(self, address, client):
         return self._policy
 
+    def may_begin_http2(self, address):
+        return True
+
     def may_send_proxy_header(self, address):
         return self._may_proxy
 
@@ -250,7 +254,7 @@ class ManualPool:
         self.busy = 0
         self.held = self.stuck = 0
         self.is_full = False
-        self.hosts = ()
+        self.hosts = self.shared_hosts = ()
         self.queue = deque()
 
     @property

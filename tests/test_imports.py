@@ -99,6 +99,11 @@ def test_the_grammar_knows_no_loop_thread_or_socket(module):
     assert IMPORTS[module].isdisjoint(IO)
 
 
+@pytest.mark.parametrize(("library", "module"), [("ngh2", "uvicorn.wire.h2_ngh2"), ("h2", "uvicorn.wire.h2_pure")])
+def test_each_engine_of_http2_is_known_in_one_file(library, module):
+    assert [found for found, names in IMPORTS.items() if library in names] == [module]
+
+
 def test_httptools_is_known_in_one_file():
     assert [module for module, names in IMPORTS.items() if "httptools" in names] == ["uvicorn.wire.parser"]
 

@@ -4,7 +4,7 @@ The keys of an `http.request` (ASGI draft, "Request", django/channels cd34f65):
 
     channel          str            "http.request"
     reply_channel    ReplyChannel   where the response goes
-    http_version     str            "1.0" or "1.1"
+    http_version     str            "1.0", "1.1" or "2"
     method           str            upper case
     scheme           str            "http" or "https"
     path             str            percent-decoded; UTF-8, undecodable bytes as surrogateescape

@@ -6,6 +6,7 @@
 import asyncio
 import os
 import random
+import sys
 import threading
 import time
 
@@ -14,8 +15,11 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from framework_doubles import frameworks, until
 
+from uvicorn.applications.sensitive import SensitiveCall
+from uvicorn.bridge.lease import LastingLease, Lease
 from uvicorn.errors import ChannelFull
 
 COUNT = int(os.environ.get("CANCELLATIONS", "1500"))
@@ -44,12 +48,18 @@ class Resource:
 class Calls:
     """Each kind of call that a framework makes."""
 
-    def __init__(self):
-        self.resource = Resource()
+    def __init__(self, made):
+        self.resource, self.left = Resource(), Resource()
+        self.entered = 0
         self.limiter = anyio.CapacityLimiter(3)
+        self.made = made
+        self.lasting = LastingLease(made.main, made.outbox, 1)
 
     async def make(self):
-        kinds = (self.dependency, self.dependency, self.limited, self.abandoned, self.nested, self.asyncios, self.plain)
+        kinds = (
+            self.dependency, self.dependency, self.limited, self.abandoned, self.nested, self.asyncios, self.plain,
+            self.request, self.request, self.socket, self.exits,
+        )  # fmt: skip
         try:
             await random.choice(kinds)()
         except ChannelFull:
@@ -79,13 +89,34 @@ class Calls:
     async def plain(self):
         await run_sync(int)
 
+    async def request(self):
+        """Be a view of Django: a lease, and an exit that runs in its thread whatever happens."""
+        self.entered += 1
+        async with SensitiveCall(Lease(self.made.main, self.made.outbox)):
+            try:
+                await sync_to_async(async_to_sync(self.inner))()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await sync_to_async(self.left.give)()
+
+    async def inner(self):
+        await sync_to_async(int)()
+
+    async def socket(self):
+        """Be a consumer of Channels: its lease lasts, and has one of the threads with others."""
+        await asyncio.wrap_future(self.lasting.submit(int))
+
+    async def exits(self):
+        with pytest.raises(SystemExit):
+            await run_sync(sys.exit)
+
 
 @pytest.mark.slow
 def test_no_thread_token_or_resource_is_lost_however_calls_are_cancelled():
     @frameworks(patience=300, threads=4, queue_size=500)
     async def test(made):
         made.request()
-        calls, loop = Calls(), asyncio.get_running_loop()
+        calls, loop = Calls(made), asyncio.get_running_loop()
         left = COUNT
 
         async def client():
@@ -105,8 +136,11 @@ def test_no_thread_token_or_resource_is_lost_however_calls_are_cancelled():
                         group.cancel_scope.cancel()
 
         await asyncio.gather(*(client() for _ in range(TOGETHER)))
+        calls.lasting.release()
         await until(lambda: not any(pool.busy or pool.queued for pool in made.pools))
+        assert (made.main.hosts, made.main.shared_hosts, made.main.leased) == ([], [], 0)
         assert calls.resource.taken == calls.resource.let_go
+        assert calls.entered == calls.left.let_go
         assert (made.threads.in_flight, calls.limiter.borrowed_tokens) == (0, 0)
         found = anyio.to_thread.current_default_thread_limiter().statistics()
         assert (found.borrowed_tokens, found.tasks_waiting) == (0, 0)
@@ -120,7 +154,7 @@ def test_tasks_that_are_cancelled_themselves_lose_nothing_but_their_results():
     @frameworks(patience=300, threads=4, queue_size=500)
     async def test(made):
         made.request()
-        calls = Calls()
+        calls = Calls(made)
 
         async def client():
             for _ in range(COUNT // TOGETHER // 2):
@@ -131,7 +165,9 @@ def test_tasks_that_are_cancelled_themselves_lose_nothing_but_their_results():
                 await asyncio.gather(task, return_exceptions=True)
 
         await asyncio.gather(*(client() for _ in range(TOGETHER)))
+        calls.lasting.release()
         await until(lambda: not any(pool.busy or pool.queued for pool in made.pools))
+        assert (made.main.hosts, made.main.shared_hosts, made.main.leased) == ([], [], 0)
         assert (made.threads.in_flight, calls.limiter.borrowed_tokens) == (0, 0)
         assert await run_sync(int, "7") == 7
 

@@ -10,6 +10,7 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
 from framework_doubles import Frameworks as Doubles
 from framework_doubles import frameworks
 from patience import PATIENCE_SECONDS
@@ -20,6 +21,7 @@ from uvicorn.applications.frameworks import Frameworks
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import FrameworkPools, nested_tests
 from uvicorn.bridge.loop_executor import LoopExecutor, give_back, lend
+from uvicorn.errors import WrongSide
 
 
 class Log:
@@ -182,3 +184,23 @@ def test_a_loop_that_lives_on_gets_its_own_executor_back():
         own.shutdown()
 
     asyncio.run(test())
+
+
+def test_thread_sensitive_code_outside_of_requests_runs_in_one_thread_aside(monkeypatch):
+    original = SyncToAsync.single_thread_executor
+
+    async def look(made):
+        found = {await sync_to_async(thread_name)() for _ in range(3)}
+        assert len(found) == 1
+        assert found.pop().startswith("aside-")
+        assert await sync_to_async(async_to_sync(on_the_loop))() == "MainThread"
+        with pytest.raises(WrongSide) as raised:
+            async_to_sync(on_the_loop)()
+        assert str(raised.value).count("test_frameworks.py:") == 2
+
+    asyncio.run(serve(monkeypatch, look))
+    assert SyncToAsync.single_thread_executor is original
+
+
+async def on_the_loop():
+    return thread_name()

@@ -41,8 +41,27 @@ def _run_sync_endpoint(*, function, arguments):
     """Be FastAPI's runner of an endpoint."""
 
 
+def decorated(function):
+    """Be a decorator that says what it wraps, as Django's and most others."""
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+
+    return wrapper
+
+
+def decorated_silently(function):
+    def wrapper(*args):
+        return function(*args)
+
+    return wrapper
+
+
 WRAPPED = {
     "as it is": (endpoint, ()),
+    "decorator": (decorated(decorated(endpoint)), ()),
+    "decorator in sync_to_async": (SyncToAsync(decorated(endpoint)).thread_handler, ()),
     "partial": (functools.partial(functools.partial(endpoint, 1), 2), ()),  # type: ignore[call-arg]  # never called
     "FastAPI's runner": (functools.partial(_run_sync_endpoint, function=endpoint, arguments={}), ()),
     "asyncio.to_thread": (functools.partial(__import__("contextvars").Context().run, endpoint), ()),
@@ -55,6 +74,23 @@ def test_the_function_behind_what_a_framework_hands_over_is_known(name):
     cost = cost_of(*WRAPPED[name])
     assert cost is cost_of(endpoint)
     assert cost.name == f"{__name__}.endpoint"
+
+
+def test_functions_that_a_decorator_has_made_are_known_apart():
+    first, second = decorated_silently(endpoint), decorated_silently(Things.method)
+    assert cost_of(first) is not cost_of(second)
+    assert cost_of(first) is cost_of(decorated_silently(endpoint))
+
+    def empty():
+        return later
+
+    assert cost_of(empty) is cost_of(empty)
+    later = 1
+
+
+def test_what_is_said_to_run_long_is_so_behind_a_decorator():
+    assert cost_of(decorated(runs_long(lambda: None))).is_long
+    assert cost_of(runs_long(decorated(lambda: 1))).is_long
 
 
 def test_functions_that_are_made_anew_share_what_is_known():

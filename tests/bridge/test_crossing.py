@@ -226,7 +226,7 @@ async def test_the_wrong_side_is_an_error_at_once(made):
         raise AssertionError
 
     coroutine = never()
-    with pytest.raises(WrongSide, match="await the coroutine"):
+    with pytest.raises(WrongSide, match="Await it instead"):
         bridge.run_on_loop(coroutine)
     with pytest.raises(RuntimeError, match="reuse"):
         coroutine.send(None)  # it was closed: no warning that nobody awaited it

@@ -93,13 +93,14 @@ async def test_a_lease_that_waits_is_taken_back_when_it_is_released_or_late():
 @on_loop
 async def test_no_lease_is_given_when_the_pool_and_its_queue_are_full():
     pool = pool_of(1, queue_size=0)
-    lease = lease_on(pool)
+    lease, other = lease_on(pool), lease_on(pool)
     await run(lease, int)
     with pytest.raises(ChannelFull):
-        lease_on(pool)
+        await run(other, int)
     lease.release()
     await until_async(lambda: not pool.busy)
-    lease_on(pool).release()
+    assert await run(other, int, "7") == 7
+    other.release()
     pool.stop()
 
 
@@ -255,7 +256,7 @@ async def test_the_number_of_guests_is_bounded_and_their_wait_too(computing):
     await run(owner, sync_send)
     await run(guest, sync_send)
     with pytest.raises(ChannelFull):
-        lease_on(pool)
+        await run(lease_on(pool), int)
     held = Held()
     running = asyncio.ensure_future(run(owner, held))
     await until_async(held.began.is_set)
@@ -291,6 +292,33 @@ async def test_what_a_waiting_thread_waits_for_does_not_wait_for_it():
     text = str(raised.value)
     assert text.count("test_lease.py:") == 2
     assert "this would wait for ever" in text
+    assert "hands builtins.int to the same thread" in text
     lease.release()
     install(None)
+    pool.stop()
+
+
+@on_loop
+async def test_a_loop_of_another_thread_gets_what_a_lease_calls_and_that_of_its_own_thread_an_error():
+    """Thread-sensitive code below `asyncio.run` in its own thread waited for itself for ever."""
+    pool = pool_of(2)
+    lease = lease_on(pool)
+    thread = await run(lease, threading.get_ident)
+
+    def elsewhere():
+        return asyncio.run(run(lease, threading.get_ident)), asyncio.run(gathered(run(lease, int, "x")))
+
+    async def gathered(awaitable):
+        return await asyncio.gather(awaitable, return_exceptions=True)
+
+    found, [error] = await asyncio.get_running_loop().run_in_executor(None, elsewhere)
+    assert found == thread
+    assert type(error) is ValueError
+    with pytest.raises(WrongSide) as raised:
+        await run(lease, lambda: asyncio.run(run(lease, int)))
+    text = str(raised.value)
+    assert text.count("test_lease.py:") == 2
+    assert "hands builtins.int to the same thread" in text
+    lease.release()
+    await until_async(lambda: not pool.busy)
     pool.stop()

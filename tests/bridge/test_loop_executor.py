@@ -13,7 +13,7 @@ from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads
 from uvicorn.bridge.loop_executor import LoopExecutor
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.work import Work, current_work
+from uvicorn.bridge.work import Work, current_work, nested_below
 from uvicorn.errors import ChannelFull
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
@@ -91,6 +91,31 @@ def test_a_queued_call_that_is_cancelled_never_runs_and_a_full_queue_refuses(new
         assert ran == [1]
 
     run(test, new_loop)
+
+
+def test_a_full_pool_of_calls_that_wait_for_calls_does_not_wait_for_itself(new_loop):
+    async def test(made):
+        current_work.set(Work(made))
+        loop = asyncio.get_running_loop()
+        executor = LoopExecutor(made, threading.get_ident())
+        barrier = threading.Barrier(2)
+
+        async def inner():
+            return await asyncio.to_thread(name)
+
+        def by_coroutine():
+            barrier.wait(PATIENCE_SECONDS)  # both threads are taken
+            return asyncio.run_coroutine_threadsafe(inner(), loop).result(PATIENCE_SECONDS)
+
+        def by_executor():
+            barrier.wait(PATIENCE_SECONDS)
+            return executor.submit(name).result(PATIENCE_SECONDS)
+
+        found = await asyncio.gather(asyncio.to_thread(by_coroutine), asyncio.to_thread(by_executor))
+        assert [text.partition("-")[0] for text in found] == ["extra", "extra"]
+        assert not nested_below.get()
+
+    run(test, new_loop, threads=2, queue_size=0)
 
 
 def test_it_is_an_executor_for_any_thread(new_loop):

@@ -39,10 +39,6 @@ def test_defaults_are_served_without_a_word():
         ("permit_unconventional_http_method", True),
         ("permit_unconventional_http_version", True),
         ("casefold_http_method", True),
-        ("http2_max_concurrent_streams", 7),
-        ("http2_initial_window_size", 70000),
-        ("http2_max_frame_size", 20000),
-        ("http2_max_header_list_size", 7),
         ("ssl_version", ssl.PROTOCOL_TLS_SERVER),
         ("spew", True),
     ],
@@ -70,9 +66,7 @@ def test_each_of_several_settings_is_warned_about():
     ("values", "named"),
     [
         ({"protocol": "uwsgi"}, "protocol = 'uwsgi'"),
-        ({"http_protocols": "h2,h1"}, "http_protocols with h2"),
-        ({"http_protocols": "h2"}, "http_protocols with h2"),
-        ({"http2_cleartext": "prior-knowledge"}, "http2_cleartext"),
+        ({"http_protocols": "h2,h1", "http2_cleartext": "upgrade"}, "http2_cleartext = 'upgrade'"),
     ],
 )
 def test_what_cannot_be_served_is_refused_by_name(values, named):
@@ -93,8 +87,8 @@ def test_the_worker_warns_in_the_master():
 
 
 def test_the_worker_refuses_in_the_master_what_cannot_be_served():
-    with pytest.raises(RuntimeError, match="http_protocols"):
-        ASGIWorker.check_config(configured(http_protocols="h2,h1"), Log())
+    with pytest.raises(RuntimeError, match="http2_cleartext"):
+        ASGIWorker.check_config(configured(http2_cleartext="upgrade"), Log())
 
 
 def test_the_worker_refuses_a_wrong_value_of_ours_in_the_master(monkeypatch):

@@ -9,6 +9,7 @@ from gunicorn.errors import ConfigError
 
 from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.settings import OURS, Limits, Settings, apply_environment, environment_name, read
+from uvicorn.wire.limits import Http2Limits
 
 DEFAULTS = {
     "forwarded_fields": "auto",
@@ -33,6 +34,7 @@ DEFAULTS = {
     "switch_interval": 0.0007,
     "framework_threads": "pool",
     "background_threads": 0,
+    "http2_engine": "auto",
     "loop_block_warning": 0.25,
     "pool_wait_warning": 1.0,
     "slow_consumer_warning": 10.0,
@@ -200,6 +202,7 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
         "headers": ("x-a:b c", ["x-a:b c"]), "loop_factory": ("asyncio", "asyncio"), "reload_dirs": ("a b", ["a", "b"]),
         "reload_includes": ("*.html", ["*.html"]), "reload_excludes": ("a", ["a"]), "keyfile_password": ("a", "a"),
         "forwarded_fields": ("forwarded", "forwarded"),
+        "http2_engine": ("h2", "h2"),
     }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)
@@ -360,6 +363,7 @@ def test_a_worker_reads_ours_and_gunicorns():
             min_write_rate=16,
             min_rate_grace=17.0,
             connections_per_address=18,
+            http2=Http2Limits(most_fields=120),
         ),
         queue_size=24,
         queue_timeout=1.0,

@@ -13,6 +13,7 @@ from uvicorn.connections.life import (
     LAST_BODY,
     LINGERING,
     LOST,
+    PREFACE,
     PROXY,
     SOCKET,
     STATES,
@@ -21,19 +22,21 @@ from uvicorn.connections.life import (
 
 EVENTS = (
     "proxy_read", "body_begins", "body_ended", "upgrades", "ends_here", "is_cut_short", "lingers", "closes", "lost",
+    "awaits_preface", "preface_read",
 )  # fmt: skip
 _ = None
 TABLE = {
-    PROXY: (HEAD, _, _, _, LAST, DEAF, LINGERING, CLOSING, LOST),
-    HEAD: (_, BODY, _, SOCKET, LAST, DEAF, LINGERING, CLOSING, LOST),
-    BODY: (_, _, HEAD, _, LAST_BODY, DEAF, LINGERING, CLOSING, LOST),
-    LAST_BODY: (_, _, LAST, _, _, DEAF, LINGERING, CLOSING, LOST),
-    SOCKET: (_, _, _, _, LAST, DEAF, LINGERING, CLOSING, LOST),
-    LAST: (_, _, _, _, _, DEAF, LINGERING, CLOSING, LOST),
-    DEAF: (_, _, _, _, _, _, LINGERING, CLOSING, LOST),
-    LINGERING: (_, _, _, _, _, _, _, CLOSING, LOST),
-    CLOSING: (_, _, _, _, _, _, _, _, LOST),
-    LOST: (_, _, _, _, _, _, _, _, _),
+    PROXY: (HEAD, _, _, _, LAST, DEAF, LINGERING, CLOSING, LOST, _, _),
+    PREFACE: (_, _, _, _, LAST, DEAF, LINGERING, CLOSING, LOST, _, HEAD),
+    HEAD: (_, BODY, _, SOCKET, LAST, DEAF, LINGERING, CLOSING, LOST, PREFACE, _),
+    BODY: (_, _, HEAD, _, LAST_BODY, DEAF, LINGERING, CLOSING, LOST, _, _),
+    LAST_BODY: (_, _, LAST, _, _, DEAF, LINGERING, CLOSING, LOST, _, _),
+    SOCKET: (_, _, _, _, LAST, DEAF, LINGERING, CLOSING, LOST, _, _),
+    LAST: (_, _, _, _, _, DEAF, LINGERING, CLOSING, LOST, _, _),
+    DEAF: (_, _, _, _, _, _, LINGERING, CLOSING, LOST, _, _),
+    LINGERING: (_, _, _, _, _, _, _, CLOSING, LOST, _, _),
+    CLOSING: (_, _, _, _, _, _, _, _, LOST, _, _),
+    LOST: (_, _, _, _, _, _, _, _, _, _, _),
 }
 
 

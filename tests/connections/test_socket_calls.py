@@ -291,6 +291,20 @@ def test_a_client_that_takes_nothing_past_the_deadline_is_closed_with_1013(make_
     assert kept.messages[-1]["code"] == 1013
 
 
+def test_a_worker_that_was_held_up_does_not_blame_the_client_of_a_socket(make_site):
+    site, kept, client = connected(make_site, write_timeout=10, sockets=SocketLimits(ping_interval=0))
+    client.transport.is_stalled = True
+    kept.reply(0, bytes=b"x" * 5000)
+    site.pass_time(1)
+    for _ in range(3):
+        site.loop.now += 60  # no turn of the loop, then one tick, and then it finds that the client has taken something
+        for socket in list(site.service.sockets):
+            socket.watch.tick(site.loop.now)
+        client.transport.drain(10)
+        site.pass_time(1)
+        assert not kept.messages[0]["reply_channel"].closed
+
+
 def test_a_client_that_pings_and_does_not_read_is_not_read_from(make_site):
     site, _, client = connected(make_site)
     client.transport.is_stalled = True

@@ -1,11 +1,13 @@
 """A FastAPI service whose endpoints are plain functions, and what its threads do."""
 
 import asyncio
+import contextvars
 import threading
 import time
 from contextlib import asynccontextmanager
 
 import anyio
+from asgiref.sync import sync_to_async
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
 
 from uvicorn import mount
@@ -53,6 +55,17 @@ async def on_loop():
 def hold(entered: str = Depends(session)):
     held.wait(30)
     return {"endpoint": name()}
+
+
+@app.get("/never")
+def never():
+    threading.Event().wait()
+
+
+async def never_sensitive(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise RuntimeError("no lifespan")
+    await sync_to_async(threading.Event().wait)()
 
 
 @app.get("/release")
@@ -108,4 +121,24 @@ def report(entered: str = Depends(slow)):
     return {"endpoint": name()}
 
 
-routes = [mount("/reports", reports, pool="reports", threads=2), mount("/", app)]
+async def channels(scope, receive, send):
+    """Be a consumer of Channels 4: a socket whose synchronous code is thread-sensitive."""
+    if scope["type"] == "lifespan":
+        raise RuntimeError("no lifespan")
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        if event["text"] == "outside":
+            # As in a loop of the application's, which no request has begun.
+            found = await contextvars.Context().run(asyncio.ensure_future, sync_to_async(name)())
+        else:
+            found = await sync_to_async(name)()
+        await send({"type": "websocket.send", "text": found})
+
+
+routes = [
+    mount("/reports", reports, pool="reports", threads=2),
+    mount("/channels", channels),
+    mount("/sensitive", never_sensitive),
+    mount("/", app),
+]

@@ -182,7 +182,7 @@ def test_a_wrong_value_is_one_sentence_that_names_its_place(serve, command, vari
     ("args", "sentence"),
     [
         (("--protocol", "uwsgi"), "protocol = 'uwsgi' cannot be served"),
-        (("--http2-cleartext", "prior-knowledge"), "http2_cleartext cannot be served"),
+        (("--http2-cleartext", "upgrade"), "http2_cleartext = 'upgrade' cannot be served"),
     ],
 )
 def test_a_protocol_that_is_not_served_is_refused_at_start(serve, command, args, sentence):

@@ -2,9 +2,11 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
-from processes import eventually
+from processes import PATIENCE, eventually
+from websockets.sync.client import connect
 
 LOG = (
     "%(U)s %(s)s mode=%({consumer.mode}e)s hops=%({consumer.hops}e)s "
@@ -75,6 +77,37 @@ def test_an_endpoint_that_raises_an_exit_or_an_error_costs_its_own_request(serve
     assert server.get("/fails").status_code == 418
     assert server.get("/exits").status_code == 500
     assert server.get("/where").status_code == 200
+
+
+def test_a_socket_keeps_one_thread_and_many_sockets_hold_half_of_them_at_most(server):
+    with ExitStack() as opened:
+        url = server.url.replace("http", "ws", 1) + "/channels"
+        sockets = [opened.enter_context(connect(url, open_timeout=PATIENCE, proxy=None)) for _ in range(5)]
+        for _ in range(3):
+            for socket in sockets:
+                socket.send("where")
+        found = [socket.recv(PATIENCE) for socket in sockets for _ in range(3)]
+        assert len(set(found)) == 1
+        assert re.fullmatch(r"uvicorn-consumer-[12]", found[0])
+        assert server.get("/where").status_code == 200  # by the other thread
+        sockets[0].send("outside")
+        assert sockets[0].recv(PATIENCE).startswith("uvicorn-aside-")
+    eventually(lambda: server.get("/tokens").json()[1] == 0, "the thread to be given back")
+
+
+@pytest.mark.parametrize("path", ["/never", "/sensitive"])
+def test_endpoints_that_never_return_are_named_and_their_worker_is_replaced(serve, path):
+    server = serve("--threads", "2", "--stuck-after", "1", app="live_threads:routes")
+    [old] = server.workers()
+    with ThreadPoolExecutor(3) as clients:
+        stuck = [clients.submit(server.get, path) for _ in range(2)]
+        server.wait_for_log("2 of 2 threads of uvicorn-consumer are stuck")
+        waiting = clients.submit(server.get, "/where")
+        assert [call.result().status_code for call in stuck] == [504, 504]
+        assert waiting.result().status_code == 503
+    eventually(lambda: old not in server.workers(), "the old worker to leave")
+    assert server.get("/where").status_code == 200
+    assert "the worker is replaced" in server.log()
 
 
 def test_the_start_says_how_many_threads_and_whose(serve):

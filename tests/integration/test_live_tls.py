@@ -51,7 +51,7 @@ def test_https_serves_and_is_told_to_consumers(server, files, side):
 
 def test_http_1_1_is_agreed_on_by_alpn(server, files):
     context = files.context()
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.set_alpn_protocols(["spdy/3", "http/1.1"])
     with (
         socket.create_connection(("127.0.0.1", httpx.URL(server.url).port), timeout=PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secure,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uvicorn.wire.encoder import CONTINUE, LAST_CHUNK, Encoder, chunk, error_page
+from uvicorn.wire.encoder import CONTINUE, Encoder, chunk, error_page, last_chunk
 from uvicorn.wire.reply import NO_FIELDS, Fields, encode_fields
 
 EPOCH = b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
@@ -106,7 +106,8 @@ def test_a_chunk_has_its_size_in_hexadecimal(content, wire):
 
 
 def test_the_fixed_parts_are_what_the_rfc_says():
-    assert LAST_CHUNK == b"0\r\n\r\n"
+    assert last_chunk(b"") == b"0\r\n\r\n"
+    assert last_chunk(b"x-sum: 1\r\n") == b"0\r\nx-sum: 1\r\n\r\n"
     assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 

@@ -42,7 +42,8 @@ from anyio._core import _eventloop as core
 from anyio.lowlevel import EventLoopToken
 
 from uvicorn.applications.anyio_limiter import ThreadLimiter
-from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall, installing
+from uvicorn.bridge.framework_calls import FrameworkThreads, installing
+from uvicorn.bridge.thread_call import ThreadCall, in_thread
 from uvicorn.bridge.waits import blocking
 from uvicorn.bridge.work import Work, nested_below, work_now
 
@@ -249,7 +250,7 @@ class AnyioCall(ThreadCall):
         threadlocals.current_token = self.token
         threadlocals.current_cancel_scope = self.scope
         try:
-            return context.run(function, *args)
+            return context.run(in_thread, function, args)
         finally:
             del threadlocals.current_cancel_scope
             del threadlocals.current_token

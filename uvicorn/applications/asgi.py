@@ -22,10 +22,10 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from uvicorn.applications.asgi_call import FULL, HTTPCall, make_scope
+from uvicorn.applications.asgi_call import HTTPCall, make_scope
 from uvicorn.bridge.consumer import is_async_callable, name_of
 from uvicorn.bridge.work import current_work
-from uvicorn.errors import ChannelFull, ConsumerError
+from uvicorn.errors import ConsumerError
 
 __all__ = ["ASGIApplication"]
 
@@ -39,7 +39,8 @@ class ASGIApplication:
     Attributes:
         state: what the application has put into its lifespan state; each request gets a shallow copy.
         threads: what its framework's calls run in (`FrameworkThreads`), or None if that keeps its own.
-        enters: None, or makes an asynchronous context manager in which each call is made; it may raise ChannelFull.
+        enters: None, or makes an asynchronous context manager in which each call is made.
+        enters_socket: likewise for each socket.
 
     Raises: ConsumerError if it cannot be called so.
     """
@@ -65,6 +66,7 @@ class ASGIApplication:
         self.state: dict[str, Any] = {}
         self.threads: Any = None
         self.enters: Callable[[], Any] | None = None
+        self.enters_socket: Callable[[], Any] | None = None
         self.__module__, _, self.__qualname__ = name.rpartition(".")  # how logs call it
 
     async def __call__(self, message: Any, **_: Any) -> None:
@@ -77,12 +79,7 @@ class ASGIApplication:
             if self.enters is None:
                 await self.call(scope, call.receive, call.send)
                 return
-            try:
-                context = self.enters()
-            except ChannelFull:
-                message["reply_channel"].send(FULL)
-                return
-            async with context:
+            async with self.enters():
                 await self.call(scope, call.receive, call.send)
         except Exception:
             if not call.refuse():

@@ -15,6 +15,8 @@ cdef class HTTPCall:
     cdef object _status
     cdef object _fields
     cdef Py_ssize_t _since_turn
+    cdef bint _has_trailers
+    cdef list _trailers
     cdef list _parts
     cdef Py_ssize_t _gathered
     cdef bint _is_flush_due

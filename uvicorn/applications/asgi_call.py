@@ -2,6 +2,7 @@
 
     http.response.start is kept until the first http.response.body
     each body -> reply_channel.send
+    http.response.trailers -> the last reply, if http.response.start has announced them
 
 Runs on: the loop. Spec: as in `asgi.py`.
 """
@@ -19,16 +20,21 @@ from uvicorn.bridge.channels import ReplyChannel, resolve
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
 
-__all__ = ["FULL", "SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
+__all__ = ["SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
 
 SPEC_VERSION: Final = "2.5"
 _VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
 #: what is served beyond the core of the specification: name -> value in the scope
-_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.early_hint": {}}
-FULL: Final = {
+_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.early_hint": {}, "http.response.trailers": {}}
+_FULL: Final = {
     "status": 503,
     "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")],
     "content": b"503 Service Unavailable\n",
+}
+_STUCK: Final = {
+    "status": 504,
+    "headers": [(b"content-type", b"text/plain; charset=utf-8")],
+    "content": b"504 Gateway Timeout\n",
 }
 _STRIDE: Final = 65536  # bytes of a stream between two turns of the loop, so that others are served; arbitrary
 _GATHERED: Final = 16384  # bytes of small chunks that are written at once; arbitrary
@@ -87,8 +93,8 @@ class HTTPCall:
     """
 
     __slots__ = (
-        "_body", "_body_channel", "_channel", "_fields", "_gathered", "_has_begun", "_is_flush_due", "_is_received",
-        "_parts", "_since_turn", "_status", "_waiter", "threads", "work",
+        "_body", "_body_channel", "_channel", "_fields", "_gathered", "_has_begun", "_has_trailers", "_is_flush_due",
+        "_is_received", "_parts", "_since_turn", "_status", "_trailers", "_waiter", "threads", "work",
     )  # fmt: skip
 
     def __init__(self, message: Any, threads: Any = None) -> None:
@@ -99,6 +105,8 @@ class HTTPCall:
         self._has_begun = False  # something was sent
         self._status = 0  # of a response that was started, until its first content
         self._fields: Any = ()
+        self._has_trailers = False  # they follow the content
+        self._trailers: list[Any] = []
         self._since_turn = 0
         self._parts: list[bytes] = []  # chunks that are not written yet
         self._gathered = 0  # their bytes
@@ -176,6 +184,10 @@ class HTTPCall:
             if self._parts:
                 content = b"".join([*self._parts, content])
                 self._parts.clear()
+            if self._has_trailers:
+                more = {"content": content, "more_content": True}
+                channel.send(self._begun(content, True) if self._status else more)
+                return
             channel.send(self._begun(content, False) if self._status else {"content": content})
             if self.work is not None:
                 self.work.is_answered = True
@@ -185,22 +197,38 @@ class HTTPCall:
             if self._status:
                 raise ReplyError("http.response.start was sent twice")
             self._fields = event.get("headers", ())
+            self._has_trailers = bool(event.get("trailers", False))
             try:
                 self._status = event["status"]
             except KeyError:
                 raise status_missing(kind) from None
             if self._status >= 500 and self.work is not None and self.work.is_refused:
                 self.refuse()
+        elif kind == "http.response.trailers" and self._has_trailers and self._has_begun:
+            self._end_with_trailers(event)
         elif kind == "http.response.early_hint":
             self._channel.hint([(b"link", link) for link in event["links"]])
         else:
             raise ReplyError(
                 f"an ASGI application cannot send {kind!r} here; allowed are http.response.start, "
-                "http.response.body and http.response.early_hint"
+                "http.response.body, http.response.early_hint, and http.response.trailers behind the content if the "
+                "start has said so"
             )
 
+    def _end_with_trailers(self, event: MutableMapping[str, Any]) -> None:
+        """Take trailers; with the last of them the response is complete."""
+        self._flush()
+        self._trailers += event.get("headers", ())
+        if event.get("more_trailers", False):
+            return
+        self._channel.send({"content": b"", "trailers": self._trailers})
+        if self.work is not None:
+            self.work.is_answered = True
+        if self._waiter is not None:
+            resolve(self._waiter)
+
     def refuse(self) -> bool:
-        """Answer 503 instead of the application, if a thread was refused to it and nothing was sent.
+        """Answer 503 or 504 instead of the application, if it has no thread for a call and nothing was sent.
 
         Returns: whether that is, or was, so; the application's own answer to its failure goes nowhere.
         """
@@ -211,7 +239,7 @@ class HTTPCall:
                 return False
             channel, self._channel = self._channel, _NOWHERE
             with suppress(ChannelClosed):
-                channel.send(FULL)
+                channel.send(_STUCK if self.work.is_stuck else _FULL)
             self.work.is_answered = True
         return True
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, MutableMapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
@@ -85,7 +86,9 @@ class ASGISockets:
             work = Work(self._application.threads)
             current_work.set(work)
         try:
-            await self._application.call(scope, socket.receive, socket.send)
+            enters = self._application.enters_socket
+            async with nullcontext() if enters is None else enters():
+                await self._application.call(scope, socket.receive, socket.send)
             socket.finish()
         finally:
             if work is not None:

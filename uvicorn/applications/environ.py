@@ -79,9 +79,14 @@ def make_environ(message: Mapping[str, Any], body_size: int | None) -> dict[str,
         environ["SERVER_PORT"] = str(server[1])
     else:
         _name_from_host(environ)
-    if body_size is not None and "CONTENT_LENGTH" not in environ and "HTTP_TRANSFER_ENCODING" in environ:
+    if body_size is not None and "CONTENT_LENGTH" not in environ and _has_body(environ, body_size):
         environ["CONTENT_LENGTH"] = str(body_size)
     return environ
+
+
+def _has_body(environ: dict[str, Any], body_size: int) -> bool:
+    """Whether the request has a body: over HTTP/2 no field says so."""
+    return "HTTP_TRANSFER_ENCODING" in environ or (body_size > 0 and environ["SERVER_PROTOCOL"] == "HTTP/2")
 
 
 def below(path: str, root: str) -> bool:

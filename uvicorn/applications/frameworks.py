@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from uvicorn.applications.anyio_tokens import Tokens
-from uvicorn.applications.sensitive import is_in_async_to_sync
+from uvicorn.applications.sensitive import AsgirefSeam, can_lease, is_in_async_to_sync, uses_asgiref
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import nested_tests
 from uvicorn.bridge.loop_executor import LoopExecutor, give_back, lend
@@ -44,6 +44,7 @@ class Frameworks:
         self._is_governed = is_governed
         self._tokens: Tokens | None = None
         self._executor: LoopExecutor | None = None
+        self._asgiref: AsgirefSeam | None = None
 
     def install(self) -> None:
         """Send to our pools what is imported now, and say so."""
@@ -59,7 +60,8 @@ class Frameworks:
         say("Threads of frameworks are ours: %s", ", ".join(ours))
 
     def look(self) -> None:
-        """Look whether anyio was imported meanwhile; called once a second."""
+        """Look whether anyio or asgiref was imported meanwhile; called once a second."""
+        self._look_at_asgiref()
         if self._keeps_own and self._is_governed and self._loop.is_running():
             self._govern()
         if self._was_asked or "anyio" not in sys.modules:
@@ -80,6 +82,13 @@ class Frameworks:
         )
         self._anyio.install()
 
+    def _look_at_asgiref(self) -> None:
+        """Take asgiref's calls outside of requests; each request and each socket has a lease (`lifecycle.py`)."""
+        shared = self._dispatcher.shared
+        if self._asgiref is None and shared is not None and uses_asgiref() and can_lease():
+            self._asgiref = AsgirefSeam(shared.aside, self._dispatcher.outbox)
+            self._asgiref.install()
+
     def _govern(self) -> None:
         """Have the governor set the tokens of the limiter of an anyio that keeps its own threads."""
         if self._tokens is None:
@@ -96,6 +105,9 @@ class Frameworks:
         if self._executor is not None:
             give_back(self._loop, self._executor)
             self._executor = None
+        if self._asgiref is not None:
+            self._asgiref.remove()
+            self._asgiref = None
         if is_in_async_to_sync in nested_tests:
             nested_tests.remove(is_in_async_to_sync)
 

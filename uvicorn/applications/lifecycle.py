@@ -15,7 +15,7 @@ from typing import Any
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.lifespan import Lifespan
 from uvicorn.applications.router import Router, SingleConsumer
-from uvicorn.applications.sensitive import SensitiveCall, can_lease, uses_asgiref
+from uvicorn.applications.sensitive import can_lease, for_request, for_socket, uses_asgiref
 from uvicorn.bridge import run_in_pool
 from uvicorn.bridge.consumer import Consumer, is_async_callable, name_of
 from uvicorn.bridge.dispatcher import Dispatcher
@@ -84,10 +84,12 @@ class Lifecycle:
                 "its own, without a limit"
             )
             return
+        shared = dispatcher.shared
+        assert shared is not None
         for consumer in served:
-            consumer.target.enters = partial(  # type: ignore[attr-defined]
-                SensitiveCall, consumer.pool or dispatcher.pool, dispatcher.outbox, dispatcher.on_refused
-            )
+            adapter: Any = consumer.target
+            adapter.enters = partial(for_request, adapter.threads, dispatcher.on_refused)
+            adapter.enters_socket = partial(for_socket, adapter.threads, shared.aside)
 
 
 def _asgi_consumers(consumers: Iterable[Consumer]) -> list[Consumer]:

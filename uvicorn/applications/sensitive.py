@@ -11,17 +11,22 @@ a table, `SyncToAsync.context_to_thread_executor`; ours is put into it (`_OlderC
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-from uvicorn.bridge.lease import Lease
+from uvicorn.bridge.framework_calls import FrameworkThreads, installing
+from uvicorn.bridge.lease import ByLoopExecutor, LastingLease, Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.waits import on_loop
 
-__all__ = ["SensitiveCall", "can_lease", "is_in_async_to_sync", "uses_asgiref"]
+__all__ = [
+    "AsgirefSeam", "SensitiveCall", "can_lease", "for_request", "for_socket", "is_in_async_to_sync", "uses_asgiref",
+]  # fmt: skip
 
 
 def uses_asgiref() -> bool:
@@ -41,21 +46,13 @@ def is_in_async_to_sync() -> bool:
 
 
 class SensitiveCall:
-    """An asynchronous context manager around one call of an ASGI application.
-
-    Args:
-        refused: called if the pool and its queue are full.
-
-    Raises: ChannelFull if they are.
-    """
+    """An asynchronous context manager around what one lease is for: asgiref's thread-sensitive code runs by it."""
 
     __slots__ = ("_context", "_lease")
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox, refused: Callable[[], None]) -> None:
-        if pool.is_full:
-            refused()
-        self._lease = Lease(pool, outbox)
-        self._context = _context_with(self._lease)
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._context = _context_with(lease)
 
     async def __aenter__(self) -> None:
         await self._context.__aenter__()
@@ -65,6 +62,71 @@ class SensitiveCall:
             await self._context.__aexit__(*error)
         finally:
             self._lease.release()
+
+
+def for_request(threads: FrameworkThreads, refused: Callable[[], None]) -> SensitiveCall:
+    """Return the context manager for one request.
+
+    Args:
+        refused: called when it finds no place in the pool and its queue.
+    """
+    return SensitiveCall(Lease(threads.pool, threads.outbox, refused, threads.calls))
+
+
+def for_socket(threads: FrameworkThreads, aside: ConsumerPool) -> SensitiveCall:
+    """Return the context manager for one socket: all sockets have half of the threads at most.
+
+    Args:
+        aside: what they use if the pool has one thread, which they would keep for themselves.
+    """
+    pool = threads.pool if threads.pool.threads > 1 else aside
+    return SensitiveCall(LastingLease(pool, threads.outbox, max(1, pool.threads // 2), threads.calls))
+
+
+class AsgirefSeam:
+    """What is replaced of asgiref while a server serves; the last one of the process puts it back.
+
+    asgiref's one thread for thread-sensitive code outside of all requests is one of ours; and `async_to_sync` on the
+    loop, an error with asgiref as well, names both lines.
+    """
+
+    leases: ClassVar[dict[asyncio.AbstractEventLoop, LastingLease]] = {}  # of all that are installed
+    originals: ClassVar[tuple[Any, Any]] = (None, None)
+
+    def __init__(self, pool: ConsumerPool, outbox: Outbox) -> None:
+        self._loop = outbox.loop
+        self._lease = LastingLease(pool, outbox)
+
+    def install(self) -> None:
+        """Take the places, if no other server's has done so."""
+        module: Any = sys.modules["asgiref.sync"]
+        with installing:
+            if not AsgirefSeam.leases:
+                AsgirefSeam.originals = module.SyncToAsync.single_thread_executor, module.AsyncToSync.__call__
+                module.SyncToAsync.single_thread_executor = ByLoopExecutor(AsgirefSeam.leases, AsgirefSeam.originals[0])
+                module.AsyncToSync.__call__ = _checked(AsgirefSeam.originals[1])
+            AsgirefSeam.leases[self._loop] = self._lease
+
+    def remove(self) -> None:
+        """Give them back, if no other server needs them."""
+        module: Any = sys.modules["asgiref.sync"]
+        with installing:
+            if AsgirefSeam.leases.get(self._loop) is self._lease:
+                del AsgirefSeam.leases[self._loop]
+            if not AsgirefSeam.leases:
+                module.SyncToAsync.single_thread_executor, module.AsyncToSync.__call__ = AsgirefSeam.originals
+        self._lease.release()
+
+
+def _checked(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the `__call__` of `async_to_sync`, that looks first whether it is on our loop."""
+
+    def __call__(async_to_sync: Any, *args: Any, **kwargs: Any) -> Any:
+        if asyncio._get_running_loop() in AsgirefSeam.leases:
+            raise on_loop("asgiref.async_to_sync", async_to_sync.awaitable)
+        return call(async_to_sync, *args, **kwargs)
+
+    return __call__
 
 
 def _context_with(executor: Lease) -> Any:

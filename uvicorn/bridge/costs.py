@@ -4,15 +4,16 @@ Frameworks wrap what they run: partials, bound methods, a runner that takes the 
 through these and keeps one `Cost` for the function behind: so an endpoint, a dependency, a background task and a
 synchronous receiver of a signal are each known by what they need.
 
-The key is the code object: functions that are made anew for each request share it. The table has a bound, as code may
-be made at run time, too. Any thread may look.
+The key is the code object: functions that are made anew for each request share it. So do all functions that one
+decorator has made; where these say what they wrap, that is looked at, and else the functions that they refer to are a
+part of the key. The table has a bound, as code may be made at run time, too. Any thread may look.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import BuiltinMethodType, FunctionType, GeneratorType, MethodType
+from types import BuiltinMethodType, CellType, FunctionType, GeneratorType, MethodType
 from typing import Any, Final
 
 from uvicorn.bridge.consumer import name_of, runs_long_of
@@ -57,6 +58,8 @@ _known: dict[object, Cost] = {}
 
 def cost_of(function: Callable[..., Any], args: tuple[Any, ...] = ()) -> Cost:
     """Return what a call of this function costs. Runs on: any thread."""
+    is_long = False
+    key: object
     while True:
         if type(function) is partial:
             inner: Any = function.func
@@ -70,10 +73,13 @@ def cost_of(function: Callable[..., Any], args: tuple[Any, ...] = ()) -> Cost:
             function, args = args[0], args[1:]
         elif type(function) is MethodType and function.__name__ == "thread_handler":  # asgiref's SyncToAsync
             function = getattr(function.__self__, "func", function.__func__)
+        elif type(function) is FunctionType and callable(wrapped := getattr(function, "__wrapped__", None)):
+            is_long = is_long or runs_long_of(function)
+            function = wrapped
         else:
             break
     if type(function) is FunctionType:
-        key: object = function.__code__
+        key = _key_of_function(function)
         if function.__name__ == "_next" and args and type(args[0]) is GeneratorType:  # Starlette's step of an iterator
             key = args[0].gi_code
             found = _known.get(key)
@@ -89,7 +95,23 @@ def cost_of(function: Callable[..., Any], args: tuple[Any, ...] = ()) -> Cost:
     generator = getattr(getattr(function, "__self__", None), "gen", None)
     if isinstance(generator, GeneratorType):
         name = f"{generator.__qualname__} ({getattr(function, '__name__', '')})"
-    return _add(key, Cost(name, getattr(function, "__name__", "") in ("__exit__", "close"), runs_long_of(function)))
+    is_exit = getattr(function, "__name__", "") in ("__exit__", "close")
+    return _add(key, Cost(name, is_exit, is_long or runs_long_of(function)))
+
+
+def _key_of_function(function: FunctionType) -> object:
+    cells = function.__closure__
+    if cells is None:
+        return function.__code__
+    return (function.__code__, *[inner.__code__ for cell in cells if (inner := _function_in(cell)) is not None])
+
+
+def _function_in(cell: CellType) -> FunctionType | None:
+    try:
+        inner = cell.cell_contents
+    except ValueError:  # it is empty yet
+        return None
+    return inner if type(inner) is FunctionType else None
 
 
 def known_costs() -> list[Cost]:

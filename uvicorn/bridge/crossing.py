@@ -39,7 +39,7 @@ from uvicorn.bridge.consumer import name_of, runs_long_of
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.waits import blocking, marker
+from uvicorn.bridge.waits import blocking, marker, on_loop
 from uvicorn.bridge.work import current_work, nested_below
 from uvicorn.errors import ChannelFull, ServerStopping, WrongSide
 
@@ -150,7 +150,7 @@ def run_on_loop(coroutine: Coroutine[Any, Any, _T]) -> _T:
     try:
         crossing = _crossing_of("run_on_loop")
         if get_ident() == crossing.outbox.loop_thread:
-            raise WrongSide("run_on_loop is for threads: this is the loop already, await the coroutine")
+            raise on_loop("bridge.run_on_loop", coroutine)
     except BaseException:
         coroutine.close()
         raise

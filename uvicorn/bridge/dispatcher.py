@@ -16,6 +16,7 @@ import asyncio
 import contextvars
 import sys
 import threading
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
@@ -23,8 +24,9 @@ from typing import Any, Final
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.crossing import Crossing, PoolCall
-from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall, holders
+from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall
 from uvicorn.bridge.jobs import CallJob, ConsumerJob
+from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.running import Running
@@ -52,6 +54,7 @@ class Dispatcher:
     Attributes:
         all_pools: with the shared ones.
         measured: what threads have measured.
+        rejected: how many requests found no thread, up to the last tick.
         running: what runs, for requests and for sockets.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
@@ -79,7 +82,8 @@ class Dispatcher:
         self.queue_timeout: Final = queue_timeout
         self.shared: Final = shared
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
-        self._rejected = 0
+        self._rejected = 0  # since the last line in the log
+        self.rejected = 0  # in all, when they were told
         self.measured: Final = Measured()
         self.all_pools: Final = (*self.pools, *(shared or ()))
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
@@ -138,7 +142,7 @@ class Dispatcher:
         for threads in self.frameworks.values():
             threads.expire(monotonic() - self.queue_timeout)
         for pool in self.pools:
-            for host in tuple(pool.hosts):
+            for host in (*pool.hosts, *pool.shared_hosts):
                 self._rejected += host.expire_calls(monotonic() - self.queue_timeout)
             self._expire(pool, monotonic() - self.queue_timeout)
         if self._rejected:
@@ -152,11 +156,15 @@ class Dispatcher:
                 f" ({held} held back by the governor)" if held else "",
                 f"; threads are held by {names}" if (names := self.held_by()) else "",
             )
+            self.rejected += self._rejected
             self._rejected = 0
 
     def held_by(self) -> str:
-        """Say which functions hold the threads, and how many each: "" if none does. Runs on: any thread."""
-        return holders(self.all_pools)
+        """Say who holds the threads: "app.slow (38), app.report (2)"; "" if nobody does. Runs on: any thread."""
+        names = Counter(
+            getattr(job, "name", type(job).__name__) for pool in self.all_pools for _, job in pool.running()
+        )
+        return ", ".join(f"{name} ({count})" for name, count in names.most_common(5))
 
     def give_up_stuck(self) -> None:
         """Answer instead of the calls of pools that are stuck, and of those that wait for one; the worker leaves."""
@@ -170,7 +178,7 @@ class Dispatcher:
                     continue
                 if isinstance(job, CallJob):
                     job.exchange.refuse(504, "its thread is stuck, and the worker is replaced")
-                elif isinstance(job, (PoolCall, ThreadCall)):
+                elif isinstance(job, (Host, PoolCall, ThreadCall)):
                     job.give_up()
 
     def abort(self) -> None:
@@ -197,7 +205,7 @@ class Dispatcher:
         """Leave nothing behind: no call that waits for a thread, no timer; threads end that have nothing to do."""
         for pool in (*self.pools, *(self.shared or ())):
             for job in pool.waiting():
-                if pool.cancel(job) and isinstance(job, (PoolCall, ThreadCall)):
+                if pool.cancel(job) and isinstance(job, (Host, PoolCall, ThreadCall)):
                     job.give_up()
         self.stop_pools()
         for governor in self.governors:

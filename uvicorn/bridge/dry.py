@@ -11,12 +11,12 @@ A pool that has free threads and is held back by the governor looks the same to 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from uvicorn.bridge.backlog import TAKING
-from uvicorn.bridge.framework_calls import holders
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import line_of, thread_name
@@ -94,7 +94,7 @@ class DryWatch:
             pool.name,
             waiting,
             why,
-            holders((pool,)) or "nobody just now",
+            holders(pool) or "nobody just now",
             advice,
             held_threads(pool, now),
         )
@@ -106,6 +106,12 @@ class DryWatch:
         self._log.warning(
             "%s has threads again, after %.1f seconds; %d jobs were refused meanwhile", pool.name, now - since, rejected
         )
+
+
+def holders(pool: ConsumerPool) -> str:
+    """Say who holds the threads of a pool: "app.slow (38), app.report (2)"; "" if nobody does. Runs on: any thread."""
+    names = Counter(str(getattr(job, "name", type(job).__name__)) for _, job in pool.running())
+    return ", ".join(f"{name} ({count})" for name, count in names.most_common(5))
 
 
 def held_threads(pool: ConsumerPool, now: float) -> str:

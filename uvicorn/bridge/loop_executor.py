@@ -18,9 +18,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from threading import Lock, get_ident
+from types import BuiltinMethodType
 from typing import Any, Final, TypeVar, cast
 
-from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
+from uvicorn.bridge.framework_calls import FrameworkThreads
+from uvicorn.bridge.thread_call import ThreadCall, from_elsewhere
 from uvicorn.bridge.work import work_now
 
 __all__ = ["LoopExecutor", "give_back", "lend"]
@@ -56,11 +58,7 @@ class LoopExecutor(ThreadPoolExecutor):
         if get_ident() == self._loop_thread:
             # An asyncio.Future where a concurrent one is promised: `asyncio.wrap_future` returns it as it is.
             return cast("Future[_T]", self._submit(call, args if not kwargs else ()))
-        future: Future[_T] = Future()
-        context = contextvars.copy_context()
-        arguments = args if not kwargs else ()
-        self._default.outbox.put(lambda _: context.run(self._submit_for, future, call, arguments))
-        return future
+        return from_elsewhere(self._default.outbox, partial(self._submit, call, args if not kwargs else ()))
 
     def _submit(self, function: Callable[..., Any], args: tuple[Any, ...]) -> _Waiting:
         work = work_now()
@@ -68,20 +66,10 @@ class LoopExecutor(ThreadPoolExecutor):
             work = None  # a context that was made on another server's loop
         threads: FrameworkThreads = self._default if work is None else work.threads
         future = _Waiting(loop=threads.outbox.loop)
-        # The context is that of the thread, as asyncio has it: `asyncio.to_thread` brings its own along.
-        call = future.call = ThreadCall(function, args, contextvars.Context(), future, threads, work)
+        function, context = _taken_apart(function)
+        call = future.call = ThreadCall(function, args, context, future, threads, work)
         threads.submit(call)
         return future
-
-    def _submit_for(self, future: Future[Any], function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            waiting = self._submit(function, args)
-        except BaseException as error:
-            future.set_exception(error)
-            return
-        waiting.add_done_callback(partial(_pass_on, future))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more. The threads are the pools'; they end with these."""
@@ -103,13 +91,17 @@ class _Waiting(asyncio.Future[Any]):
         return True
 
 
-def _pass_on(future: Future[Any], waiting: asyncio.Future[Any]) -> None:
-    if waiting.cancelled():
-        future.set_exception(asyncio.CancelledError())
-    elif (error := waiting.exception()) is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(waiting.result())
+def _taken_apart(function: Callable[..., Any]) -> tuple[Callable[..., Any], contextvars.Context]:
+    """Return what to call, and the context for it: an empty one, that of the thread, as asyncio has it.
+
+    `asyncio.to_thread` brings its own along: `partial(context.run, function, ...)`.
+    """
+    if type(function) is partial and type(function.func) is BuiltinMethodType and function.args:
+        context: Any = function.func.__self__
+        if type(context) is contextvars.Context and function.func.__name__ == "run":
+            inner: Any = function.args[0]
+            return partial(inner, *function.args[1:], **function.keywords), context
+    return function, contextvars.Context()
 
 
 def lend(loop: asyncio.AbstractEventLoop, executor: LoopExecutor) -> None:

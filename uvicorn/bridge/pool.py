@@ -76,6 +76,7 @@ class ConsumerPool:
         self.rejected = 0
         self.hosts: list[Any] = []  # of leases (`lease.py`); loop only, as the next one
         self.leased = 0  # how many leases they host
+        self.shared_hosts: list[Any] = []  # of leases that last
         self.on_busy: Callable[[], None] | None = None  # called at the end of each turn of a busy loop
         self._call_soon = call_soon
         self._log: Log = log or logging.getLogger("gunicorn.error")

@@ -4,11 +4,12 @@ Theory of operation
 -------------------
 There are three ways from a thread to the loop: `bridge.run_on_loop`, `anyio.from_thread` and `asgiref.async_to_sync`. A
 thread that uses one of the first two stands in `waiting` meanwhile, and its job is marked as waiting, so that it does
-not count as computing.
+not count as computing. The third makes calls for the loop meanwhile, and counts.
 
-Two things would wait for each other for ever, and are an error at once, with both lines:
+Three things would wait for each other for ever, and are an error at once, with both lines:
 
-- the loop's own thread asks the loop (`blocking`);
+- the loop's own thread asks the loop (`on_loop`);
+- a loop that a thread runs itself (`asyncio.run`) hands a call to that very thread (`on_own_thread`);
 - a coroutine that a thread waits for hands a call to that very thread, which thread-sensitive code wants
   (`refuse_deadlock`, asked by the lease).
 
@@ -31,7 +32,7 @@ from typing import Any, Final
 from uvicorn.bridge.consumer import name_of
 from uvicorn.errors import WrongSide
 
-__all__ = ["blocking", "marker", "refuse_deadlock", "waiting"]
+__all__ = ["blocking", "marker", "on_loop", "on_own_thread", "refuse_deadlock", "waiting"]
 
 marker: list[Callable[[bool], None]] = []  # marks the job of the calling thread as waiting; one, while a worker runs
 #: identifier of each thread that waits for the loop -> what for
@@ -54,10 +55,7 @@ def blocking(what: str, function: Any, loop_thread: int) -> Iterator[None]:
     """
     own = get_ident()
     if own == loop_thread:
-        raise WrongSide(
-            f"{what} is for threads, and this is the loop's: it would wait at {_line(sys._getframe())} for "
-            f"{_name(function)} at {_beginning(function)}, which runs when it has ended. Await the function instead"
-        )
+        raise on_loop(what, function)
     before = waiting.get(own)
     waiting[own] = f"{what} for {_name(function)}"
     _mark(True)
@@ -71,13 +69,36 @@ def blocking(what: str, function: Any, loop_thread: int) -> Iterator[None]:
             waiting[own] = before
 
 
+def on_loop(what: str, function: Any) -> WrongSide:
+    """Return the error for a wait for the loop on the loop's own thread, with the lines of both."""
+    return WrongSide(
+        f"{what} is for threads, and this is the loop's: it would wait at {_line(sys._getframe())} for "
+        f"{_name(function)} at {_beginning(function)}, which runs when it has ended. Await it instead"
+    )
+
+
+def on_own_thread(name: str) -> WrongSide:
+    """Return the error for a call that a loop of its own thread's hands to that thread, with the lines of both."""
+    frame: FrameType | None = sys._getframe()
+    inner = _line(frame)
+    while frame is not None and frame.f_code.co_name != "run_until_complete":
+        frame = frame.f_back
+    return WrongSide(
+        f"this would wait for ever: a thread runs a loop of its own at {_line(frame)}, and that hands {name} to the "
+        f"same thread at {inner}. Use async_to_sync there, which serves such calls"
+    )
+
+
 def _mark(is_waiting: bool) -> None:
     for mark in marker:
         mark(is_waiting)
 
 
-def refuse_deadlock(thread_id: int, function: Callable[..., Any]) -> None:
+def refuse_deadlock(thread_id: int, name: str) -> None:
     """Refuse a call for a thread that waits for the coroutine which hands it over. Runs on: the loop.
+
+    Args:
+        name: how logs call what is handed over.
 
     Raises: WrongSide.
     """
@@ -87,7 +108,7 @@ def refuse_deadlock(thread_id: int, function: Callable[..., Any]) -> None:
     frame = sys._current_frames().get(thread_id)
     raise WrongSide(
         f"this would wait for ever: a thread waits at {_line(frame)} in {what}, and what it waits for hands "
-        f"{name_of(function)} to the same thread at {_line(sys._getframe())}. Call it in the thread before, or use "
+        f"{name} to the same thread at {_line(sys._getframe())}. Call it in the thread before, or use "
         "async_to_sync there, which serves such calls"
     )
 

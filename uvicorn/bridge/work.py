@@ -23,11 +23,22 @@ class Work:
         is_outside: it is no request: start-up, a lifespan; or a request that is over, and has left a task behind.
         is_answered: the response is complete; what follows are background tasks.
         is_refused: a call found no thread, or not in time: the request is to be answered with 503.
+        is_stuck: the thread of a call does not come back, and the worker leaves: with 504 then.
         hops: how many calls were made in threads.
         wait_seconds, run_seconds: how long they waited for a thread, and ran, added up.
     """
 
-    __slots__ = ("channel", "hops", "is_answered", "is_outside", "is_refused", "run_seconds", "threads", "wait_seconds")
+    __slots__ = (
+        "channel",
+        "hops",
+        "is_answered",
+        "is_outside",
+        "is_refused",
+        "is_stuck",
+        "run_seconds",
+        "threads",
+        "wait_seconds",
+    )
 
     def __init__(self, threads: Any, channel: Any = None, is_outside: bool = False) -> None:
         self.threads = threads
@@ -35,6 +46,7 @@ class Work:
         self.is_outside = is_outside
         self.is_answered = False
         self.is_refused = False
+        self.is_stuck = False
         self.hops = 0
         self.wait_seconds = 0.0
         self.run_seconds = 0.0
@@ -43,6 +55,10 @@ class Work:
     def has_left(self) -> bool:
         """Whether the client has left before its answer was complete."""
         return self.channel is not None and not self.is_answered and self.channel.closed
+
+    def give_up(self) -> None:
+        """The thread of a call does not come back."""
+        self.is_refused = self.is_stuck = True
 
     def end(self) -> None:
         """Belong to no request any more: the application has returned, and may have left something behind."""

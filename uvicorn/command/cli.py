@@ -12,6 +12,7 @@ from gunicorn.errors import AppImportError
 from uvicorn import __version__, variant
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command import questions
+from uvicorn.command.http2 import DefaultProtocols, described_engine
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
 from uvicorn.command.threads import default_threads
 
@@ -38,6 +39,7 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
         proxy_headers = self.cfg.settings["proxy_headers"]
         proxy_headers.default = proxy_headers.value = True  # not as if somebody had given it
         self.cfg.settings["threads"].value = DefaultThreads(default_threads())
+        self.cfg.settings["http_protocols"].value = DefaultProtocols(["h1"])
 
     def load_config(self) -> None:
         """Read what Gunicorn reads, and our environment variables."""
@@ -70,7 +72,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
 def main() -> None:
     """Run the `uvicorn` command. An application in a module called `status` or `top` is `status:application`."""
     if sys.argv[1:] in (["--version"], ["-v"]):
-        print(f"uvicorn {__version__} (gunicorn {gunicorn_version}), {variant.described()}")
+        variants = f"{variant.described()}; HTTP/2: {described_engine()}"
+        print(f"uvicorn {__version__} (gunicorn {gunicorn_version}), {variants}")
         return
     if len(sys.argv) > 1 and sys.argv[1] in questions.COMMANDS:
         sys.exit(questions.run(sys.argv[1:]))

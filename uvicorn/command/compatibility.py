@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from uvicorn.command.http2 import check_http2
 from uvicorn.watching.exposition import is_available
 
 __all__ = ["check"]
@@ -18,10 +19,6 @@ _NO_EFFECT: Final = {
     "permit_unconventional_http_method": "httptools knows the registered methods only",
     "permit_unconventional_http_version": "HTTP/1.0 and HTTP/1.1 are served",
     "casefold_http_method": "methods are case-sensitive",
-    "http2_max_concurrent_streams": "HTTP/2 is not served",
-    "http2_initial_window_size": "HTTP/2 is not served",
-    "http2_max_frame_size": "HTTP/2 is not served",
-    "http2_max_header_list_size": "HTTP/2 is not served",
     "ssl_version": "the ssl_context hook sets TLS versions",
     "sendfile": "no files are sent yet",
     "uwsgi_allow_ips": "the uwsgi protocol is not served",
@@ -29,7 +26,7 @@ _NO_EFFECT: Final = {
 }
 
 
-def check(cfg: Any) -> list[str]:
+def check(cfg: Any, http2_engine: str = "auto") -> list[str]:
     """Return a line for each setting that was changed and has no effect.
 
     Raises: RuntimeError for a setting that asks for what cannot be served.
@@ -40,12 +37,7 @@ def check(cfg: Any) -> list[str]:
         raise RuntimeError("threads must be 1 or more: synchronous consumers run in them")
     if getattr(cfg, "metrics_bind", "") and not is_available():
         raise RuntimeError("metrics_bind needs prometheus_client: pip install uvicorn[metrics]")
-    others = [name for name in cfg.http_protocols if name != "h1"]
-    if others:
-        raise RuntimeError(f"http_protocols with {', '.join(others)} cannot be served by uvicorn.ASGIWorker: use 'h1'")
-    if cfg.http2_cleartext != "off":
-        raise RuntimeError("http2_cleartext cannot be served by uvicorn.ASGIWorker: leave it off")
-    lines = []
+    lines = check_http2(cfg, http2_engine)
     for name, reason in _NO_EFFECT.items():
         setting = cfg.settings.get(name)
         if setting is not None and setting.get() != type(setting)().get():

@@ -36,6 +36,10 @@ class GunicornPeers:
         """Return what to do with the header fields of this peer."""
         return self._trusted if is_listed(address, *self._forwarded) else self._untrusted
 
+    def may_begin_http2(self, address: str | None) -> bool:
+        """Whether this peer may speak HTTP/2 without TLS: Gunicorn's `forwarded_allow_ips`, as for http2_cleartext."""
+        return is_listed(address, *self._forwarded)
+
     def policy_behind(self, address: str | None, client: str) -> HeaderPolicy:
         """Return what to do with those of a client that this peer has named in a PROXY header.
 

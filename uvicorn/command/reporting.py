@@ -22,6 +22,7 @@ from uvicorn.connections.exchange import Exchange, Notice
 
 __all__ = ["GunicornHooks", "Reporter"]
 
+_VERSIONS: Final = {"1.0": (1, 0), "1.1": (1, 1), "2": (2, 0)}
 _CLIENT_LEFT: Final = 499  # nginx's status for a client that closed before its answer began
 
 
@@ -31,7 +32,7 @@ class RequestView:
     Attributes:
         method, uri, path, query: str; `uri` is the request target as received.
         headers: list of (NAME, value), both str.
-        version: (1, 0) or (1, 1).
+        version: (1, 0), (1, 1) or (2, 0).
     """
 
     def __init__(self, exchange: Exchange) -> None:
@@ -40,7 +41,7 @@ class RequestView:
         self.uri = line.shown_target
         self.path, _, self.query = self.uri.partition("?")
         self.headers = [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in exchange.headers]
-        self.version = (1, 0) if line.is_http10 else (1, 1)
+        self.version = _VERSIONS[line.http_version]
         self.scheme = getattr(line, "scheme", None) or exchange.carrier.service.scheme
 
 

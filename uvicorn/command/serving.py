@@ -39,7 +39,7 @@ from uvicorn.connections.addresses import Peers
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
-from uvicorn.connections.service import Service
+from uvicorn.connections.service import NextVersion, Service
 from uvicorn.watching.health import Health
 from uvicorn.watching.watching import Shared, Watching, WatchSettings
 from uvicorn.wire.encoder import Encoder
@@ -111,6 +111,7 @@ class Serving:
 
     Args:
         hooks: what is called before and after each consumer, or None.
+        http2: what knows HTTP/2; None if it is not served.
         report: called with each exchange that has ended, for the access log; None if nobody wants it.
         on_lost_pool: all threads of a pool are stuck, and requests wait.
 
@@ -128,6 +129,7 @@ class Serving:
         log: Log,
         *,
         hooks: RequestHooks | None = None,
+        http2: NextVersion | None = None,
         report: Callable[[Any], None] | None = None,
         on_most_requests: Callable[[], None] = lambda: None,
         on_lost_pool: Callable[[ConsumerPool], None] = lambda pool: None,
@@ -138,6 +140,7 @@ class Serving:
         self._frame = frame
         self._peers = peers
         self._log = log
+        self._http2 = http2
         self._report = report
         self._on_most_requests = on_most_requests
         self._on_lost_pool = on_lost_pool
@@ -193,6 +196,7 @@ class Serving:
             report=self._report,
             shows_errors=frame.shows_errors,
             clock=time.monotonic,
+            http2=self._http2,
         )
         acceptor = Acceptor(
             self._loop,

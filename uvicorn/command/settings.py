@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
+from uvicorn.command.http2 import HTTP2_SETTINGS, http2_limits
 from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.proxy_settings import PROXY_SETTINGS
@@ -193,7 +194,8 @@ class BackgroundThreads(OurSetting):
 OURS = (
     ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
-    *INTERFACE_SETTINGS, *PROXY_SETTINGS, *WATCH_SETTINGS,
+    *INTERFACE_SETTINGS, *PROXY_SETTINGS,
+    *HTTP2_SETTINGS, *WATCH_SETTINGS,
 )  # fmt: skip
 
 
@@ -274,6 +276,7 @@ class Settings:
     proxy_headers: bool = False
     loop_factory: str = "auto"
     forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
+    http2_engine: str = "auto"
     watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
     metrics_bind: str = ""  # "" for no page
 
@@ -295,6 +298,7 @@ class Settings:
                 keepalive=cfg.keepalive,
                 disconnect_grace=cfg.asgi_disconnect_grace_period,
                 sockets=socket_limits(ours, cfg.websocket_max_message_size),
+                http2=http2_limits(cfg, min(cfg.limit_request_fields or _MOST_FIELDS, _MOST_FIELDS)),
                 **given_limits(ours),
             ),
             queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
@@ -315,6 +319,7 @@ class Settings:
             proxy_headers=ours["proxy_headers"],
             loop_factory=ours["loop_factory"] or cfg.asgi_loop,
             forwarded_fields=ours["forwarded_fields"] if ours["proxy_headers"] else "",
+            http2_engine=ours["http2_engine"],
             watch=watch_settings(ours),
             metrics_bind=ours["metrics_bind"],
         )

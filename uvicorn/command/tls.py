@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gunicorn import sock
@@ -13,15 +13,18 @@ from uvicorn.command.settings import read
 __all__ = ["make_ssl_context"]
 
 #: RFC 7301. Without it some clients take a server that says nothing for one of HTTP/1.0, or give up.
-_PROTOCOLS: Final = ["http/1.1"]
+_PROTOCOLS: Final = ("http/1.1",)
 
 
-def make_ssl_context(cfg: Any) -> ssl.SSLContext | None:
+def make_ssl_context(cfg: Any, protocols: Sequence[str] = _PROTOCOLS) -> ssl.SSLContext | None:
     """Return the context that Gunicorn's settings ask for; None if they ask for no TLS.
+
+    Args:
+        protocols: what is offered by ALPN, in the order of preference.
 
     The `ssl_context` hook has the last word: what it does to our context, or makes itself, is left as it is.
     """
-    context: ssl.SSLContext | None = sock.ssl_context(_Config(cfg)) if cfg.is_ssl else None
+    context: ssl.SSLContext | None = sock.ssl_context(_Config(cfg, protocols)) if cfg.is_ssl else None
     return context
 
 
@@ -38,8 +41,9 @@ def _with_password(cfg: Any, password: str) -> ssl.SSLContext:
 class _Config:
     """Gunicorn's settings, with a default context for the hook that offers our protocols."""
 
-    def __init__(self, cfg: Any) -> None:
+    def __init__(self, cfg: Any, protocols: Sequence[str]) -> None:
         self._cfg = cfg
+        self._protocols = [*protocols]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cfg, name)
@@ -48,7 +52,7 @@ class _Config:
         def make() -> ssl.SSLContext:
             password = read(self._cfg)["keyfile_password"]
             context = _with_password(self._cfg, password) if password else make_default()
-            context.set_alpn_protocols(_PROTOCOLS)
+            context.set_alpn_protocols(self._protocols)
             return context
 
         return self._cfg.ssl_context(self._cfg, make)

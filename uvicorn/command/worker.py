@@ -29,6 +29,7 @@ from uvicorn.applications.routing import as_application
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
+from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
@@ -37,6 +38,7 @@ from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.share import share_for
+from uvicorn.command.thread_counts import ThreadCounts
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.server import Server
 from uvicorn.errors import StartupError
@@ -84,10 +86,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: RuntimeError, which Gunicorn prints as one line.
         """
         try:
-            loop_factory(Settings.from_config(cfg).loop_factory)
+            settings = Settings.from_config(cfg)
+            loop_factory(settings.loop_factory)
         except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
-        for message in compatibility.check(cfg):
+        for message in compatibility.check(cfg, settings.http2_engine):
             log.warning(message)
 
     # ---- start, in the child ----
@@ -125,7 +128,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.application = _failing_application(error)
         _tune_collector()
         self._check_again()
-        self.ssl_context = make_ssl_context(self.cfg)
+        engine = self.settings.http2_engine
+        self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
+        self._http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
         self._start_application(self.application)
@@ -133,7 +138,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def _check_again(self) -> None:
         """Tell of what `check_config` would have refused: Gunicorn does not call it when it reloads."""
         try:
-            compatibility.check(self.cfg)
+            compatibility.check(self.cfg, self.settings.http2_engine)
         except RuntimeError as error:
             self.log.error("%s (ignored until the next start)", error)
 
@@ -187,6 +192,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             GunicornPeers(cfg, self.settings.forwarded_fields),
             log,
             hooks=GunicornHooks(cfg, self, log) if GunicornHooks.wanted(cfg, log) else None,
+            http2=self._http2,
             report=Reporter(log) if Reporter.wanted(log) else None,
             on_most_requests=self._on_most_requests,
             on_lost_pool=self._on_lost_pool,
@@ -261,7 +267,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
-        self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variant.described(), self.pid)
+        self._counts = ThreadCounts(self.log, serving.dispatcher) if ThreadCounts.wanted(self.log) else None
+        variants = variant.described() + (f", HTTP/2 by {self._http2_name}" if self._http2 is not None else "")
+        self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variants, self.pid)
         self._tick()
         await self._stop.wait()
         if self._is_quick:
@@ -286,6 +294,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._set_stack_timer()
         self._serving.tick()
         self._look_at_bounds()
+        if self._counts is not None:
+            self._counts.tick()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)

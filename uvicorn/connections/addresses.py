@@ -24,6 +24,9 @@ class Peers(Protocol):
     def policy_behind(self, address: str | None, client: str) -> HeaderPolicy:
         """Return what to do with those of a client that this peer has named in a PROXY header."""
 
+    def may_begin_http2(self, address: str | None) -> bool:
+        """Whether this peer may speak HTTP/2 without TLS, where that is served."""
+
     def may_send_proxy_header(self, address: str | None) -> bool:
         """Whether a PROXY header of this peer is believed."""
 

@@ -12,12 +12,12 @@ kept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.inbox import BodyChannel, ThreadBodyChannel
 from uvicorn.bridge.spool import Spool
-from uvicorn.connections.intake import BODY, Intake
+from uvicorn.connections.intake import BODY
 from uvicorn.connections.service import Service
 from uvicorn.errors import ChannelClosed, ClientError
 from uvicorn.messages import Message
@@ -27,12 +27,24 @@ __all__ = ["RequestBody"]
 _THREAD_FACTOR: Final = 16  # x body_buffer, measured: how far a client may be ahead of a thread; waking costs much
 
 
+class Holding(Protocol):
+    """What a body needs of the way on which it comes."""
+
+    reasons: int  # why nothing more is taken from the client; 0 if it is
+
+    def hold(self, reason: int) -> None:
+        """Take no more, for this reason too."""
+
+    def release(self, reason: int) -> None:
+        """Take more, if this was the last reason not to."""
+
+
 class RequestBody:
     """One body that comes in piece by piece.
 
     Args:
-        expected: its content-length in bytes, or None with the chunked transfer coding.
-        intake: reading from the client.
+        expected: its content-length in bytes, or None if it is not known.
+        intake: reading from the client: an `Intake`, or what opens the window of a stream.
         on_want: called when the body is first wanted, to say 100 Continue; None if the client does not wait for it.
         set_waiting: marks the consumer's thread as blocked in a channel; called in that thread.
         on_ready: called once, with the message when the consumer can be called, or with what went wrong.
@@ -49,7 +61,7 @@ class RequestBody:
         consumer: Consumer,
         message: Message,
         expected: int | None,
-        intake: Intake,
+        intake: Holding,
         on_want: Callable[[], None] | None,
         on_ready: Callable[[Message | None, Exception | None], None],
         set_waiting: Callable[[bool], None],

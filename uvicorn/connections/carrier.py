@@ -1,7 +1,8 @@
 """What an exchange asks of whatever carries its response: the only seam between the two.
 
-`Pipeline` is the one for HTTP/1: many exchanges take turns on one connection. An exchange does not know which version
-of HTTP it is. Loop thread only. (`exchange` is an `Exchange` everywhere: that module imports this one.)
+`Pipeline` is the one for HTTP/1: many exchanges take turns on one connection. `Stream` is the one for HTTP/2: one for
+each exchange, which frames what it is given. An exchange does not know which version of HTTP it is. Loop thread only.
+(`exchange` is an `Exchange` everywhere: that module imports this one.)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from uvicorn.connections.flow import WriteGate
 from uvicorn.connections.service import Service
+from uvicorn.wire.reply import Fields
 
 __all__ = ["Carrier"]
 
@@ -20,13 +22,15 @@ class Carrier:
     Attributes:
         service: what all connections of the worker share.
         gate: whether the client has caught up with what was written.
+        frames_content: takes responses in their parts (`send`), and not as bytes.
     """
 
-    __slots__ = ("gate", "service")
+    __slots__ = ("frames_content", "gate", "service")
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.gate = WriteGate()
+        self.frames_content = False
 
     def is_lost(self) -> bool:
         """Whether nobody is left to answer."""
@@ -50,6 +54,23 @@ class Carrier:
 
     def take_no_more(self) -> None:
         """Read no further request: a response says that it is the last one."""
+        raise NotImplementedError
+
+    def send(self, exchange: Any, status: int, fields: Fields, content: bytes, more: bool) -> None:
+        """Send a part of a response, if `frames_content`.
+
+        Args:
+            status: 0 if the response has begun.
+            fields: also the trailers, with the last part.
+        """
+        raise NotImplementedError
+
+    def hint(self, fields: Fields) -> None:
+        """Send 103 Early Hints."""
+        raise NotImplementedError
+
+    def accept_socket(self, fields: Fields) -> None:
+        """Write the answer that accepts a WebSocket."""
         raise NotImplementedError
 
     def write(self, data: bytes) -> None:

@@ -1,8 +1,7 @@
 cimport cython
 
+from uvicorn.connections.client_connection cimport ClientConnection
 from uvicorn.connections.exchange cimport Exchange
-from uvicorn.connections.intake cimport Intake
-from uvicorn.connections.life cimport Life
 from uvicorn.connections.pipeline cimport Pipeline
 from uvicorn.connections.service cimport Service
 from uvicorn.connections.turns cimport Turns
@@ -12,19 +11,8 @@ from uvicorn.wire.parser cimport RequestParser
 from uvicorn.wire.request_line cimport RequestLine
 
 
-cdef class HTTPConnection:
-    cdef public Service service
-    cdef public object address
-    cdef public object place
-    cdef public Life life
-    cdef public Intake intake
-    cdef public Pipeline pipeline
-    cdef public object transport
-    cdef public object watch
-    cdef public object body
-    cdef public Py_ssize_t requests
+cdef class HTTPConnection(ClientConnection):
     cdef Turns _turns
-    cdef RequestParser _parser
     cdef HeadBuffer _buffer
     cdef object _body_reader
 

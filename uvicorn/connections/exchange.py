@@ -19,7 +19,7 @@ from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.numbers import CLIENT_LEFT
 from uvicorn.errors import ChannelClosed, ReadTimeout, is_all_full, is_full
 from uvicorn.messages import Headers
-from uvicorn.wire.encoder import LAST_CHUNK, chunk, error_page
+from uvicorn.wire.encoder import chunk, error_page, last_chunk
 from uvicorn.wire.reply import BODILESS, NO_FIELDS, Fields, Reply
 from uvicorn.wire.request_line import RequestLine
 
@@ -143,9 +143,11 @@ class Exchange:
         return None
 
     def _reply(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
-        if status:
-            if self.status:  # a thread and a coroutine sent a first reply at the same time: see channels.py
-                return
+        if status and self.status:  # a thread and a coroutine sent a first reply at the same time: see channels.py
+            return
+        if self.carrier.frames_content:
+            self._send(status, fields, content, more)
+        elif status:
             self._begin(status, fields, content, more)
         elif self.status in BODILESS or self.is_head:
             pass
@@ -153,7 +155,7 @@ class Exchange:
             if content:
                 self._write(chunk(content))
             if not more:
-                self._write((LAST_CHUNK,))
+                self._write((last_chunk(fields.trailers),))
             self.sent_bytes += len(content)
         elif content:
             self._write((content,))
@@ -163,6 +165,15 @@ class Exchange:
         else:
             self._close()
 
+    def _send(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
+        """Hand a part of the response to a carrier that frames it."""
+        if status:
+            self.status = status
+            self.fields = fields
+        if not self.is_head and self.status not in BODILESS:
+            self.sent_bytes += len(content)
+        self.carrier.send(self, status, fields, content, more)
+
     def _begin(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         carrier = self.carrier
         self.status = status
@@ -170,7 +181,8 @@ class Exchange:
         carrier.service.numbers.answered(status)
         has_body = not self.is_head and status not in BODILESS
         length: int | None = None
-        if not more:
+        has_trailers = not more and fields.trailers != b"" and has_body and not self.request_line.is_http10
+        if not more and (not has_trailers or fields.content_length is not None):
             if status not in BODILESS and (content or not self.is_head):  # a HEAD may leave out what it does not know
                 length = len(content)
         elif fields.content_length is None and has_body:
@@ -193,14 +205,13 @@ class Exchange:
         else:
             connection = b""
         head = carrier.service.encoder.head(status, fields, length, connection)
-        if not has_body or not content:
-            self._write((head,))
-            return
-        self.sent_bytes = len(content)
-        if self._is_chunked:
-            self._write((head, *chunk(content)))
-        else:
-            self._write((head, content))
+        parts: tuple[bytes, ...] = (head,)
+        if has_body and content:
+            self.sent_bytes = len(content)
+            parts += chunk(content) if self._is_chunked else (content,)
+        if self._is_chunked and not more:
+            parts += (last_chunk(fields.trailers),)
+        self._write(parts)
 
     def _write(self, parts: tuple[bytes, ...]) -> None:
         carrier = self.carrier
@@ -289,7 +300,7 @@ class Exchange:
     def hint(self, fields: Fields) -> None:
         """Send 103 Early Hints, if the response has not begun and it is this exchange's turn."""
         if not self.status and not self.is_closed and not self.request_line.is_http10 and self.carrier.is_first(self):
-            self.carrier.write(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields.block)
+            self.carrier.hint(fields)
 
     def lose(self, is_stopping: bool = False) -> None:
         """Close without a complete response; the connection is closed with it."""

@@ -18,14 +18,13 @@ from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import PIPELINE
 from uvicorn.connections.socket import WebSocket
 from uvicorn.connections.upgrade import Upgradable
-from uvicorn.messages import Message, websocket_connect
+from uvicorn.messages import Headers, Message, websocket_connect
 from uvicorn.wire.opening import Refusal, open_codec
 from uvicorn.wire.reply import Fields
 
 __all__ = ["Handshake", "begin_socket"]
 
-_SWITCHING: Final = 101
-_CONNECTION: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
+_SWITCHING: Final = 101  # also how the access log shows a socket over HTTP/2, where 200 is on the wire
 
 
 class Handshake(Exchange):
@@ -79,12 +78,17 @@ class Handshake(Exchange):
             return
         self._is_due = False
         carrier = self.carrier
-        carrier.write(carrier.service.encoder.head(_SWITCHING, self.fields, None, _CONNECTION))
+        carrier.accept_socket(self.fields)
         self.socket.on_opened()
 
 
-def begin_socket(connection: Upgradable, exchange: Exchange, message: Message) -> WebSocket | None:
+def begin_socket(
+    connection: Upgradable, exchange: Exchange, message: Message, offered: Headers | None = None
+) -> WebSocket | None:
     """Begin a handshake: check it, and call the consumer of `websocket.connect`.
+
+    Args:
+        offered: the header fields of the handshake, where they are not those of the message.
 
     Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
     """
@@ -93,7 +97,7 @@ def begin_socket(connection: Upgradable, exchange: Exchange, message: Message) -
     exchange.is_request_complete = True
     exchange.persists = False
     consumer = service.application.find("websocket.connect", path, message)
-    codec = open_codec(message["headers"], service.limits.sockets)
+    codec = open_codec(message["headers"] if offered is None else offered, service.limits.sockets)
     if isinstance(codec, Refusal):
         service.log.debug("%d to a WebSocket handshake: %s", codec.status, exchange.shown_line)
         exchange.reply((codec.status, codec.fields, codec.content, False))

@@ -12,6 +12,7 @@ cdef class Intake:
     cdef object _on_paused
     cdef Turns _turns
     cdef public int reasons
+    cdef public Py_ssize_t more_steps
     cdef public object transport
 
     cpdef receive(self, bytes data)

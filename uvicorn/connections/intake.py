@@ -14,7 +14,7 @@ from typing import Final
 
 from uvicorn.connections.turns import SHARE, STEP_BYTES, Turns
 
-__all__ = ["BACKLOG", "BODY", "PIPELINE", "PONGS", "Intake"]
+__all__ = ["BACKLOG", "BODY", "PIPELINE", "PONGS", "UNREAD", "Intake"]
 
 # Reasons to stop reading; bits, so that they can hold at the same time.
 UNREAD: Final = 1  # something that was received waits for its turn
@@ -37,10 +37,14 @@ class Intake:
 
     Attributes:
         reasons: why reading is stopped; 0 if it is not.
+        more_steps: steps that the last one was worth, beside itself; set by who takes.
         transport: where to stop reading; set when the connection is made.
     """
 
-    __slots__ = ("_at", "_data", "_is_queued", "_is_working", "_on_paused", "_take", "_turns", "reasons", "transport")
+    __slots__ = (
+        "_at", "_data", "_is_queued", "_is_working", "_on_paused", "_take", "_turns", "more_steps", "reasons",
+        "transport",
+    )  # fmt: skip
 
     def __init__(self, turns: Turns, take: Callable[[bytes, int], int], on_paused: Callable[[], None]) -> None:
         self._turns = turns
@@ -51,6 +55,7 @@ class Intake:
         self._is_queued = False
         self._is_working = False
         self.reasons = 0
+        self.more_steps = 0
         self.transport: asyncio.Transport | None = None
 
     @property
@@ -89,7 +94,8 @@ class Intake:
             end = self._take(data, at)
             if end == at and self._data is data:
                 break
-            steps = 1 + (end - at) // STEP_BYTES
+            steps = 1 + (end - at) // STEP_BYTES + self.more_steps
+            self.more_steps = 0
             share -= steps
             turns.spend(steps)
             if self._data is data:  # not dropped meanwhile
@@ -107,9 +113,11 @@ class Intake:
         else:
             self.release(UNREAD)
 
-    def hand_over(self, take: Callable[[bytes, int], int]) -> None:
-        """Have another one take what comes from here on."""
+    def hand_over(self, take: Callable[[bytes, int], int], on_paused: Callable[[], None] | None = None) -> None:
+        """Have another one take what comes from here on, and be told of pauses, if it wants to."""
         self._take = take
+        if on_paused is not None:
+            self._on_paused = on_paused
 
     def go_on(self) -> None:
         """Have what waits taken in a turn to come: it is wanted now."""

@@ -3,6 +3,7 @@
 A connection is in one of these states, which say what the next bytes from the client are:
 
     PROXY       a PROXY header
+    PREFACE     the preface of HTTP/2, perhaps; with it the connection goes on as another one (h2_connection.py)
     HEAD        the head of a request
     BODY        a part of the body of a request
     LAST_BODY   the same, and no request is read after it
@@ -17,11 +18,14 @@ and these events lead from one to another (`_NEXT`; what is not there changes no
 
     from \\ event   proxy_read  body_begins  body_ended  upgrades  ends_here  is_cut_short
     PROXY          HEAD        -            -           -         LAST       DEAF
+    PREFACE        -           -            -           -         LAST       DEAF
     HEAD           -           BODY         -           SOCKET    LAST       DEAF
     BODY           -           -            HEAD        -         LAST_BODY  DEAF
     LAST_BODY      -           -            LAST        -         -          DEAF
     SOCKET         -           -            -           -         LAST       DEAF
     LAST           -           -            -           -         -          DEAF
+
+`awaits_preface` leads from HEAD to PREFACE, `preface_read` back, if it was none.
 
 `closes`, `lingers` and `lost` lead to CLOSING, LINGERING and LOST from wherever the connection has not come further.
 
@@ -33,33 +37,36 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
-    "BODY", "CLOSING", "DEAF", "HEAD", "LAST", "LAST_BODY", "LINGERING", "LOST", "PROXY", "SOCKET", "Life",
+    "BODY", "CLOSING", "DEAF", "HEAD", "LAST", "LAST_BODY", "LINGERING", "LOST", "PREFACE", "PROXY", "SOCKET", "Life",
 ]  # fmt: skip
 
 PROXY: Final = 0
-HEAD: Final = 1
-BODY: Final = 2
-LAST_BODY: Final = 3
-SOCKET: Final = 4
-LAST: Final = 5
-DEAF: Final = 6
-LINGERING: Final = 7
-CLOSING: Final = 8
-LOST: Final = 9
+PREFACE: Final = 1
+HEAD: Final = 2
+BODY: Final = 3
+LAST_BODY: Final = 4
+SOCKET: Final = 5
+LAST: Final = 6
+DEAF: Final = 7
+LINGERING: Final = 8
+CLOSING: Final = 9
+LOST: Final = 10
 
 STATES: Final = (
-    "PROXY", "HEAD", "BODY", "LAST_BODY", "SOCKET", "LAST", "DEAF", "LINGERING", "CLOSING", "LOST",
+    "PROXY", "PREFACE", "HEAD", "BODY", "LAST_BODY", "SOCKET", "LAST", "DEAF", "LINGERING", "CLOSING", "LOST",
 )  # fmt: skip
 
 _NEXT: Final[dict[tuple[int, str], int]] = {
     (PROXY, "proxy_read"): HEAD,
+    (HEAD, "awaits_preface"): PREFACE,
+    (PREFACE, "preface_read"): HEAD,
     (HEAD, "body_begins"): BODY,
     (HEAD, "upgrades"): SOCKET,
     (BODY, "body_ended"): HEAD,
     (LAST_BODY, "body_ended"): LAST,
-    **{(state, "ends_here"): LAST for state in (PROXY, HEAD, SOCKET)},
+    **{(state, "ends_here"): LAST for state in (PROXY, PREFACE, HEAD, SOCKET)},
     (BODY, "ends_here"): LAST_BODY,
-    **{(state, "is_cut_short"): DEAF for state in (PROXY, HEAD, BODY, LAST_BODY, SOCKET, LAST)},
+    **{(state, "is_cut_short"): DEAF for state in (PROXY, PREFACE, HEAD, BODY, LAST_BODY, SOCKET, LAST)},
     **{(state, "lingers"): LINGERING for state in range(LINGERING)},
     **{(state, "closes"): CLOSING for state in range(CLOSING)},
     **{(state, "lost"): LOST for state in range(LOST)},

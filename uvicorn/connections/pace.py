@@ -16,11 +16,14 @@ from typing import Final, Protocol
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.pipeline import Pipeline
-from uvicorn.connections.rates import RateMeter
+from uvicorn.connections.rates import RateMeter, Standstill
 from uvicorn.connections.service import Service
 from uvicorn.wire.limits import Limits
 
-__all__ = ["SendingPace", "TakingPace", "drop", "is_event_stream", "is_slow_on_purpose"]
+__all__ = [
+    "SendingPace", "TakingPace", "acknowledged_bytes", "drop", "is_event_stream", "is_slow_on_purpose",
+    "reset_at_close",
+]  # fmt: skip
 
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None)  # Linux
 _ACKNOWLEDGED: Final = struct.Struct("=120xQ")  # struct tcp_info of linux/tcp.h: tcpi_bytes_acked, from Linux 4.1 on
@@ -70,32 +73,28 @@ class TakingPace:
         is_declared: it may be taken slowly.
     """
 
-    __slots__ = ("_connection", "_moved_at", "_taken", "_was_stalled", "exchange", "is_declared", "meter")
+    __slots__ = ("_connection", "_standstill", "exchange", "is_declared", "meter")
 
     def __init__(self, connection: Paced, now: float) -> None:
         self._connection = connection
-        self._taken = taken_bytes(connection)
-        self._moved_at = now  # when the client last took something
-        self._was_stalled = False
+        taken = taken_bytes(connection)
+        self._standstill = Standstill(now, taken)
         self.exchange: Exchange | None = None
         self.is_declared = False
-        self.meter = RateMeter(now, self._taken, connection.service.limits.min_rate_grace)
+        self.meter = RateMeter(now, taken, connection.service.limits.min_rate_grace)
 
     def late(self, now: float, limits: Limits) -> str:
         """Look at what was taken.
 
         Returns: the name of the setting that the client is past; "" if it keeps up.
         """
-        taken, before = taken_bytes(self._connection), self._taken
-        self._taken = taken
-        if taken > before:
-            self._moved_at = now
+        taken = taken_bytes(self._connection)
+        stalls = self._standstill.look(now, taken, limits.write_timeout)
         self._look_at_exchange()
         least = 0 if self.is_declared else limits.min_write_rate
         if self.meter.look(now, taken, True, least, max(limits.min_rate_grace, limits.write_timeout)):
             return "min_write_rate"
-        was_stalled, self._was_stalled = self._was_stalled, 0 < limits.write_timeout < now - self._moved_at
-        return "write_timeout" if was_stalled and self._was_stalled else ""
+        return "write_timeout" if stalls else ""
 
     def _look_at_exchange(self) -> None:
         """Find out whose response it is; the end of one may still be on its way when its exchange is over."""
@@ -124,17 +123,31 @@ def drop(connection: Paced) -> None:
 
     Closed in the usual way, what it has not taken would stay in the system, up to 4 MiB, for as long as it likes.
     """
-    sock = connection.transport.get_extra_info("socket")
+    reset_at_close(connection.transport)
+    connection.pipeline.abort()
+
+
+def reset_at_close(transport: asyncio.Transport) -> None:
+    """Have a connection end with a reset."""
+    sock = transport.get_extra_info("socket")
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     except (OSError, AttributeError):  # it is closed already, or no socket
         pass
-    connection.pipeline.abort()
 
 
 def taken_bytes(connection: Paced) -> int:
     """Return how many bytes the client has taken: only the growth of it means something."""
-    sock = connection.transport.get_extra_info("socket")
+    acknowledged = acknowledged_bytes(connection.transport)
+    if acknowledged >= 0:
+        return acknowledged
+    pipeline = connection.pipeline
+    return pipeline.written_bytes - pipeline.buffered_bytes()
+
+
+def acknowledged_bytes(transport: asyncio.Transport) -> int:
+    """Return how many bytes the client's system has acknowledged; -1 if ours does not tell."""
+    sock = transport.get_extra_info("socket")
     if _TCP_INFO is not None and sock is not None and sock.family != socket.AF_UNIX:
         try:
             info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED.size)
@@ -143,5 +156,4 @@ def taken_bytes(connection: Paced) -> int:
         if len(info) == _ACKNOWLEDGED.size:
             acknowledged: int = _ACKNOWLEDGED.unpack(info)[0]
             return acknowledged
-    pipeline = connection.pipeline
-    return pipeline.written_bytes - pipeline.buffered_bytes()
+    return -1

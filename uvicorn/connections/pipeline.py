@@ -19,10 +19,13 @@ from uvicorn.connections.life import LOST, Life
 from uvicorn.connections.service import Service
 from uvicorn.messages import http_disconnect
 from uvicorn.wire.encoder import CONTINUE
+from uvicorn.wire.reply import Fields
 
-__all__ = ["DEPTH", "Owner", "Pipeline"]
+__all__ = ["DEPTH", "Owner", "Pipeline", "let_go"]
 
 DEPTH: Final = 16  # requests of one connection in flight; arbitrary
+_SWITCHING: Final = 101
+_UPGRADE: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 
 
 class Owner(Protocol):
@@ -100,6 +103,14 @@ class Pipeline(Carrier):
         """Read no further request: a response said `connection: close`."""
         self.owner.take_no_more()
 
+    def hint(self, fields: Fields) -> None:
+        """Send 103 Early Hints."""
+        self.write(b"HTTP/1.1 103 Early Hints\r\n%b\r\n" % fields.block)
+
+    def accept_socket(self, fields: Fields) -> None:
+        """Write the answer that accepts a WebSocket (RFC 6455 section 4.2.2)."""
+        self.write(self.service.encoder.head(_SWITCHING, fields, None, _UPGRADE))
+
     def write(self, data: bytes) -> None:
         """Write to the client."""
         if self.life.state != LOST:
@@ -149,7 +160,7 @@ class Pipeline(Carrier):
     def on_response_ended(self, exchange: Exchange) -> None:
         """A response is complete, or lost: the next one may be written."""
         if exchange.is_lost:
-            self._let_go(exchange)
+            let_go(self, exchange)
         elif not self.gate.is_open or exchange.fields.is_slow:
             self.tail = exchange
         service = self.service
@@ -218,17 +229,18 @@ class Pipeline(Carrier):
             self.gate.open()  # tell those who waited for their turn
         self.owner.on_exchange_ended()
 
-    def _let_go(self, exchange: Exchange) -> None:
-        """Stop the consumer of a lost exchange, and tell a consumer of `http.disconnect`."""
-        service = self.service
-        if exchange.consumer is None:
-            return
-        service.dispatcher.cancel(exchange, service.limits.disconnect_grace)
-        if service.application.only is None and self.is_lost():
-            path = exchange.request_line.path
-            consumer = service.application.find("http.disconnect", path)
-            if consumer is not None:
-                service.dispatcher.dispatch(consumer, http_disconnect(path), Notice(exchange, consumer))
+
+def let_go(carrier: Carrier, exchange: Exchange) -> None:
+    """Stop the consumer of a lost exchange, and tell a consumer of `http.disconnect`."""
+    service = carrier.service
+    if exchange.consumer is None:
+        return
+    service.dispatcher.cancel(exchange, service.limits.disconnect_grace)
+    if service.application.only is None and carrier.is_lost():
+        path = exchange.request_line.path
+        consumer = service.application.find("http.disconnect", path)
+        if consumer is not None:
+            service.dispatcher.dispatch(consumer, http_disconnect(path), Notice(exchange, consumer))
 
 
 _NO_TRANSPORT: Final = asyncio.Transport()  # until the connection is made

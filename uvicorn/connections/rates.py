@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["RateMeter"]
+__all__ = ["RateMeter", "Standstill"]
 
 _LONGEST_LOOK: Final = 2.0  # seconds between looks that are counted at most: a worker that was held up says nothing
 _MEMORY_SECONDS: Final = 4.0  # arbitrary: how long an old rate takes to fade
@@ -69,4 +69,31 @@ class RateMeter:
             return False
         self._account = min(self._account - counted + passed / least, most)
         was_late, self._is_late = self._is_late, self._account < 0
+        return was_late and self._is_late
+
+
+class Standstill:
+    """Whether something that is to grow does not.
+
+    Args:
+        now: loop time, seconds.
+        total: what has passed so far; only its growth means something.
+    """
+
+    __slots__ = ("_is_late", "_since", "_total")
+
+    def __init__(self, now: float, total: int) -> None:
+        self._since = now
+        self._total = total
+        self._is_late = False
+
+    def look(self, now: float, total: int, timeout: float) -> bool:
+        """Whether it has not grown for `timeout` seconds (0: no limit), at this look and at the one before.
+
+        The second look is for a worker that was held up itself, as with `RateMeter.look`.
+        """
+        if total > self._total:
+            self._since = now
+        self._total = total
+        was_late, self._is_late = self._is_late, 0 < timeout < now - self._since
         return was_late and self._is_late

@@ -24,6 +24,7 @@ cdef class Service:
     cdef public object on_most_requests
     cdef public object report
     cdef public bint shows_errors
+    cdef public object http2
     cdef public set connections
     cdef public set sockets
     cdef public Turns turns

@@ -21,7 +21,7 @@ from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
 
-__all__ = ["Application", "Client", "Service", "Ticking"]
+__all__ = ["Application", "Client", "Lent", "NextVersion", "Service", "Ticking"]
 
 
 class Application(Protocol):
@@ -31,6 +31,32 @@ class Application(Protocol):
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer for a message of this channel and path; other keys may be matched, too."""
+
+
+class Lent(Protocol):
+    """What a connection that goes on as one of HTTP/2 hands over."""
+
+    service: Service
+    transport: asyncio.Transport
+    intake: Any
+    place: str
+    address: str | None
+
+    def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
+        """Return the client's and our address, as the messages have them."""
+
+
+class NextVersion(Protocol):
+    """What knows HTTP/2, and when a connection speaks it."""
+
+    is_cleartext: bool  # a trusted client may begin with the preface, without TLS
+    is_strict: bool  # and has to
+
+    def is_negotiated(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether client and server have agreed upon it in their TLS handshake."""
+
+    def begin(self, connection: Lent, has_preface: bool) -> None:
+        """Go on with a connection, whose preface was read already or not."""
 
 
 class Ticking(Protocol):
@@ -78,6 +104,7 @@ class Service:
         report: called with each exchange that has ended, for the access log; None if nobody wants it.
         shows_errors: put tracebacks into 500 responses (`--reload`).
         clock: loop time, but exact: uvloop's own is that of the beginning of its turn, in milliseconds.
+        http2: what knows HTTP/2; None if it is not served.
     """
 
     def __init__(
@@ -99,6 +126,7 @@ class Service:
         report: Callable[[Any], None] | None = None,
         shows_errors: bool = False,
         clock: Callable[[], float] | None = None,
+        http2: NextVersion | None = None,
     ) -> None:
         self.loop: Final = loop
         self.clock: Final = loop.time if clock is None else clock
@@ -119,6 +147,7 @@ class Service:
         self.on_most_requests: Final = on_most_requests
         self.report: Final = report
         self.shows_errors: Final = shows_errors
+        self.http2: Final = http2
         self.connections: Final[set[Client]] = set()
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)

@@ -136,7 +136,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             connection.connection_lost(exc)
             self.handshake.consumer = self.consumer  # it may raise yet, and the log names it
             is_owed = service.call_runner.cancel_connect(self) and is_owed
-        else:
+        elif self.place is not None:
             service.on_connection_lost(self.place)
         if not self.inbound.is_left:
             self.inbound.calls.cancel(service.limits.disconnect_grace)

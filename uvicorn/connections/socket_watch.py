@@ -9,6 +9,7 @@ import asyncio
 from typing import Any, Protocol
 
 from uvicorn.connections.intake import BACKLOG, Intake
+from uvicorn.connections.rates import Standstill
 from uvicorn.connections.service import Service
 from uvicorn.connections.socket_inbound import SocketInbound
 
@@ -58,8 +59,8 @@ class SocketWatch:
     """
 
     __slots__ = (
-        "_closing_since", "_held_since", "_pinged_at", "_silent_since", "_socket", "_stalled_since",
-        "_taken_bytes", "_taken_calls", "_waiting_since", "_was_late", "is_heard",
+        "_closing_since", "_consuming", "_pinged_at", "_silent_since", "_socket", "_taking", "_waiting_since",
+        "_was_late", "is_heard",
     )  # fmt: skip
 
     def __init__(self, socket: Watched) -> None:
@@ -69,10 +70,8 @@ class SocketWatch:
         self._pinged_at = 0.0  # 0: no ping is under way
         self._was_late = False
         self._closing_since = 0.0
-        self._stalled_since = 0.0
-        self._taken_bytes = 0
-        self._held_since = 0.0
-        self._taken_calls = 0
+        self._taking: Standstill | None = None  # of the client, while something waits for it
+        self._consuming: Standstill | None = None  # of the consumer, while reading is held for it
         self._waiting_since = 0.0  # for the consumer's answer to the handshake
 
     def on_closing(self) -> None:
@@ -139,21 +138,20 @@ class SocketWatch:
         socket = self._socket
         size = socket.transport.get_write_buffer_size()
         if not size:
-            self._stalled_since = 0.0
+            self._taking = None
             return False
         taken = socket.written_bytes - size
-        if not self._stalled_since or taken > self._taken_bytes:
-            self._stalled_since = now
-        self._taken_bytes = taken
-        return 0 < timeout < now - self._stalled_since
+        if self._taking is None:
+            self._taking = Standstill(now, taken)
+        return self._taking.look(now, taken, timeout)
 
     def _is_backlogged(self, now: float, timeout: float) -> bool:
         """Whether reading is held, and the consumer has taken no message, for `timeout` seconds."""
         socket = self._socket
         if not socket.intake.reasons & BACKLOG:
-            self._held_since = 0.0
+            self._consuming = None
             return False
-        if not self._held_since or socket.inbound.calls.taken != self._taken_calls:
-            self._held_since = now
-        self._taken_calls = socket.inbound.calls.taken
-        return 0 < timeout < now - self._held_since
+        taken = socket.inbound.calls.taken
+        if self._consuming is None:
+            self._consuming = Standstill(now, taken)
+        return self._consuming.look(now, taken, timeout)

@@ -19,10 +19,16 @@ class Upgradable(Protocol):
     """What a handshake needs of its connection."""
 
     service: Service
-    transport: asyncio.Transport
     pipeline: Pipeline
     intake: Intake
-    place: str
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Where frames are written."""
+
+    @property
+    def place(self) -> str | None:
+        """What the client has taken in `service.addresses`; None if that stays taken when the socket has ended."""
 
     @property
     def client_name(self) -> str:

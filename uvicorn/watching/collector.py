@@ -174,6 +174,11 @@ class Collector:
 
 def state_of(connection: Any) -> str:
     """Return what a connection is doing, in a word."""
+    if not hasattr(connection, "pipeline"):  # HTTP/2: many requests at a time
+        exchanges = connection.in_flight()
+        if not exchanges:
+            return "idle" if connection.requests else "new"
+        return "responding" if any(exchange.status for exchange in exchanges) else "waiting"
     life, exchanges = connection.life.state, connection.pipeline.exchanges
     if exchanges:
         first = exchanges[0]

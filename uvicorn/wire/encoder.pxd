@@ -22,5 +22,6 @@ cdef dict _REASONS
 
 cpdef bytes content_length(Py_ssize_t length)
 cpdef tuple chunk(bytes content)
+cpdef bytes last_chunk(bytes trailers)
 cdef bytes _status_line(int status)
 cdef bytes _without_length(Fields fields)

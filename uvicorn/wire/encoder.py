@@ -16,10 +16,9 @@ from typing import Final
 
 from uvicorn.wire.reply import Fields
 
-__all__ = ["CONTINUE", "LAST_CHUNK", "Encoder", "chunk", "error_page"]
+__all__ = ["CONTINUE", "Encoder", "chunk", "content_length", "error_page", "last_chunk"]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _FEW: Final = 4096
 _LENGTHS: Final = [b"content-length: %d\r\n" % length for length in range(_FEW)]
@@ -104,6 +103,11 @@ class Encoder:
 def content_length(length: int) -> bytes:
     """Return a `content-length` line."""
     return _LENGTHS[length] if length < _FEW else b"content-length: %d\r\n" % length
+
+
+def last_chunk(trailers: bytes) -> bytes:
+    """Return the last chunk of the chunked transfer coding, with trailers: whole lines, or nothing."""
+    return b"0\r\n%b\r\n" % trailers
 
 
 def chunk(content: bytes) -> tuple[bytes, bytes, bytes]:

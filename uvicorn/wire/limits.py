@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Limits", "SocketLimits"]
+__all__ = ["Http2Limits", "Limits", "SocketLimits"]
 
 _LONGEST_HEAD = 1048576  # bytes; arbitrary: where even "unlimited" lines end
 
@@ -23,6 +23,36 @@ class SocketLimits:
     ping_timeout: float = 20.0
     handshake_timeout: float = 10.0
     close_timeout: float = 10.0  # 0: at once
+
+
+@dataclass(frozen=True)
+class Http2Limits:
+    """The numbers of an HTTP/2 connection, as Gunicorn's settings have them. Bytes, unless it says otherwise.
+
+    Attributes:
+        streams: that a client may have open at the same time.
+        window_size: of each stream: what a client may send before its consumer takes it.
+        frame_size: the largest frame that is taken.
+        header_list_size: of one head, as RFC 9113 section 6.5.2 counts it.
+        most_fields: of one head; with more the connection is closed, with more than `limit_request_fields` it is 431.
+    """
+
+    streams: int = 100
+    window_size: int = 65535
+    frame_size: int = 16384
+    header_list_size: int = 65536
+    most_fields: int = 300
+
+    def settings(self) -> dict[int, int]:
+        """Return what the client is told (RFC 9113 section 6.5.2; 8: RFC 8441; 9: RFC 9218)."""
+        return {
+            3: self.streams,
+            4: self.window_size,
+            5: self.frame_size,
+            6: self.header_list_size,
+            8: 1,
+            9: 1,
+        }
 
 
 @dataclass(frozen=True)
@@ -47,6 +77,7 @@ class Limits:
     keepalive: float = 2.0  # 0: connections are not kept
     disconnect_grace: float = 3.0  # before a task whose client left is cancelled
     sockets: SocketLimits = field(default_factory=SocketLimits)
+    http2: Http2Limits = field(default_factory=Http2Limits)
 
     @property
     def shortest_refused(self) -> int:

@@ -9,6 +9,7 @@ cdef class Fields:
     cdef readonly bint has_server
     cdef readonly bint is_plain
     cdef readonly bint is_slow
+    cdef readonly bytes trailers
 
 
 cdef class ReplySequence:

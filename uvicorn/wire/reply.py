@@ -41,6 +41,12 @@ _NEXT: Final[dict[tuple[int, str], int]] = {
     (STREAM, "last"): DONE,
 }
 _KEYS: Final = frozenset({"status", "headers", "content", "more_content"})
+_DECLARATIONS: Final = frozenset({"slow", "trailers"})
+#: What a client must know before it reads the content, or what says something of the connection.
+_NO_TRAILERS: Final = frozenset(
+    b"age authorization cache-control content-encoding content-length content-range content-type date expires host "
+    b"location proxy-authenticate retry-after set-cookie trailer upgrade vary www-authenticate".split()
+)
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # RFC 9110, 5.6.2
 
 # What a header field is to the server. Those from `_CONNECTION` on it sets alone.
@@ -87,10 +93,11 @@ class Fields:
         closes: the consumer asked for `connection: close`.
         has_date, has_server: the consumer sent its own.
         is_slow: the consumer has declared that it sends slowly, or to slow clients.
+        trailers: lines that follow the content, with the reply that ends it.
         is_plain: none of the above.
     """
 
-    __slots__ = ("block", "closes", "content_length", "has_date", "has_server", "is_plain", "is_slow")
+    __slots__ = ("block", "closes", "content_length", "has_date", "has_server", "is_plain", "is_slow", "trailers")
 
     def __init__(
         self,
@@ -101,6 +108,7 @@ class Fields:
         has_server: bool = False,
         is_plain: bool = True,
         is_slow: bool = False,
+        trailers: bytes = b"",
     ) -> None:
         self.block = block
         self.content_length = content_length
@@ -109,6 +117,7 @@ class Fields:
         self.has_server = has_server
         self.is_plain = is_plain
         self.is_slow = is_slow
+        self.trailers = trailers
 
     def after(self, block: bytes) -> Fields:
         """Return these fields after others, whose lines are given."""
@@ -122,9 +131,11 @@ class Fields:
             self.is_slow,
         )
 
-    def slowly(self) -> Fields:
-        """Return these fields with the declaration that the response is slow."""
-        return Fields(self.block, self.content_length, self.closes, self.has_date, self.has_server, False, True)
+    def declaring(self, is_slow: bool, trailers: bytes) -> Fields:
+        """Return these fields with the declaration that the response is slow, and with trailers."""
+        return Fields(
+            self.block, self.content_length, self.closes, self.has_date, self.has_server, False, is_slow, trailers
+        )
 
 
 NO_FIELDS: Final = Fields(b"")
@@ -181,19 +192,24 @@ class ReplySequence:
         return status, fields, content, more
 
     def _admit_declared(self, reply: Mapping[str, Any]) -> Reply:
-        """Admit a reply that has `slow`, or unknown keys."""
-        unknown = [key for key in reply if key not in _KEYS and key != "slow"]
+        """Admit a reply that has `slow` or `trailers`, or unknown keys."""
+        unknown = [key for key in reply if key not in _KEYS and key not in _DECLARATIONS]
         if unknown:
             names = ", ".join(sorted(map(repr, unknown)))
-            allowed = ", ".join(sorted({*_KEYS, "slow"}))
+            allowed = ", ".join(sorted({*_KEYS, *_DECLARATIONS}))
             raise ReplyError(f"a reply over HTTP cannot have {names}; allowed are {allowed}")
-        slow = reply["slow"]
+        slow = reply.get("slow", False)
         if slow is not False and slow is not True:
             raise ReplyTypeError(f"slow must be True or False, not {shown(slow)}")
         if slow and reply.get("status") is None:
             raise ReplyError("slow is allowed in the first reply only, beside status")
-        status, fields, content, more = self.admit({key: value for key, value in reply.items() if key != "slow"})
-        return status, fields.slowly() if slow else fields, content, more
+        trailers = reply.get("trailers")
+        if trailers is not None and reply.get("more_content", False):
+            raise ReplyError("trailers are allowed in the last reply only, which has no more_content")
+        block = _trailer_block(trailers) if trailers else b""
+        rest = {key: value for key, value in reply.items() if key not in _DECLARATIONS}
+        status, fields, content, more = self.admit(rest)
+        return status, fields.declaring(slow, block) if slow or block else fields, content, more
 
     def _admit_chunk(self, headers: Any, content: bytes, more: bool) -> Reply:
         state = _NEXT.get((self._state, "chunk" if more else "last"))
@@ -279,6 +295,20 @@ def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
         for at in range(0, len(parts), 4):
             _check_value(parts[at], parts[at + 2])
     return Fields(block) if special is None else _framed(block, special)
+
+
+def _trailer_block(trailers: Iterable[tuple[bytes | str, bytes | str]]) -> bytes:
+    """Check trailers and encode them.
+
+    Raises: ReplyError for what is not allowed in them: fields that must be known before the content (RFC 9110 section
+        6.5.1), and those that the server sets.
+    """
+    fields = encode_fields(trailers)
+    names = [line.partition(b":")[0].lower() for line in fields.block.split(b"\r\n")]
+    refused = [name for name in names if name in _NO_TRAILERS]
+    if refused or not fields.is_plain:
+        raise ReplyError(f"{shown(refused[0]) if refused else 'a field about the connection'} cannot be a trailer")
+    return fields.block
 
 
 def _role_of(name: bytes) -> int:

@@ -81,7 +81,7 @@ class RequestLine:
         self.path = path
         self.is_head = method == "HEAD"
         self.is_http10 = http_version == "1.0"
-        self.is_usual = not (self.is_head or self.is_http10)
+        self.is_usual = http_version == "1.1" and not self.is_head
 
     @property
     def shown_target(self) -> str:

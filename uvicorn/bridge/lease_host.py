@@ -1,0 +1,236 @@
+"""The thread that makes the calls of leases: a job of the pool.
+
+Theory of operation: see `lease.py`. The loop adds leases and lets them go, and alone ends a host; all that it does with
+its calls it does in its own thread, and what the loop has to say comes through the inbox.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from threading import get_ident
+from time import monotonic, process_time, thread_time
+from typing import Any, Final
+
+from uvicorn.bridge.governor import Load
+from uvicorn.bridge.lease_call import Guest, LeaseCall
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.errors import ChannelClosed, ServerStopping
+
+__all__ = ["Host"]
+
+_IDLE_SECONDS: Final = 0.05  # arbitrary: how long an owner between two calls keeps others waiting
+_END: Final = object()  # no lease is left
+_GRANTED: Final = object()  # the call that asked may compute
+_NOTHING: Final = Load(can_learn=False)  # of a host that has made no call yet
+_NOTHING.is_light = True
+
+
+class Host:
+    """One thread that makes the calls of leases: a job of the pool.
+
+    Args:
+        home: the list of such hosts; it is there until it ends.
+
+    Attributes:
+        leases: whom it hosts. Loop only.
+        owner: who has it for himself just now; written by the thread.
+        thread_id: 0 until it has a thread.
+        started_at: when its present call began.
+    """
+
+    def __init__(self, pool: ConsumerPool, lease: Guest, home: list[Any]) -> None:
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.leases = [lease]
+        self.owner: Guest | None = None
+        self.thread_id = 0
+        self.submitted_at = monotonic()
+        self.started_at = 0.0
+        self.is_waiting = True
+        self.load: Load = _NOTHING  # of its present call, or of the one that asks
+        self.name = "a lease"
+        self.is_long = False
+        self._pool = pool
+        self._home = home
+        home.append(self)
+        self._asking: LeaseCall | None = None  # waits for permission
+        self._idle_since = 0.0  # when the last call ended
+        self._deferred: deque[LeaseCall] = deque()  # wait for the owner, or behind the one that asks
+
+    # ---- on the loop ----
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether its only lease has made such a call alone, while the host is queued."""
+        latest = self.leases[0].latest
+        return len(self.leases) == 1 and latest is not None and latest.is_opening
+
+    def adopt(self, other: Host) -> None:
+        """Take over the lease of a host that was taken back from the queue."""
+        self._home.remove(other)
+        [lease] = other.leases
+        lease.host = self
+        self.leases.append(lease)
+        while not other.inbox.empty():
+            self.inbox.put(other.inbox.get_nowait())
+
+    def leave(self, lease: Guest) -> None:
+        """Let a lease go."""
+        self.leases.remove(lease)
+        if self.leases:
+            self.inbox.put(lease)
+            return
+        self._home.remove(self)
+        if self._pool.cancel(self):
+            for call in self._take_back():
+                call.future.cancel()
+        else:
+            self.inbox.put(_END)
+
+    def expire(self) -> None:
+        """Fail the calls: no thread became free in time."""
+        self._home.remove(self)
+        leases, self.leases = self.leases, []
+        for call in self._take_back():
+            call.fail()
+        for lease in leases:
+            lease.refuse()
+
+    def give_up(self) -> None:
+        """End with ServerStopping all calls of a host whose thread is stuck: the worker leaves."""
+        for lease in self.leases:
+            call = lease.latest
+            if call is not None and not call.future.done():
+                if lease.work is not None:
+                    lease.work.give_up()
+                call.future.set_exception(ServerStopping("its thread is stuck, and the worker is replaced"))
+
+    def _take_back(self) -> list[LeaseCall]:
+        """Return the calls of a host that will have no thread."""
+        items = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
+        return [item for item in items if isinstance(item, LeaseCall)]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its thread makes no call just now, or is about to make one."""
+        return self.is_waiting and self.inbox.empty()
+
+    def drop_left(self) -> None:
+        """End the calls of requests whose client has left, while there is no thread: nothing is to be undone."""
+        if self.thread_id:
+            return
+        for lease in self.leases:
+            if lease.latest is not None and lease.work is not None and lease.work.has_left:
+                lease.latest.fail(ChannelClosed("the client has left"))
+
+    def expire_calls(self, before: float) -> int:
+        """Fail calls that have waited in the thread since then (time.monotonic()); return how many."""
+        count = 0
+        for lease in self.leases:
+            call = lease.latest
+            if call is not None and call.since < before and call.fail():
+                if lease.work is not None:
+                    lease.work.is_refused = True
+                count += 1
+        return count
+
+    # ---- told by the backlog; any thread ----
+
+    def grant(self) -> None:
+        """Permit the call that asked. The caller holds the backlog's lock."""
+        self.is_waiting = False
+        self.inbox.put(_GRANTED)
+
+    # ---- in its thread ----
+
+    def run(self) -> None:
+        """Make the calls that come, until the last lease was released, and what it asked for is done."""
+        self.thread_id = get_ident()
+        is_ending = False
+        while not (is_ending and self._asking is None and not self._deferred and self.inbox.empty()):
+            item = self._next()
+            if item is None:  # the owner was idle for long
+                self._run(self._deferred.popleft())
+            elif isinstance(item, LeaseCall):
+                self._take(item)
+            elif item is _GRANTED:
+                call, self._asking = self._asking, None
+                if call is not None:
+                    self._make(call)
+                    del call
+                self._look_at_deferred()
+            elif item is _END or item is self.owner:
+                is_ending = item is _END
+                self.owner = None
+                self._look_at_deferred()
+            del item
+
+    def _next(self) -> Any:
+        """Wait for what is next; None if others wait for an owner who makes no calls."""
+        if self._deferred and self._asking is None:
+            since = max(self._deferred[0].deferred_at, self._idle_since)
+            try:
+                return self.inbox.get(timeout=max(0.0, since + _IDLE_SECONDS - monotonic()))
+            except queue.Empty:
+                return None
+        return self.inbox.get()
+
+    def _take(self, call: LeaseCall) -> None:
+        """Make a call now, if it may be; otherwise keep it."""
+        is_others = self.owner is not None and call.lease is not self.owner
+        if is_others or (self._asking is not None and not call.cost.is_passing):
+            call.deferred_at = monotonic()
+            self._deferred.append(call)
+            return
+        self._run(call)
+
+    def _run(self, call: LeaseCall) -> None:
+        """Make a call, or ask whether it may compute now."""
+        if self._asking is None:
+            self.load, self.name, self.is_long = call.cost.load, call.cost.name, call.cost.is_long
+            if not self._pool.permit(self):
+                self._asking = call
+                return
+        else:  # short, and another one asks: it passes, and does not count
+            self._call(call)
+            return
+        self._make(call)
+
+    def _make(self, call: LeaseCall) -> None:
+        """Make a call that is permitted."""
+        was_light = call.cost.load.is_light
+        if not (call.cost.is_passing or call.lease.is_lasting):
+            self.owner = call.lease
+        try:
+            self._call(call)
+        finally:
+            self.is_waiting = True
+            self._idle_since = monotonic()
+            if not (was_light and call.cost.load.is_light):  # or nothing was freed for others
+                self._pool.look_again()
+
+    def _call(self, call: LeaseCall) -> None:
+        run, load = call.run, call.cost.load
+        if not call.claim():
+            return
+        is_measured = not load.is_known or self._pool.takes_measure()
+        was_alone = is_measured and self._pool.is_alone(self)
+        cpu_began, process_began = (thread_time(), process_time()) if is_measured else (0.0, 0.0)
+        self.started_at = call.began = monotonic()
+        try:
+            call.result = run()
+        except BaseException as error:
+            call.error = error
+        call.ended = monotonic()
+        if is_measured:
+            cpu = thread_time() - cpu_began
+            others = process_time() - process_began - cpu
+            load.learn(cpu, call.ended - call.began, was_alone and self._pool.is_alone(self), others)
+        call.lease.outbox.put(call.settle)
+        del run, call  # or what they hold would live until the next call
+
+    def _look_at_deferred(self) -> None:
+        """Take what waited, as far as it may run now."""
+        waiting, self._deferred = self._deferred, deque()
+        while waiting:
+            self._take(waiting.popleft())

@@ -1,0 +1,289 @@
+"""From the decoded fields of an HTTP/2 head to the message that an HTTP/1.1 head gives, and back. Sans-IO.
+
+The engines check much of this themselves, each in its own way. Here is the one verdict, whatever the engine: what goes
+on to a consumer, or to another server behind it, is what HTTP/1.1 could have said, with one meaning. A head that breaks
+the rules of HTTP/2 is `ClientError` 400: its stream is reset. What is well formed and not served has a status of its
+own, as over HTTP/1.1.
+
+Spec: RFC 9113 sections 8.2 and 8.3; RFC 8441 section 4; RFC 9110 section 8.6.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from uvicorn.errors import ClientError
+from uvicorn.messages import Headers, Message
+from uvicorn.wire.encoder import Encoder, content_length
+from uvicorn.wire.h2_engine import Pairs
+from uvicorn.wire.head import HeaderPolicy, is_authority
+from uvicorn.wire.limits import Limits
+from uvicorn.wire.reply import Fields
+from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, ForwardedLine, RequestLine
+
+__all__ = ["HeadReader", "HeadWriter", "pairs_of"]
+
+_COLON: Final = 0x3A
+_SPACE: Final = 0x20
+_PSEUDO: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
+_SCHEMES: Final = frozenset({b"http", b"https"})
+#: RFC 9113 section 8.2.2.
+_CONNECTION_FIELDS: Final = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade",
+})  # fmt: skip
+_LOOKED_AT: Final = _CONNECTION_FIELDS | {b"host", b"te", b"content-length", b"expect", b"cookie", b"priority"}
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_MOST_LENGTH_DIGITS: Final = 18
+_VERSION_BYTES: Final = len(b"  HTTP/1.1")  # what a request line has beside method and target
+_LINE_BYTES: Final = len(b": \r\n")  # what a field has beside name and value, in HTTP/1.1
+
+
+class HeadReader:
+    """What reads the heads of one connection.
+
+    Args:
+        base: a message with what all requests of the connection have in common.
+        policy: what to do with header fields of this peer.
+
+    Attributes: of the last head:
+        request_line: its method and target.
+        content_length: -1 if it says none.
+        expects_continue: the client waits for 100 before it sends the body.
+        protocol: of an extended CONNECT (RFC 8441), or b"".
+        priority: the field of RFC 9218, or None.
+    """
+
+    __slots__ = (
+        "_authority", "_known", "_longest_field", "_longest_line", "_most_fields", "_policy", "_proxied",
+        "_special", "base", "content_length", "expects_continue", "priority", "protocol", "request_line",
+    )  # fmt: skip
+
+    def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
+        self.base = base
+        self._policy = policy
+        self._longest_field = limits.request_field_size
+        self._longest_line = limits.request_line
+        self._most_fields = limits.request_fields
+        self._special = policy.special | _LOOKED_AT
+        self._known = policy.names
+        self._proxied: Headers = []  # what a trusted proxy says of where the request came from
+        self._authority = b""  # the last one that was valid: most often all requests of a connection have the same
+        self.request_line = NO_REQUEST_LINE
+        self.content_length = -1
+        self.expects_continue = False
+        self.protocol = b""
+        self.priority: bytes | None = None
+
+    def read(self, fields: Pairs, is_ended: bool) -> Message:
+        """Read one head.
+
+        Args:
+            is_ended: no content follows.
+
+        Returns: the `http.request`, still without reply channel and body.
+        Raises: ClientError, 400 for what is malformed, 414, 417, 431 or 501.
+        """
+        pseudo: dict[bytes, bytes] = {}
+        headers: Headers = []
+        special: list[tuple[bytes, bytes]] = []
+        has_underscores = False
+        known, names = self._known, self._special
+        longest = self._longest_field
+        for name, value in fields:
+            if not name or name[0] == _COLON:
+                if headers or special or name in pseudo or name not in _PSEUDO:
+                    raise ClientError(400, f"the pseudo-field {name[:40]!r} is unknown, doubled or late")
+                pseudo[name] = value
+                continue
+            if value and (value[0] <= _SPACE or value[-1] <= _SPACE):
+                raise ClientError(400, f"white space around the value of {name[:40]!r}")
+            if longest and len(name) + len(value) + _LINE_BYTES > longest:
+                raise ClientError(431, "header field too large")
+            if name in names:
+                special.append((name, value))
+                if name not in _LOOKED_AT or name in (b"te", b"content-length", b"expect", b"priority"):
+                    headers.append([name, value])
+                elif name == b"cookie":
+                    _add_cookie(headers, value)
+                continue
+            if known.get(name) != name:
+                if not _NAME.fullmatch(name):
+                    raise ClientError(400, f"{name[:40]!r} is not a name of a field, in lower case")
+                has_underscores = has_underscores or b"_" in name
+            headers.append([name, value])
+        if _CONTROLS.search(b"".join([value for _, value in headers])):
+            raise ClientError(400, "a control character in the value of a field")
+        self.expects_continue = False
+        self.priority = host = scheme = None
+        self.content_length = -1
+        if self._proxied:
+            self._proxied = []
+        if special:
+            scheme, host = self._read_special(special, is_ended)
+        if len(headers) > self._most_fields:
+            raise ClientError(431, "too many header fields")
+        message = self._message(pseudo, headers, host)
+        if self._proxied:
+            self._read_origin(message, scheme)
+        if has_underscores:
+            message["headers"], root_path = self._policy.map_names(headers)
+            if root_path is not None:
+                message["root_path"] = root_path
+        return message
+
+    def _message(self, pseudo: dict[bytes, bytes], headers: Headers, host: bytes | None) -> Message:
+        name, target = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
+        protocol = self.protocol = pseudo.get(b":protocol", b"")
+        method = METHODS.get(name)
+        if method is None:
+            if not _METHOD.fullmatch(name):
+                raise ClientError(400, f"{name[:40]!r} is not a method")
+            if name != b"CONNECT" or not protocol:
+                raise ClientError(501, f"unknown method {name[:40]!r}")
+            method = "CONNECT"
+        elif protocol:
+            raise ClientError(400, ":protocol without CONNECT")
+        if pseudo.get(b":scheme") not in _SCHEMES:
+            raise ClientError(400, "no :scheme, or one that is not served")
+        line = self._longest_line
+        if line and len(name) + len(target) + _VERSION_BYTES > line:
+            raise ClientError(414, "request line too long")
+        if not _TARGET.fullmatch(target) and not (target == b"*" and method == "OPTIONS"):
+            raise ClientError(400, f"invalid :path {target[:64]!r}")
+        authority = pseudo.get(b":authority", host)
+        if authority is None or authority != self._authority:
+            if authority is None or not is_authority(authority):
+                raise ClientError(400, f"no :authority, or an invalid one: {(authority or b'')[:64]!r}")
+            self._authority = authority
+        if host is not None and host.lower() != authority.lower():
+            raise ClientError(400, ":authority and Host name two hosts")
+        headers.insert(0, [b"host", authority])
+        raw_path, _, query = target.partition(b"?")
+        decoded = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+        path = decoded.decode("utf-8", "surrogateescape")
+        self.request_line = RequestLine(method, target, "2", path)
+
+        message = Message(self.base)
+        message["http_version"] = "2"
+        message["method"] = method
+        message["path"] = path
+        message["raw_path"] = raw_path
+        message["query_string"] = query
+        message["headers"] = headers
+        message["channel_session"] = {}
+        client, server = message["client"], message["server"]
+        if client and server:  # copies: what one consumer does to its message must not show in the next
+            message["client"] = client.copy()
+            message["server"] = server.copy()
+        return message
+
+    def _read_origin(self, message: Message, scheme: str | None) -> None:
+        """Take what a trusted proxy says of where the request came from.
+
+        Raises: ClientError 400 if it contradicts itself.
+        """
+        forwarding = self._policy.forwarding
+        if forwarding is not None:
+            origin = forwarding.read(self._proxied)
+            if origin.scheme is not None:
+                if scheme is not None and scheme != origin.scheme:
+                    raise ClientError(400, "contradictory scheme headers")
+                scheme = origin.scheme
+            if origin.client is not None:
+                message["client"] = origin.client.copy()
+            self.request_line = ForwardedLine(self.request_line, origin.client, scheme)
+        if scheme is not None:
+            message["scheme"] = scheme
+
+    def _read_special(self, fields: list[tuple[bytes, bytes]], is_ended: bool) -> tuple[str | None, bytes | None]:
+        """Read the fields that mean something to us; return the scheme that a trusted proxy says, and Host."""
+        length: bytes | None = None
+        host: bytes | None = None
+        scheme: str | None = None
+        for name, value in fields:
+            if name in _CONNECTION_FIELDS or (name == b"te" and value.lower() != b"trailers"):
+                raise ClientError(400, f"the field {name!r} is not allowed in HTTP/2")
+            if name == b"content-length":
+                if length is not None and length != value:
+                    raise ClientError(400, "more than one Content-Length")
+                length = value
+            elif name == b"host":
+                if host is not None:
+                    raise ClientError(400, "more than one Host header")
+                host = value
+            elif name == b"expect":
+                if value.lower() != b"100-continue":
+                    raise ClientError(417, f"unknown expectation {value[:40]!r}")
+                self.expects_continue = not is_ended
+            elif name == b"priority":
+                self.priority = value
+            elif name not in _LOOKED_AT:
+                self._proxied.append([name, value])
+                scheme = self._policy.scheme(name, value, scheme)
+        if length is not None:
+            if not length.isdigit() or len(length.lstrip(b"0")) > _MOST_LENGTH_DIGITS:
+                raise ClientError(400, f"invalid Content-Length {length[:40]!r}")
+            self.content_length = int(length[-_MOST_LENGTH_DIGITS:])
+            if is_ended and self.content_length:
+                raise ClientError(400, "a Content-Length, and no content")
+        return scheme, host
+
+
+def _add_cookie(headers: Headers, value: bytes) -> None:
+    """Join the crumbs of a cookie (RFC 9113 section 8.2.3)."""
+    for field in headers:
+        if field[0] == b"cookie":
+            field[1] += b"; " + value
+            return
+    headers.append([b"cookie", value])
+
+
+class HeadWriter:
+    """What makes the heads of a worker's responses. The fields that all have are those of the `Encoder`."""
+
+    __slots__ = ("_encoder", "_prefixes")
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._prefixes: dict[int, tuple[bytes, list[tuple[bytes, bytes]]]] = {}  # made anew when the date is
+
+    def head(self, status: int, fields: Fields, length: int | None) -> list[tuple[bytes, bytes]]:
+        """Return the fields of the head of a response.
+
+        Args:
+            length: the content-length to send if the consumer sent none, or None.
+        """
+        encoder = self._encoder
+        prefix = encoder.prefixes.get(status) or encoder.prefix(status)
+        made = self._prefixes.get(status)
+        if made is None or made[0] is not prefix:
+            made = (prefix, [(b":status", b"%d" % status), *pairs_of(prefix.partition(b"\r\n")[2])])
+            self._prefixes[status] = made
+        pairs = made[1]
+        if fields.is_plain:
+            pairs = pairs + pairs_of(fields.block)
+        else:
+            left_out = {b"server"} if fields.has_server else set()
+            if fields.has_date:
+                left_out.add(b"date")
+            pairs = [pair for pair in pairs if pair[0] not in left_out]
+            pairs += [pair for pair in pairs_of(fields.block) if status != 204 or pair[0] != b"content-length"]
+        if length is not None and fields.content_length is None:
+            pairs.append((b"content-length", content_length(length)[16:-2]))
+        return pairs
+
+
+def pairs_of(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the fields of encoded lines, as HTTP/2 has them: in lower case, and none about a connection."""
+    pairs = []
+    for line in block.split(b"\r\n"):
+        name, _, value = line.partition(b": ")
+        name = name.lower()
+        if name and name not in _CONNECTION_FIELDS:
+            pairs.append((name, value.strip(b" \t")))
+    return pairs
