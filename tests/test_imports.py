@@ -32,10 +32,13 @@ ROOMS = {
     "workers": {"command"},
     "__main__": {"command"},
     # Names under which other packages import what is elsewhere:
+    "_compat": {"command"},
     "_types": set(),
     "config": {"command"},
     "importer": {"applications"},
     "logging": {"command"},
+    "lifespan": {"command"},
+    "loops": {"command"},
     "main": {"command"},
     "middleware": {"command", "applications"},
     "protocols": {"command"},

@@ -1,5 +1,6 @@
 """Names under which other packages import what the other package of this name has."""
 
+import asyncio
 import importlib
 import inspect
 import subprocess
@@ -47,8 +48,6 @@ def test_each_name_is_there(module):
     [
         ("uvicorn.config", "HTTP_PROTOCOLS", "httptools"),
         ("uvicorn.config", "create_ssl_context", "ssl_certfile"),
-        ("uvicorn.protocols", "http", "uvicorn.Server"),
-        ("uvicorn.middleware", "asgi2", "interface='asgi2'"),
         ("uvicorn.supervisors", "StatReload", "ChangeReload"),
         ("uvicorn.main", "callback", "uvicorn.run"),
     ],
@@ -60,6 +59,31 @@ def test_what_cannot_be_had_says_so(module, name, words):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert words in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("uvicorn.loops.auto", "get_loop_factory"),
+        ("uvicorn.lifespan.on", "uvicorn.Server"),
+        ("uvicorn.protocols.http.h11_impl", "uvicorn.Server"),
+        ("uvicorn.protocols.websockets.websockets_impl", "uvicorn.Server"),
+        ("uvicorn.middleware.asgi2", "interface='asgi2'"),
+        ("uvicorn.middleware.message_logger", "of your own"),
+    ],
+)
+def test_a_module_that_cannot_be_had_says_so(module, words):
+    with pytest.raises(ImportError, match=words):
+        importlib.import_module(module)
+
+
+def test_a_coroutine_is_run_as_uvicorn_worker_does_it():
+    from uvicorn._compat import asyncio_run
+
+    async def loop():
+        return asyncio.get_running_loop()
+
+    assert isinstance(asyncio_run(loop(), loop_factory=asyncio.SelectorEventLoop), asyncio.SelectorEventLoop)
 
 
 def test_what_nobody_knows_is_no_attribute():

@@ -224,6 +224,9 @@ class FakeExchange:
         self.thread_ids.add(threading.get_ident())
         self.drops += 1
 
+    def on_value(self, result):
+        pass
+
     def on_failed(self, error):
         self.thread_ids.add(threading.get_ident())
         self.failures.append(error)

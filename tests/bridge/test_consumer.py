@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from uvicorn.bridge.consumer import Consumer, is_async_callable, name_of, streams_body
+from uvicorn.bridge.consumer import Consumer, advice_on, is_async_callable, name_of, streams_body
 from uvicorn.errors import ConsumerError
 
 
@@ -337,3 +337,43 @@ def test_a_wrapper_is_asked_for_its_own_arguments_not_for_those_of_what_it_wraps
     assert Consumer(consumer).is_async is False
     with pytest.raises(ConsumerError, match="one argument"):
         Consumer(functools.wraps(plain)(lambda message, extra: None))
+
+
+# ---- what it returns ----
+
+
+class Response:
+    status_code = 200
+
+
+@pytest.mark.parametrize(
+    ("result", "is_socket", "words"),
+    [
+        (
+            "hello",
+            False,
+            "returned a str, which goes nowhere; send it with message['reply_channel'].send({'status': 200, ",
+        ),
+        (b"hello", False, "returned a bytes"),
+        ({"status": 200}, False, "returned a dict"),
+        (("hello", 200), False, "returned a tuple"),
+        (Response(), False, "returned a Response"),
+        (
+            "hello",
+            True,
+            "returned a str, which goes nowhere; send it with message['reply_channel'].send({'text': ...})",
+        ),
+    ],
+)
+def test_a_value_that_was_meant_for_the_client_gets_advice(result, is_socket, words):
+    assert advice_on(result, is_socket).startswith(words)
+
+
+def test_text_gets_the_advice_to_be_encoded_where_bytes_are_sent():
+    assert advice_on("hello").endswith("(content is bytes: encode it)")
+    assert "encode" not in advice_on(b"hello")
+
+
+@pytest.mark.parametrize("result", [0, True, object(), Consumer(plain)], ids=lambda result: type(result).__name__)
+def test_any_other_value_gets_none(result):
+    assert advice_on(result) == ""

@@ -1,6 +1,7 @@
 """The `uvicorn` command, in processes of its own that serve nothing."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -66,8 +67,33 @@ def test_help_shows_our_settings_among_gunicorns(site):
     assert "uvicorn [OPTIONS] module:application" in result.stdout
 
 
+def test_the_number_of_workers_may_come_from_the_environment(site):
+    assert shown(run(site, "--print-config", "webshop", WEB_CONCURRENCY="3"))["workers"] == "3"
+    assert shown(run(site, "--print-config", "webshop", WEB_CONCURRENCY="3", UVICORN_WORKERS="2"))["workers"] == "2"
+
+
+def test_help_is_in_groups_one_line_each_without_markup(site):
+    lines = run(site, "--help", COLUMNS="300").stdout.splitlines()
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == [
+        "What is served:", "Where:", "Threads and queue:", "Limits and timeouts:", "WebSocket:",
+        "Proxies and headers:", "Logs:", "Development:",
+    ]  # fmt: skip
+    assert all(len(line) <= 120 for line in lines)
+    assert not any(sign in line for line in lines for sign in ("`", "**", "…"))
+
+
+def test_all_the_rest_is_shown_on_demand(site):
+    short, long = run(site, "--help").stdout, run(site, "--help-all").stdout
+    for option in ("--worker-class", "--ssl-certfile", "--dirty-app"):
+        assert option not in short
+        assert option in long
+    assert "Gunicorn's:" in long
+    assert "--help-all" in short
+
+
 def test_help_shows_our_defaults(site):
-    text = " ".join(run(site, "--help").stdout.split())
+    text = " ".join(run(site, "--help-all").stdout.split())
     assert "[uvicorn.ASGIWorker]" in text
     assert f"[{default_threads()}]" in text
 
@@ -205,3 +231,23 @@ def test_the_command_does_not_import_the_worker_for_its_version(site):
         [sys.executable, "-c", code], cwd=site, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
     )
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [
+        ((), "uvicorn-127.0.0.1-8000.ctl"),
+        (("--bind", "0.0.0.0:81", "--bind", "127.0.0.1:82"), "uvicorn-0.0.0.0-81.ctl"),
+        (("--bind", "[::1]:83"), "uvicorn-1-83.ctl"),
+        (("--bind", "unix:/run/app.sock"), "uvicorn-run-app.sock.ctl"),
+        (("--control-socket", "/run/mine.ctl"), "mine.ctl"),
+    ],
+)
+def test_each_server_has_a_control_socket_of_its_own(site, args, name):
+    values = shown(run(site, "--print-config", *args, "webshop"))
+    assert os.path.basename(values["control_socket"]) == name
+
+
+def test_a_server_whose_port_is_not_known_yet_names_its_control_socket_after_its_process(site):
+    values = shown(run(site, "--print-config", "--bind", "127.0.0.1:0", "webshop"))
+    assert re.fullmatch(r"uvicorn-[0-9]+\.ctl", os.path.basename(values["control_socket"]))

@@ -1,5 +1,6 @@
 """How a worker asks for a new one, and which of them the master takes for the oldest."""
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -7,7 +8,7 @@ import tempfile
 import pytest
 from doubles import FakeLog
 
-from uvicorn.command.replacement import Replacement, is_marked, mark, moment_of
+from uvicorn.command.replacement import Replacement, count_no_leaving, hand_over, is_marked, mark, moment_of
 
 
 class FakeWorker:
@@ -139,3 +140,75 @@ def test_the_master_takes_a_marked_worker_for_the_oldest(worker, monkeypatch):
     assert made.age == 9
     mark(made)
     assert made.age == 0
+
+
+# ---- in development ----
+
+
+class FakeMaster:
+    """What is used of Gunicorn's master: it makes as many workers as are missing."""
+
+    def __init__(self, *workers, wanted=1):
+        self.WORKERS = dict(enumerate(workers))
+        self._num_workers = wanted
+        self.made = []
+
+    def manage_workers(self):
+        self.made.append(self._num_workers - len(self.WORKERS))
+
+
+class FakeConfig:
+    """Gunicorn's configuration, with one hook."""
+
+    def __init__(self):
+        self.ready = []
+        self.when_ready = self.ready.append
+
+    def set(self, name, value):
+        setattr(self, name, value)
+
+
+def begun(*workers, wanted=1):
+    cfg, master = FakeConfig(), FakeMaster(*workers, wanted=wanted)
+    count_no_leaving(cfg)
+    cfg.when_ready(master)
+    assert cfg.ready == [master]  # the hook that was there is called
+    return master
+
+
+def test_a_worker_that_hands_over_is_not_counted_however_long_it_stays(worker, sent):
+    with contextlib.closing(FakeWorker().tmp) as file:
+        younger = FakeWorker()
+        younger.tmp.close()
+        younger.tmp = file
+        master = begun(worker, younger, wanted=2)
+        master.manage_workers()
+        hand_over(worker)
+        master.manage_workers()
+        hand_over(younger)
+        master.manage_workers()
+    assert master.made == [0, 1, 2]
+    assert sent == [(worker.ppid, signal.SIGCHLD)] * 2
+    assert is_marked(worker)
+    assert master._num_workers == 2
+
+
+def test_a_worker_that_asks_for_a_new_one_is_counted(worker):
+    master = begun(worker)
+    mark(worker)
+    master.manage_workers()
+    assert master.made == [0]
+
+
+def test_a_worker_without_its_file_is_counted(worker):
+    worker.tmp.close()
+    master = begun(worker)
+    master.manage_workers()
+    hand_over(worker)
+    assert master.made == [0]
+
+
+def test_a_worker_whose_master_has_gone_signals_nobody(worker, sent):
+    worker.ppid = -1
+    hand_over(worker)
+    assert sent == []

@@ -33,6 +33,7 @@ LIMITLESS_OURS = {
         "WEBSOCKET_CLOSE",
     )
 }
+LIMITLESS_OURS["UVICORN_ACCESS_LOG"] = "false"  # the log is for what goes wrong
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn"],
     "gunicorn": ["-m", "gunicorn", "-k", "uvicorn.ASGIWorker"],

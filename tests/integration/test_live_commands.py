@@ -240,3 +240,34 @@ def test_a_prefix_from_root_path_is_told_to_consumers(serve):
     server = serve("--root-path", "/mounted")
 
     assert json.loads(server.get("/sync/describe").content)["root_path"] == "/mounted"
+
+
+# ---- what a start and a request say ----
+
+LOUD = {"UVICORN_ACCESS_LOG": "true"}
+
+
+def test_the_uvicorn_command_says_what_is_served_and_writes_a_line_for_each_request(serve):
+    server = serve("--workers", "2", app="proxied_consumers:routes", env=LOUD)
+    log = server.wait_for_log("2 workers, each with ")
+    assert "/wsgi  WSGI application proxied_consumers.application, in threads" in log
+    assert "/asgi  ASGI application proxied_consumers.asgi, on the event loop" in log
+    assert log.count("workers, each with") == 1
+    server.get("/asgi/x")
+    server.wait_for_log('127.0.0.1 - "GET /asgi/x HTTP/1.1" 200 ')
+    [line] = [line for line in server.log().splitlines() if "/asgi/x" in line]
+    assert line.endswith(" ms, loop")
+
+
+def test_the_line_of_a_request_can_be_switched_off(serve):
+    server = serve("--no-access-log", env=LOUD)
+    server.get("/sync/hello")
+    server.stop()
+    assert "/sync/hello" not in server.log()
+
+
+def test_plain_gunicorn_writes_no_line_for_a_request(serve):
+    server = serve(command="gunicorn", env=LOUD)
+    server.get("/sync/hello")
+    server.stop()
+    assert "/sync/hello" not in server.log()

@@ -151,3 +151,46 @@ def test_a_tls_handshake_that_has_begun_is_taken_to_its_request(serve, files, le
         coming.write(raw.receive())
 
     assert tls.read(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+FORGETFUL = """
+import asyncio
+
+left = set()
+
+async def forever(is_stubborn):
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            if not is_stubborn:
+                raise
+
+async def failing():
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        raise RuntimeError("failed at the end")
+
+def app(message):
+    from uvicorn.bridge import run_on_loop
+    run_on_loop(begin())
+    message["reply_channel"].send({"status": 200, "content": b"begun"})
+
+async def begin():
+    for coroutine in (forever(False), forever(True), failing()):
+        left.add(asyncio.create_task(coroutine))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_tasks_that_the_application_leaves_behind_are_cancelled_and_not_destroyed(serve, tmp_path, number):
+    (tmp_path / "forgetful.py").write_text(FORGETFUL)
+    server = serve("--pythonpath", str(tmp_path), app="forgetful:app")
+    assert server.get("/").text == "begun"
+    server.signal(number)
+    assert server.wait() == 0
+    log = server.log()
+    assert "Leaving without waiting for a task that was cancelled" in log
+    assert "RuntimeError: failed at the end" in log
+    assert "destroyed" not in log

@@ -58,7 +58,17 @@ def test_an_error_in_the_application_keeps_its_traceback(serve, tmp_path, comman
 
     assert server.wait() == 3
     assert 'broken_application.py", line 3' in server.log()
-    assert "JSONDecodeError" in server.log()
+    assert server.log().count("JSONDecodeError") == 1
+    shown = server.log().partition("Traceback (most recent call last):\n")[2]
+    assert shown.startswith(f'  File "{tmp_path}/broken_application.py", line 3')
+
+
+def test_an_application_that_exits_the_process_is_not_started_for_ever(serve, tmp_path):
+    (tmp_path / "leaving_application.py").write_text("import sys\n\nsys.exit('there is no database')\n")
+    server = serve("--pythonpath", str(tmp_path), app="leaving_application:app", is_ready=False)
+
+    assert server.wait() == 3
+    assert "SystemExit: there is no database" in server.log()
 
 
 def test_a_missing_dependency_of_the_application_is_not_called_a_wrong_name(serve, tmp_path):
@@ -74,6 +84,75 @@ def test_a_port_in_use_is_said_and_ends_the_start(serve):
     first = serve()
     second = serve(binds=("{}:{}".format(*first.address),), is_ready=False)
 
-    second.wait_for_log("Connection in use")
-    second.process.kill()  # Gunicorn would try again, five times
+    assert second.wait() == 1
+    assert "is in use by " in second.log()
+    assert f"(pid {first.pid})" in second.log()
+    assert "Traceback" not in second.log()
     assert first.get("/sync/hello").status_code == 200
+
+
+def test_a_dict_of_channels_is_told_how_to_be_a_list(serve, tmp_path):
+    (tmp_path / "old_routing.py").write_text(
+        "def hello(message):\n    pass\n\n"
+        "channel_routing = {'http.request': hello, 'websocket.receive': 'old.receive'}\n"
+    )
+    server = serve("--pythonpath", str(tmp_path), app="old_routing:channel_routing", is_ready=False)
+
+    assert server.wait() == 4
+    assert "write [route('http.request', hello), route('websocket.receive', old.receive)]" in server.log()
+
+
+RETURNING = """
+import time
+
+def text(message):
+    if message['path'] == '/sent':
+        message['reply_channel'].send({'status': 200, 'content': b'sent'})
+    return 'hello'
+
+async def reply(message):
+    return {'status': 200}
+
+def silent(message):
+    pass
+
+from uvicorn import route
+routes = [
+    route('websocket.connect', silent),
+    route('http.request', reply, path='^/async'),
+    route('http.request', text),
+]
+"""
+
+
+def test_what_a_consumer_returned_instead_of_sending_it_is_told(serve, tmp_path):
+    (tmp_path / "returning.py").write_text(RETURNING)
+    server = serve("--pythonpath", str(tmp_path), app="returning:routes", is_ready=False)
+    server.wait_for_log("Serving with")
+    server.wait_until_listening()
+
+    assert server.get("/").status_code == 500
+    server.wait_for_log(
+        "returning.text returned a str, which goes nowhere; send it with message['reply_channel'].send("
+    )
+    assert server.get("/async").status_code == 500
+    server.wait_for_log("returning.reply returned a dict, which goes nowhere")
+    assert server.get("/sent").text == "sent"
+    assert server.log().count("goes nowhere") == 2
+
+
+def test_a_socket_that_nobody_has_accepted_is_told_with_the_remedy(serve, tmp_path):
+    (tmp_path / "returning.py").write_text(RETURNING)
+    server = serve("--pythonpath", str(tmp_path), app="returning:routes", is_ready=False)
+    server.wait_for_log("Serving with")
+    server.wait_until_listening()
+    with server.raw() as raw:
+        raw.get(
+            "/",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {'x' * 22}==",
+            "Sec-WebSocket-Version: 13",
+        )
+        assert raw.receive().startswith(b"HTTP/1.1 403 ")
+    server.wait_for_log("returning.silent has not accepted the socket, so it is refused with 403")

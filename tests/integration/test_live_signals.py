@@ -119,6 +119,8 @@ def test_a_blocked_loop_is_told_with_every_stack_and_the_requests_in_flight(serv
         eventually(lambda: server.state()["holding"], "a request beside it")
         blocking.get("/async/block-the-loop?x=1")
         log = server.wait_for_log("Worker aborted")
+        assert "its event loop has done nothing for" in log
+        assert "write it as a plain 'def'" in log
         eventually(lambda: old not in server.workers(), "the old worker to leave")
         log = server.log()
 

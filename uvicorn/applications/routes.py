@@ -155,16 +155,20 @@ class Mount:
         prefix: "/name" or longer, without "/" at its end; "" for everything.
         application: its consumers know of the prefix already (`under`).
         pools: name -> threads, or None where the size is said elsewhere.
+        slash: the consumer of requests for the prefix without "/" behind it; None for the application's.
     """
 
-    __slots__ = ("application", "pools", "prefix")
+    __slots__ = ("application", "pools", "prefix", "slash")
 
     channel = None
 
-    def __init__(self, prefix: str, application: Finder, pools: Mapping[str, int | None]) -> None:
+    def __init__(
+        self, prefix: str, application: Finder, pools: Mapping[str, int | None], slash: Consumer | None = None
+    ) -> None:
         self.prefix = prefix
         self.application = application
         self.pools = pools
+        self.slash = slash
 
     def __repr__(self) -> str:
         names = ", ".join(consumer.name for consumer in self.application.consumers())
@@ -174,11 +178,14 @@ class Mount:
         """Return what the application finds below the prefix."""
         if not below(path, self.prefix):
             return None
-        return self.application.find_below(channel, path[len(self.prefix) :], message)
+        rest = path[len(self.prefix) :]
+        if not rest and self.slash is not None and channel == "http.request":
+            return self.slash
+        return self.application.find_below(channel, rest, message)
 
     def moved(self, change: Change) -> Mount:
         """Return a copy with other consumers."""
-        return Mount(self.prefix, self.application.moved(change), self.pools)
+        return Mount(self.prefix, self.application.moved(change), self.pools, self.slash)
 
     @property
     def segment(self) -> str | None:

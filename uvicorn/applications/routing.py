@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.detect import as_consumer
+from uvicorn.applications.environ import below
 from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.options import check_pool, check_slow, lasting, leisurely, may_have_pool, pooled
 from uvicorn.applications.patterns import Filters, compile_pattern, groups_of
@@ -161,6 +162,7 @@ def mount(
     body: str | None = None,
     long: bool | None = None,
     slow: bool | None = None,
+    redirect: bool = False,
 ) -> Mount | Mistaken:
     """Put a whole application below a prefix: "/api" is for /api and /api/..., "/" for everything.
 
@@ -169,6 +171,7 @@ def mount(
     Args:
         application: a consumer, a WSGI or ASGI application, a list of routes, or a Router; or its dotted name.
         pool, threads, body, long, slow: as for `route`.
+        redirect: send who asks for /api to /api/, so that relative links in its pages are right.
 
     Raises: what the own import of a named application raises.
     """
@@ -202,7 +205,17 @@ def mount(
             consumer = consumer.replaced(is_slow=slow)
         return under(prefix, consumer)
 
-    return Mount(prefix, made.moved(change), {pool: threads} if pool is not None else {})
+    pools = {pool: threads} if pool is not None else {}
+    return Mount(prefix, made.moved(change), pools, Consumer(_add_slash) if redirect else None)
+
+
+async def _add_slash(message: Any) -> None:
+    """Send a client to the same address with a "/" at the end of its path; the method and the body stay (307)."""
+    root, path, query = message["root_path"].rstrip("/"), message["raw_path"], message["query_string"]
+    if root and not below(message["path"], root):  # a proxy has taken it off
+        path = root.encode("utf-8", "surrogateescape") + path
+    location = path + b"/" + (b"?" + query if query else b"")
+    message["reply_channel"].send({"status": 307, "headers": [(b"location", location)]})
 
 
 def as_application(
@@ -218,6 +231,8 @@ def as_application(
     """
     if isinstance(loaded, SingleConsumer):
         return loaded
+    if isinstance(loaded, dict):
+        raise ConsumerError(_advice_on_dict(loaded))
     if not isinstance(loaded, (Router, Route, Include, Mount, Mistaken, list, tuple)):
         return SingleConsumer(as_consumer(loaded, interface, body))
     router = _router(loaded)
@@ -231,6 +246,16 @@ def as_application(
             router.pools()
     wrong.check()
     return router
+
+
+def _advice_on_dict(routing: dict[Any, Any]) -> str:
+    """Return how a dict of channels, which Channels 1 took as well, is written as a list."""
+    shown = ", ".join(
+        f"route({channel!r}, {consumer if isinstance(consumer, str) else name_of(consumer).rpartition('.')[2]})"
+        for channel, consumer in [*routing.items()][:3]
+    )
+    more = ", ..." if len(routing) > 3 else ""
+    return f"a dict is no list of routes; write [{shown}{more}], with the consumers themselves in place of their names"
 
 
 def _router(routes: Any) -> Router:

@@ -35,7 +35,15 @@ class WSGIApplication:
     """A consumer that calls a WSGI application for each message.
 
     Raises: ConsumerError if it is asynchronous, or cannot be called with two arguments.
+
+    Attributes:
+        why_no_socket: why a WebSocket for it is refused, and what to do.
     """
+
+    why_no_socket = (
+        "a WSGI application gets no raw socket here (werkzeug.socket, as flask-sock and simple-websocket want it). Put "
+        "consumers of sockets, route('websocket.connect', ...), or an ASGI application before it in a list of routes"
+    )
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         name = name_of(application)

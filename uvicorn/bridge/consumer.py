@@ -14,8 +14,8 @@ from uvicorn.bridge.tally import Tally
 from uvicorn.errors import ConsumerError
 
 __all__ = [
-    "Consumer", "check_groups", "is_async_callable", "name_of", "runs_long", "runs_long_of", "streams_body",
-    "streams_slowly",
+    "Consumer", "advice_on", "check_groups", "is_async_callable", "name_of", "runs_long", "runs_long_of",
+    "streams_body", "streams_slowly",
 ]  # fmt: skip
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -89,8 +89,8 @@ class Consumer:
     def __repr__(self) -> str:
         return f"<Consumer {self.name} {'on the loop' if self.is_async else 'in the pool'}>"
 
-    def call_plain(self, message: Any) -> None:
-        """Call a synchronous consumer.
+    def call_plain(self, message: Any) -> Any:
+        """Call a synchronous consumer; return what it has returned.
 
         Raises: ConsumerError if it returned a coroutine; what the consumer raises.
         """
@@ -101,6 +101,7 @@ class Consumer:
                 f"{self.name} is a plain function but returned a coroutine: "
                 "write it as 'async def', or do not return the coroutine"
             )
+        return result
 
     def replaced(self, **attributes: Any) -> Consumer:
         """Return a copy with other attributes: what a route makes of a consumer."""
@@ -108,6 +109,20 @@ class Consumer:
         for name in Consumer.__slots__:
             setattr(copy, name, attributes[name] if name in attributes else getattr(self, name))
         return copy
+
+
+def advice_on(result: object, is_socket: bool = False) -> str:
+    """Return what to say of a value that a consumer has returned, and that was meant for a response; "" if it was not.
+
+    Args:
+        is_socket: the consumer was called for a message of a socket.
+    """
+    kind = type(result).__name__
+    if not isinstance(result, (str, bytes, dict, list, tuple)) and not hasattr(result, "status_code"):
+        return ""
+    reply = "{'text': ...}" if is_socket else "{'status': 200, 'content': ...}"
+    encode = " (content is bytes: encode it)" if isinstance(result, str) and not is_socket else ""
+    return f"returned a {kind}, which goes nowhere; send it with message['reply_channel'].send({reply}){encode}"
 
 
 def streams_body(consumer: _F) -> _F:

@@ -170,7 +170,9 @@ class ConsumerJob(CallJob):
         hooks = self._dispatcher.hooks
         if hooks is not None:
             hooks.before(self.exchange)
-        self._consumer.call_plain(message)
+        result = self._consumer.call_plain(message)
+        if result is not None:
+            self._dispatcher.outbox.put(self.exchange.on_value, result)
 
     def _post(self) -> None:
         try:
@@ -237,7 +239,9 @@ class SocketJob(CallJob):
         hooks = self._dispatcher.hooks
         if hooks is not None and self._handshake is not None:
             hooks.before(self._handshake)
-        self._consumer.call_plain(message)
+        result = self._consumer.call_plain(message)
+        if result is not None:
+            self._dispatcher.outbox.put(self.exchange.on_value, result)
 
     def _post(self) -> None:
         handshake, self._handshake = self._handshake, None

@@ -24,7 +24,10 @@ async def serve(
     try:
         if hooks is not None:
             hooks.before(exchange)
-        await consumer.call(message)
+        result = await consumer.call(message)
+        if result is not None:
+            exchange.on_value(result)
+            del result
     except BaseException as error:
         exchange.on_failed(error)
     finally:

@@ -27,6 +27,9 @@ class Served(Sink, Protocol):
     def on_failed(self, error: BaseException) -> None:
         """The consumer has raised. Runs on: the loop."""
 
+    def on_value(self, result: object) -> None:
+        """The consumer has returned something. Runs on: the loop."""
+
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer. Runs on: the loop."""
 

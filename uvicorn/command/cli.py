@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
-from gunicorn import __version__ as gunicorn_version
 from gunicorn.app.wsgiapp import WSGIApplication
-from gunicorn.errors import AppImportError
+from gunicorn.errors import AppImportError, ConfigError
 
-from uvicorn import __version__, variant
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command import questions
-from uvicorn.command.http2 import DefaultProtocols, described_engine
-from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
+from uvicorn.command.config import load_environment
+from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
+from uvicorn.command.equivalents import equivalents
+from uvicorn.command.holders import taken
+from uvicorn.command.http2 import DefaultProtocols
+from uvicorn.command.options import from_environment
+from uvicorn.command.parsing import CommandConfig, version_line
+from uvicorn.command.setting_types import OurSetting
+from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
+from uvicorn.command.standard_log import StandardLog
 from uvicorn.command.threads import default_threads
 
 __all__ = ["ConsumerApplication", "main"]
 
+_LONGEST_SOCKET_PATH: Final = 104  # of sun_path on some systems
 _APP_LOAD_ERROR = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
 
 
@@ -33,18 +42,70 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
     def load_default_config(self) -> None:
         """Set our defaults: they give way to config file, environment and command line."""
         super().load_default_config()
+        self.cfg = CommandConfig(self.usage, prog=self.prog)
         for name, default in (("worker_class", "uvicorn.ASGIWorker"), ("threads", default_threads())):
             self.cfg.set(name, default)
             self.cfg.settings[name].default = default  # what --help shows
-        proxy_headers = self.cfg.settings["proxy_headers"]
-        proxy_headers.default = proxy_headers.value = True  # not as if somebody had given it
+        for name, value in (
+            ("proxy_headers", True),
+            ("accesslog", DefaultAccessLog("-")),
+            ("access_log_format", ACCESS_FORMAT),
+        ):
+            setting = self.cfg.settings[name]
+            setting.default = setting.value = value  # not as if somebody had given it
         self.cfg.settings["threads"].value = DefaultThreads(default_threads())
         self.cfg.settings["http_protocols"].value = DefaultProtocols(["h1"])
+        self._own = self._take_environment()
 
     def load_config(self) -> None:
-        """Read what Gunicorn reads, and our environment variables."""
+        """Read what Gunicorn reads, our environment variables, and what the other package's options say."""
         super().load_config()
-        apply_environment(self.cfg)
+        cfg = self.cfg
+        for name in cfg.uvicorn_unset:
+            cfg.set(name, None)
+        own = {**self._own, **cfg.uvicorn_own}
+        apply_environment(cfg)
+        if own.get("env_file"):
+            load_environment(own["env_file"])
+        if own.get("factory") and not self.app_uri.endswith(")"):
+            self.app_uri += "()" if ":" in self.app_uri else ":application()"
+        log_config = cfg.logconfig or own.get("log_config")
+        if log_config and _is_for_standard_log(log_config):
+            cfg.set("logconfig", None)
+            options = {
+                "log_config": log_config,
+                "log_level": None if cfg.loglevel == "info" else cfg.loglevel,
+                "access_log": own.get("access_log", True) and "accesslog" not in cfg.uvicorn_unset,
+                "use_colors": Settings.from_config(cfg).use_colors,
+            }
+            cfg.set("logger_class", StandardLog.with_options(**options))
+        settle_access(cfg)
+        if cfg.control_socket == cfg.settings["control_socket"].default:
+            cfg.set("control_socket", _own_control_socket(cfg))
+
+    def _take_environment(self) -> dict[str, Any]:
+        """Have the other package's environment variables give way to config file and command line.
+
+        Returns: what is no setting: parameter -> value.
+        Raises: ConfigError for a value that is not allowed.
+        """
+        try:
+            given = from_environment(os.environ)
+            found = equivalents(given)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        if "workers" in given:
+            self.cfg.set("workers", given["workers"])
+        if "UVICORN_APP" in os.environ:
+            self.cfg.set("wsgi_app", os.environ["UVICORN_APP"])
+        for name, value in found.settings.items():
+            if isinstance(self.cfg.settings[name], OurSetting):  # read from its own variable, by and by
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+                os.environ.setdefault(environment_name(name), text)
+            else:
+                self.cfg.set(name, value)
+        self.cfg.uvicorn_warnings += found.warnings
+        return {name: given[name] for name in ("factory", "env_file", "log_config", "access_log") if name in given}
 
     def load(self) -> Any:
         """Load the application.
@@ -62,7 +123,13 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
             sys.exit(_failure(error))
 
     def run(self) -> None:
-        """Serve; a wrong name with --preload ends with one sentence."""
+        """Serve; a wrong name with --preload ends with one sentence, and so does an address that is taken."""
+        cfg = self.cfg
+        brings_sockets = cfg.reuse_port or not os.environ.keys().isdisjoint(("GUNICORN_FD", "LISTEN_FDS"))
+        if not (cfg.check_config or cfg.print_config or brings_sockets):
+            in_use = taken(cfg.address)
+            if in_use is not None:
+                sys.exit(f"\nError: {in_use}\n")
         try:
             super().run()
         except AppImportError as error:
@@ -72,8 +139,7 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
 def main() -> None:
     """Run the `uvicorn` command. An application in a module called `status` or `top` is `status:application`."""
     if sys.argv[1:] in (["--version"], ["-v"]):
-        variants = f"{variant.described()}; HTTP/2: {described_engine()}"
-        print(f"uvicorn {__version__} (gunicorn {gunicorn_version}), {variants}")
+        print(version_line())
         return
     if len(sys.argv) > 1 and sys.argv[1] in questions.COMMANDS:
         sys.exit(questions.run(sys.argv[1:]))
@@ -84,3 +150,28 @@ def main() -> None:
 def _failure(error: Exception) -> int:
     print(f"\nError: {error}\n", file=sys.stderr)
     return _APP_LOAD_ERROR
+
+
+def _own_control_socket(cfg: Any) -> str:
+    """Return a path beside Gunicorn's, named after the first address: two servers of one user have one each."""
+    first = str(cfg.settings["bind"].get()[0])
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", first.removeprefix("unix:")).strip("-.")
+    if name.endswith("-0") or not name:  # a port that the system chooses
+        name = str(os.getpid())
+    path = os.path.join(os.path.dirname(cfg.control_socket), f"uvicorn-{name}.ctl")
+    return path if len(os.fsencode(path)) < _LONGEST_SOCKET_PATH else cfg.control_socket
+
+
+def _is_for_standard_log(path: str) -> bool:
+    """Whether a logging configuration is for the loggers of `uvicorn.run`, and not for Gunicorn's.
+
+    A name that ends as the other package's do, or a text that names its loggers, tells.
+    """
+    if path.endswith((".json", ".yaml", ".yml")):
+        return True
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return False  # Gunicorn says so
+    return "uvicorn" in text and "gunicorn" not in text

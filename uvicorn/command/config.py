@@ -30,13 +30,22 @@ from uvicorn.command.threads import default_threads
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.errors import ConsumerError
 
-__all__ = ["Config"]
+__all__ = ["Config", "load_environment"]
 
 logger: Final = logging.getLogger("uvicorn.error")
 
 #: differ from Gunicorn's defaults, and from those of our settings
 _ALWAYS: Final = ("proxy_headers", "timeout_keep_alive", "access_log", "timeout_graceful_shutdown")
-_NOT_SETTINGS: Final = ("env_file", "factory", "workers", "timeout_notify", "callback_notify", "ssl_context_factory")
+_NOT_SETTINGS: Final = (
+    "env_file",
+    "log_config",
+    "app_dir",
+    "factory",
+    "workers",
+    "timeout_notify",
+    "callback_notify",
+    "ssl_context_factory",
+)
 _STARTUP_FAILURE: Final = 1
 _MADE: Final = (Router, SingleConsumer, Consumer)  # what is known already
 
@@ -174,7 +183,7 @@ class Config:
         self.encoded_headers: list[tuple[bytes, bytes]] = []
         self._raw_app: Any = None
         if env_file is not None:
-            _load_environment(env_file)
+            load_environment(env_file)
         self.configure_logging()
         for warning in equivalents(self._given()).warnings:
             logger.warning("%s", warning)
@@ -225,9 +234,7 @@ class Config:
         given = {
             name: getattr(self, name)
             for name, default in DEFAULTS.items()
-            if name not in _NOT_SETTINGS
-            and name != "app_dir"
-            and (name in _ALWAYS or getattr(self, name) not in (default, [], None))
+            if name not in _NOT_SETTINGS and (name in _ALWAYS or getattr(self, name) not in (default, [], None))
         }
         given["host"], given["port"] = self.host, self.port
         for name in ("timeout_keep_alive", "ws_ping_interval", "ws_ping_timeout"):
@@ -348,7 +355,8 @@ def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
     return dict(settings)
 
 
-def _load_environment(path: str | os.PathLike[str]) -> None:
+def load_environment(path: str | os.PathLike[str]) -> None:
+    """Take environment variables from a file; those that are set already stay. Raises: RuntimeError."""
     try:
         from dotenv import load_dotenv
     except ImportError:

@@ -29,7 +29,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "ssl_keyfile": None, "ssl_certfile": None, "ssl_keyfile_password": None, "ssl_version": ssl.PROTOCOL_TLS_SERVER,
     "ssl_cert_reqs": ssl.CERT_NONE, "ssl_ca_certs": None, "ssl_ciphers": None, "ssl_context_factory": None,
     "headers": None, "factory": False, "h11_max_incomplete_event_size": None, "reset_contextvars": False,
-    "app_dir": None,
+    "app_dir": None, "log_config": None,
 }  # fmt: skip
 
 _SOCKETS: Final = ("auto", "websockets", "websockets-sansio")

@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import Any, Final, Literal
 
-__all__ = ["TRACE_LOG_LEVEL", "AccessFormatter", "ColourizedFormatter", "DefaultFormatter"]
+__all__ = ["TRACE_LOG_LEVEL", "AccessFormatter", "ColourizedFormatter", "DefaultFormatter", "paint_status"]
 
 TRACE_LOG_LEVEL: Final = 5
 
@@ -21,6 +21,12 @@ _STATUSES: Final = {1: "97", 2: "32", 3: "33", 4: "31", 5: "91"}  # by the first
 
 def _painted(text: str, *codes: str) -> str:
     return f"\033[{';'.join(codes)}m{text}\033[0m"
+
+
+def paint_status(text: str) -> str:
+    """Return a text that begins with a status in the colour of that."""
+    code = _STATUSES.get(int(text[0]))
+    return text if code is None else _painted(text, code)
 
 
 class ColourizedFormatter(logging.Formatter):
@@ -88,8 +94,7 @@ class AccessFormatter(ColourizedFormatter):
         except ValueError:
             phrase = "Client Left" if status_code == 499 else ""
         text = f"{status_code} {phrase}"
-        code = _STATUSES.get(status_code // 100)
-        return text if not self.use_colors or code is None else _painted(text, code)
+        return paint_status(text) if self.use_colors else text
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Format a record. Other handlers see the record as it was."""

@@ -14,6 +14,10 @@ the master reads, is 0 then.
 *Two at once.* Signals of one kind that come together are one: two workers that ask in the same moment could change the
 number. So each has a moment of its own in each second, by its age. The monotonic clock is the same for all of them.
 
+*In development* a worker that reloads cannot wait for its moment, and a request that takes long may keep an older one
+that reloads, too. There the master is made to count no worker that is leaving (`count_no_leaving`), so it makes a new
+one when it looks next; CHLD has it look at once.
+
 *Where the master cannot be asked* - it runs as another user (`user`), which the system does not allow to be signalled,
 or it does not answer - the worker leaves at once, and the master makes a new one when it has left.
 """
@@ -25,11 +29,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-__all__ = ["Replacement", "is_marked"]
+__all__ = ["Replacement", "count_no_leaving", "hand_over", "is_marked"]
 
 _MOMENTS: Final = 20  # of 50 ms in each second: workers whose ages differ by fewer ask at different times
+_WANTS_TO_LEAVE: Final = 1  # bytes in the file of its heartbeat
+_IS_LEAVING: Final = 2
 _ANSWER_SECONDS: Final = 10.0  # arbitrary: a master that is in the middle of a reload answers later
 
 
@@ -82,15 +89,55 @@ def moment_of(age: int, now: float) -> float:
     return (age % _MOMENTS / _MOMENTS - now) % 1.0
 
 
-def mark(worker: Any) -> None:
+def mark(worker: Any, state: int = _WANTS_TO_LEAVE) -> None:
     """Have the master take this worker for the oldest one. Raises: OSError."""
-    os.ftruncate(worker.tmp.fileno(), 1)
+    os.ftruncate(worker.tmp.fileno(), state)
     worker.notify()  # the change has set the time of the file, which is the heartbeat
 
 
 def is_marked(worker: Any) -> bool:
     """Whether a worker wants to leave. Runs on: the master, and the worker."""
+    return _state_of(worker) >= _WANTS_TO_LEAVE
+
+
+def _state_of(worker: Any) -> int:
     try:
-        return os.fstat(worker.tmp.fileno()).st_size > 0
+        return os.fstat(worker.tmp.fileno()).st_size
     except (AttributeError, OSError, ValueError):  # there is no such file yet, or no more
-        return False
+        return 0
+
+
+def hand_over(worker: Any) -> None:
+    """Have the master make a worker in the place of this one, which leaves; see `count_no_leaving`.
+
+    Runs on: any thread.
+    """
+    with suppress(OSError, ValueError):  # at the latest it looks after a second; the file is closed at the very end
+        mark(worker, _IS_LEAVING)
+        if os.getppid() == worker.ppid:
+            os.kill(worker.ppid, signal.SIGCHLD)
+
+
+def count_no_leaving(cfg: Any) -> None:
+    """Have the master not count the workers that are leaving, from its start on. Runs in the master, before that.
+
+    Args:
+        cfg: Gunicorn's; its hook `when_ready` is given the master.
+    """
+    when_ready = cfg.when_ready
+
+    def begin(master: Any) -> None:
+        manage = master.manage_workers
+
+        def manage_workers() -> None:
+            leaving = sum(_state_of(worker) == _IS_LEAVING for worker in [*master.WORKERS.values()])
+            master._num_workers += leaving  # not `num_workers`: that calls a hook
+            try:
+                manage()
+            finally:
+                master._num_workers -= leaving
+
+        master.manage_workers = manage_workers
+        when_ready(master)
+
+    cfg.set("when_ready", begin)

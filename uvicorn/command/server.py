@@ -121,16 +121,16 @@ class Server:
         if not self.config.loaded:
             self.config.load()
         logger.info("Started server process [%d]", pid, extra={"color_message": "Started server process [%d]"})
-        await self.startup(sockets=sockets)
-        if self.should_exit:
-            if self.started:  # told to while it started
-                await self.shutdown(sockets=sockets)
-            self._leave()
-            return
         try:
-            await self.main_loop()
+            await self.startup(sockets=sockets)
+            if self.started and not self.should_exit:
+                await self.main_loop()
         finally:
-            await self.shutdown(sockets=sockets)
+            if self.started:
+                await self.shutdown(sockets=sockets)
+            await self._end()  # also if a subclass has shut down in a way of its own
+        if not self.started:
+            return
         logger.info("Finished server process [%d]", pid)
 
     # ---- the steps, for subclasses ----
@@ -151,8 +151,6 @@ class Server:
             listening = bind_all(sockets, config)
         except OSError as error:
             logger.error("%s", error)
-            await serving.stop_application(None)
-            self._leave()
             sys.exit(_FAILED_TO_BIND)
         serving.listen(listening, config.ssl).start()
         self.servers = [Listening(listening)]
@@ -175,19 +173,30 @@ class Server:
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop in stages: accept no more, answer what is there, stop the application, leave nothing behind."""
+        if self._serving is None:
+            return
+        logger.info("Shutting down")
+        try:
+            await self._end()
+        finally:
+            for sock in sockets or ():
+                sock.close()
+
+    async def _end(self) -> None:
+        """Stop what was started, and leave nothing behind."""
         serving, self._serving = self._serving, None
         if serving is None:
             return
-        logger.info("Shutting down")
         try:
             await self._drain(serving)
             if not self.force_exit:
                 await self._unless_forced(serving.stop_application(None))
         finally:
             _close(serving)
-            self._leave()
-            for sock in sockets or ():
-                sock.close()
+            self.server_state.total_requests  # noqa: B018 (remembers the number)
+            self.server_state._serving = None
+            for listening in self.servers:
+                listening.close()
 
     # ---- signals ----
 
@@ -340,12 +349,6 @@ class Server:
             where = ", ".join(shown(sock, scheme) for sock in sockets)
         text = "Uvicorn running on %s (Press CTRL+C to quit)"
         logger.info(text, where, extra={"color_message": text.replace("%s", "\033[1m%s\033[0m")})
-
-    def _leave(self) -> None:
-        self.server_state.total_requests  # noqa: B018 (remembers the number)
-        self.server_state._serving = None
-        for listening in self.servers:
-            listening.close()
 
 
 def _close(serving: Serving) -> None:

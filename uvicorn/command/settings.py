@@ -34,6 +34,13 @@ __all__ = ["DefaultThreads", "Settings", "apply_environment"]
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 
 
+def server_header(value: Any) -> str:
+    """Validate the text of a header, or a switch. Raises: ValueError."""
+    if str(value).lower() in ("true", "false"):
+        return "uvicorn" if str(value).lower() == "true" else ""
+    return header_value("server_header")(value)
+
+
 class DefaultThreads(int):
     """A number of threads that nobody has set."""
 
@@ -128,11 +135,21 @@ class ServerHeader(OurSetting):
     name = "server_header"
     cli: ClassVar = ["--server-header"]
     meta = "TEXT"
-    validator = header_value("server_header")
+    nargs = "?"
+    const = "uvicorn"
+    validator = server_header
     default = "uvicorn"
     desc = """\
         Value of the ``server`` header of each response; empty for no such header.
+
+        A switch is understood, too, since it is one in the other package: on is the default, off is empty.
         """
+
+    def add_option(self, parser: Any) -> None:
+        """Add the option, and the one for no such header. Called by Gunicorn."""
+        super().add_option(parser)
+        text = "Send no ``server`` header."
+        parser.add_argument("--no-server-header", dest=self.name, action="store_const", const="", help=text)
 
 
 class Governor(OurSetting):
@@ -275,6 +292,11 @@ class Settings:
     limit_concurrency: int = 0  # 0 for none
     proxy_headers: bool = False
     loop_factory: str = "auto"
+    use_colors: bool | None = None
+    reload_dirs: tuple[str, ...] = ()
+    reload_includes: tuple[str, ...] = ()
+    reload_excludes: tuple[str, ...] = ()
+    reload_delay: float = 0.25
     forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
     http2_engine: str = "auto"
     watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
@@ -318,6 +340,11 @@ class Settings:
             limit_concurrency=ours["limit_concurrency"],
             proxy_headers=ours["proxy_headers"],
             loop_factory=ours["loop_factory"] or cfg.asgi_loop,
+            use_colors=ours["use_colors"],
+            reload_dirs=tuple(ours["reload_dirs"]),
+            reload_includes=tuple(ours["reload_includes"]),
+            reload_excludes=tuple(ours["reload_excludes"]),
+            reload_delay=ours["reload_delay"],
             forwarded_fields=ours["forwarded_fields"] if ours["proxy_headers"] else "",
             http2_engine=ours["http2_engine"],
             watch=watch_settings(ours),

@@ -16,34 +16,37 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.wsgiapp import WSGIApplication
-from gunicorn.errors import ConfigError
+from gunicorn.errors import AppImportError, ConfigError
 from gunicorn.workers.base import Worker
 
 from uvicorn import __version__, variant
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
-from uvicorn.applications.routing import as_application
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
+from uvicorn.command.console import colour_access, wants_colours
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
-from uvicorn.command.replacement import Replacement, is_marked
+from uvicorn.command.replacement import Replacement, count_no_leaving, is_marked
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.share import share_for
 from uvicorn.command.thread_counts import ThreadCounts
 from uvicorn.command.tls import make_ssl_context
+from uvicorn.command.unusual import unusual
 from uvicorn.connections.server import Server
-from uvicorn.errors import StartupError
 from uvicorn.watching.retirement import NOW
 from uvicorn.watching.watching import Watching
+
+if TYPE_CHECKING:
+    from uvicorn.command.reloading import Reloading
 
 __all__ = ["ASGIWorker"]
 
@@ -52,6 +55,15 @@ _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 _BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 _LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
+_WHY_BLOCKED: Final = (
+    "its event loop has done nothing for %s seconds (timeout). What the main thread does below has blocked it, "
+    "most often a coroutine that computes, or calls what waits: write it as a plain 'def', or call that with "
+    "'await run_in_pool(...)'"
+)
+_WHY_SLOW_START: Final = (
+    "the application was not imported, and had not started, within %s seconds (timeout). What the main thread does "
+    "below has taken so long: make it shorter, or raise the timeout"
+)
 _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
 
@@ -69,6 +81,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._replacement: Replacement | None = None
         self._watching: Watching | None = None
         self._shared = share_for(self, self.cfg, self.log)
+        self._reloading: Reloading | None = None
 
     @property
     def age(self) -> int:
@@ -90,8 +103,13 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             loop_factory(settings.loop_factory)
         except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
-        for message in compatibility.check(cfg, settings.http2_engine):
+        given = getattr(cfg, "uvicorn_warnings", ())
+        for message in (*given, *compatibility.check(cfg, settings.http2_engine)):
             log.warning(message)
+        if cfg.reload:
+            count_no_leaving(cfg)
+        gc.collect()
+        gc.freeze()  # the workers' collectors do not touch, and so copy, what they share with the master
 
     # ---- start, in the child ----
 
@@ -113,27 +131,58 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def load_wsgi(self) -> None:
         """Load the application, and all that can fail before the worker has booted.
 
-        Raises: AppImportError with one sentence, or what the application's own import raises.
+        Raises: AppImportError with one sentence; SystemExit with Gunicorn's boot error, when all is said.
         """
         self.settings = Settings.from_config(self.cfg)
         self._shared.begin(self.pid)
+        colour_access(self.log, self.cfg.access_log_format, self.settings.use_colors)
+        if self.cfg.reload:
+            self._watch_files()
         try:
             self.application = self._load()
-        except SyntaxError as error:
-            if not self.cfg.reload:
+            if self._reloading is not None:
+                self._reloading.is_loaded()
+            self._prepare(self.application)
+        except BaseException as error:
+            if _is_told_to(error):
                 raise
-            self.log.exception(error)
-            if self.reloader is not None and error.filename is not None:
-                self.reloader.add_extra_file(error.filename)
-            self.application = _failing_application(error)
+            self._has_failed(error)
+
+    def _prepare(self, application: Router | SingleConsumer) -> None:
         _tune_collector()
         self._check_again()
         engine = self.settings.http2_engine
         self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
         self._http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
-        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in self.application.consumers()):
+        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
-        self._start_application(self.application)
+        self._start_application(application)
+
+    def _watch_files(self) -> None:
+        """Watch files in our own way, in place of Gunicorn's reloader."""
+        from uvicorn.command.reloading import Reloading  # in development only
+
+        self._reloading = Reloading(self, self.settings)
+        self.reloader = self._reloading.reloader
+
+    def _has_failed(self, error: BaseException) -> None:
+        """Say what went wrong; in development to each client, too, until a file changes.
+
+        Raises: what `load_wsgi` does, but in development.
+        """
+        from uvicorn.applications.failures import failing_application, failure_text
+
+        if self._reloading is None and isinstance(error, AppImportError):
+            raise error
+        text = failure_text(error)
+        waits = "" if self._reloading is None else "; waiting for a change"
+        self.log.error("The application cannot be served%s\n%s", waits, text)
+        if self._reloading is None:
+            sys.exit(_BOOT_ERROR)
+        self._reloading.has_failed(error)
+        self._reloading.is_loaded()
+        self.application = failing_application(text)
+        self._prepare(self.application)
 
     def _check_again(self) -> None:
         """Tell of what `check_config` would have refused: Gunicorn does not call it when it reloads."""
@@ -153,7 +202,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def _start_application(self, application: Router | SingleConsumer) -> None:
         """Make what consumers run in, and have the application start.
 
-        Raises: SystemExit with Gunicorn's boot error, or what an `on_startup` raises.
+        Raises: what an `on_startup` raises, StartupError; SystemExit(0) if the worker is told to stop meanwhile.
         """
         assert self._loop is not None
         self._serving = self._make_serving(self._loop, application)
@@ -163,11 +212,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._loop.run_until_complete(self._started(self._serving))
         except BaseException as error:
             self._serving.close()
-            is_told_to = isinstance(error, SystemExit) and not error.code
-            self._leave_stuck_threads(exit_code=0 if is_told_to else _BOOT_ERROR)
-            if isinstance(error, StartupError):
-                self.log.error("The application cannot start: %s", error, exc_info=error.__cause__)
-                sys.exit(_BOOT_ERROR)
+            if self._reloading is None or _is_told_to(error):
+                self._leave_stuck_threads(exit_code=0 if _is_told_to(error) else _BOOT_ERROR)
             raise
 
     def _make_serving(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Serving:
@@ -221,6 +267,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         loop = self._loop
         try:
             self._run_until_served(loop)
+            loop.run_until_complete(self._end_tasks())
             loop.run_until_complete(self._close_generators())
         finally:
             if self._serving is not None:
@@ -240,6 +287,23 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
                     raise
                 self.log.exception("A task of the application asked the process to exit: the worker stops")
                 self._stop_soon()
+
+    async def _end_tasks(self) -> None:
+        """Cancel what the application has begun beside its requests, as `asyncio.run` does."""
+        assert self._loop is not None
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        ended, stubborn = await asyncio.wait(left, timeout=_LAST_SECONDS)
+        for task in ended:
+            if not task.cancelled() and task.exception() is not None:
+                text = "A task of the application failed at the end"
+                self._loop.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
+        for task in stubborn:
+            self.log.warning("Leaving without waiting for a task that was cancelled: %r", task.get_coro())
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is said already
 
     async def _close_generators(self) -> None:
         """Let asynchronous generators that were left behind end; one that does not is not waited for."""
@@ -268,8 +332,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
         self._counts = ThreadCounts(self.log, serving.dispatcher) if ThreadCounts.wanted(self.log) else None
-        variants = variant.described() + (f", HTTP/2 by {self._http2_name}" if self._http2 is not None else "")
-        self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variants, self.pid)
+        self._report_start()
         self._tick()
         await self._stop.wait()
         if self._is_quick:
@@ -283,6 +346,30 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         serving.close()
         for listener in self.sockets:
             listener.close()
+
+    def _report_start(self) -> None:
+        """Say what is served; the first worker does it at length."""
+        assert self._serving is not None
+        assert self.application is not None
+        variants = variant.described() + (f", HTTP/2 by {self._http2_name}" if self._http2 is not None else "")
+        if self._age > 1:
+            self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variants, self.pid)
+            return
+        from uvicorn.applications.contents import served  # once
+        from uvicorn.command.start_report import Start, start_lines
+
+        threads = self._serving.dispatcher.pool.threads
+        start = Start(
+            [str(listener) for listener in self.sockets],
+            self.cfg.workers,
+            threads,
+            self.settings.queue_size_of(threads),
+            variants,
+            unusual(self.cfg, self.settings),
+        )
+        paint = wants_colours(self._error_stream(), self.settings.use_colors)
+        for line in start_lines(start, served(self.application), paint):
+            self.log.info("%s", line)
 
     def _tick(self) -> None:
         assert self._loop is not None
@@ -340,6 +427,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     def _stop_soon(self) -> None:
         self.alive = False
+        if self._reloading is not None and self._reloading.has_begun:
+            self._reloading.is_noticed = True
+            if self.server is not None:
+                self.server.step_aside()
         if self._serving is not None:
             self._serving.begin_stopping()
             if self._replacement is not None and self._replacement.is_asked:
@@ -379,7 +470,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.alive = False
         try:
             requests = "The worker was starting." if self.server is None else self.server.describe_requests()
-            self.log.critical("Worker aborted (pid: %s)\n%s\n%s", self.pid, requests, describe_all_threads())
+            why = _WHY_BLOCKED if self.server is not None else _WHY_SLOW_START
+            seconds = self.cfg.timeout
+            self.log.critical(
+                f"Worker aborted (pid: %s): {why}\n%s\n%s", self.pid, seconds, requests, describe_all_threads()
+            )
         except Exception:
             traceback.print_exc()
         self._leave_stuck_threads(exit_code=1)
@@ -444,18 +539,9 @@ def drain_seconds(graceful_timeout: float) -> float:
     return graceful_timeout - min(max(0.1 * graceful_timeout, 0.7), 0.6 * graceful_timeout)
 
 
-def _failing_application(error: SyntaxError) -> SingleConsumer:
-    """Return an application that shows why the real one cannot be loaded; for `--reload`."""
-    text = "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace")
-
-    async def show_error(message: Any) -> None:
-        message["reply_channel"].send(
-            {"status": 500, "headers": [(b"content-type", b"text/plain; charset=utf-8")], "content": text}
-        )
-
-    application = as_application(show_error)
-    assert isinstance(application, SingleConsumer)
-    return application
+def _is_told_to(error: BaseException) -> bool:
+    """Whether a worker that starts ends because it is told to."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and not error.code)
 
 
 def _tune_collector() -> None:

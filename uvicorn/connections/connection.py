@@ -26,7 +26,6 @@ from uvicorn.connections.addresses import NO_PLACE
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.client_connection import ClientConnection
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.handshake import begin_socket
 from uvicorn.connections.intake import PIPELINE
 from uvicorn.connections.life import BODY, HEAD, LAST, LAST_BODY, PREFACE, PROXY
 from uvicorn.connections.pipeline import DEPTH
@@ -190,6 +189,8 @@ class HTTPConnection(ClientConnection):
         special = self._parser.special
         if special.asks_for_socket:
             self.life.on("upgrades")
+            from uvicorn.connections.handshake import begin_socket  # websockets is wanted by the first socket
+
             if not begin_socket(self, exchange, message):
                 self.life.on("ends_here")
             return

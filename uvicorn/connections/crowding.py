@@ -46,12 +46,14 @@ class Standing(NamedTuple):
         seconds: how long it has been doing that, or, of a slow client, how long it was waited for.
         rate: bytes a second that a client sends or takes.
         is_declared: it may be slow: its route or its reply says so.
+        is_silent: nothing of a request has come yet, and nothing of an answer is on its way.
     """
 
     state: str
     seconds: float = 0.0
     rate: float = 0.0
     is_declared: bool = False
+    is_silent: bool = False
 
 
 def may_leave(standing: Standing, is_pressing: bool) -> bool:
@@ -60,7 +62,7 @@ def may_leave(standing: Standing, is_pressing: bool) -> bool:
     Args:
         is_pressing: others have waited for a while; otherwise only idle connections are closed.
     """
-    state, seconds, rate, _ = standing
+    state, seconds, rate = standing.state, standing.seconds, standing.rate
     if state == IDLE:
         return True
     if state not in _RANKS or not is_pressing or seconds < _SETTLED_SECONDS / (2 if state == CLOSING else 1):
@@ -70,7 +72,7 @@ def may_leave(standing: Standing, is_pressing: bool) -> bool:
 
 def order(standing: Standing) -> tuple[int, float]:
     """Return the key to sort by those that may leave: first who leaves first."""
-    state, seconds, rate, is_declared = standing
+    state, seconds, rate, is_declared = standing[:4]
     rank = _RANKS[state]
     if rank < 2:
         return rank, -seconds

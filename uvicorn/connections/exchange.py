@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
@@ -280,6 +280,12 @@ class Exchange:
             self.consumer.tally.errors += 1
         service.log_failure(self, error)
         self.answer(500, service.shown_error(error), persists=True)
+
+    def on_value(self, result: object) -> None:
+        """The consumer has returned something: if it was meant for the response, that is said."""
+        advice = advice_on(result)
+        if advice and not self.status and not self.is_closed:
+            self.carrier.service.log.error("%s %s: %s", self.consumer_name, advice, self.shown_line)
 
     def on_not_called(self) -> None:
         """Its task was cancelled before it began: without this they and the reply channel would hold each other."""

@@ -106,6 +106,9 @@ def begin_socket(
         exchange.answer(503, retry_after=1)
         return None
     if consumer is None:
+        other = service.application.find("http.request", path, message)
+        why = getattr(other.target, "why_no_socket", "") if other is not None else ""
+        service.log.info("403 to a WebSocket handshake: %s: %s", exchange.shown_line, why or "no route for it")
         exchange.answer(403)
         return None
     socket = WebSocket(connection, codec, message)

@@ -108,6 +108,13 @@ class Acceptor:
             sock.close()  # our copy: or clients would be connected to a backlog that nobody serves
         self._is_closed = True
 
+    def leave(self) -> None:
+        """Accept nothing more, and leave those that wait to whoever has these sockets, too."""
+        self.pause()
+        for sock, _ in self._sockets:
+            sock.close()
+        self._is_closed = True
+
     def abort(self) -> None:
         """Break off the handshakes that have not come to an end."""
         for task in tuple(self._handshakes):

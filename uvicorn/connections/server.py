@@ -22,10 +22,12 @@ from uvicorn.connections.crowd import Crowd
 from uvicorn.connections.crowding import IDLE, NEW
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.service import Service
+from uvicorn.connections.standing import has_sent
 
 __all__ = ["Server"]
 
 _POLL_SECONDS: Final = 0.05  # while draining
+_NEW_SECONDS: Final = 0.3  # arbitrary: clients send their first request at once, if they have one
 _LAST_WORDS_SECONDS: Final = 0.15  # for woken threads and cancelled tasks to end
 
 
@@ -66,6 +68,23 @@ class Server:
             service.wants_collection = False
             gc.collect(1)  # the young objects: a look at all would block the loop of an application with many
         self._acceptor.resume(even_if_full=True)
+
+    def step_aside(self) -> None:
+        """Leave what comes to another worker, which takes over at once; then `drain`.
+
+        Connections that are idle are closed: or their clients would go on here. A new one whose request may be on its
+        way is given a moment.
+        """
+        self.service.begin_stopping()
+        self._acceptor.leave()
+        self._close_silent(IDLE)
+        self.service.loop.call_later(_NEW_SECONDS, self._close_silent, IDLE, NEW)
+
+    def _close_silent(self, *states: str) -> None:
+        for client in (*self.service.connections,):
+            standing = client.standing(self.service.loop.time())
+            if standing.is_silent and standing.state in states and not has_sent(client):
+                client.make_way(standing.state)
 
     async def drain(self, seconds: float) -> None:
         """Stop, in stages; at most about this many seconds."""

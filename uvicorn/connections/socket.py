@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob, SocketJob
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.connections.crowding import SOCKET, Standing
@@ -170,6 +170,12 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         self.job = None
         self.inbound.on_returned()
 
+    def on_value(self, result: object) -> None:
+        """A consumer has returned something: if it was meant for the client, that is said."""
+        advice = advice_on(result, is_socket=True)
+        if advice and not self.is_closed:
+            self.service.log.error("%s %s: %s", self.consumer_name, advice, self.shown_line)
+
     def on_not_called(self) -> None:
         """The task of its call was cancelled before it began."""
         self.inbound.calls.on_not_called()
@@ -211,6 +217,18 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             self.close_slow(reason)
 
     # ---- what the channel asks for ----
+
+    def on_dropped(self, _: object = None) -> None:
+        """Nobody can accept any more, before anybody has: the handshake is refused."""
+        if self.handshake is not None and not self.handshake.is_accepted:
+            if not self.handshake.is_closed:
+                self.service.log.info(
+                    "%s has not accepted the socket, so it is refused with 403: %s. To accept it, send "
+                    "{'accept': True}, or a text, to message['reply_channel']",
+                    self.consumer_name,
+                    self.shown_line,
+                )
+            self.handshake.answer(403)
 
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the thread as waiting for the client. Runs on: that thread."""

@@ -102,11 +102,6 @@ class SocketOutbound:
             self.close(action.close_code, action.reason)
         return None
 
-    def on_dropped(self, _: object = None) -> None:
-        """Nobody can accept any more, before anybody has: the handshake is refused."""
-        if self.handshake is not None and not self.handshake.is_accepted:
-            self.handshake.answer(403)
-
     def is_writable(self) -> bool:
         """Whether the client has caught up."""
         if self._held is not None:

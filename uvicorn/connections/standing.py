@@ -5,7 +5,8 @@ Asked for once a second at most, while all connections are open. Loop thread onl
 
 from __future__ import annotations
 
-from typing import Protocol
+import select
+from typing import Any, Protocol
 
 from uvicorn.connections.crowding import CLOSING, EVENTS, IDLE, NEW, SENDING, TAKING, WAITING, Standing
 from uvicorn.connections.life import LINGERING
@@ -13,7 +14,7 @@ from uvicorn.connections.pace import drop, is_event_stream
 from uvicorn.connections.watch import ConnectionWatch, Watched
 from uvicorn.errors import ClientError
 
-__all__ = ["make_way", "standing_of"]
+__all__ = ["has_sent", "make_way", "standing_of"]
 
 
 class Standable(Watched, Protocol):
@@ -40,7 +41,7 @@ def standing_of(connection: Standable, now: float) -> Standing:
     if not exchanges and body is None:
         if watch.head_since:
             return Standing(NEW, now - watch.head_since)
-        return Standing(IDLE if connection.requests else NEW, watch.idle_seconds(now))
+        return Standing(IDLE if connection.requests else NEW, watch.idle_seconds(now), is_silent=True)
     if exchanges and exchanges[0].status and is_event_stream(exchanges[0]):
         return Standing(EVENTS)
     if body is None or len(exchanges) > 1 or not body.is_awaited:
@@ -62,3 +63,14 @@ def make_way(connection: Standable, state: str) -> None:
         drop(connection)
     else:  # with TLS, closing waits for the client
         connection.cut()
+
+
+def has_sent(connection: Any) -> bool:
+    """Whether bytes of a client wait in the system: to close now would reset its connection."""
+    transport = getattr(connection, "transport", None)
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None or sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return any(events & select.POLLIN and not events & select.POLLHUP for _, events in poll.poll(0))

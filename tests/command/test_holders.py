@@ -1,0 +1,61 @@
+"""Whether an address is free, and who has it."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from uvicorn.command.holders import holder_of, taken
+
+on_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell")
+
+
+@pytest.fixture
+def listening():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()
+
+
+def test_a_free_address_is_not_taken(listening):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()
+    assert taken([free, "/run/app.sock", 3, ("127.0.0.1", 0), ("192.0.2.1", 80)]) is None
+
+
+def test_an_address_that_somebody_listens_at_is_taken(listening):
+    told = taken([("127.0.0.1", 0), listening])
+    assert told.startswith(f"127.0.0.1:{listening[1]} is in use")
+    assert told.endswith(": stop that, or choose another port with --port")
+
+
+@on_linux
+def test_the_process_is_named(listening):
+    assert holder_of(listening[1]).endswith(f" (pid {os.getpid()})")
+    assert os.path.basename(sys.executable)[:6] in holder_of(listening[1])
+    assert f"(pid {os.getpid()})" in taken([listening])
+
+
+@on_linux
+def test_an_ipv6_address_is_shown_with_brackets():
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    with server:
+        port = server.getsockname()[1]
+        assert taken([("::1", port)]).startswith(f"[::1]:{port} is in use by ")
+
+
+def test_nobody_is_named_where_it_cannot_be_known(listening, monkeypatch):
+    monkeypatch.setattr(os, "listdir", lambda folder: [])
+    assert holder_of(listening[1]) == ""
+    assert " by " not in taken([listening])
+
+
+def test_a_port_that_nobody_listens_at_has_no_holder():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        assert holder_of(probe.getsockname()[1]) == ""

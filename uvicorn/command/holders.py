@@ -1,0 +1,87 @@
+"""Whether an address can be listened at, and who does it already."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+__all__ = ["holder_of", "taken"]
+
+_LISTENING: Final = "0A"  # TCP_LISTEN in the kernel's tables
+_MOST_SHOWN: Final = 80  # characters of a command line
+
+
+def taken(addresses: Iterable[Any]) -> str | None:
+    """Return a sentence for the first address that somebody else listens at; None if all are free.
+
+    Args:
+        addresses: Gunicorn's `address`: (host, port), paths and descriptors; the last two are passed over.
+    """
+    for address in addresses:
+        if not isinstance(address, tuple) or not address[1]:
+            continue
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                continue  # Gunicorn says it
+            host, port = address[:2]
+            holder = holder_of(port)
+            by = f" by {holder}" if holder else ""
+            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            return f"{shown} is in use{by}: stop that, or choose another port with --port"
+    return None
+
+
+def holder_of(port: int) -> str:
+    """Return who listens at a TCP port of this machine, as "python3 app.py (pid 17)"; "" if that cannot be known.
+
+    It is known on Linux, of processes of the same user, or to root.
+    """
+    inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
+    if not inodes:
+        return ""
+    for pid in sorted(int(name) for name in _listed("/proc") if name.isdigit()):
+        for descriptor in _listed(f"/proc/{pid}/fd"):
+            try:
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") in inodes:
+                    return f"{_command(pid)} (pid {pid})"  # of several that share it the oldest: the master
+            except OSError:
+                continue
+    return ""
+
+
+def _inodes(port: int) -> Iterator[str]:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as file:
+                lines = [line.split() for line in file][1:]
+        except OSError:
+            continue
+        for fields in lines:
+            if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().decode("utf-8", "backslashreplace").replace("\0", " ").strip()
+    except OSError:
+        words = ""
+    if not words.isprintable():
+        words = ascii(words)
+    return words if len(words) <= _MOST_SHOWN else words[: _MOST_SHOWN - 3] + "..."

@@ -1,0 +1,68 @@
+"""What a server says when it has started: what is served, where, with what, and what is unusual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from uvicorn import __version__
+from uvicorn.applications.contents import Served
+
+__all__ = ["Start", "start_lines"]
+
+_MOST_MOUNTS: Final = 12  # arbitrary: about as many as one looks at
+_BOLD: Final = "1"
+_CYAN: Final = "36"
+_YELLOW: Final = "33"
+
+
+@dataclass(frozen=True)
+class Start:
+    """The numbers of a start.
+
+    Attributes:
+        threads: of the pool without a name, of each worker.
+        queue: requests that may wait for them.
+        variants: of the package, and of HTTP/2.
+        unusual: a few words each.
+    """
+
+    addresses: Sequence[str]
+    workers: int
+    threads: int
+    queue: int
+    variants: str
+    unusual: Sequence[str] = ()
+
+
+def start_lines(start: Start, contents: Sequence[Served], paint: bool = False) -> list[str]:
+    """Return the lines.
+
+    Args:
+        contents: what `applications.contents.served` has found.
+        paint: with colours, for a terminal.
+    """
+
+    def painted(text: str, code: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if paint else text
+
+    where = painted(", ".join(start.addresses), _BOLD)
+    lines = [f"Serving with uvicorn {__version__}, {start.variants}, at {where}"]
+    shown = contents if len(contents) <= _MOST_MOUNTS else contents[: _MOST_MOUNTS - 1]
+    width = max((len(each.prefix) for each in shown), default=0)
+    lines += [f"  {painted(each.prefix.ljust(width), _CYAN)}  {each.what}, {each.where}" for each in shown]
+    if len(shown) < len(contents):
+        lines.append(f"  and {len(contents) - len(shown)} more mounts")
+    each_has = "" if start.workers == 1 else "each "
+    lines.append(
+        f"{_number(start.workers, 'worker')}, {each_has}with {_number(start.threads, 'thread')}, for which "
+        f"{_number(start.queue, 'request')} may wait"
+    )
+    if start.unusual:
+        lines.append(painted(f"Unusual: {'; '.join(start.unusual)}", _YELLOW))
+    return lines
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
