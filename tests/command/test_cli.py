@@ -77,7 +77,7 @@ def test_help_is_in_groups_one_line_each_without_markup(site):
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings == [
         "What is served:", "Where:", "Threads and queue:", "Limits and timeouts:", "WebSocket:",
-        "HTTP/2:", "Proxies and headers:", "Logs:", "Development:",
+        "HTTP/2:", "Proxies and headers:", "Watching:", "Logs:", "Development:",
     ]  # fmt: skip
     assert all(len(line) <= 120 for line in lines)
     assert not any(sign in line for line in lines for sign in ("`", "**", "…"))

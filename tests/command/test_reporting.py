@@ -1,6 +1,7 @@
 """What Gunicorn's access log, statsd and request hooks see of an exchange."""
 
 import logging
+import threading
 import types
 
 import pytest
@@ -22,7 +23,7 @@ class FakeLine(Carrier):
 
     def __init__(self, client=("192.0.2.7", 5000), server=("192.0.2.1", 80), now=101.25):
         loop = types.SimpleNamespace(time=lambda: now)
-        super().__init__(types.SimpleNamespace(limits=Limits(), loop=loop, scheme="https"))
+        super().__init__(types.SimpleNamespace(limits=Limits(), loop=loop, clock=loop.time, scheme="https"))
         self._addresses = (list(client) if client else None, list(server) if server else None)
 
     def addresses(self):
@@ -61,6 +62,7 @@ def make(
     request = RequestLine(method, target, version, path)
     exchange = Exchange(line or FakeLine(), request, headers, True, 100.0)
     exchange.consumer = Consumer(consumer)
+    exchange.consumer.mount = "/shop"
     exchange.status = status
     exchange.fields = encode_fields([(b"Content-Type", b"text/plain"), (b"x-two", b"a: b")])
     exchange.sent_bytes = 1234
@@ -156,6 +158,11 @@ def test_the_environ_has_what_log_formats_refer_to():
         "wsgi.url_scheme": "https",
         "consumer.name": f"{__name__}.consumer",
         "consumer.mode": "loop",
+        "consumer.side": "loop",
+        "consumer.mount": "/shop",
+        "consumer.thread": "",
+        "consumer.wait": 0,
+        "consumer.run": 1_250_000,
         "consumer.wait_ms": 0,
         "consumer.hops": 0,
         "consumer.run_ms": 0,
@@ -187,15 +194,18 @@ def test_a_path_that_is_not_utf8_can_be_written_to_a_log():
 @pytest.mark.parametrize(("submitted", "started", "wait"), [(10.0, 10.25, 250), (10.0, 10.0004, 0)])
 def test_the_wait_of_a_job_in_the_queue_is_told(submitted, started, wait):
     exchange = make()
-    exchange.job = types.SimpleNamespace(submitted_at=submitted, started_at=started)
+    exchange.job = types.SimpleNamespace(submitted_at=submitted, started_at=started, thread_id=threading.get_ident())
     environ = environ_of(exchange, RequestView(exchange))
     assert (environ["consumer.mode"], environ["consumer.wait_ms"]) == ("pool", wait)
+    assert (environ["consumer.side"], environ["consumer.wait"]) == ("pool", int((started - submitted) * 1_000_000))
+    assert environ["consumer.thread"] == threading.current_thread().name
+    assert environ["consumer.run"] > 0
 
 
 def test_the_wait_of_a_job_that_never_ran_lasts_until_now(monkeypatch):
     monkeypatch.setattr("uvicorn.command.reporting.monotonic", lambda: 12.5)
     exchange = make()
-    exchange.job = types.SimpleNamespace(submitted_at=10.0, started_at=0.0)
+    exchange.job = types.SimpleNamespace(submitted_at=10.0, started_at=0.0, thread_id=0)
     assert environ_of(exchange, RequestView(exchange))["consumer.wait_ms"] == 2500
 
 

@@ -35,6 +35,17 @@ DEFAULTS = {
     "framework_threads": "pool",
     "background_threads": 0,
     "http2_engine": "auto",
+    "loop_block_warning": 0.25,
+    "pool_wait_warning": 1.0,
+    "slow_consumer_warning": 10.0,
+    "status_dir": "auto",
+    "metrics_bind": "",
+    "health_path": "",
+    "ready_max_wait": 1.0,
+    "ready_grace": 5.0,
+    "max_rss": 0,
+    "max_rss_hard": 0,
+    "max_age": 0.0,
     "websocket_deflate": True,
     "websocket_max_fragments": 100000,
     "websocket_queue_size": 32,
@@ -199,6 +210,8 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
         "interface": ("wsgi", "wsgi"), "framework_threads": ("own", "own"), "channels1": ("true", True),
         "channel_layer": ("local:///run/site", "local:///run/site"), "group_backlog_policy": ("drop-oldest",) * 2,
         "channel_capacity": ("17", "17"), "only_channels": ("a,b.*",) * 2, "exclude_channels": ("*",) * 2,
+        "status_dir": ("/run/x", "/run/x"), "metrics_bind": ("127.0.0.1:9100", "127.0.0.1:9100"),
+        "health_path": ("/-/health/", "/-/health"),
         "proxy_headers": ("true", True), "date_header": ("false", False), "use_colors": ("false", False),
         "headers": ("x-a:b c", ["x-a:b c"]), "loop_factory": ("asyncio", "asyncio"), "reload_dirs": ("a b", ["a", "b"]),
         "reload_includes": ("*.html", ["*.html"]), "reload_excludes": ("a", ["a"]), "keyfile_password": ("a", "a"),
@@ -415,6 +428,34 @@ def test_the_shortest_head_that_can_be_refused_is_the_smaller_limit(line, size, 
 )
 def test_the_longest_head_is_bounded_even_if_single_limits_are_off(line, fields, size, longest):
     assert Limits(request_line=line, request_fields=fields, request_field_size=size).longest_head == longest
+
+
+# ---- addresses and directories ----
+
+
+@pytest.mark.parametrize(
+    "value", ["9100", ":9100", "localhost:", "::1:9100", "localhost:70000", "localhost:x", 9100, True]
+)
+def test_an_address_is_host_and_port(value):
+    with pytest.raises(ValueError, match="metrics_bind must be HOST:PORT"):
+        known(metrics_bind=value)
+
+
+@pytest.mark.parametrize("value", ["", None, "localhost:0", "[::1]:9100", "0.0.0.0:9100"])
+def test_an_address_may_be_left_out_and_may_be_of_either_kind(value):
+    assert read(known(metrics_bind=value))["metrics_bind"] == (value or "")
+
+
+@pytest.mark.parametrize("value", ["run", "", None, 3])
+def test_a_directory_is_absolute(value):
+    with pytest.raises(ValueError, match="status_dir must be 'auto', 'off' or an absolute path"):
+        known(status_dir=value)
+
+
+@pytest.mark.parametrize("value", ["health", "/", "//", "/a?b", 3])
+def test_a_health_path_names_something(value):
+    with pytest.raises(ValueError, match="health_path must begin with '/' and name something"):
+        known(health_path=value)
 
 
 # ---- proxies ----

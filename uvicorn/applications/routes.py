@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from uvicorn.applications.environ import below
 from uvicorn.applications.patterns import Filters, first_segment, match_filters
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.tally import Tally
 from uvicorn.layers.names import is_background
 
 __all__ = ["Entry", "Finder", "Include", "LifecycleHooks", "Mount", "Route", "under"]
@@ -202,7 +203,10 @@ Entry: TypeAlias = "Route | Include | Mount"
 
 def under(prefix: str, consumer: Consumer) -> Consumer:
     """Return a consumer whose messages have their mount point in `root_path`."""
-    return consumer.replaced(call=partial(_call_under, consumer.call, prefix)) if prefix else consumer
+    if not prefix:
+        return consumer
+    call = partial(_call_under, consumer.call, prefix)
+    return consumer.replaced(call=call, mount=prefix + consumer.mount, tally=Tally())
 
 
 def bound(consumer: Consumer, groups: Mapping[str, str]) -> Consumer:

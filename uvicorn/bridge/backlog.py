@@ -225,8 +225,18 @@ class Backlog:
             for jobs in (self.queue, self.held, self.short, self.late):
                 jobs.clear()
 
+    def oldest(self) -> float:
+        """Return when the first of those that are not late was submitted; 0.0 if none waits. Runs on: any thread."""
+        times = []
+        for jobs in (self.held, self.queue, self.short):
+            try:
+                times.append(jobs[0].submitted_at)
+            except IndexError:
+                continue
+        return min(times, default=0.0)
+
     def waiting(self) -> list[Job]:
-        """Return all that wait. Runs on: the loop."""
+        """Return all that wait. Runs on: any thread."""
         with self._choosing:
             return [job for jobs in (self.held, self.queue, self.short, self.late) for job in jobs.copy()]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
 
 from uvicorn.bridge.governor import Load
+from uvicorn.bridge.tally import Tally
 from uvicorn.errors import ConsumerError
 
 __all__ = [
@@ -46,12 +47,14 @@ class Consumer:
         target: the callable as it was given; `call` may be a wrapper that a route has put around it.
         pool: the pool of threads it runs in; None for the worker's first one. Set when the worker starts.
         pool_name: what the route calls that pool, or None.
+        mount: the prefix that it is mounted at; "" if at none.
+        tally: what its calls took, those of its copies included, but for other mounts.
         missing: arguments that it requires and its route does not give: an include may.
     """
 
     __slots__ = (
-        "begins_early", "call", "defers", "is_async", "is_long", "is_slow", "load", "missing", "name", "pool",
-        "pool_name", "streams_body", "target",
+        "begins_early", "call", "defers", "is_async", "is_long", "is_slow", "load", "missing", "mount", "name", "pool",
+        "pool_name", "streams_body", "tally", "target",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +83,8 @@ class Consumer:
         self.defers = not self.is_async and not getattr(type(call), "sends_at_once", False)
         self.is_long = runs_long_of(call)
         self.load = Load()
+        self.mount = ""
+        self.tally = Tally()
         self.streams_body = self.is_async or (_is_marked(call, _STREAMS) if body is None else body == "stream")
         self.is_slow = _is_marked(call if marked is None else marked, _SLOW)
 

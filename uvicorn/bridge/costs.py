@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from uvicorn.bridge.consumer import name_of, runs_long_of
 from uvicorn.bridge.governor import Load
+from uvicorn.bridge.tally import Tally
 
-__all__ = ["Cost", "cost_of"]
+__all__ = ["Cost", "cost_of", "known_costs"]
 
 _MOST: Final = 4096  # arbitrary: more functions than an application hands to threads
 #: runners of frameworks -> the keyword argument that is the function which they call
@@ -37,10 +38,11 @@ class Cost:
         name: how logs call the function.
         is_long: a call may take any time (`runs_long`).
         is_exit: it lets something go that was taken before: it is called whatever happens.
+        tally: what its calls took.
         is_passing: it is the signal of a request's beginning or end, or an exit: no work of the request itself.
     """
 
-    __slots__ = ("is_exit", "is_long", "is_passing", "load", "name")
+    __slots__ = ("is_exit", "is_long", "is_passing", "load", "name", "tally")
 
     def __init__(self, name: str, is_exit: bool = False, is_long: bool = False) -> None:
         self.name = name
@@ -48,6 +50,7 @@ class Cost:
         self.is_exit = is_exit
         self.is_passing = is_exit or name.startswith(_SIGNALS)
         self.load = Load()
+        self.tally = Tally()
 
 
 _known: dict[object, Cost] = {}
@@ -109,6 +112,11 @@ def _function_in(cell: CellType) -> FunctionType | None:
     except ValueError:  # it is empty yet
         return None
     return inner if type(inner) is FunctionType else None
+
+
+def known_costs() -> list[Cost]:
+    """Return all that is known. Runs on: any thread."""
+    return list(_known.values())
 
 
 def _key_of_method(method: MethodType) -> object:

@@ -211,6 +211,7 @@ class PoolCall:
 
     def __init__(self, function: Callable[[], Any], outbox: Outbox) -> None:
         self.submitted_at = monotonic()
+        self.started_at = 0.0  # 0 while queued
         self.is_waiting = False
         self.settled: asyncio.Future[None] = outbox.loop.create_future()
         self.context = contextvars.copy_context()
@@ -231,6 +232,7 @@ class PoolCall:
 
     def run(self) -> None:
         """Make the call. Runs on: a worker thread."""
+        self.started_at = monotonic()
         try:
             self.result = self.context.run(self._function)
         except BaseException as error:

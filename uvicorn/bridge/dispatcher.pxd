@@ -2,12 +2,14 @@ cimport cython
 
 from uvicorn.bridge.jobs cimport ConsumerJob
 from uvicorn.bridge.outbox cimport Outbox
+from uvicorn.bridge.tally cimport Measured
 
 
 cdef class Dispatcher:
     cdef readonly object pool
     cdef dict _named_pools
     cdef readonly tuple pools
+    cdef readonly tuple all_pools
     cdef readonly object crossing
     cdef readonly object hooks
     cdef readonly tuple governors
@@ -18,6 +20,7 @@ cdef class Dispatcher:
     cdef readonly object shared
     cdef readonly dict frameworks
     cdef Py_ssize_t _rejected
+    cdef readonly Measured measured
     cdef readonly Py_ssize_t rejected
     cdef readonly object context
     cdef readonly tuple context_items

@@ -32,10 +32,13 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.running import Running
 from uvicorn.bridge.serve import serve
 from uvicorn.bridge.served import RequestHooks, ServedRequest
+from uvicorn.bridge.tally import Measured
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
 
 __all__ = ["Dispatcher"]
+
+_MOST_MEASURED: Final = 512  # calls that are not added up; arbitrary: under a millisecond of work
 
 
 class Dispatcher:
@@ -49,6 +52,8 @@ class Dispatcher:
         shared: further pools, for what frameworks hand to threads; None if they keep their own.
 
     Attributes:
+        all_pools: with the shared ones.
+        measured: what threads have measured.
         rejected: how many requests found no thread, up to the last tick.
         running: what runs, for requests and for sockets.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
@@ -79,6 +84,8 @@ class Dispatcher:
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
         self._rejected = 0  # since the last line in the log
         self.rejected = 0  # in all, when they were told
+        self.measured: Final = Measured()
+        self.all_pools: Final = (*self.pools, *(shared or ()))
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
         self.context.run(current_work.set, None)  # a server may be started by a consumer of another one
         if shared is not None:
@@ -106,6 +113,8 @@ class Dispatcher:
             self._tasks[exchange] = task
             return
         message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
+        if len(self.measured) > _MOST_MEASURED:
+            self.measured.take()
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
         if not (consumer.pool or self.pool).submit(job):
             self._rejected += 1
@@ -127,6 +136,7 @@ class Dispatcher:
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
+        self.measured.take()
         self._look_at_loop()
         self.running.tick()
         for threads in self.frameworks.values():
@@ -151,8 +161,9 @@ class Dispatcher:
 
     def held_by(self) -> str:
         """Say who holds the threads: "app.slow (38), app.report (2)"; "" if nobody does. Runs on: any thread."""
-        pools = (*self.pools, *(self.shared or ()))
-        names = Counter(getattr(job, "name", type(job).__name__) for pool in pools for _, job in pool.running())
+        names = Counter(
+            getattr(job, "name", type(job).__name__) for pool in self.all_pools for _, job in pool.running()
+        )
         return ", ".join(f"{name} ({count})" for name, count in names.most_common(5))
 
     def give_up_stuck(self) -> None:
@@ -187,7 +198,7 @@ class Dispatcher:
 
     def stop_pools(self) -> None:
         """Let every thread end that has nothing to do."""
-        for pool in (*self.pools, *(self.shared or ())):
+        for pool in self.all_pools:
             pool.stop()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ cdef class CallJob:
     cdef public bint is_over
     cdef public bint is_waiting
     cdef public object later
+    cdef public unsigned long thread_id
     cdef public object exchange
     cdef object _dispatcher
     cdef object _consumer
@@ -26,4 +27,3 @@ cdef class ConsumerJob(CallJob):
 cdef class SocketJob(CallJob):
     cdef object _handshake
     cdef public bint is_forgotten
-    cdef public unsigned long thread_id

@@ -12,6 +12,7 @@ from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.served import RequestHooks, Served
+from uvicorn.bridge.tally import Measured
 from uvicorn.messages import Message
 
 __all__ = ["CallJob", "ConsumerJob", "Deferred", "SocketJob"]
@@ -29,6 +30,10 @@ class Caller(Protocol):
     @property
     def outbox(self) -> Outbox:
         """The way back to the loop."""
+
+    @property
+    def measured(self) -> Measured:
+        """What threads have measured."""
 
     @property
     def hooks(self) -> RequestHooks | None:
@@ -56,11 +61,12 @@ class CallJob:
         is_waiting: its thread is blocked in a channel of ours.
         later: what the consumer has sent to groups and channels, which goes out when it has returned, or None. Written
             by its thread.
+        thread_id: of the thread that has called the consumer; 0 before.
     """
 
     __slots__ = (
         "_consumer", "_context", "_dispatcher", "_message", "exchange", "is_over", "is_waiting", "later",
-        "started_at", "submitted_at",
+        "started_at", "submitted_at", "thread_id",
     )  # fmt: skip
 
     def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
@@ -69,6 +75,7 @@ class CallJob:
         self.is_over = False
         self.is_waiting = False
         self.later: Deferred | None = None
+        self.thread_id = 0
         self.exchange: Any = exchange
         self._dispatcher = dispatcher
         self._consumer = consumer
@@ -147,6 +154,7 @@ class ConsumerJob(CallJob):
             self._posts.clear()
             return
         self.started_at = monotonic()
+        self.thread_id = threading.get_ident()
         try:
             self._context.run(self._call, message)
             if self.later is not None:
@@ -155,6 +163,8 @@ class ConsumerJob(CallJob):
             self._dispatcher.outbox.put(exchange.on_failed, error)
         self.later = None
         self.is_over = True
+        began = self.started_at
+        self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
         if self._ended is None:
             return
         del message  # before the wait: the lifetime rule
@@ -196,11 +206,10 @@ class ConsumerJob(CallJob):
 class SocketJob(CallJob):
     """One call for a message of a socket; after `websocket.connect`, also Gunicorn's `post_request`."""
 
-    __slots__ = ("_handshake", "is_forgotten", "thread_id")
+    __slots__ = ("_handshake", "is_forgotten")
 
     def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, socket: Served) -> None:
         super().__init__(dispatcher, consumer, message, socket)
-        self.thread_id = 0
         self.is_forgotten = False
         # Of a socket that was never accepted it is there to the end: its disconnect is no request.
         is_request = dispatcher.hooks is not None and message["channel"] == "websocket.connect"
@@ -232,6 +241,8 @@ class SocketJob(CallJob):
         self.later = None
         del message  # before the end is told: the lifetime rule
         self.is_over = True
+        began = self.started_at
+        self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
         put(self.exchange.on_returned)
 
     def on_response_ended(self) -> None:

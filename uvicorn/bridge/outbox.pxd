@@ -5,6 +5,7 @@ cdef class Outbox:
     cdef readonly object loop
     cdef readonly unsigned long loop_thread
     cdef readonly object directory
+    cdef readonly object loop_native_id
     cdef public int timers  # int, a few
     cdef public double lag_seconds
     cdef public Py_ssize_t timed_wake_ups

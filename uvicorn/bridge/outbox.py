@@ -32,7 +32,7 @@ import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable
-from threading import get_ident
+from threading import get_ident, get_native_id
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -67,6 +67,7 @@ class Outbox:
         self.loop: Final = loop
         self.loop_thread: Final = get_ident()
         self.directory: Final = Directory()
+        self.loop_native_id: Final = get_native_id()  # by which the system knows it
         self._log: Log = log or logging.getLogger("gunicorn.error")
         self._items: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._is_woken = False

@@ -171,6 +171,11 @@ class ConsumerPool:
         backlog = self._backlog
         return self._has_thread() and not (backlog.queue or backlog.short)
 
+    @property
+    def oldest(self) -> float:
+        """When the first job that waits was submitted (time.monotonic()); 0.0 if none does. Runs on: any thread."""
+        return self._backlog.oldest()
+
     def waiting(self) -> list[Job]:
         """Return the jobs that wait for a thread."""
         return self._backlog.waiting()

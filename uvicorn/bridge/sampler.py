@@ -160,6 +160,11 @@ class PoolSampler:
             )
         return f"<PoolSampler {'; '.join(parts)}>"
 
+    @property
+    def governed(self) -> Governed:
+        """What is governed."""
+        return self._pool
+
     def watch(self) -> None:
         """Take samples until the pool is quiet."""
         if self._is_watching:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.served import RequestHooks, Served
@@ -19,6 +20,7 @@ async def serve(
     tasks: dict[Served, asyncio.Task[None]],
 ) -> None:
     """Call a consumer on the loop; tell its exchange what it raises, and leave `tasks`."""
+    began = monotonic()
     try:
         if hooks is not None:
             hooks.before(exchange)
@@ -30,3 +32,4 @@ async def serve(
         exchange.on_failed(error)
     finally:
         tasks.pop(exchange, None)
+        consumer.tally.add_run(monotonic() - began)

@@ -25,6 +25,7 @@ import asyncio
 import contextvars
 import sys
 from collections.abc import Callable, Generator, Sized
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
@@ -137,6 +138,7 @@ class SocketTask:
         try:
             while (message := self._message) is not None:
                 self._message = None
+                tally, began = self._consumer.tally, monotonic()
                 try:
                     if hooks is not None and message["channel"] == "websocket.connect":
                         hooks.before(socket.handshake)
@@ -145,6 +147,7 @@ class SocketTask:
                     self._is_last = self._is_last or not isinstance(error, Exception)
                     socket.on_failed(error)
                 message = None  # the reply channel must be able to end
+                tally.add_run(monotonic() - began)
                 if self._is_last or not self._is_as_new():
                     return
                 self._running.on_returned(socket)

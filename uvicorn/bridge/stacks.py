@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import sys
 import sysconfig
 import threading
 import time
 import traceback
-from types import FrameType
-from typing import Final
+from collections.abc import Sequence
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from typing import Any, Final
 
-__all__ = ["describe", "describe_all_threads", "is_main_thread", "line_of", "thread_name", "threads_left"]
+__all__ = [
+    "application_frame", "describe", "describe_all_threads", "frames_of", "is_main_thread", "line_in", "line_of",
+    "place_of", "thread_name", "threads_left",
+]  # fmt: skip
 
+#: what a task may await, and have a stack there: its frame, and what it awaits in turn
+_KINDS: Final = {
+    CoroutineType: ("cr_frame", "cr_await"),
+    GeneratorType: ("gi_frame", "gi_yieldfrom"),
+    AsyncGeneratorType: ("ag_frame", "ag_await"),
+}
 _LIBRARIES: Final = tuple(sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platlib", "purelib"))
 _OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def describe(runner: asyncio.Task[None] | int) -> str:
     """Return the stack of a task, or of the thread with this identifier. Runs on: any thread."""
+    frames = frames_of(runner)
+    if not frames:
+        return f"  (the {'thread' if isinstance(runner, int) else 'task'} has ended)"
+    return "".join(traceback.format_list([_summary(frame) for frame in reversed(frames)])).rstrip()
+
+
+def frames_of(runner: asyncio.Task[Any] | int) -> list[FrameType]:
+    """Return the stack of a thread, or of a task through all that it awaits, innermost first. Runs on: any thread."""
+    frames: list[FrameType] = []
     if isinstance(runner, int):
         frame = sys._current_frames().get(runner)
-        if frame is None:
-            return "  (the thread has ended)"
-        return "".join(traceback.format_stack(frame)).rstrip()
-    text = io.StringIO()
-    runner.print_stack(file=text)
-    return text.getvalue().rstrip()
+    else:
+        awaited: Any = runner.get_coro()
+        while awaited is not None:
+            kind = _KINDS.get(type(awaited))
+            if kind is None:
+                break
+            frame, awaited = (getattr(awaited, name, None) for name in kind)
+            if frame is not None:
+                frames.insert(0, frame)
+        frame = frames.pop(0) if frames else None
+    outer: list[FrameType] = []
+    while frame is not None and frame not in frames:  # what runs just now has its callers instead
+        outer.append(frame)
+        frame = frame.f_back
+    return outer + frames
+
+
+def _summary(frame: FrameType) -> traceback.FrameSummary:
+    return traceback.FrameSummary(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name)
 
 
 def line_of(thread_id: int) -> str:
@@ -36,17 +67,27 @@ def line_of(thread_id: int) -> str:
 
     Runs on: any thread.
     """
-    innermost = frame = sys._current_frames().get(thread_id)
-    if innermost is None:
-        return "(the thread has ended)"
-    while frame is not None and frame.f_code.co_filename.startswith(_LIBRARIES):
-        frame = frame.f_back
-    if frame is None or frame is innermost or frame.f_code.co_filename.startswith(_OURS):
-        return _place(innermost)
-    return f"{_place(frame)}, which is in {_place(innermost)}"
+    frames = frames_of(thread_id)
+    return line_in(frames) if frames else "(the thread has ended)"
 
 
-def _place(frame: FrameType) -> str:
+def line_in(frames: Sequence[FrameType]) -> str:
+    """Return the same for a stack, innermost frame first."""
+    frame = application_frame(frames)
+    return place_of(frame) if frame is frames[0] else f"{place_of(frame)}, which is in {place_of(frames[0])}"
+
+
+def application_frame(frames: Sequence[FrameType]) -> FrameType:
+    """Return the innermost frame that is the application's; the innermost of all if none is."""
+    for frame in frames:
+        if frame.f_code.co_filename.startswith(_OURS):
+            break
+        if not frame.f_code.co_filename.startswith(_LIBRARIES):
+            return frame
+    return frames[0]
+
+
+def place_of(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_name}"
 
 

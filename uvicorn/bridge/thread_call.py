@@ -155,6 +155,8 @@ def _settle(call: ThreadCall) -> None:
     if work is not None and call.started_at:
         work.wait_seconds += call.started_at - call.submitted_at
         work.run_seconds += call.ran_seconds
+    if call.started_at and call.ran_seconds:
+        call.cost.tally.add(call.started_at - call.submitted_at, call.ran_seconds)
     future = call.future
     if future.cancelled():
         return  # `outcome` may be asked for

@@ -11,6 +11,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import AppImportError, ConfigError
 
 from uvicorn.applications.loading import is_site, load_site, make_application
+from uvicorn.command import questions
 from uvicorn.command.config import load_environment
 from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
 from uvicorn.command.equivalents import equivalents
@@ -140,10 +141,12 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
 
 
 def main() -> None:
-    """Run the `uvicorn` command."""
+    """Run the `uvicorn` command. An application in a module called `status` or `top` is `status:application`."""
     if sys.argv[1:] in (["--version"], ["-v"]):
         print(version_line())
         return
+    if len(sys.argv) > 1 and sys.argv[1] in questions.COMMANDS:
+        sys.exit(questions.run(sys.argv[1:]))
     usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
     ConsumerApplication(usage, prog="uvicorn").run()
 

@@ -50,6 +50,10 @@ class GunicornPeers:
             return self._trusted
         return self._secure if is_listed(address, *self._forwarded) else self._untrusted
 
+    def is_trusted(self, address: str | None) -> bool:
+        """Whether numbers of the server are for this peer."""
+        return is_listed(address, *self._forwarded)
+
     def may_send_proxy_header(self, address: str | None) -> bool:
         """Whether a PROXY header of this peer is believed."""
         return is_listed(address, *self._proxies)

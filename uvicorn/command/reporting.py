@@ -15,6 +15,7 @@ from typing import Any, Final
 from gunicorn.config import PostRequest, PreRequest
 from gunicorn.glogging import Logger
 
+from uvicorn.bridge.stacks import thread_name
 from uvicorn.bridge.work import Work
 from uvicorn.command.log_guard import Episode
 from uvicorn.connections.exchange import Exchange, Notice
@@ -64,12 +65,14 @@ class ResponseView:
 
 
 def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
-    """Return the environ that Gunicorn's log formats refer to, and five keys of ours:
+    """Return the environ that Gunicorn's log formats refer to, and keys of ours:
 
-    consumer.name, consumer.mode ("loop" or "pool"), consumer.wait_ms (time in the queue, int); of what an ASGI
-    application's framework handed to our threads consumer.hops (how many calls), consumer.run_ms (how long they ran),
-    and their wait in consumer.wait_ms.
+    consumer.name, consumer.mode and consumer.side ("loop" or "pool"), consumer.mount, consumer.thread (its name, if
+    the consumer ran in one), consumer.wait and consumer.run (microseconds, int: in the queue, and from the call on),
+    consumer.wait_ms (time in the queue, int); of what an ASGI application's framework handed to our threads
+    consumer.hops (how many calls), consumer.run_ms (how long they ran), and their wait in consumer.wait_ms.
     """
+    wait, run = times_of(exchange)
     work: Work | None = getattr(exchange, "work", None)
     client, server = exchange.carrier.addresses()
     client = getattr(exchange.request_line, "client", None) or client  # a trusted proxy has said it
@@ -86,7 +89,12 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
         "wsgi.url_scheme": request.scheme,
         "consumer.name": exchange.consumer_name,
         "consumer.mode": "loop" if exchange.job is None else "pool",
-        "consumer.wait_ms": _wait_ms(exchange) if work is None else int(work.wait_seconds * 1000),
+        "consumer.side": "loop" if exchange.job is None else "pool",
+        "consumer.mount": exchange.consumer.mount if exchange.consumer is not None else "",
+        "consumer.thread": _thread_of(exchange),
+        "consumer.wait": int(wait * 1_000_000),
+        "consumer.run": int(run * 1_000_000),
+        "consumer.wait_ms": int(wait * 1000) if work is None else int(work.wait_seconds * 1000),
         "consumer.hops": 0 if work is None else work.hops,
         "consumer.run_ms": 0 if work is None else int(work.run_seconds * 1000),
     }
@@ -112,7 +120,7 @@ class Reporter:
 
     def __call__(self, exchange: Exchange) -> None:
         """Report an exchange that is over, complete or not. Runs on: the loop."""
-        duration = timedelta(seconds=max(0.0, exchange.carrier.service.loop.time() - exchange.started_at))
+        duration = timedelta(seconds=max(0.0, exchange.carrier.service.clock() - exchange.started_at))
         try:
             request = RequestView(exchange)
             self._log.access(ResponseView(exchange), request, environ_of(exchange, request), duration)
@@ -164,8 +172,25 @@ def _phrase(code: int) -> str:
         return ""
 
 
-def _wait_ms(exchange: Exchange) -> int:
+def times_of(exchange: Exchange) -> tuple[float, float]:
+    """Return how long a request has waited for a thread, and how long ago its consumer was called; seconds."""
     job = exchange.job
-    if job is None:
-        return 0
-    return int(((job.started_at or monotonic()) - job.submitted_at) * 1000)
+    if job is not None:
+        now = monotonic()
+        return (job.started_at or now) - job.submitted_at, now - job.started_at if job.started_at else 0.0
+    if exchange.consumer is None:
+        return 0.0, 0.0
+    return 0.0, max(0.0, exchange.carrier.service.clock() - exchange.started_at)
+
+
+_names: Final[dict[int, str]] = {}  # of threads, by their identifiers; those of pools last as long as the worker
+
+
+def _thread_of(exchange: Exchange) -> str:
+    thread_id = 0 if exchange.job is None else exchange.job.thread_id
+    if not thread_id:
+        return ""
+    name = _names.get(thread_id)
+    if name is None:
+        name = _names[thread_id] = thread_name(thread_id)
+    return name

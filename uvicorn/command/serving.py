@@ -17,6 +17,7 @@ import asyncio
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
@@ -41,6 +42,8 @@ from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
 from uvicorn.connections.service import NextVersion, Service
+from uvicorn.watching.health import Health
+from uvicorn.watching.watching import Shared, Watching, WatchSettings
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
 
@@ -69,6 +72,10 @@ class ServingSettings(ThreadSettings, Protocol):
     @property
     def date_header(self) -> bool:
         """Whether there is a `date` field."""
+
+    @property
+    def watch(self) -> WatchSettings:
+        """What is watched."""
 
     @property
     def limit_concurrency(self) -> int:
@@ -146,6 +153,8 @@ class Serving:
         self._on_most_requests = on_most_requests
         self._on_lost_pool = on_lost_pool
         self.server: Server | None = None
+        self._watching: Watching | None = None
+        self._health: Health | None = None
         self.dispatcher: Final[Dispatcher] = make_dispatcher(
             loop,
             application,
@@ -174,11 +183,15 @@ class Serving:
         headers = [(name.lower(), value) for name, value in settings.headers]
         has_server = any(name == "server" for name, _ in headers)
         limit = ConcurrencyLimit(self._application, settings.limit_concurrency) if settings.limit_concurrency else None
+        application: Any = limit or self._application
+        if settings.watch.health.path:
+            is_trusted = getattr(self._peers, "is_trusted", lambda address: False)
+            application = self._health = Health(settings.watch.health, application, is_trusted)
         outbox = self.dispatcher.outbox
         service = Service(
             self._loop,
             settings.limits,
-            limit or self._application,
+            application,
             self.dispatcher,
             outbox,
             Encoder("" if has_server else settings.server_header, headers, settings.date_header),
@@ -191,6 +204,7 @@ class Serving:
             on_most_requests=self._on_most_requests,
             report=self._report,
             shows_errors=frame.shows_errors,
+            clock=time.monotonic,
             http2=self._http2,
         )
         acceptor = Acceptor(
@@ -210,12 +224,25 @@ class Serving:
         self.layer.consume()
         return self.server
 
+    def watch(self, shared: Shared, pid: int) -> Watching:
+        """Begin to watch what is served: warnings, numbers, and a socket for those who ask."""
+        assert self.server is not None
+        self._watching = watching = Watching(
+            self.server.service, self._settings.watch, self._application.consumers, shared, pid
+        )
+        if self._health is not None:
+            watching.serve_health(self._health)
+        watching.start()
+        return watching
+
     def tick(self) -> None:
         """Do what is due once a second, while connections are accepted."""
         assert self.server is not None
         self.server.tick()
         self.layer.tick()
         self.stuck.tick()
+        if self._watching is not None:
+            self._watching.tick()
         if self._frameworks is not None:
             self._frameworks.look()
 
@@ -243,6 +270,9 @@ class Serving:
         """Let the threads end, and leave nothing behind in the process."""
         if self.server is not None:
             self.server.close()
+        if self._watching is not None:
+            self._watching.stop()
+            self._watching = None
         self.dispatcher.close()
         self.give_back()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gunicorn.config import Setting, validate_bool
 
-__all__ = ["OurSetting", "header_value", "on_or_off", "one_of", "seconds", "whole"]
+__all__ = ["OurSetting", "address", "folder", "header_value", "on_or_off", "one_of", "seconds", "url_path", "whole"]
 
 
 def seconds(name: str) -> Callable[[Any], float]:
@@ -59,6 +59,45 @@ def one_of(name: str, *words: str) -> Callable[[Any], str]:
         if value not in words:
             raise ValueError(f"{name} must be {' or '.join(map(repr, words))}, not {value!r}")
         return str(value)
+
+    return check
+
+
+def address(name: str) -> Callable[[Any], str]:
+    """Return a validator for "HOST:PORT", or "" for none."""
+
+    def check(value: Any) -> str:
+        if value in ("", None):
+            return ""
+        host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        is_bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
+        if not colon or not host or is_bare or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"{name} must be HOST:PORT, an IPv6 address in brackets, or empty, not {value!r}")
+        return str(value)
+
+    return check
+
+
+def url_path(name: str) -> Callable[[Any], str]:
+    """Return a validator for the beginning of a path, or "" for none."""
+
+    def check(value: Any) -> str:
+        if value in ("", None):
+            return ""
+        if not isinstance(value, str) or not value.startswith("/") or not value.strip("/") or "?" in value:
+            raise ValueError(f"{name} must begin with '/' and name something, or be empty, not {value!r}")
+        return value.rstrip("/")
+
+    return check
+
+
+def folder(name: str) -> Callable[[Any], str]:
+    """Return a validator for the absolute path of a directory, "auto" or "off"."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not (value in ("auto", "off") or value.startswith("/")):
+            raise ValueError(f"{name} must be 'auto', 'off' or an absolute path, not {value!r}")
+        return value
 
     return check
 

@@ -26,7 +26,9 @@ from uvicorn.command.legacy_settings import LEGACY_SETTINGS
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
+from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
+from uvicorn.watching.watching import WatchSettings
 from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment"]
@@ -214,7 +216,7 @@ OURS = (
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
     *LAYER_SETTINGS, *LEGACY_SETTINGS,
     *INTERFACE_SETTINGS, *PROXY_SETTINGS,
-    *HTTP2_SETTINGS,
+    *HTTP2_SETTINGS, *WATCH_SETTINGS,
 )  # fmt: skip
 
 
@@ -309,6 +311,8 @@ class Settings:
     reload_delay: float = 0.25
     forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
     http2_engine: str = "auto"
+    watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
+    metrics_bind: str = ""  # "" for no page
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -356,6 +360,8 @@ class Settings:
             reload_delay=ours["reload_delay"],
             forwarded_fields=ours["forwarded_fields"] if ours["proxy_headers"] else "",
             http2_engine=ours["http2_engine"],
+            watch=watch_settings(ours),
+            metrics_bind=ours["metrics_bind"],
         )
 
     def queue_size_of(self, threads: int) -> int:

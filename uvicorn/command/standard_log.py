@@ -31,7 +31,7 @@ class AccessLog:
         line = exchange.request_line
         # A trusted proxy may have said who the client is.
         client = getattr(line, "client", None) or exchange.carrier.addresses()[0]
-        seconds = max(0.0, exchange.carrier.service.loop.time() - exchange.started_at)
+        seconds = max(0.0, exchange.carrier.service.clock() - exchange.started_at)
         write_line(
             self._logger,
             f"{client[0]}:{client[1]}" if client else "",

@@ -39,10 +39,13 @@ from uvicorn.command.replacement import Replacement, count_no_leaving, is_marked
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.share import share_for
 from uvicorn.command.thread_counts import ThreadCounts
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.command.unusual import unusual
 from uvicorn.connections.server import Server
+from uvicorn.watching.retirement import NOW
+from uvicorn.watching.watching import Watching
 
 if TYPE_CHECKING:
     from uvicorn.command.reloading import Reloading
@@ -79,6 +82,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._is_quick = False
         self._replacement: Replacement | None = None
         self._place = make_place(self.cfg.uid, self.cfg.gid)
+        self._watching: Watching | None = None
+        self._shared = share_for(self, self.cfg, self.log)
         self._reloading: Reloading | None = None
 
     @property
@@ -123,6 +128,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """Set handlers that are good until the loop runs; the loop has a wake-up descriptor of its own."""
         super().init_signals()
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGUSR2, self._on_usr2)
+        signal.siginterrupt(signal.SIGUSR2, False)
 
     def load_wsgi(self) -> None:
         """Load the application, and all that can fail before the worker has booted.
@@ -130,6 +137,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: AppImportError with one sentence; SystemExit with Gunicorn's boot error, when all is said.
         """
         self.settings = Settings.from_config(self.cfg)
+        self._shared.begin(self.pid)
         colour_access(self.log, self.cfg.access_log_format, self.settings.use_colors)
         if self.cfg.reload:
             self._watch_files()
@@ -328,6 +336,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._replacement = Replacement(self, loop, self.log, self._stop_soon)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
+        self._watching = serving.watch(self._shared, self.pid)
         self._counts = ThreadCounts(self.log, serving.dispatcher) if ThreadCounts.wanted(self.log) else None
         self._report_start()
         self._tick()
@@ -377,6 +386,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.notify()
         self._set_stack_timer()
         self._serving.tick()
+        self._look_at_bounds()
         if self._counts is not None:
             self._counts.tick()
         self.nr = self.server.service.requests
@@ -385,6 +395,21 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.alive = False
         if not self.alive:
             self._stop_soon()
+
+    def _look_at_bounds(self) -> None:
+        """Leave if the worker has grown too large or too old: in its turn, after there is a new one; or at once."""
+        if self._watching is None or self._replacement is None or not self.alive:
+            return
+        leaving = self._watching.leaving()
+        if leaving == NOW:
+            self.log.error("The worker leaves at once: %s (pid: %s)", self._watching.reason, self.pid)
+            self._is_quick = True
+            if self.server is not None:
+                self.server.hurry()
+            self._stop_soon()
+        elif leaving:
+            self.log.info("The worker is replaced: %s (pid: %s)", self._watching.reason, self.pid)
+            self._replacement.begin()
 
     def _on_lost_pool(self, pool: ConsumerPool) -> None:
         assert self._replacement is not None
@@ -436,6 +461,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             return
         if not self.alive:
             self._stop_soon()
+
+    def _on_usr2(self, sig: int, frame: Any) -> None:
+        """Have the log tell what the worker does. A plain handler, for a loop that is blocked."""
+        if self._watching is not None:
+            self._watching.dump_soon()
 
     def handle_abort(self, sig: int, frame: Any) -> None:
         """Tell where everything stands, and leave: the master has found the loop silent.

@@ -46,6 +46,7 @@ class AddressLimit:
         self._peers = peers
         self._counts: dict[str, int] = {}
         self._refused: Counter[str] = Counter()
+        self.refused = 0  # connections, in all
 
     def enter(self, address: str | None) -> str | None:
         """Take a place for a connection that was accepted.
@@ -66,6 +67,7 @@ class AddressLimit:
         count = self._counts.get(place, 0)
         if count >= self._limit:
             self._refused[place] += 1
+            self.refused += 1
             return None
         self._counts[place] = count + 1
         return place

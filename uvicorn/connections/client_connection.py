@@ -74,6 +74,7 @@ class ClientConnection:
         """The connection is there."""
         self.transport = self.pipeline.transport = self.intake.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(self.service.limits.write_buffer)
+        self.service.numbers.connections += 1
         http2 = self.service.http2
         if http2 is not None and http2.is_negotiated(transport):
             http2.begin(self, has_preface=False)
@@ -151,7 +152,7 @@ class ClientConnection:
         if exchanges and not exchanges[-1].is_request_complete:
             exchange = exchanges[-1]
         else:
-            exchange = Exchange(self.pipeline, NO_REQUEST_LINE, [], False, self.service.loop.time())
+            exchange = Exchange(self.pipeline, NO_REQUEST_LINE, [], False, self.service.clock())
             exchanges.append(exchange)
         self._fail_body(ReadTimeout(error.reason) if error.status == 408 else ChannelClosed(error.reason))
         if exchange.is_closed and self.pipeline.is_first(exchange):  # the rest of its body was skipped

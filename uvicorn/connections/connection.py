@@ -64,6 +64,7 @@ class HTTPConnection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
         turns = self._turns
+        self.service.numbers.received_bytes += len(data)
         if (
             self.life.state != HEAD
             or self.intake.reasons
@@ -160,7 +161,7 @@ class HTTPConnection(ClientConnection):
             request_line,
             headers,
             special.persists and service.keeps_connections,
-            service.loop.time() if service.is_observed else service.now,
+            service.clock() if service.is_observed else service.now,
         )
         exchanges = pipeline.exchanges
         exchanges.append(exchange)

@@ -1,6 +1,7 @@
 cimport cython
 
 from uvicorn.connections.carrier cimport Carrier
+from uvicorn.connections.numbers cimport Numbers
 from uvicorn.wire.encoder cimport Encoder
 from uvicorn.wire.reply cimport Fields
 from uvicorn.wire.request_line cimport RequestLine

@@ -16,6 +16,7 @@ from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
+from uvicorn.connections.numbers import CLIENT_LEFT
 from uvicorn.errors import ChannelClosed, ReadTimeout, is_all_full, is_full
 from uvicorn.messages import Headers
 from uvicorn.wire.encoder import chunk, error_page, last_chunk
@@ -24,6 +25,12 @@ from uvicorn.wire.request_line import RequestLine
 
 __all__ = ["Exchange", "Notice"]
 
+#: why another than the consumer answers -> how that is counted
+_REFUSALS: Final = {
+    "the pool and its queue are full": "queue_size",
+    "no thread became free in time": "queue_timeout",
+    "its thread is stuck, and the worker is replaced": "stuck_after",
+}
 _FLOOD_FACTOR: Final = 256  # x write_buffer; arbitrary: 16 MiB, where an unawaited stream is refused
 _JOIN_BYTES: Final = 16384  # arbitrary: a body above this is written by itself instead of copied
 
@@ -126,6 +133,7 @@ class Exchange:
                 self.fields = fields
                 self.sent_bytes = len(content)
                 self.is_closed = True
+                carrier.service.numbers.answered(status)
                 encoder = carrier.service.encoder
                 return carrier.finish(self, encoder.whole(status, fields.block, content))
             self._reply(status, fields, content, more)
@@ -170,6 +178,7 @@ class Exchange:
         carrier = self.carrier
         self.status = status
         self.fields = fields
+        carrier.service.numbers.answered(status)
         has_body = not self.is_head and status not in BODILESS
         length: int | None = None
         has_trailers = not more and fields.trailers != b"" and has_body and not self.request_line.is_http10
@@ -234,6 +243,7 @@ class Exchange:
     def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
         """Answer instead of the consumer, and close the connection; `reason` is for the debug log."""
         self.carrier.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
+        self.carrier.service.numbers.refuse(_REFUSALS.get(reason, "other"))
         self.answer(status, retry_after=retry_after)
 
     def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
@@ -266,6 +276,8 @@ class Exchange:
             self.refuse(503, str(error), retry_after=1)
             if is_all_full(error):
                 return
+        if self.consumer is not None:
+            self.consumer.tally.errors += 1
         service.log_failure(self, error)
         self.answer(500, service.shown_error(error), persists=True)
 
@@ -301,6 +313,8 @@ class Exchange:
         if self.is_closed:
             return
         self.is_lost = True
+        if not self.status:
+            self.carrier.service.numbers.answered(CLIENT_LEFT)
         self.is_stopping = is_stopping
         self._held = None
         self._close()

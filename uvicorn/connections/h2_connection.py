@@ -152,6 +152,7 @@ class Http2Connection(StreamOwner):
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
+        self.service.numbers.received_bytes += len(data)
         self.intake.receive(data)
 
     def eof_received(self) -> bool:
@@ -269,6 +270,7 @@ class Http2Connection(StreamOwner):
             data += self.engine.output(self)
         if data:
             self.written_bytes += len(data)
+            self.service.numbers.sent_bytes += len(data)
             self.transport.write(data)
         if self.accounts.overdrawn and not self._is_over:
             self.break_off(ENHANCE_YOUR_CALM, f"too many frames of one kind: {self.accounts.overdrawn}")
@@ -299,7 +301,7 @@ class Http2Connection(StreamOwner):
         headers = message["headers"]
         if service.is_observed:  # what is reported must not change with what the consumer does to its message
             headers = [*map(list, headers)]
-        now = service.loop.time() if service.is_observed else service.now
+        now = service.clock() if service.is_observed else service.now
         exchange = stream.exchange = Exchange(stream, reader.request_line, headers, True, now)
         self.streams[stream_id] = stream
         self.requests += 1
@@ -333,7 +335,7 @@ class Http2Connection(StreamOwner):
             self.engine.reset(stream.id, PROTOCOL_ERROR)
             self.wants_flush()
             return
-        stream.exchange = Exchange(stream, self._reader.request_line, [], True, self.service.loop.time())
+        stream.exchange = Exchange(stream, self._reader.request_line, [], True, self.service.clock())
         stream.is_request_ended = is_ended
         self.streams[stream.id] = stream
         stream.exchange.answer(error.status)

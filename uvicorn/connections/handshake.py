@@ -57,6 +57,7 @@ class Handshake(Exchange):
             return
         self.is_accepted = True
         self.status = _SWITCHING
+        carrier.service.numbers.answered(_SWITCHING)
         self.fields = fields
         self.persists = True  # nothing is to be closed
         self.is_closed = True

@@ -115,12 +115,15 @@ class Pipeline(Carrier):
         """Write to the client."""
         if self.life.state != LOST:
             self.written_bytes += len(data)
+            self.service.numbers.sent_bytes += len(data)
             self.transport.write(data)
 
     def write_all(self, parts: tuple[bytes, ...]) -> None:
         """Write these to the client, in one call of the system: uvloop makes one for each `write`."""
         if self.life.state != LOST:
-            self.written_bytes += sum(map(len, parts))
+            size = sum(map(len, parts))
+            self.written_bytes += size
+            self.service.numbers.sent_bytes += size
             self.transport.writelines(parts)
 
     def buffered_bytes(self) -> int:
@@ -143,6 +146,7 @@ class Pipeline(Carrier):
         """
         self.transport.write(response)
         service = self.service
+        service.numbers.sent_bytes += len(response)
         if service.is_observed or len(self.exchanges) > 1 or self.gate.waiters or self._intake.reasons:
             self.on_response_ended(exchange)
         else:  # nobody to tell, nobody waits: most often

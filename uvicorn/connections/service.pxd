@@ -1,10 +1,12 @@
 from uvicorn.bridge.outbox cimport Outbox
+from uvicorn.connections.numbers cimport Numbers
 from uvicorn.connections.turns cimport Turns
 from uvicorn.wire.encoder cimport Encoder
 
 
 cdef class Service:
     cdef public object loop
+    cdef public object clock
     cdef public object limits
     cdef public object application
     cdef public object dispatcher
@@ -17,6 +19,7 @@ cdef class Service:
     cdef public str root_path
     cdef public bint has_hooks
     cdef public Py_ssize_t requests
+    cdef public Numbers numbers
     cdef public Py_ssize_t most_requests
     cdef public object on_most_requests
     cdef public object report

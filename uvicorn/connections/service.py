@@ -16,6 +16,7 @@ from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
+from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
@@ -103,6 +104,7 @@ class Service:
         on_most_requests: called for each request from the `most_requests`-th on.
         report: called with each exchange that has ended, for the access log; None if nobody wants it.
         shows_errors: put tracebacks into 500 responses (`--reload`).
+        clock: loop time, but exact: uvloop's own is that of the beginning of its turn, in milliseconds.
         http2: what knows HTTP/2; None if it is not served.
     """
 
@@ -124,9 +126,11 @@ class Service:
         on_most_requests: Callable[[], None] = lambda: None,
         report: Callable[[Any], None] | None = None,
         shows_errors: bool = False,
+        clock: Callable[[], float] | None = None,
         http2: NextVersion | None = None,
     ) -> None:
         self.loop: Final = loop
+        self.clock: Final = loop.time if clock is None else clock
         self.limits: Final = limits
         self.application: Final = application
         self.dispatcher: Final = dispatcher
@@ -139,6 +143,7 @@ class Service:
         self.root_path: Final = root_path
         self.has_hooks: Final = dispatcher.hooks is not None
         self.requests = 0
+        self.numbers: Final = Numbers()
         self.most_requests: Final = most_requests
         self.on_most_requests: Final = on_most_requests
         self.report: Final = report

@@ -67,7 +67,12 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         self.job: CallJob | None = None
 
     def __repr__(self) -> str:
-        return f"<WebSocket {self.shown_target} {('connecting', 'open', 'closing', 'closed')[self._state]}>"
+        return f"<WebSocket {self.shown_target} {self.state_name}>"
+
+    @property
+    def state_name(self) -> str:
+        """What it is doing, in a word. Runs on: any thread."""
+        return ("connecting", "open", "closing", "closed")[self._state]
 
     @property
     def consumer_name(self) -> str:
@@ -89,6 +94,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in what the client sent."""
         self.watch.is_heard = True
+        self.service.numbers.received_bytes += len(data)
         if not self.inbound.take_whole(data):
             self.intake.receive(data)
 
@@ -205,6 +211,8 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         elif isinstance(error, ChannelClosed) and self.is_closed:
             self.service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
         elif not (isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed):
+            if self.consumer is not None:
+                self.consumer.tally.errors += 1
             self.service.log_failure(self, error)
             if not getattr(error, "leaves_socket_open", False):  # the consumers of Channels 1 expect that
                 self.close(_FAILED, "")

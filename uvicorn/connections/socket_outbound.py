@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from uvicorn.connections.flow import WriteGate
+from uvicorn.connections.service import Service
 from uvicorn.connections.upgrade import Handshake
 from uvicorn.wire.frames import SocketCodec
 from uvicorn.wire.shared import SharedMessage
@@ -50,6 +51,8 @@ class SocketOutbound:
         "transport", "write_buffer", "written_bytes",
     )  # fmt: skip
 
+    service: Service  # kept by the socket
+
     def __init__(self, transport: asyncio.Transport, codec: SocketCodec, write_buffer: int) -> None:
         self.transport = transport
         self._codec = codec
@@ -79,6 +82,7 @@ class SocketOutbound:
             return None
         frame = self._codec.message(opcode, data)
         self.written_bytes += len(frame)
+        self.service.numbers.sent_bytes += len(frame)
         self.transport.write(frame)
         return gate.is_open
 
@@ -102,6 +106,7 @@ class SocketOutbound:
         if opcode != NOTHING:
             frame = self._codec.message(opcode, data)
             self.written_bytes += len(frame)
+            self.service.numbers.sent_bytes += len(frame)
             self.sent_messages += 1
             self.transport.write(frame)
         if action is not None and action.close_code:
@@ -164,6 +169,7 @@ class SocketOutbound:
         """Write what the codec has to say itself."""
         if not self.transport.is_closing():
             self.written_bytes += len(data)
+            self.service.numbers.sent_bytes += len(data)
             self.transport.write(data)
 
     def ping(self) -> None:

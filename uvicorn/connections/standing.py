@@ -53,6 +53,7 @@ def standing_of(connection: Standable, now: float) -> Standing:
 
 def make_way(connection: Standable, state: str) -> None:
     """Close a connection, so that its place is free at once."""
+    connection.service.numbers.refuse("worker_connections")
     if state == SENDING and connection.pipeline.exchanges:  # it may read the answer: all that it has sent was read
         connection.refuse(ClientError(503, "closed for others: all connections are open, and this client is slow"))
         connection.transport.close()

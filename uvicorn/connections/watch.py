@@ -107,6 +107,7 @@ class ConnectionWatch:
         elif self.head_since:
             if self._is_overdue(now - self.head_since, limits.header_timeout):
                 self.head_since = 0.0
+                connection.service.numbers.refuse("header_timeout")
                 connection.refuse(ClientError(408, "the head of the request took too long"))
         elif not connection.pipeline.exchanges and not connection.life.is_over and not connection.intake.reasons:
             self._check_idle(now)
@@ -130,11 +131,13 @@ class ConnectionWatch:
         if self.sending is None or self.sending.body is not body:
             self.sending = SendingPace(connection, body, now)
         if self.sending.is_late(now, limits):
+            connection.service.numbers.refuse("min_body_rate")
             connection.refuse(ClientError(408, "the body of the request came too slowly (min_body_rate)"))
             return
         if connection.intake.is_held or not body.is_wanted:
             self.body_at = now
         elif self._is_overdue(now - self.body_at, limits.body_timeout):
+            connection.service.numbers.refuse("body_timeout")
             connection.refuse(ClientError(408, "the body of the request took too long"))
 
     def _check_idle(self, now: float) -> None:
@@ -186,6 +189,7 @@ class ConnectionWatch:
                     timeout,
                     exchange.shown_line,
                 )
+                connection.service.numbers.refuse("reply_timeout")
                 connection.service.dispatcher.cancel(exchange, 0.0)
                 exchange.answer(504)
 
@@ -204,6 +208,7 @@ class ConnectionWatch:
                 exchange.consumer_name,
                 exchange.shown_line,
             )
+            connection.service.numbers.refuse("request_timeout")
             connection.service.dispatcher.cancel(exchange, 0.0)
             if exchange.is_request_complete:
                 exchange.answer(504)
@@ -221,6 +226,7 @@ class ConnectionWatch:
             self.taking = TakingPace(connection, now)
         setting = self.taking.late(now, connection.service.limits)
         if setting:
+            connection.service.numbers.refuse(setting)
             exchange = self.taking.exchange
             line = exchange.shown_line if exchange is not None else "the last response"
             connection.service.log.info(

@@ -1,0 +1,114 @@
+"""Consumers that keep the loop, or threads, in every way that is to be told apart."""
+
+import asyncio
+import ctypes
+import gc
+import os
+import threading
+import time
+
+from uvicorn import route
+
+# ruff: noqa: ASYNC251, ASYNC110
+WALL = float(os.environ.get("WATCHED_SECONDS", "0.7"))
+open_doors = threading.Event()
+
+
+def reply(message, text):
+    message["reply_channel"].send({"status": 200, "content": text.encode()})
+
+
+async def sleeps(message):
+    time.sleep(WALL)  # LINE: sleeps
+    reply(message, "slept")
+
+
+async def sleeps_long(message):
+    time.sleep(3 * WALL)  # LINE: sleeps_long
+    reply(message, "slept")
+
+
+async def computes(message):
+    end = time.thread_time() + WALL
+    while time.thread_time() < end:  # LINE: computes
+        sum(range(100))
+    reply(message, "computed")
+
+
+async def later(message):
+    asyncio.get_running_loop().call_soon(callback)
+    reply(message, "later")
+
+
+def callback():
+    time.sleep(WALL)  # LINE: callback
+
+
+async def holds(message):
+    ctypes.PyDLL(None).usleep(ctypes.c_uint(int(WALL * 1e6)))  # LINE: holds
+    reply(message, "held")
+
+
+def holds_in_thread(message):
+    end = time.thread_time() + WALL
+    while time.thread_time() < end:
+        sum(range(30_000_000))  # LINE: holds_in_thread
+    reply(message, "held")
+
+
+async def collects(message):
+    for _ in range(3):
+        kept = [{"a": [number]} for number in range(2_000_000)]
+        began = time.monotonic()
+        gc.collect()
+        took = time.monotonic() - began
+        del kept
+        if took >= 0.5:
+            break
+    reply(message, "collected")
+
+
+def burns(message):
+    end = time.monotonic() + 3 * WALL
+    while time.monotonic() < end:
+        sum(range(100))  # LINE: burns
+    reply(message, "burnt")
+
+
+def waits(message):
+    open_doors.wait(100)  # LINE: waits
+    reply(message, "waited")
+
+
+async def waits_on_loop(message):
+    while not open_doors.is_set():
+        await asyncio.sleep(0.05)  # LINE: waits_on_loop
+    reply(message, "waited")
+
+
+async def opens(message):
+    open_doors.set()
+    await asyncio.sleep(0)
+    reply(message, "open")
+
+
+async def closes(message):
+    open_doors.clear()
+    reply(message, "closed")
+
+
+async def hello(message):
+    reply(message, str(os.getpid()))
+
+
+def hello_in_thread(message):
+    reply(message, str(os.getpid()))
+
+
+routes = [
+    route("http.request", consumer, path=f"^/{consumer.__name__.replace('_', '-')}$")
+    for consumer in (
+        sleeps, sleeps_long, computes, later, holds, holds_in_thread, collects, burns, waits, waits_on_loop, opens,
+        closes, hello, hello_in_thread,
+    )
+] + [route("http.request", hello)]  # fmt: skip
