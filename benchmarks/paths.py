@@ -109,6 +109,7 @@ def _serve(consumer: Any, requests: Sequence[bytes], count: int) -> None:
     """
     app = _Application(consumer)
     app.cfg.set("loglevel", "warning")
+    app.cfg.set("accesslog", None)  # as the servers that are compared
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = ASGIWorker(1, os.getpid(), [], app, 30, app.cfg, app.cfg.logger_class(app.cfg))
