@@ -28,6 +28,7 @@ import httpx
 import pytest
 import yaml
 from gunicorn.config import Config as GunicornConfig
+from gunicorn.config import make_settings
 from websockets.sync.client import connect
 
 import uvicorn
@@ -383,6 +384,20 @@ def test_the_public_interface_is_documented_and_there():
         if f"uvicorn.{name}" not in documented and not hasattr(importlib.import_module("uvicorn.errors"), name)
     }
     assert missing == {"ASGIWorker", "bridge"}  # a name for Gunicorn, and a module
+
+
+def test_each_setting_of_ours_is_documented_with_its_default_and_its_options():
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    rows = {}
+    for row in re.findall(r"^\| \[.*$", page, re.MULTILINE):
+        _, names, _, default, _ = row.split("|")
+        rows |= dict.fromkeys(re.findall(r"`([a-z0-9_]+)`", names), default.strip(" `").partition(":")[0])
+    for name, setting in make_settings().items():
+        if type(setting).__module__.startswith("uvicorn."):
+            assert name in rows
+            if isinstance(setting.default, (int, float)) and not isinstance(setting.default, bool):
+                assert float(rows[name]) == setting.default, name
+            assert any(f"`{option}" in page for option in setting.cli or ["`"]), name
 
 
 def test_the_readme_has_its_two_commands():
