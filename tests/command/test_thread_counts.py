@@ -26,8 +26,7 @@ def received():
                 except BlockingIOError:
                     return found
 
-        take.address = server.getsockname()
-        yield take
+        yield SimpleNamespace(take=take, address=server.getsockname())
 
 
 def test_statsd_is_told_what_has_come_since_the_last_time(received):
@@ -40,15 +39,15 @@ def test_statsd_is_told_what_has_come_since_the_last_time(received):
     assert ThreadCounts.wanted(log)
     counts = ThreadCounts(log, dispatcher)
     counts.tick()
-    assert received() == {
+    assert received.take() == {
         "uvicorn.calls.request:5|c|@1.0", "uvicorn.calls.extra:1|c|@1.0", "uvicorn.calls.sensitive:4|c|@1.0",
     }  # fmt: skip
     counts.tick()
-    assert received() == set()
+    assert received.take() == set()
     second.calls["request"] += 1
     dispatcher.rejected = 2
     counts.tick()
-    assert received() == {"uvicorn.calls.request:1|c|@1.0", "uvicorn.rejected:2|c|@1.0"}
+    assert received.take() == {"uvicorn.calls.request:1|c|@1.0", "uvicorn.rejected:2|c|@1.0"}
     log.sock.close()
 
 

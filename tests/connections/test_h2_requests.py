@@ -350,7 +350,7 @@ def test_contradictory_words_of_a_proxy_reset_the_stream(make_http2):
 def test_the_client_that_a_proxy_names_is_the_client(make_http2):
     class Forwarding(FakePeers):
         def header_policy(self, address):
-            allowed = Allowed([CLIENT[0]], [ipaddress.ip_network(CLIENT[0])])
+            allowed = Allowed([str(CLIENT[0])], [ipaddress.ip_network(CLIENT[0])])
             forwarding = wire_forwarding.Forwarding(allowed, "auto")
             return HeaderPolicy({b"x-forwarded-proto": b"https"}, frozenset(), "drop", True, forwarding)
 

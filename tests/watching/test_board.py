@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from typing import Any
 
 from uvicorn.watching import board as module
 from uvicorn.watching.board import Board, Sheet
@@ -64,7 +65,9 @@ def test_what_is_too_much_loses_the_consumers_with_the_fewest_calls(monkeypatch)
     monkeypatch.setattr(module, "_HALF_BYTES", 4000)
     monkeypatch.setattr(module, "_PLACE_BYTES", 8016)
     board = Board(places=1)
-    runs = {(f"app.consumer_{number}", "", "pool"): [0.1, number, 0] for number in range(200)}
+    runs: dict[tuple[str, ...], Any] = {
+        (f"app.consumer_{number}", "", "pool"): [0.1, number, 0] for number in range(200)
+    }
     board.write(0, Sheet(1, {}, {"requests": {(): 5}, "consumer_run_seconds": runs}))
     figures = board.read(0).figures
     assert figures["requests"] == {(): 5}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from uvicorn.bridge.tally import BOUNDS
-from uvicorn.watching.families import COUNTER, FAMILIES, add_up, as_rows, from_rows, lasting, quantile
+from uvicorn.watching.families import COUNTER, FAMILIES, Figures, add_up, as_rows, from_rows, lasting, quantile
 
 
 def histogram(*seconds):
@@ -17,13 +17,13 @@ def histogram(*seconds):
 
 def test_counters_and_histograms_add_up_and_of_some_gauges_the_largest_is_told():
     run = ("app.slow", "", "pool")
-    one = {
+    one: Figures = {
         "requests": {(): 3},
         "responses": {("200",): 2, ("404",): 1},
         "consumer_run_seconds": {run: histogram(0.1, 0.2)},
         "pool_oldest_wait_seconds": {("consumer",): 1.5},
     }
-    other = {
+    other: Figures = {
         "requests": {(): 4},
         "responses": {("200",): 4},
         "consumer_run_seconds": {run: histogram(0.3)},

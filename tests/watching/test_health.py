@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import types
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ class Pool:
 
 def test_a_pool_is_starved_when_it_was_full_with_a_long_wait_for_the_grace():
     now = [100.0]
-    pool = Pool()
+    pool: Any = Pool()
     starvation = Starvation([pool], HealthSettings("/x", max_wait=1.0, grace=5.0), lambda: now[0])
 
     def after(seconds):

@@ -7,9 +7,10 @@ from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
 from patience import PATIENCE_SECONDS
 
+from uvicorn.watching.families import Figures
 from uvicorn.watching.statsd import StatsdNumbers
 
-FIRST = {
+FIRST: Figures = {
     "refused": {("queue_size",): 2},
     "consumer_errors": {("a", "", "loop"): 1, ("b", "", "loop"): 2},
     "loop_lag_seconds": {(): [0.5, 10, 0]},
