@@ -99,7 +99,9 @@ def test_a_wsgi_response_is_closed_when_the_worker_stops(serve):
     with server.raw(receive_buffer=4096) as client:
         client.get("/endless").receive(size=100_000)
         # That of the start; it is closed after its last part was sent.
-        eventually(lambda: closed.read_text().count("closed in") == 1, "the closed response of the start")
+        eventually(
+            lambda: closed.exists() and closed.read_text().count("closed in") == 1, "the closed response of the start"
+        )
         assert server.stop() == 0
     assert closed.read_text().count("closed in") == 2
 

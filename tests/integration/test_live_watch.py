@@ -57,11 +57,8 @@ def test_a_long_block_is_named_while_it_lasts_and_when_it_has_ended(server):
         "/sleeps-long",
         rf"sleeps_long blocked the event loop for \d\.\d\d seconds so far: GET /sleeps-long at {at}\.",
     )
-    server.wait_for_log("The event loop turns again, after ")
-    assert re.search(
-        rf"The event loop turns again, after \d\.\d\d seconds: \S+sleeps_long \(GET /sleeps-long\) at {at}\n",
-        server.log()[match.end() :],
-    )
+    ended = rf"The event loop turns again, after \d\.\d\d seconds: \S+sleeps_long \(GET /sleeps-long\) at {at}\n"
+    eventually(lambda: re.search(ended, server.log()[match.end() :]), server.log)
 
 
 def test_computing_on_the_loop_is_named(server):
@@ -137,7 +134,7 @@ def test_threads_that_compute_are_told_apart(serve):
 def test_nothing_looks_if_that_is_switched_off(serve):
     server = serve("--loop-block-warning", "0", app="watched_consumers:routes")
     server.get("/sleeps")
-    assert "event loop" not in server.log()
+    assert not re.search("(blocked|computed on) the event loop|event loop (was|turns)", server.log())
 
 
 def test_a_dry_pool_and_its_slow_consumers_are_named_and_told_when_it_is_over(serve):
