@@ -20,7 +20,7 @@ EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 def main() -> int:
     """Return the exit code."""
     shown = [sys.executable, "-m", "uvicorn", "--version"]
-    version = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+    version = subprocess.run(shown, cwd=EXAMPLES, capture_output=True, text=True, check=True).stdout.strip()
     if "--compiled" in sys.argv[1:] and not version.endswith(", compiled"):
         print(f"not compiled: {version}", file=sys.stderr)
         return 1
@@ -31,6 +31,7 @@ def main() -> int:
         options = ["--no-control-socket", "-b", f"127.0.0.1:{port}"]
         server = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", *options, "--chdir", EXAMPLES, f"hello:{consumer}"],
+            cwd=EXAMPLES,  # not a checkout: the installed package is to be served with
             stderr=subprocess.PIPE,
         )
         try:
