@@ -1,6 +1,7 @@
 """Importing an application by name: one clear sentence for each mistake in the name."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from clients import Site
@@ -48,7 +49,10 @@ def site(tmp_path, monkeypatch):
     write(tmp_path, "webshop_app.py", APPLICATION)
     yield tmp_path
     for name in set(sys.modules) - before:
-        del sys.modules[name]
+        module = sys.modules[name]
+        places = (getattr(module, "__file__", None), *getattr(module, "__path__", ()))
+        if any(place and Path(place).is_relative_to(tmp_path) for place in places):
+            del sys.modules[name]  # and no library: half of it would stay
 
 
 def write(folder, name, text):
