@@ -119,7 +119,7 @@ def test_trusted_peers_tell_of_their_clients_and_others_do_not():
     assert ours.header_policy(V6).forwarding is None
     for peer in (V4, "10.1.0.1", None):
         forwarding = ours.header_policy(peer).forwarding
-        assert forwarding.read([[b"x-forwarded-for", b"2001:db8::9, 10.1.9.9, 192.0.2.7"]]).client == ["2001:db8::9", 0]
+        assert forwarding.read([[b"x-forwarded-for", b"2001:db8::9, 10.1.9.9, 192.0.2.7"]])[0] == ["2001:db8::9", 0]
 
 
 def test_the_fields_that_tell_of_clients_are_not_read_as_gunicorn_reads_them():

@@ -10,8 +10,7 @@ PROXIES = ["127.0.0.1", "10.0.0.0/8", "2001:db8:ff::/48"]
 
 
 def read(*fields, allowed=PROXIES, which="auto"):
-    origin = Forwarding(Allowed(allowed), which).read([[name, value] for name, value in fields])
-    return origin.client, origin.scheme
+    return Forwarding(Allowed(allowed), which).read([[name, value] for name, value in fields])
 
 
 def hosts(*values):

@@ -42,7 +42,7 @@ class RequestView:
         self.path, _, self.query = self.uri.partition("?")
         self.headers = [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in exchange.headers]
         self.version = _VERSIONS[line.http_version]
-        self.scheme = getattr(line, "scheme", None) or exchange.carrier.service.scheme
+        self.scheme = line.scheme or exchange.carrier.service.scheme
 
 
 class ResponseView:
@@ -75,7 +75,7 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
     wait, run = times_of(exchange)
     work: Work | None = getattr(exchange, "work", None)
     client, server = exchange.carrier.addresses()
-    client = getattr(exchange.request_line, "client", None) or client  # a trusted proxy has said it
+    client = exchange.request_line.client or client  # a trusted proxy has said it
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": request.uri,

@@ -30,7 +30,7 @@ class AccessLog:
         """Report an exchange that is over, complete or not. Runs on: the loop."""
         line = exchange.request_line
         # A trusted proxy may have said who the client is.
-        client = getattr(line, "client", None) or exchange.carrier.addresses()[0]
+        client = line.client or exchange.carrier.addresses()[0]
         seconds = max(0.0, exchange.carrier.service.clock() - exchange.started_at)
         write_line(
             self._logger,

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from uvicorn.messages import Headers
 
@@ -43,13 +43,8 @@ _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 _Address: TypeAlias = "list[Any]"  # [str, int]; the port is 0 if it is not known
 _Network: TypeAlias = IPv4Network | IPv6Network
-
-
-class Origin(NamedTuple):
-    """Where a request came from; None for what is not known."""
-
-    client: _Address | None
-    scheme: str | None
+#: (client, scheme) that a request came from; None for what is not known
+Origin: TypeAlias = "tuple[_Address | None, str | None]"
 
 
 class Allowed:
@@ -70,7 +65,12 @@ class Allowed:
         """Whether an address, as `read_address` returns it, is trusted."""
         if self.has_all or address in self._addresses:
             return True
-        return bool(self._networks) and any(ip_address(address) in network for network in self._networks)
+        if self._networks:
+            made = ip_address(address)
+            for network in self._networks:
+                if made in network:
+                    return True
+        return False
 
 
 class Forwarding:
@@ -88,21 +88,28 @@ class Forwarding:
         self._allowed = allowed
         both = frozenset((_FOR, _PROTO, _FORWARDED))
         self.names = {"auto": both, "x-forwarded": both - {_FORWARDED}, "forwarded": frozenset((_FORWARDED,))}[fields]
+        self._reads_x_forwarded = _FOR in self.names
 
     def read(self, fields: Headers) -> Origin:
         """Return what these fields of a trusted peer say, in the order in which they came; others are passed over."""
-        hosts = [value for name, value in fields if name == _FOR]
-        schemes = [value for name, value in fields if name == _PROTO]
-        if len(hosts) == 1 and len(schemes) < 2 and _FOR in self.names and b"," not in hosts[0]:
+        hosts: list[bytes] = []
+        schemes: list[bytes] = []
+        for field in fields:
+            name = field[0]
+            if name == _FOR:
+                hosts.append(field[1])
+            elif name == _PROTO:
+                schemes.append(field[1])
+        if self._reads_x_forwarded and len(hosts) == 1 and len(schemes) < 2 and b"," not in hosts[0]:
             scheme = schemes[0].strip(b" \t") if schemes else b""
             if b"," not in scheme:  # one proxy, most often: what `_walk` would say, without a walk
-                return Origin(read_address(hosts[0].strip(b" \t")), _SCHEMES.get(scheme.lower()))
-        if (hosts or schemes) and _FOR in self.names:
+                return read_address(hosts[0].strip(b" \t")), _SCHEMES.get(scheme.lower())
+        if (hosts or schemes) and self._reads_x_forwarded:
             # A field may come twice: some proxies add a line, and others add to the line (RFC 9110 section 5.3).
             return self._walk(_split(b",".join(hosts)), _split(b",".join(schemes)) if schemes else None)
         if _FORWARDED in self.names:
-            return self._walk_elements(b",".join(value for name, value in fields if name == _FORWARDED))
-        return Origin(None, None)
+            return self._walk_elements(b",".join([value for name, value in fields if name == _FORWARDED]))
+        return None, None
 
     def _walk(self, hosts: Iterator[bytes], schemes: Iterator[bytes] | None) -> Origin:
         client: _Address | None = None
@@ -122,7 +129,7 @@ class Forwarding:
             if said is None:
                 break
             scheme = said
-        return Origin(client, scheme)
+        return client, scheme
 
     def _walk_elements(self, value: bytes) -> Origin:
         client: _Address | None = None
@@ -139,7 +146,7 @@ class Forwarding:
             client = address
             if hops >= _MOST_HOPS or not self._allowed.has(address[0]):
                 break
-        return Origin(client, scheme)
+        return client, scheme
 
 
 def read_address(text: bytes) -> _Address | None:

@@ -1,12 +1,14 @@
 cimport cython
 
+from uvicorn.wire.forwarded cimport Forwarding
+
 
 cdef class HeaderPolicy:
     cdef dict _secure
     cdef frozenset _forwarder
     cdef str _header_map
     cdef bint _takes_root_path
-    cdef readonly object forwarding
+    cdef readonly Forwarding forwarding
     cdef readonly frozenset special
     cdef readonly dict names
 

@@ -1,3 +1,9 @@
+cimport cython
+
+from uvicorn.messages cimport Message
+from uvicorn.wire.head cimport HeaderPolicy
+
+
 cdef class RequestLine:
     cdef readonly str http_version
     cdef readonly bint is_head
@@ -6,8 +12,9 @@ cdef class RequestLine:
     cdef readonly str method
     cdef readonly str path
     cdef readonly bytes target
+    cdef public list client
+    cdef public str scheme
 
 
-cdef class ForwardedLine(RequestLine):
-    cdef readonly list client
-    cdef readonly str scheme
+@cython.locals(client=list, said=str)
+cpdef take_origin(RequestLine line, Message message, HeaderPolicy policy, list fields, str scheme)

@@ -12,10 +12,10 @@ import re
 from typing import Any, Final
 
 from uvicorn.errors import ClientError
-from uvicorn.messages import Headers, split_absolute_target
-from uvicorn.wire.head import is_authority
+from uvicorn.messages import Headers, Message, split_absolute_target
+from uvicorn.wire.head import HeaderPolicy, is_authority
 
-__all__ = ["METHODS", "NO_REQUEST_LINE", "ForwardedLine", "RequestLine", "line_error", "origin_of"]
+__all__ = ["METHODS", "NO_REQUEST_LINE", "RequestLine", "line_error", "origin_of", "take_origin"]
 
 #: Those of llhttp, but for CONNECT (which is not served) and the preface of HTTP/2.
 METHODS: Final = {
@@ -70,9 +70,11 @@ class RequestLine:
 
     Attributes:
         is_usual: HTTP/1.1, and not HEAD: the response has a body, and the connection is kept.
+        client: [address, port] that a trusted proxy says, for the access log; None if it says none.
+        scheme: "http" or "https" in the same way.
     """
 
-    __slots__ = ("http_version", "is_head", "is_http10", "is_usual", "method", "path", "target")
+    __slots__ = ("client", "http_version", "is_head", "is_http10", "is_usual", "method", "path", "scheme", "target")
 
     def __init__(self, method: str, target: bytes, http_version: str, path: str) -> None:
         self.method = method
@@ -82,6 +84,8 @@ class RequestLine:
         self.is_head = method == "HEAD"
         self.is_http10 = http_version == "1.0"
         self.is_usual = http_version == "1.1" and not self.is_head
+        self.client: list[Any] | None = None
+        self.scheme: str | None = None
 
     @property
     def shown_target(self) -> str:
@@ -92,22 +96,6 @@ class RequestLine:
     def shown(self) -> str:
         """Method and target, safe to log."""
         return f"{self.method} {self.shown_target}"
-
-
-class ForwardedLine(RequestLine):
-    """The request line of a request of which a trusted proxy says where it came from, for the access log.
-
-    Attributes:
-        client: [address, port], or None if it is not known.
-        scheme: "http", "https", or None if it is that of the connection.
-    """
-
-    __slots__ = ("client", "scheme")
-
-    def __init__(self, line: RequestLine, client: list[Any] | None, scheme: str | None) -> None:
-        super().__init__(line.method, line.target, line.http_version, line.path)
-        self.client = client
-        self.scheme = scheme
 
 
 #: Stands for the line of what is not a request.
@@ -153,3 +141,25 @@ def origin_of(target: bytes, method: str, headers: Headers) -> bytes:
     else:
         headers.insert(0, [b"host", authority])  # HTTP/1.0
     return origin
+
+
+def take_origin(line: RequestLine, message: Message, policy: HeaderPolicy, fields: Headers, scheme: str | None) -> None:
+    """Take what a trusted proxy says of where a request came from into its message and its line.
+
+    Args:
+        fields: those that may say it; others are passed over.
+        scheme: what those that `HeaderPolicy.scheme` reads have said.
+
+    Raises: ClientError 400 if it contradicts itself.
+    """
+    if policy.forwarding is not None:
+        client, said = policy.forwarding.read(fields)
+        if said is not None:
+            if scheme is not None and scheme != said:
+                raise ClientError(400, "contradictory scheme headers")
+            scheme = said
+        if client is not None:
+            line.client = client
+            message["client"] = client.copy()  # the consumer's own
+    if scheme is not None:
+        message["scheme"] = line.scheme = scheme

@@ -1,0 +1,24 @@
+cimport cython
+
+
+cdef class Allowed:
+    cdef readonly bint has_all
+    cdef set _addresses
+    cdef list _networks
+
+    cpdef bint has(self, str address) except -1
+
+
+cdef class Forwarding:
+    cdef Allowed _allowed
+    cdef readonly frozenset names
+    cdef bint _reads_x_forwarded
+
+    @cython.locals(hosts=list, schemes=list, field=list, name=bytes, scheme=bytes)
+    cpdef tuple read(self, list fields)
+    @cython.locals(client=list, scheme=str, hops=Py_ssize_t, address=list)
+    cdef tuple _walk(self, object hosts, object schemes)
+    cdef tuple _walk_elements(self, bytes value)
+
+
+cpdef list read_address(bytes text)
