@@ -231,7 +231,7 @@ class FakeExchange:
         self.thread_ids.add(threading.get_ident())
         self.failures.append(error)
 
-    def refuse(self, status, reason, retry_after=0):
+    def refuse(self, status, reason, retry_after=0, setting="other"):
         self.thread_ids.add(threading.get_ident())
         self.refusals.append((status, retry_after))
         self.is_closed = True

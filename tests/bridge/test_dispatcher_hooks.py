@@ -70,7 +70,7 @@ class EndingExchange(FakeExchange):
         super().on_dropped()
         self.answer_500()
 
-    def refuse(self, status, reason, retry_after=0):
+    def refuse(self, status, reason, retry_after=0, setting="other"):
         super().refuse(status, reason, retry_after)
         self._dispatcher.on_response_ended(self)
 

@@ -377,6 +377,7 @@ def test_a_full_pool_holds_the_handshake_and_past_the_deadline_answers_503(make_
     site.pass_time(1)
     assert client.response.status == 503
     assert client.response.headers["retry-after"] == "1"
+    assert site.service.numbers.refused == {"queue_timeout": 1}
     site.pool.is_full = False
     site.service.call_runner._offer()
     site.run_job()

@@ -199,6 +199,7 @@ def test_a_full_pool_answers_503_and_closes(make_site):
     client.send(GET)
     (response,) = client.responses()
     assert (response.status, response.headers["retry-after"], response.headers["connection"]) == (503, "1", "close")
+    assert site.service.numbers.refused == {"queue_size": 1}
     assert client.is_closed
     site.pass_time(1)
     assert "Rejected 1 requests" in site.log.take("warning")[0]

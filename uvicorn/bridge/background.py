@@ -147,7 +147,7 @@ class _Background:
         """The task was cancelled before it began."""
         self.end(NotCalled("the worker is stopping"))
 
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+    def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
         """Give the message up: its thread is stuck, and the worker leaves."""
         self.end(ServerStopping(reason))
 

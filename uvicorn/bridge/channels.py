@@ -74,7 +74,7 @@ class Sink(Protocol):
     def set_waiting(self, is_waiting: bool) -> None:
         """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
 
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+    def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
         """Answer instead of the consumer, or close. Runs on: the loop."""
 
 

@@ -119,7 +119,7 @@ class Dispatcher:
         if not (consumer.pool or self.pool).submit(job):
             self._rejected += 1
             job.forget()
-            exchange.refuse(503, "the pool and its queue are full", retry_after=1)
+            exchange.refuse(503, "the pool and its queue are full", retry_after=1, setting="queue_size")
 
     def cancel(self, exchange: ServedRequest, grace: float) -> None:
         """Stop what was dispatched: the client has left.
@@ -177,7 +177,7 @@ class Dispatcher:
                 if job is not slot.job:
                     continue
                 if isinstance(job, CallJob):
-                    job.exchange.refuse(504, "its thread is stuck, and the worker is replaced")
+                    job.exchange.refuse(504, "its thread is stuck, and the worker is replaced", setting="stuck_after")
                 elif isinstance(job, (Host, PoolCall, ThreadCall)):
                     job.give_up()
 

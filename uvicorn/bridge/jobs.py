@@ -115,7 +115,7 @@ class CallJob:
     def expire(self) -> None:
         """Answer 503: no thread became free in time. Runs on: the loop."""
         self.forget()
-        self.exchange.refuse(503, "no thread became free in time", retry_after=1)
+        self.exchange.refuse(503, "no thread became free in time", retry_after=1, setting="queue_timeout")
 
     def run(self) -> None:
         """Call the consumer, or what is left to call after it. Runs on: a worker thread."""

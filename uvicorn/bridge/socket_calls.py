@@ -221,7 +221,7 @@ class CallRunner:
         while self._waiting and self._waiting[0].submitted_at <= limit:
             job = self._waiting.popleft()
             job.forget()
-            job.exchange.refuse(503, "no thread became free in time", retry_after=1)
+            job.exchange.refuse(503, "no thread became free in time", retry_after=1, setting="queue_timeout")
         for task in tuple(self._tasks):
             task.tick()
 

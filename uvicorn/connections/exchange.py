@@ -25,12 +25,6 @@ from uvicorn.wire.request_line import RequestLine
 
 __all__ = ["Exchange", "Notice"]
 
-#: why another than the consumer answers -> how that is counted
-_REFUSALS: Final = {
-    "the pool and its queue are full": "queue_size",
-    "no thread became free in time": "queue_timeout",
-    "its thread is stuck, and the worker is replaced": "stuck_after",
-}
 _FLOOD_FACTOR: Final = 256  # x write_buffer; arbitrary: 16 MiB, where an unawaited stream is refused
 _JOIN_BYTES: Final = 16384  # arbitrary: a body above this is written by itself instead of copied
 
@@ -240,10 +234,15 @@ class Exchange:
 
     # ---- what else can happen ----
 
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
-        """Answer instead of the consumer, and close the connection; `reason` is for the debug log."""
+    def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
+        """Answer instead of the consumer, and close the connection.
+
+        Args:
+            reason: for the debug log.
+            setting: the one that says so, under which it is counted.
+        """
         self.carrier.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
-        self.carrier.service.numbers.refuse(_REFUSALS.get(reason, "other"))
+        self.carrier.service.numbers.refuse(setting)
         self.answer(status, retry_after=retry_after)
 
     def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:

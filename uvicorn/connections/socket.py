@@ -217,12 +217,13 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             if not getattr(error, "leaves_socket_open", False):  # the consumers of Channels 1 expect that
                 self.close(_FAILED, "")
 
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+    def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
         """Answer 503, or close with 1013: no thread became free for a call in time."""
         handshake = self.handshake
         if handshake is not None and not handshake.is_accepted:
-            handshake.refuse(status, reason, retry_after)
+            handshake.refuse(status, reason, retry_after, setting)
         else:
+            self.service.numbers.refuse(setting)
             self.close_slow(reason)
 
     # ---- what the channel asks for ----

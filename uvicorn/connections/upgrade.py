@@ -56,7 +56,7 @@ class Handshake(ReplySink, Protocol):
     def answer(self, status: int, detail: str = "", retry_after: int = 0, persists: bool = False) -> None:
         """Make a response of the server's own, which refuses the socket."""
 
-    def refuse(self, status: int, reason: str, retry_after: int = 0) -> None:
+    def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
         """Answer instead of the consumer, and close the connection."""
 
     def on_failed(self, error: BaseException) -> None:
