@@ -17,6 +17,7 @@ import httpx
 import pytest
 import trustme
 from patience import PATIENCE_SECONDS
+from websockets.sync.client import connect
 
 import uvicorn
 from uvicorn import bridge
@@ -236,6 +237,21 @@ def test_past_the_limit_of_connections_requests_are_refused():
         assert one.get(url).status_code == 200
         answer = two.get(url)
     assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "Service Unavailable", "1")
+
+
+def test_sockets_are_served_beside_health_paths():
+    def echo(message):
+        message["reply_channel"].send({"text": message["text"]})
+
+    async def accept(message):
+        message["reply_channel"].send({"accept": True})
+
+    routes = [uvicorn.route("websocket.connect", accept), uvicorn.route("websocket.receive", echo)]
+    with Server(config(routes, health_path="/-/health", limit_concurrency=5)).running() as url:
+        assert httpx.get(f"{url}/-/health/live").status_code == 200
+        with connect(url.replace("http", "ws"), open_timeout=PATIENCE, close_timeout=PATIENCE) as client:
+            client.send("still here")
+            assert client.recv(PATIENCE) == "still here"
 
 
 # ---- starts that fail ----
