@@ -17,9 +17,11 @@ import httpx
 import pytest
 import trustme
 from patience import PATIENCE_SECONDS
+from websockets.sync.client import connect
 
 import uvicorn
 from uvicorn import bridge
+from uvicorn.command import interpreter
 
 PATIENCE = PATIENCE_SECONDS
 
@@ -238,6 +240,21 @@ def test_past_the_limit_of_connections_requests_are_refused():
     assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "Service Unavailable", "1")
 
 
+def test_sockets_are_served_beside_health_paths():
+    def echo(message):
+        message["reply_channel"].send({"text": message["text"]})
+
+    async def accept(message):
+        message["reply_channel"].send({"accept": True})
+
+    routes = [uvicorn.route("websocket.connect", accept), uvicorn.route("websocket.receive", echo)]
+    with Server(config(routes, health_path="/-/health", limit_concurrency=5)).running() as url:
+        assert httpx.get(f"{url}/-/health/live").status_code == 200
+        with connect(url.replace("http", "ws"), open_timeout=PATIENCE, close_timeout=PATIENCE) as client:
+            client.send("still here")
+            assert client.recv(PATIENCE) == "still here"
+
+
 # ---- starts that fail ----
 
 
@@ -294,6 +311,36 @@ def test_it_can_be_told_to_stop_while_the_application_starts():
 def ask(url):
     with contextlib.suppress(httpx.HTTPError):
         httpx.get(url, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("how", ["told", "cancelled"])
+def test_a_start_that_is_broken_off_leaves_no_task_and_the_switch_interval_as_it_was(how):
+    is_starting = asyncio.Event()
+
+    async def slow(scope, receive, send):
+        await receive()
+        is_starting.set()
+        await asyncio.Event().wait()
+
+    async def test():
+        before = sys.getswitchinterval()
+        for _ in range(2):
+            is_starting.clear()
+            server = uvicorn.Server(config(slow))
+            serving = asyncio.create_task(server.serve())
+            await asyncio.wait_for(is_starting.wait(), PATIENCE)
+            assert sys.getswitchinterval() < before
+            if how == "told":
+                server.should_exit = True
+            else:
+                serving.cancel()
+            await asyncio.wait([serving], timeout=PATIENCE)
+            assert (serving.done(), serving.cancelled()) == (True, how == "cancelled")
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert sys.getswitchinterval() == before
+            assert interpreter._count == 0
+
+    asyncio.run(test())
 
 
 def test_it_waits_for_requests_and_a_second_signal_does_not():

@@ -20,6 +20,8 @@ async def application(message):
 class Site:
     """An application of one consumer, or of routes."""
 
+    by_content = False
+
     def __init__(self, only=True):
         self.only = Consumer(application) if only else None
         self.consumer = Consumer(application)

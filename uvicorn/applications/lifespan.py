@@ -41,13 +41,17 @@ class Lifespan:
     async def start(self) -> None:
         """Wait until the application has started.
 
-        Raises: StartupError if it says that it cannot, or does not answer and must.
+        Raises: StartupError if it says that it cannot, or does not answer and must. Cancellation: cancels its task.
         """
         loop = asyncio.get_running_loop()
         self._started, self._stopped = loop.create_future(), loop.create_future()
         self._events.put_nowait({"type": "lifespan.startup"})
         self._task = loop.create_task(self._run(), name="uvicorn-lifespan")
-        await self._started
+        try:
+            await self._started
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
 
     async def stop(self) -> None:
         """Wait until the application has stopped; what goes wrong is logged."""

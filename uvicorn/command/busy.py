@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.connections.front import Front
+from uvicorn.connections.service import Application
 
 __all__ = ["ConcurrencyLimit"]
 
@@ -17,28 +19,16 @@ _REPLY: Final[dict[str, Any]] = {
 }
 
 
-class _Application(Protocol):
-    """What is served otherwise."""
-
-    only: Consumer | None
-    by_content: bool
-
-    def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
-        """Return the consumer for a message of this channel and path."""
-
-
-class ConcurrencyLimit:
+class ConcurrencyLimit(Front):
     """An application that refuses what comes while there are too many connections. Loop thread only.
 
     Attributes:
         count: returns how many connections are open.
     """
 
-    def __init__(self, application: _Application, limit: int) -> None:
-        self.only: Consumer | None = None
-        self.by_content = application.by_content
+    def __init__(self, application: Application, limit: int) -> None:
+        super().__init__(application)
         self.count: Callable[[], int] = lambda: 0
-        self._application = application
         self._limit = limit
         self._refusal = Consumer(_refuse)
 
@@ -46,9 +36,7 @@ class ConcurrencyLimit:
         """Return the consumer for a message, or one that refuses it."""
         if channel in _OPENING and self.count() > self._limit:
             return self._refusal
-        if channel == "http.disconnect" and self._application.only is not None:
-            return None  # it is for routes
-        return self._application.find(channel, path, message)
+        return super().find(channel, path, message)
 
 
 async def _refuse(message: Any) -> None:

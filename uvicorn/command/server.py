@@ -283,7 +283,7 @@ class Server:
             await self._unless_told(serving.lifecycle.start())
         except asyncio.CancelledError:
             if not self.should_exit:
-                _close(serving)
+                self._give_up(serving)
                 raise
             logger.info("Told to stop while the application started.")
         except StartupError as error:
@@ -294,9 +294,13 @@ class Server:
         else:
             logger.info("Application startup complete.")
             return True
-        self._serving = None
-        _close(serving)
+        self._give_up(serving)
         return False
+
+    def _give_up(self, serving: Serving) -> None:
+        """Leave nothing of a start that came to nothing."""
+        self._serving = self.server_state._serving = None
+        _close(serving)
 
     async def _drain(self, serving: Serving) -> None:
         server = serving.server
@@ -328,11 +332,11 @@ class Server:
             while not task.done():
                 await asyncio.wait([task], timeout=_LOOK_SECONDS)
                 if is_over() and not task.done():
-                    task.cancel()
-                    await asyncio.wait([task], timeout=_LOOK_SECONDS)
                     raise asyncio.CancelledError
         finally:
-            task.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_LOOK_SECONDS)
         task.result()
 
     async def _notify(self) -> None:

@@ -41,7 +41,7 @@ from uvicorn.connections.addresses import Peers
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
-from uvicorn.connections.service import NextVersion, Service
+from uvicorn.connections.service import Application, NextVersion, Service
 from uvicorn.watching.health import Health
 from uvicorn.watching.watching import Shared, Watching, WatchSettings
 from uvicorn.wire.encoder import Encoder
@@ -183,7 +183,7 @@ class Serving:
         headers = [(name.lower(), value) for name, value in settings.headers]
         has_server = any(name == "server" for name, _ in headers)
         limit = ConcurrencyLimit(self._application, settings.limit_concurrency) if settings.limit_concurrency else None
-        application: Any = limit or self._application
+        application: Application = limit or self._application
         if settings.watch.health.path:
             is_trusted = getattr(self._peers, "is_trusted", lambda address: False)
             application = self._health = Health(settings.watch.health, application, is_trusted)

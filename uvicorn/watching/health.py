@@ -14,10 +14,12 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.connections.front import Front
+from uvicorn.connections.service import Application
 from uvicorn.watching.board import Sheet
 
 __all__ = ["Health", "HealthSettings", "Starvation", "reasons_of_all"]
@@ -63,16 +65,7 @@ class Starvation:
         return [pool.name for pool, since in self._since.items() if since is not None and now - since >= grace]
 
 
-class _Application(Protocol):
-    """What is served otherwise."""
-
-    only: Consumer | None
-
-    def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
-        """Return the consumer for a message of this channel and path."""
-
-
-class Health:
+class Health(Front):
     """An application that answers these paths, and has another one answer all others.
 
     Args:
@@ -85,13 +78,12 @@ class Health:
     """
 
     def __init__(
-        self, settings: HealthSettings, application: _Application, is_trusted: Callable[[str | None], bool]
+        self, settings: HealthSettings, application: Application, is_trusted: Callable[[str | None], bool]
     ) -> None:
-        self.only: Consumer | None = None
+        super().__init__(application)
         self.reasons: Callable[[], list[str]] = list
         self.sheets: Callable[[], list[Sheet]] = list
         self.numbers: Callable[[], dict[str, Any]] = dict
-        self._application = application
         self._is_trusted = is_trusted
         self._path = settings.path.rstrip("/")
         self._consumers = {f"{self._path}/{name}": Consumer(call) for name, call in (
@@ -100,11 +92,8 @@ class Health:
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer for a message: one of ours, or the application's."""
-        if channel == "http.request":
-            return self._consumers.get(path) or self._application.find(channel, path, message)
-        if channel == "http.disconnect" and self._application.only is not None:
-            return None  # it is for routes
-        return self._application.find(channel, path, message)
+        own = self._consumers.get(path) if channel == "http.request" else None
+        return own or super().find(channel, path, message)
 
     async def _live(self, message: Any) -> None:
         self._answer(message, "live", [])
