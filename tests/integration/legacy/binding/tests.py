@@ -98,7 +98,7 @@ class OutboundTests(Bound, ChannelTestCase):
             {"model": IntegerValue},  # no fields
         ):
             with self.assertRaises(ValueError):
-                type("Wrong", (WebsocketBinding,), dict(body)).register()
+                BindingMetaclass("Wrong", (WebsocketBinding,), dict(body)).register()
             BindingMetaclass.binding_classes.pop()
         self.assertEqual(WebsocketBinding.get_registered_models(), [])
 
