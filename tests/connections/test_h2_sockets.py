@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from h2_clients import connect
 from websockets.frames import Frame, Opcode
 
-from uvicorn import route
+from uvicorn import ChannelFull, route
 
 SOCKET = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "example.org")]
 
@@ -180,3 +182,29 @@ def test_a_lost_connection_ends_all_its_sockets(make_http2, chat):
     client.leave()
     client.site.settle()
     assert [message["channel"] for message in chat.messages].count("websocket.disconnect") == 2
+
+
+def test_sockets_that_never_await_share_the_bound_of_their_connection(make_http2):
+    sent = []
+
+    async def pour(message):
+        send = message["reply_channel"].send
+        if message["channel"] == "websocket.connect":
+            send({"accept": True})
+            return
+        at = len(sent)
+        sent.append(0)
+        with suppress(ChannelFull):
+            for _ in range(9999):
+                send({"bytes": b"x" * 1000})
+                sent[at] += 1000
+
+    routes = [route("websocket.connect", pour), route("websocket.receive", pour)]
+    client = connect(make_http2(routes, write_buffer=1000, numbers={"streams": 20}), is_automatic=False)
+    sockets = [SocketClient(client) for _ in range(10)]
+    for socket in sockets:
+        socket.send("pour")
+    assert len(sent) == 10
+    most = 256 * 1000
+    assert sum(sent) <= 65_535 + most + 10 * (most // 20 + 2000)
+    assert min(sent) >= most // 20

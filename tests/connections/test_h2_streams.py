@@ -7,9 +7,9 @@ from clients import Echo, Kept, in_pool
 from doubles import FakePeers
 from h2_clients import connect
 from hpack import Encoder
-from hyperframe.frame import HeadersFrame
+from hyperframe.frame import HeadersFrame, SettingsFrame, WindowUpdateFrame
 
-from uvicorn import ServerStopping, route
+from uvicorn import ChannelFull, ServerStopping, route
 from uvicorn.connections.h2_limits import Accounts
 from uvicorn.connections.h2_schedule import Schedule
 from uvicorn.wire.priority import DEFAULT, Priority, read_priority
@@ -168,6 +168,74 @@ def test_a_sender_waits_while_the_windows_are_closed_and_goes_on(make_http2):
     client.flush()
     assert len(sent) == 30
     assert client.answers[stream].is_complete
+
+
+# ---- what waits for a client ----
+
+
+class Pouring:
+    """A consumer that never awaits: it sends until it is refused, by the path so many kilobytes at most."""
+
+    def __init__(self):
+        self.sent = {}
+        self.refused = []
+
+    async def __call__(self, message):
+        path = message["path"]
+        channel = message["reply_channel"]
+        channel.send({"status": 200, "more_content": True})
+        try:
+            for _ in range(int(path.rpartition("/")[2])):
+                channel.send({"content": b"x" * 1000, "more_content": True})
+                self.sent[path] = self.sent.get(path, 0) + 1000
+            channel.send({"content": b""})
+        except ChannelFull:
+            self.refused.append(channel)
+
+
+def test_all_streams_of_a_client_that_takes_nothing_hold_little_more_than_one(make_http2):
+    """The bound was that of an exchange, so a connection with a hundred streams could hold a hundred times as much."""
+    pouring = Pouring()
+    client = connect(make_http2(pouring, write_buffer=1000, numbers={"streams": 20}), is_automatic=False)
+    for number in range(20):
+        client.request(path=f"/{number}/9999")
+    most = 256 * 1000
+    share = most // 20
+    assert sum(pouring.sent.values()) <= 65_535 + most + 20 * (share + 2000)
+    assert pouring.sent["/0/9999"] >= most
+    assert pouring.sent["/19/9999"] >= share
+    assert len(pouring.refused) == 20
+
+
+def test_who_holds_less_than_its_share_is_not_refused_for_what_others_hold(make_http2):
+    pouring = Pouring()
+    client = connect(make_http2(pouring, write_buffer=1000, numbers={"streams": 20}), is_automatic=False)
+    client.request(path="/greedy/9999")
+    client.request(path="/modest/12")
+    assert pouring.sent["/modest/12"] == 12_000
+
+
+def test_what_is_taken_or_reset_is_not_held_any_more(make_http2):
+    pouring = Pouring()
+    client = connect(make_http2(pouring, write_buffer=1000, numbers={"streams": 20}), is_automatic=False)
+    connection = next(iter(client.site.service.connections))
+    taken, left = client.request(path="/taken/100"), client.request(path="/left/100")
+    assert connection.queued_bytes == 200_000 - 65_535
+    client.reset(left)
+    client.h2.increment_flow_control_window(1 << 20)
+    client.h2.increment_flow_control_window(1 << 20, taken)
+    client.flush()
+    assert len(client.answers[taken].body) == 100_000
+    assert connection.queued_bytes == 0
+
+
+def test_a_consumer_that_never_awaits_fills_no_engine(make_http2):
+    """With windows as large as can be all that it sent in one turn of the loop went past its bound."""
+    pouring = Pouring()
+    client = connect(make_http2(pouring, write_buffer=1000), is_raw=True)
+    client.begin(SettingsFrame(0, settings={4: 2**31 - 1}), WindowUpdateFrame(0, window_increment=2**31 - 1 - 65_535))
+    client.raw(HeadersFrame(1, Encoder().encode(client.fields(path="/1/9999")), flags=["END_STREAM", "END_HEADERS"]))
+    assert pouring.sent["/1/9999"] <= 256 * 1000 + 262_144 + 2000
 
 
 # ---- accounts ----

@@ -16,6 +16,7 @@ from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
+from uvicorn.connections.flow import FLOOD_FACTOR
 from uvicorn.connections.numbers import CLIENT_LEFT
 from uvicorn.errors import ChannelClosed, ReadTimeout, is_all_full, is_full
 from uvicorn.messages import Headers
@@ -25,7 +26,6 @@ from uvicorn.wire.request_line import RequestLine
 
 __all__ = ["Exchange", "Notice"]
 
-_FLOOD_FACTOR: Final = 256  # x write_buffer; arbitrary: 16 MiB, where an unawaited stream is refused
 _JOIN_BYTES: Final = 16384  # arbitrary: a body above this is written by itself instead of copied
 
 
@@ -348,7 +348,7 @@ class Exchange:
         if self._held is None and self.carrier.gate.is_open:
             return False
         held = self._held.size if self._held is not None else 0
-        return held + self.carrier.buffered_bytes() > self.write_buffer * _FLOOD_FACTOR
+        return held + self.carrier.buffered_bytes() > self.write_buffer * FLOOD_FACTOR
 
     def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the exchange is lost."""

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-__all__ = ["WriteGate"]
+__all__ = ["FLOOD_FACTOR", "WAITING_BYTES", "WriteGate"]
+
+FLOOD_FACTOR: Final = 256  # x write_buffer; arbitrary: 16 MiB, where who does not wait for the client is refused
+#: What a transport that shares its connection is asked for beside `get_write_buffer_size`: the bytes that count as a
+#: flood, with those of others.
+WAITING_BYTES: Final = "uvicorn.waiting_bytes"
 
 
 class WriteGate:

@@ -262,6 +262,7 @@ class Http2Connection(StreamOwner):
     def _write_output(self) -> None:
         if self._is_over:
             return
+        self.direct_bytes = 0
         data = self.engine.output(self)
         if self.unwanted:  # an engine forgets what was not written of a stream that is reset
             unwanted, self.unwanted = self.unwanted, []

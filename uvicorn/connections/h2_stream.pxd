@@ -10,8 +10,10 @@ from uvicorn.wire.reply cimport Fields
 
 cdef class StreamOwner:
     cdef public bint can_write
+    cdef public Py_ssize_t direct_bytes
     cdef public object engine
     cdef public bint is_ending
+    cdef public Py_ssize_t queued_bytes
     cdef public Schedule schedule
     cdef public Service service
     cdef public list unwanted

@@ -18,6 +18,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
+from uvicorn.connections.flow import FLOOD_FACTOR
 from uvicorn.connections.h2_schedule import Schedule
 from uvicorn.connections.pipeline import let_go
 from uvicorn.connections.service import Service
@@ -33,6 +34,7 @@ __all__ = ["PIECE", "Credit", "Stream", "StreamOwner", "Tunnelled"]
 PIECE: Final = 16384  # bytes that a stream sends in its turn: a frame of the usual size
 _SWITCHING: Final = 101
 _WIDE: Final = 524288  # bytes: the window of a stream whose consumer keeps up with a long body; arbitrary
+_MOST_DIRECT: Final = 262144  # bytes that the engine is given at once, between two writes; arbitrary
 _FEWEST: Final = 4  # streams take their pieces in quarters of the mark: when so much has gone, senders go on
 
 
@@ -41,11 +43,15 @@ class StreamOwner:
 
     Attributes:
         can_write: the client takes what is written.
+        direct_bytes: content that the engine was given out of turn, and that is not written yet.
         is_ending: GOAWAY was sent.
+        queued_bytes: content that waits in all streams together.
         unwanted: streams that are reset behind what was sent on them: their requests need not be complete.
     """
 
-    __slots__ = ("can_write", "engine", "is_ending", "schedule", "service", "unwanted", "writer")
+    __slots__ = (
+        "can_write", "direct_bytes", "engine", "is_ending", "queued_bytes", "schedule", "service", "unwanted", "writer",
+    )  # fmt: skip
 
     def __init__(self, service: Service, engine: Engine, writer: HeadWriter) -> None:
         self.service = service
@@ -54,6 +60,7 @@ class StreamOwner:
         self.schedule = Schedule()
         self.can_write = True
         self.is_ending = False
+        self.direct_bytes = self.queued_bytes = 0
         self.unwanted: list[int] = []
 
     def wants_flush(self) -> None:
@@ -217,8 +224,13 @@ class Stream(Carrier):
         self.owner.take_no_more()
 
     def buffered_bytes(self) -> int:
-        """How many bytes wait for the client."""
-        return self.queued_bytes
+        """How many bytes wait for the client: of all streams, for one that has more than its share of what may.
+
+        So all together hold little more than twice what one alone may, and who holds little is not refused for others.
+        """
+        limits = self.service.limits
+        share = limits.write_buffer * FLOOD_FACTOR // max(1, limits.http2.streams)
+        return self.owner.queued_bytes if self.queued_bytes > share else self.queued_bytes
 
     def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
         """Return the client's and our address, as the messages have them."""
@@ -254,12 +266,14 @@ class Stream(Carrier):
                 len(content) <= PIECE
                 and owner.can_write
                 and not owner.schedule
+                and owner.direct_bytes + len(content) <= _MOST_DIRECT
                 and engine.room(self.id) >= len(content)
             ):
                 if status:
                     engine.respond(self.id, head, False)
                 engine.send(self.id, content, not more)
                 self.taken_bytes += len(content)
+                owner.direct_bytes += len(content)
                 if not more:
                     self._sent()
                 return
@@ -313,6 +327,7 @@ class Stream(Carrier):
                 self._queue = deque()
             self._queue.append(content)
             self.queued_bytes += len(content)
+            self.owner.queued_bytes += len(content)
             if self.queued_bytes > self.service.limits.write_buffer:
                 self.gate.close()
         self._ends = self._ends or ends
@@ -372,6 +387,7 @@ class Stream(Carrier):
                 size += len(part)
             first = b"".join(parts)
         self.queued_bytes -= len(first)
+        self.owner.queued_bytes -= len(first)
         return first
 
     def _inform(self, status: int, fields: Fields) -> None:
@@ -540,6 +556,7 @@ class Stream(Carrier):
             self._credit = None  # they hold each other
         if self._queue is not None:
             self._queue.clear()
+            self.owner.queued_bytes -= self.queued_bytes
             self.queued_bytes = 0
         if self.body is not None:
             self.fail_body(ChannelClosed("the stream is closed"))

@@ -14,7 +14,7 @@ import asyncio
 from typing import Any, Final, cast
 
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.flow import WriteGate
+from uvicorn.connections.flow import WAITING_BYTES, WriteGate
 from uvicorn.connections.h2_stream import Stream
 from uvicorn.connections.handshake import begin_socket
 from uvicorn.connections.intake import UNREAD, Intake
@@ -95,8 +95,8 @@ class StreamTransport(asyncio.Transport):
         return self._stream.queued_bytes
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return nothing: a stream has no socket of its own."""
-        return default
+        """Return how much waits for the client, and nothing else: a stream has no socket of its own."""
+        return self._stream.buffered_bytes() if name == WAITING_BYTES else default
 
     # ---- told by the stream ----
 

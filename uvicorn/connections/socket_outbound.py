@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from uvicorn.connections.flow import WriteGate
+from uvicorn.connections.flow import FLOOD_FACTOR, WAITING_BYTES, WriteGate
 from uvicorn.connections.service import Service
 from uvicorn.connections.upgrade import Handshake
 from uvicorn.wire.frames import SocketCodec
@@ -30,8 +30,6 @@ CONNECTING: Final = 0
 OPEN: Final = 1
 CLOSING: Final = 2
 CLOSED: Final = 3
-
-_FLOOD_FACTOR: Final = 256  # x write_buffer, as for an exchange
 
 
 class SocketOutbound:
@@ -123,7 +121,10 @@ class SocketOutbound:
         """Whether so much waits for the client that a message must be refused."""
         if self.gate.is_open and self._held is None:
             return False
-        return self._held_bytes + self.transport.get_write_buffer_size() > self.write_buffer * _FLOOD_FACTOR
+        waiting = self.transport.get_extra_info(WAITING_BYTES)
+        if waiting is None:
+            waiting = self.transport.get_write_buffer_size()
+        return bool(self._held_bytes + waiting > self.write_buffer * FLOOD_FACTOR)
 
     def when_writable(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or the socket is closed."""
