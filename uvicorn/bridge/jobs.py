@@ -125,6 +125,13 @@ class CallJob:
         """The response is over: `post_request` is called. Runs on: the loop."""
         raise NotImplementedError
 
+    def on_call_ended(self) -> None:
+        """The consumer has returned, or raised: what it took is handed over. Runs on: its thread."""
+        self.later = None
+        self.is_over = True
+        began = self.started_at
+        self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
+
 
 class ConsumerJob(CallJob):
     """One call for a request, and of the hooks around it."""
@@ -161,10 +168,7 @@ class ConsumerJob(CallJob):
                 self.later.go()
         except BaseException as error:
             self._dispatcher.outbox.put(exchange.on_failed, error)
-        self.later = None
-        self.is_over = True
-        began = self.started_at
-        self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
+        self.on_call_ended()
         if self._ended is None:
             return
         del message  # before the wait: the lifetime rule
@@ -238,11 +242,8 @@ class SocketJob(CallJob):
                 self.later.go()
         except BaseException as error:
             put(self.exchange.on_failed, error)
-        self.later = None
         del message  # before the end is told: the lifetime rule
-        self.is_over = True
-        began = self.started_at
-        self._dispatcher.measured.hand_over(self._consumer.tally, began - self.submitted_at, monotonic() - began)
+        self.on_call_ended()
         put(self.exchange.on_returned)
 
     def on_response_ended(self) -> None:
