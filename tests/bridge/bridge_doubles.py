@@ -190,6 +190,7 @@ class FakeExchange:
     def __init__(self, write_buffer=25, is_head=False):
         self.method = "GET"
         self.shown_target = "/"
+        self.shown_line = "GET /"
         self.consumer_name = "tests.consumer"
         self.started_at = 0.0
         self.job = None

@@ -55,6 +55,25 @@ async def test_an_error_comes_back_and_the_thread_goes_on():
 
 
 @on_loop
+async def test_a_call_is_in_the_numbers_of_its_function_unless_it_was_never_made():
+    def used():
+        return "used"
+
+    pool = pool_of(1)
+    lease, other = lease_on(pool), lease_on(pool)
+    assert await run(lease, used) == "used"
+    waiting = asyncio.ensure_future(run(other, used))
+    await until_async(lambda: pool.queued == 1)
+    other.release()
+    await asyncio.wait([waiting])
+    tally = cost_of(used).tally
+    assert (tally.calls, sum(tally.waits), tally.errors) == (1, 1, 0)
+    assert min(tally.run_seconds, tally.wait_seconds) > 0
+    lease.release()
+    pool.stop()
+
+
+@on_loop
 async def test_a_lease_that_was_never_used_takes_no_thread():
     pool = pool_of(1)
     lease_on(pool).release()

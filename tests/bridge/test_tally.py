@@ -3,8 +3,12 @@
 import threading
 
 import pytest
+from bridge_doubles import Bridge, on_loop
 
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.jobs import ConsumerJob, SocketJob
 from uvicorn.bridge.tally import BOUNDS, Measured, Tally
+from uvicorn.messages import Message
 
 
 @pytest.mark.parametrize(
@@ -36,3 +40,15 @@ def test_what_many_threads_hand_over_is_added_up_once():
     assert (tally.calls, sum(tally.waits), len(measured)) == (4000, 4000, 0)
     assert tally.run_seconds == pytest.approx(1000.0)
     assert tally.wait_seconds == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("kind", [ConsumerJob, SocketJob])
+@on_loop
+async def test_what_is_handed_over_is_added_up_before_it_becomes_much(kind):
+    async with Bridge() as bridge:
+        tally, measured = Tally(), bridge.dispatcher.measured
+        for _ in range(513):
+            assert tally.calls == 0
+            measured.hand_over(tally, 0.0, 0.0)
+        kind(bridge.dispatcher, Consumer(print), Message(channel="websocket.receive"), bridge.make_exchange())
+        assert (tally.calls, len(measured)) == (513, 0)

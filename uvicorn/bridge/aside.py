@@ -9,7 +9,9 @@ clients of the application.
 
 What a handler reads it reads without locks (`suspects.py`, `tally.py`).
 
-Sibling workers may share a listening socket: whoever comes first takes the caller, and the others find nothing.
+Sibling workers may share a listening socket: whoever comes first takes the caller, and the others find nothing. A
+caller who cannot be taken (no descriptor is left) stays where he is, and would wake the thread again and again: so it
+pauses then, unless it is called.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from uvicorn.bridge.outbox import Log
 __all__ = ["Aside"]
 
 _SECONDS: Final = 5.0  # for a caller to ask, and to take an answer; arbitrary
+_PAUSE_SECONDS: Final = 1.0  # when a caller cannot be taken; as asyncio's
 
 
 class Aside:
@@ -37,6 +40,8 @@ class Aside:
         self._wake_up, self._woken = os.pipe()
         os.set_blocking(self._woken, False)
         self._selector.register(self._wake_up, selectors.EVENT_READ, None)
+        self._wake_ups = selectors.PollSelector()  # needs no descriptor of its own, and takes any number of one
+        self._wake_ups.register(self._wake_up, selectors.EVENT_READ)
         self._calls: list[Callable[[], None]] = []
         self._is_ended = False
         self._thread = threading.Thread(target=self._run, name="uvicorn-aside", daemon=True)
@@ -80,7 +85,11 @@ class Aside:
     def _accept(self, listener: socket.socket, handler: Callable[[socket.socket], None]) -> None:
         try:
             caller, _ = listener.accept()
-        except OSError:  # a sibling was faster, or the caller has left
+        except (BlockingIOError, ConnectionAbortedError):  # a sibling was faster, or the caller has left
+            return
+        except OSError as error:
+            self._log.warning("A caller could not be taken: %s", error)
+            self._wake_ups.select(_PAUSE_SECONDS)
             return
         with caller:
             caller.settimeout(_SECONDS)

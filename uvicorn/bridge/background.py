@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from threading import get_ident
 from time import monotonic
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.errors import NotCalled, ServerStopping
+from uvicorn.errors import ConsumeLater, NotCalled, ServerStopping
 from uvicorn.messages import Message
 from uvicorn.wire.reply import NO_FIELDS
 
@@ -71,7 +72,7 @@ class BackgroundCalls:
             task = dispatcher.make_task(_serve(call, message, dispatcher), consumer.name)
             dispatcher.running.requests[call.served] = task  # known to whoever waits, reports or cancels
         else:
-            job = call.job = _Job(dispatcher, consumer, message, call)
+            job = call.job = _Job(dispatcher, consumer, message, call.served)
             job.pool.submit_late(job)
 
     def begin_stopping(self) -> None:
@@ -139,8 +140,10 @@ class _Background:
         """Itself, in the shape of an exchange."""
         return self
 
-    def on_failed(self, error: BaseException) -> None:
-        """The consumer has raised."""
+    def on_returned(self, error: BaseException | None) -> None:
+        """The consumer has returned, or raised; to want its message later, or to be cancelled, is no failure."""
+        if error is not None and not isinstance(error, (ConsumeLater, asyncio.CancelledError)):
+            self.consumer.tally.errors += 1
         self.end(error)
 
     def on_not_called(self) -> None:
@@ -160,45 +163,37 @@ class _Background:
 class _Job(CallJob):
     """One call of a synchronous consumer in a thread."""
 
-    def __init__(self, dispatcher: Dispatcher, consumer: Consumer, message: Message, call: _Background) -> None:
-        exchange: Any = call  # no reply is ever sent through it: it has no more than hooks and logs look at
-        super().__init__(dispatcher, consumer, message, exchange)
-        self._call_context = dispatcher.context.copy()
-        self._content: Message | None = message
-        self._background = call
-        self._plain = consumer.call_plain
-        self._hooks = dispatcher.hooks
-        self._outbox = dispatcher.outbox
+    __slots__ = ()
 
     def forget(self) -> None:
         """Give the message back: the consumer will not be called. Runs on: the loop."""
-        self._content = None
-        self._background.end(NotCalled("the worker is stopping"))
+        self._message = None
+        self.exchange.end(NotCalled("the worker is stopping"))
 
     def run(self) -> None:
         """Call the consumer. Runs on: a worker thread."""
-        message, self._content = self._content, None
+        message, self._message = self._message, None
         if message is None:
             return
         self.started_at = monotonic()
+        self.thread_id = get_ident()
         error: BaseException | None = None
         try:
-            self._call_context.run(self._call, message)
+            self._context.run(self._call, message)
             if self.later is not None:
                 self.later.go()
         except BaseException as raised:
             error = raised
         del message
-        self.later = None
-        self.is_over = True
-        self._outbox.put(self._background.end, error)
+        self.on_call_ended()
+        self._dispatcher.outbox.put(self.exchange.on_returned, error)
 
     def _call(self, message: Message) -> None:
-        hooks, call = self._hooks, self._background
+        hooks, call = self._dispatcher.hooks, self.exchange
         try:
             if hooks is not None:
                 hooks.before(call)
-            self._plain(message)
+            self._consumer.call_plain(message)
         except BaseException:
             call.status = 500
             raise
@@ -209,16 +204,17 @@ class _Job(CallJob):
 
 async def _serve(call: _Background, message: Message, dispatcher: Dispatcher) -> None:
     """Call a consumer on the loop."""
-    hooks = dispatcher.hooks
+    hooks, began = dispatcher.hooks, monotonic()
     try:
         if hooks is not None:
             hooks.before(call)
         await call.consumer.call(message)
     except BaseException as error:
         call.status = 500
-        call.end(error)
+        call.on_returned(error)
     else:
-        call.end(None)
+        call.on_returned(None)
     finally:
+        call.consumer.tally.add_run(monotonic() - began)
         if hooks is not None:
             hooks.after(call)

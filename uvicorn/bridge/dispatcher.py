@@ -38,8 +38,6 @@ from uvicorn.messages import Message
 
 __all__ = ["Dispatcher"]
 
-_MOST_MEASURED: Final = 512  # calls that are not added up; arbitrary: under a millisecond of work
-
 
 class Dispatcher:
     """What runs consumers.
@@ -113,8 +111,6 @@ class Dispatcher:
             self._tasks[exchange] = task
             return
         message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
-        if len(self.measured) > _MOST_MEASURED:
-            self.measured.take()
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
         if not (consumer.pool or self.pool).submit(job):
             self._rejected += 1

@@ -9,13 +9,15 @@ cdef class CallJob:
     cdef public object later
     cdef public unsigned long thread_id
     cdef public object exchange
-    cdef object _dispatcher
-    cdef object _consumer
-    cdef object _message
-    cdef object _context
+    # To be seen by jobs that are not compiled (background.py).
+    cdef readonly object _dispatcher
+    cdef readonly object _consumer
+    cdef public object _message
+    cdef readonly object _context
 
     cpdef forget(self)
     cpdef run(self)
+    cpdef on_call_ended(self)
 
 
 cdef class ConsumerJob(CallJob):

@@ -86,11 +86,12 @@ class LeaseCall:
 
     def settle(self, _: object = None) -> None:
         """Tell how the call has ended. Runs on: the loop."""
-        work = self.lease.work
+        work, wait, run = self.lease.work, self.began - self.since, self.ended - self.began
+        self.cost.tally.add(wait, run)
         if work is not None:
             work.hops += 1
-            work.wait_seconds += self.began - self.since
-            work.run_seconds += self.ended - self.began
+            work.wait_seconds += wait
+            work.run_seconds += run
         error, self.error = self.error, None  # or its traceback and the call would hold each other
         result, self.result = self.result, None
         if self.future.done():
