@@ -1,7 +1,7 @@
 """The engine that is libnghttp2, through ngh2. Sans-IO. The only file that knows it.
 
-ngh2 has no way to tell the two levels of flow control apart when bytes were taken, so the connection's window is as
-large as those of all its streams together: a stream that nobody reads closes its own window only.
+ngh2 has no way to tell the two levels of flow control apart when bytes were taken, so the connection's window is larger
+than those of all its streams together: a stream that nobody reads closes its own window only.
 
 After an error that is fatal to it, a session of ngh2 says nothing any more; the GOAWAY is then made by a fresh one.
 """
@@ -26,7 +26,6 @@ from uvicorn.wire.limits import Http2Limits
 
 __all__ = ["Ngh2Engine", "make_maker"]
 
-_LARGEST_WINDOW: Final = 2**31 - 1
 _UNLIMITED: Final = (2**32 - 1, 2**32 - 1)  # of rates that we count ourselves
 _MOST_CONTINUATIONS: Final = 8
 
@@ -42,8 +41,7 @@ def make_maker(limits: Http2Limits) -> tuple[Callable[[], Ngh2Engine], str]:
         glitch_rate_limit=_UNLIMITED,
     )
     settings = limits.settings()
-    window = min(limits.window_size * (limits.streams + 1), _LARGEST_WINDOW)
-    return lambda: Ngh2Engine(config, settings, window), f"ngh2 {ngh2.__version__}"
+    return lambda: Ngh2Engine(config, settings, limits.connection_window), f"ngh2 {ngh2.__version__}"
 
 
 class Ngh2Engine:
@@ -174,7 +172,6 @@ class Ngh2Engine:
     def farewell(self, code: int, reason: bytes) -> bytes:
         """Return the last bytes of a connection that breaks off."""
         connection = self._connection
-        before = b""
         if self._is_failed:
             connection = ngh2.Connection(ngh2.Role.SERVER)
             connection.initiate_connection()
@@ -182,9 +179,9 @@ class Ngh2Engine:
         self._is_failed = True
         try:
             connection.send_goaway(code, debug_data=reason)
-            return before + connection.data_to_send()
+            return connection.data_to_send()
         except ngh2.NGH2Error:
-            return before
+            return b""
 
 
 # ---- one function for each kind of event ----

@@ -57,7 +57,7 @@ class PureEngine:
         settings: dict[Any, int] = dict(limits.settings())
         connection.local_settings = Settings(client=False, initial_values=settings)
         connection.decoder.max_header_list_size = limits.header_list_size
-        self._window = min(limits.window_size * (limits.streams + 1), _LARGEST)
+        self._window = limits.connection_window
         self._initial = limits.window_size
         self._more = b""  # what is to be written beside what h2 writes
         self._last = _LARGEST  # the last stream that is served
