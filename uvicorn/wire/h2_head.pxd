@@ -26,7 +26,6 @@ cdef class HeadReader:
     cpdef object read(self, object fields, bint is_ended)
     @cython.locals(name=bytes, target=bytes, raw_path=bytes, query=bytes, decoded=bytes, path=str, line=Py_ssize_t)
     cdef object _message(self, dict pseudo, list headers, object host)
-    cdef _read_origin(self, object message, str scheme)
     cdef tuple _read_special(self, list fields, bint is_ended)
 
 

@@ -21,7 +21,7 @@ from uvicorn.wire.h2_engine import Pairs
 from uvicorn.wire.head import HeaderPolicy, is_authority
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.reply import Fields
-from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, ForwardedLine, RequestLine
+from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, RequestLine, read_origin
 
 __all__ = ["HeadReader", "HeadWriter", "pairs_of"]
 
@@ -129,7 +129,7 @@ class HeadReader:
             raise ClientError(431, "too many header fields")
         message = self._message(pseudo, headers, host)
         if self._proxied:
-            self._read_origin(message, scheme)
+            self.request_line = read_origin(self._policy, self._proxied, scheme, self.request_line, message)
         if has_underscores:
             message["headers"], root_path = self._policy.map_names(headers)
             if root_path is not None:
@@ -181,24 +181,6 @@ class HeadReader:
             message["client"] = client.copy()
             message["server"] = server.copy()
         return message
-
-    def _read_origin(self, message: Message, scheme: str | None) -> None:
-        """Take what a trusted proxy says of where the request came from.
-
-        Raises: ClientError 400 if it contradicts itself.
-        """
-        forwarding = self._policy.forwarding
-        if forwarding is not None:
-            origin = forwarding.read(self._proxied)
-            if origin.scheme is not None:
-                if scheme is not None and scheme != origin.scheme:
-                    raise ClientError(400, "contradictory scheme headers")
-                scheme = origin.scheme
-            if origin.client is not None:
-                message["client"] = origin.client.copy()
-            self.request_line = ForwardedLine(self.request_line, origin.client, scheme)
-        if scheme is not None:
-            message["scheme"] = scheme
 
     def _read_special(self, fields: list[tuple[bytes, bytes]], is_ended: bool) -> tuple[str | None, bytes | None]:
         """Read the fields that mean something to us; return the scheme that a trusted proxy says, and Host."""

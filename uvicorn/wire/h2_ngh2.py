@@ -21,6 +21,12 @@ from uvicorn.wire.h2_engine import (
     EngineError,
     EngineOwner,
     Pairs,
+    tell_goaway,
+    tell_ping,
+    tell_pong,
+    tell_settings,
+    tell_trailers,
+    tell_window,
 )
 from uvicorn.wire.limits import Http2Limits
 
@@ -184,7 +190,7 @@ class Ngh2Engine:
             return b""
 
 
-# ---- one function for each kind of event ----
+# ---- one function for each kind of event that not all engines have alike ----
 
 
 def _request(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
@@ -193,10 +199,6 @@ def _request(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
 
 def _data(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
     owner.on_data(event.stream_id, event.data, event.end_stream)
-
-
-def _trailers(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_trailers(event.stream_id)
 
 
 def _reset(engine: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
@@ -214,30 +216,9 @@ def _closed(engine: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
         owner.on_broken(event.stream_id, event.error_code)
 
 
-def _settings(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_window(-1)
-    owner.on_notice("settings")
-
-
-def _ping(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_notice("ping")
-
-
-def _pong(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_pong()
-
-
-def _window(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_window(event.stream_id)
-
-
 def _priority(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
     owner.on_notice("priority")
     owner.on_priority(event.prioritized_stream_id, event.field_value)
-
-
-def _goaway(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_goaway(event.error_code)
 
 
 def _end(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
@@ -251,16 +232,16 @@ def _nothing(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
 _TELL: Final[dict[type, Callable[[Ngh2Engine, EngineOwner, Any], None]]] = {
     events.RequestReceived: _request,
     events.DataReceived: _data,
-    events.TrailersReceived: _trailers,
+    events.TrailersReceived: tell_trailers,
     events.StreamReset: _reset,
     events.StreamClosed: _closed,
-    events.SettingsReceived: _settings,
+    events.SettingsReceived: tell_settings,
     events.SettingsAcknowledged: _nothing,
-    events.PingReceived: _ping,
-    events.PingAcknowledged: _pong,
-    events.WindowUpdated: _window,
+    events.PingReceived: tell_ping,
+    events.PingAcknowledged: tell_pong,
+    events.WindowUpdated: tell_window,
     events.PriorityUpdateReceived: _priority,
-    events.GoAwayReceived: _goaway,
+    events.GoAwayReceived: tell_goaway,
     events.ConnectionClosed: _end,
     events.AltSvcReceived: _nothing,
     events.OriginReceived: _nothing,

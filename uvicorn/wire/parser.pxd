@@ -27,7 +27,6 @@ cdef class RequestParser:
 
     cpdef set_base(self, dict base)
     cpdef set_policy(self, HeaderPolicy policy)
-    cdef _read_origin(self, object message)
 
     @cython.locals(
         name=bytes, headers=list, target=bytes, at=Py_ssize_t, is_http10=bint, method=str, special=Special, has_body=bint,

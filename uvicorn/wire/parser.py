@@ -26,7 +26,7 @@ from uvicorn.messages import Headers, Message
 from uvicorn.wire.framing import check_head
 from uvicorn.wire.head import HeaderPolicy, Special
 from uvicorn.wire.limits import Limits
-from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, ForwardedLine, RequestLine, line_error, origin_of
+from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, RequestLine, line_error, origin_of, read_origin
 
 __all__ = ["RequestParser"]
 
@@ -133,32 +133,13 @@ class RequestParser:
             message["client"] = self._client.copy()
             message["server"] = self._server.copy()
         if special.is_proxied:
-            self._read_origin(message)
+            self.request_line = read_origin(self._policy, self._specials, special.scheme, self.request_line, message)
         self._specials.clear()
         if self._has_underscores:
             message["headers"], root_path = self._policy.map_names(headers)
             if root_path is not None:
                 message["root_path"] = root_path
         return message
-
-    def _read_origin(self, message: Message) -> None:
-        """Take what a trusted proxy says of where the request came from.
-
-        Raises: ClientError 400 if it contradicts itself.
-        """
-        scheme = self.special.scheme
-        forwarding = self._policy.forwarding
-        if forwarding is not None:
-            origin = forwarding.read(self._specials)
-            if origin.scheme is not None:
-                if scheme is not None and scheme != origin.scheme:
-                    raise ClientError(400, "contradictory scheme headers")
-                scheme = origin.scheme
-            if origin.client is not None:
-                message["client"] = origin.client.copy()
-            self.request_line = ForwardedLine(self.request_line, origin.client, scheme)
-        if scheme is not None:
-            message["scheme"] = scheme
 
     def _feed(self, head: bytes) -> bytes:
         """Give a head to httptools, which calls the methods below; return the method's name.

@@ -1,7 +1,7 @@
 """The request line. Sans-IO.
 
 httptools has checked its characters. Here is what it lets pass and RFC 9112 does not: white space, targets in forms
-that are not served, fragments; and what is wrong with a line that it has refused.
+that are not served, fragments; what is wrong with a line that it has refused; and what a trusted proxy says beside it.
 
 Spec: RFC 9112 section 3.
 """
@@ -12,10 +12,10 @@ import re
 from typing import Any, Final
 
 from uvicorn.errors import ClientError
-from uvicorn.messages import Headers, split_absolute_target
-from uvicorn.wire.head import is_authority
+from uvicorn.messages import Headers, Message, split_absolute_target
+from uvicorn.wire.head import HeaderPolicy, is_authority
 
-__all__ = ["METHODS", "NO_REQUEST_LINE", "ForwardedLine", "RequestLine", "line_error", "origin_of"]
+__all__ = ["METHODS", "NO_REQUEST_LINE", "ForwardedLine", "RequestLine", "line_error", "origin_of", "read_origin"]
 
 #: Those of llhttp, but for CONNECT (which is not served) and the preface of HTTP/2.
 METHODS: Final = {
@@ -153,3 +153,30 @@ def origin_of(target: bytes, method: str, headers: Headers) -> bytes:
     else:
         headers.insert(0, [b"host", authority])  # HTTP/1.0
     return origin
+
+
+def read_origin(
+    policy: HeaderPolicy, proxied: Headers, scheme: str | None, line: RequestLine, message: Message
+) -> RequestLine:
+    """Put into a message what a trusted proxy says of where its request came from.
+
+    Args:
+        proxied: the fields that `policy` takes from a proxy; others may be among them.
+        scheme: what the fields that say a scheme alone have said.
+
+    Returns: the request line, with what the access log is to show.
+    Raises: ClientError 400 if the proxy contradicts itself.
+    """
+    forwarding = policy.forwarding
+    if forwarding is not None:
+        origin = forwarding.read(proxied)
+        if origin.scheme is not None:
+            if scheme is not None and scheme != origin.scheme:
+                raise ClientError(400, "contradictory scheme headers")
+            scheme = origin.scheme
+        if origin.client is not None:
+            message["client"] = origin.client.copy()
+        line = ForwardedLine(line, origin.client, scheme)
+    if scheme is not None:
+        message["scheme"] = scheme
+    return line
