@@ -437,3 +437,48 @@ def test_frames_that_came_in_one_read_are_one_piece_of_a_body(make_http2):
     client.data(stream, b"end")
     assert client.answers[stream].status == 200
     assert b"a" * 10 + b"b" * 10 + b"c" * 10 in pieces
+
+
+def pour(client, stream, most=1_000_000):
+    """Send as much content as the windows allow, and no end."""
+    sent = 0
+    while sent < most and (room := min(client.h2.local_flow_control_window(stream), 16384)) > 0:
+        client.data(stream, b"x" * room, ends=False)
+        client.site.settle()
+        client.flush()
+        sent += room
+    return sent
+
+
+def test_consumers_that_stop_reading_hold_up_no_other_stream_however_wide_their_windows_are(make_http2):
+    """Windows that had been made larger could together close that of the connection."""
+    stalled = []
+
+    async def consumer(message):
+        size = 0
+        if message["path"] == "/stalls":
+            async for piece in message["body_channel"]:
+                size += len(piece)
+                if size > 40_000:
+                    stalled.append(message)
+                    return
+        message["reply_channel"].send({"status": 200})
+
+    numbers = {"window_size": 6000, "streams": 20, "wide_window": 60_000, "most_wide": 2}
+    client = connect(make_http2(streams_body(consumer), body_buffer=10_000, numbers=numbers))
+    streams = [client.request("POST", "/stalls", ends=False) for _ in range(10)]
+    sent = [pour(client, stream) for stream in streams]
+    assert len(stalled) == 10
+    assert sum(size > 90_000 for size in sent) == 2  # what was read, and a wide window
+    assert client.answers[client.request("POST", "/", (), b"x" * 5000)].status == 200
+    client.reset(streams[0])
+    assert pour(client, client.request("POST", "/stalls", ends=False)) > 90_000
+
+
+def test_what_streams_owed_that_were_reset_is_given_back_to_the_connection(make_http2):
+    kept = Kept()
+    client = connect(make_http2(kept, body_buffer=1000, numbers={"streams": 3, "most_wide": 0}))
+    for _ in range(20):
+        stream = client.request("POST", "/", (), b"x" * 60_000, ends=False)  # fails if the window stays closed
+        client.reset(stream)
+    assert len(kept.messages) <= 20

@@ -17,6 +17,7 @@ cdef class StreamOwner:
     cdef public Schedule schedule
     cdef public Service service
     cdef public list unwanted
+    cdef public int wide_streams
     cdef public HeadWriter writer
 
     cpdef wants_flush(self)
@@ -63,6 +64,7 @@ cdef class Stream(Carrier):
     cpdef resume(self)
     cpdef Py_ssize_t pump(self, Py_ssize_t most) except -1
     cdef bytes _next(self, Py_ssize_t most)
+    cdef _widen(self)
     cdef _sent(self)
     cpdef bint begin(self, object consumer, object message, object length, bint expects, bint is_ended) except -1
     cdef _end(self)

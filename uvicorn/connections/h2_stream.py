@@ -33,7 +33,6 @@ __all__ = ["PIECE", "Credit", "Stream", "StreamOwner", "Tunnelled"]
 
 PIECE: Final = 16384  # bytes that a stream sends in its turn: a frame of the usual size
 _SWITCHING: Final = 101
-_WIDE: Final = 524288  # bytes: the window of a stream whose consumer keeps up with a long body; arbitrary
 _MOST_DIRECT: Final = 262144  # bytes that the engine is given at once, between two writes; arbitrary
 _FEWEST: Final = 4  # streams take their pieces in quarters of the mark: when so much has gone, senders go on
 
@@ -46,11 +45,13 @@ class StreamOwner:
         direct_bytes: content that the engine was given out of turn, and that is not written yet.
         is_ending: GOAWAY was sent.
         queued_bytes: content that waits in all streams together.
+        wide_streams: how many have a window that was made larger.
         unwanted: streams that are reset behind what was sent on them: their requests need not be complete.
     """
 
     __slots__ = (
-        "can_write", "direct_bytes", "engine", "is_ending", "queued_bytes", "schedule", "service", "unwanted", "writer",
+        "can_write", "direct_bytes", "engine", "is_ending", "queued_bytes", "schedule", "service", "unwanted",
+        "wide_streams", "writer",
     )  # fmt: skip
 
     def __init__(self, service: Service, engine: Engine, writer: HeadWriter) -> None:
@@ -60,7 +61,7 @@ class StreamOwner:
         self.schedule = Schedule()
         self.can_write = True
         self.is_ending = False
-        self.direct_bytes = self.queued_bytes = 0
+        self.direct_bytes = self.queued_bytes = self.wide_streams = 0
         self.unwanted: list[int] = []
 
     def wants_flush(self) -> None:
@@ -466,14 +467,22 @@ class Stream(Carrier):
                 return
             self.credit.came(len(data))
             if not self._is_wide and body.size > 2 * self.service.limits.http2.window_size and not self.credit.reasons:
-                self._is_wide = True
-                self.owner.engine.widen(self.id, max(_WIDE, self.service.limits.http2.window_size))
+                self._widen()
         if is_ended and self.body is body:
             self.body = None
             self.is_request_ended = self.exchange.is_request_complete = True
             body.end()
             if self.is_sent:
                 self._end()
+
+    def _widen(self) -> None:
+        """Let the client be further ahead, if the window of the connection has room for that."""
+        owner = self.owner
+        limits = self.service.limits.http2
+        if owner.wide_streams < limits.most_wide and limits.wide_window > limits.window_size:
+            self._is_wide = True
+            owner.wide_streams += 1
+            owner.engine.widen(self.id, limits.wide_window)
 
     def refuse(self, error: ClientError) -> None:
         """Answer a request that is not complete, or not served."""
@@ -554,6 +563,8 @@ class Stream(Carrier):
             self._credit.reasons = 0
             self._credit.settle()  # the connection's window is still owed
             self._credit = None  # they hold each other
+        if self._is_wide:
+            self.owner.wide_streams -= 1
         if self._queue is not None:
             self._queue.clear()
             self.owner.queued_bytes -= self.queued_bytes

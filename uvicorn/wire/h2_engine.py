@@ -13,13 +13,14 @@ Spec: RFC 9113; RFC 8441 (extended CONNECT); RFC 9218 (priorities, which engines
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from uvicorn.errors import UvicornError
 
 __all__ = [
     "CANCEL", "ENHANCE_YOUR_CALM", "INTERNAL_ERROR", "NO_ERROR", "PREFACE", "PROTOCOL_ERROR", "REFUSED_STREAM",
-    "Engine", "EngineError", "EngineMaker", "EngineOwner", "Pairs",
+    "Engine", "EngineError", "EngineMaker", "EngineOwner", "Pairs", "tell_goaway", "tell_ping", "tell_pong",
+    "tell_settings", "tell_trailers", "tell_window",
 ]  # fmt: skip
 
 #: What a client says first (RFC 9113 section 3.4).
@@ -141,3 +142,37 @@ class Engine(Protocol):
 
 
 EngineMaker: TypeAlias = Callable[[], Engine]
+
+
+# ---- the events that all engines have alike ----
+
+
+def tell_trailers(_: Engine, owner: EngineOwner, event: Any) -> None:
+    """The content of a request has ended with trailers."""
+    owner.on_trailers(event.stream_id)
+
+
+def tell_settings(_: Engine, owner: EngineOwner, event: Any) -> None:
+    """SETTINGS have come, which may have changed all windows."""
+    owner.on_window(-1)
+    owner.on_notice("settings")
+
+
+def tell_ping(_: Engine, owner: EngineOwner, event: Any) -> None:
+    """PING has come."""
+    owner.on_notice("ping")
+
+
+def tell_pong(_: Engine, owner: EngineOwner, event: Any) -> None:
+    """The answer to our PING has come."""
+    owner.on_pong()
+
+
+def tell_window(_: Engine, owner: EngineOwner, event: Any) -> None:
+    """WINDOW_UPDATE has come; h2 has no stream for that of the connection."""
+    owner.on_window(event.stream_id or 0)
+
+
+def tell_goaway(_: Engine, owner: EngineOwner, event: Any) -> None:
+    """GOAWAY has come."""
+    owner.on_goaway(int(event.error_code))

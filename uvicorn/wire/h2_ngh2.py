@@ -1,7 +1,7 @@
 """The engine that is libnghttp2, through ngh2. Sans-IO. The only file that knows it.
 
-ngh2 has no way to tell the two levels of flow control apart when bytes were taken, so the connection's window is as
-large as those of all its streams together: a stream that nobody reads closes its own window only.
+ngh2 has no way to tell the two levels of flow control apart when bytes were taken, so the connection's window is larger
+than those of all its streams together: a stream that nobody reads closes its own window only.
 
 After an error that is fatal to it, a session of ngh2 says nothing any more; the GOAWAY is then made by a fresh one.
 """
@@ -21,12 +21,17 @@ from uvicorn.wire.h2_engine import (
     EngineError,
     EngineOwner,
     Pairs,
+    tell_goaway,
+    tell_ping,
+    tell_pong,
+    tell_settings,
+    tell_trailers,
+    tell_window,
 )
 from uvicorn.wire.limits import Http2Limits
 
 __all__ = ["Ngh2Engine", "make_maker"]
 
-_LARGEST_WINDOW: Final = 2**31 - 1
 _UNLIMITED: Final = (2**32 - 1, 2**32 - 1)  # of rates that we count ourselves
 _MOST_CONTINUATIONS: Final = 8
 
@@ -42,8 +47,7 @@ def make_maker(limits: Http2Limits) -> tuple[Callable[[], Ngh2Engine], str]:
         glitch_rate_limit=_UNLIMITED,
     )
     settings = limits.settings()
-    window = min(limits.window_size * (limits.streams + 1), _LARGEST_WINDOW)
-    return lambda: Ngh2Engine(config, settings, window), f"ngh2 {ngh2.__version__}"
+    return lambda: Ngh2Engine(config, settings, limits.connection_window), f"ngh2 {ngh2.__version__}"
 
 
 class Ngh2Engine:
@@ -174,7 +178,6 @@ class Ngh2Engine:
     def farewell(self, code: int, reason: bytes) -> bytes:
         """Return the last bytes of a connection that breaks off."""
         connection = self._connection
-        before = b""
         if self._is_failed:
             connection = ngh2.Connection(ngh2.Role.SERVER)
             connection.initiate_connection()
@@ -182,12 +185,12 @@ class Ngh2Engine:
         self._is_failed = True
         try:
             connection.send_goaway(code, debug_data=reason)
-            return before + connection.data_to_send()
+            return connection.data_to_send()
         except ngh2.NGH2Error:
-            return before
+            return b""
 
 
-# ---- one function for each kind of event ----
+# ---- one function for each kind of event that not all engines have alike ----
 
 
 def _request(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
@@ -196,10 +199,6 @@ def _request(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
 
 def _data(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
     owner.on_data(event.stream_id, event.data, event.end_stream)
-
-
-def _trailers(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_trailers(event.stream_id)
 
 
 def _reset(engine: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
@@ -217,30 +216,9 @@ def _closed(engine: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
         owner.on_broken(event.stream_id, event.error_code)
 
 
-def _settings(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_window(-1)
-    owner.on_notice("settings")
-
-
-def _ping(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_notice("ping")
-
-
-def _pong(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_pong()
-
-
-def _window(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_window(event.stream_id)
-
-
 def _priority(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
     owner.on_notice("priority")
     owner.on_priority(event.prioritized_stream_id, event.field_value)
-
-
-def _goaway(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
-    owner.on_goaway(event.error_code)
 
 
 def _end(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
@@ -254,16 +232,16 @@ def _nothing(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
 _TELL: Final[dict[type, Callable[[Ngh2Engine, EngineOwner, Any], None]]] = {
     events.RequestReceived: _request,
     events.DataReceived: _data,
-    events.TrailersReceived: _trailers,
+    events.TrailersReceived: tell_trailers,
     events.StreamReset: _reset,
     events.StreamClosed: _closed,
-    events.SettingsReceived: _settings,
+    events.SettingsReceived: tell_settings,
     events.SettingsAcknowledged: _nothing,
-    events.PingReceived: _ping,
-    events.PingAcknowledged: _pong,
-    events.WindowUpdated: _window,
+    events.PingReceived: tell_ping,
+    events.PingAcknowledged: tell_pong,
+    events.WindowUpdated: tell_window,
     events.PriorityUpdateReceived: _priority,
-    events.GoAwayReceived: _goaway,
+    events.GoAwayReceived: tell_goaway,
     events.ConnectionClosed: _end,
     events.AltSvcReceived: _nothing,
     events.OriginReceived: _nothing,

@@ -26,6 +26,12 @@ from uvicorn.wire.h2_engine import (
     EngineError,
     EngineOwner,
     Pairs,
+    tell_goaway,
+    tell_ping,
+    tell_pong,
+    tell_settings,
+    tell_trailers,
+    tell_window,
 )
 from uvicorn.wire.limits import Http2Limits
 
@@ -57,7 +63,7 @@ class PureEngine:
         settings: dict[Any, int] = dict(limits.settings())
         connection.local_settings = Settings(client=False, initial_values=settings)
         connection.decoder.max_header_list_size = limits.header_list_size
-        self._window = min(limits.window_size * (limits.streams + 1), _LARGEST)
+        self._window = limits.connection_window
         self._initial = limits.window_size
         self._more = b""  # what is to be written beside what h2 writes
         self._last = _LARGEST  # the last stream that is served
@@ -172,7 +178,7 @@ def _goaway_frame(last_stream_id: int) -> bytes:
     return GoAwayFrame(0, last_stream_id=last_stream_id, error_code=NO_ERROR).serialize()
 
 
-# ---- one function for each kind of event ----
+# ---- one function for each kind of event that not all engines have alike ----
 
 
 def _request(engine: PureEngine, owner: EngineOwner, event: Any) -> None:
@@ -189,32 +195,11 @@ def _data(engine: PureEngine, owner: EngineOwner, event: Any) -> None:
     owner.on_data(event.stream_id, event.data, event.stream_ended is not None)
 
 
-def _trailers(_: PureEngine, owner: EngineOwner, event: Any) -> None:
-    owner.on_trailers(event.stream_id)
-
-
 def _reset(_: PureEngine, owner: EngineOwner, event: Any) -> None:
     if event.remote_reset:
         owner.on_reset(event.stream_id, event.error_code)
     else:
         owner.on_broken(event.stream_id, event.error_code)
-
-
-def _settings(_: PureEngine, owner: EngineOwner, event: Any) -> None:
-    owner.on_window(-1)
-    owner.on_notice("settings")
-
-
-def _ping(_: PureEngine, owner: EngineOwner, event: Any) -> None:
-    owner.on_notice("ping")
-
-
-def _pong(_: PureEngine, owner: EngineOwner, event: Any) -> None:
-    owner.on_pong()
-
-
-def _window(_: PureEngine, owner: EngineOwner, event: Any) -> None:
-    owner.on_window(event.stream_id or 0)
 
 
 def _old_priority(_: PureEngine, owner: EngineOwner, event: Any) -> None:
@@ -228,20 +213,16 @@ def _unknown(_: PureEngine, owner: EngineOwner, event: Any) -> None:
         owner.on_priority(int.from_bytes(frame.body[:4], "big") & _LARGEST, frame.body[4:])
 
 
-def _goaway(_: PureEngine, owner: EngineOwner, event: Any) -> None:
-    owner.on_goaway(int(event.error_code))
-
-
 _TELL: Final[dict[type, Callable[[PureEngine, EngineOwner, Any], None]]] = {
     events.RequestReceived: _request,
     events.DataReceived: _data,
-    events.TrailersReceived: _trailers,
+    events.TrailersReceived: tell_trailers,
     events.StreamReset: _reset,
-    events.RemoteSettingsChanged: _settings,
-    events.PingReceived: _ping,
-    events.PingAckReceived: _pong,
-    events.WindowUpdated: _window,
+    events.RemoteSettingsChanged: tell_settings,
+    events.PingReceived: tell_ping,
+    events.PingAckReceived: tell_pong,
+    events.WindowUpdated: tell_window,
     events.PriorityUpdated: _old_priority,
     events.UnknownFrameReceived: _unknown,
-    events.ConnectionTerminated: _goaway,
+    events.ConnectionTerminated: tell_goaway,
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 __all__ = ["Http2Limits", "Limits", "SocketLimits"]
 
 _LONGEST_HEAD = 1048576  # bytes; arbitrary: where even "unlimited" lines end
+_LARGEST_WINDOW = 2**31 - 1  # RFC 9113 section 6.9.1
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Http2Limits:
     Attributes:
         streams: that a client may have open at the same time.
         window_size: of each stream: what a client may send before its consumer takes it.
+        wide_window: of a stream whose consumer keeps up with a long body, if that is more.
+        most_wide: streams of one connection that have it at the same time.
         frame_size: the largest frame that is taken.
         header_list_size: of one head, as RFC 9113 section 6.5.2 counts it.
         most_fields: of one head; with more the connection is closed, with more than `limit_request_fields` it is 431.
@@ -42,6 +45,18 @@ class Http2Limits:
     frame_size: int = 16384
     header_list_size: int = 65536
     most_fields: int = 300
+    wide_window: int = 524288
+    most_wide: int = 8
+
+    @property
+    def connection_window(self) -> int:
+        """Twice the windows of all streams together: one that nobody reads closes its own window only.
+
+        Twice, since libnghttp2 opens a window again when half of it was taken. What is kept for a client is bounded by
+        the windows of its streams.
+        """
+        wider = max(0, self.wide_window - self.window_size)
+        return min(2 * (self.window_size * (self.streams + 1) + self.most_wide * wider), _LARGEST_WINDOW)
 
     def settings(self) -> dict[int, int]:
         """Return what the client is told (RFC 9113 section 6.5.2; 8: RFC 8441; 9: RFC 9218)."""
