@@ -51,6 +51,14 @@ def shown(result):
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def test_the_parser_knows_our_settings_whoever_asks_first(site):
+    code = "from uvicorn.command.parsing import CommandConfig; print(CommandConfig(prog='uvicorn').parser().prog)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=site, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert (result.stdout, result.stderr) == ("uvicorn\n", "")
+
+
 def test_version_tells_both_versions(site):
     result = run(site, "--version")
     assert (result.returncode, result.stderr) == (0, "")

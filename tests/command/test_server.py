@@ -365,6 +365,39 @@ def test_it_waits_for_requests_and_a_second_signal_does_not():
     client.join(PATIENCE)
 
 
+def test_whoever_cancels_a_stop_waits_for_nothing_and_nothing_is_left_on_the_loop():
+    async def endless(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await asyncio.Event().wait()
+
+    async def test():
+        server = uvicorn.Server(config(endless))
+        serving = asyncio.create_task(server.serve())
+        await started(server)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"begun" in await asyncio.wait_for(reader.readuntil(b"begun"), PATIENCE)
+        while not serving.done():  # as the cancel scopes of anyio do
+            serving.cancel()
+            await asyncio.sleep(0)
+        assert serving.cancelled()
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b"\r\n"
+        writer.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=PATIENCE)  # they are cancelled, and end
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert interpreter._count == 0
+
+    asyncio.run(test())
+
+
 def test_a_time_can_be_set_for_it():
     async def endless(scope, receive, send):
         if scope["type"] != "http":

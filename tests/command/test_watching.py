@@ -1,7 +1,9 @@
 """Which files are watched in development, and what is a change."""
 
 import os
+import sys
 import time
+import types
 
 import pytest
 from patience import PATIENCE_SECONDS
@@ -194,3 +196,18 @@ def test_a_change_after_the_beginning_is_told(engine, site):
         thread.join(0.1)
     assert set(told[0]) == {str(extra)}
     assert not thread.is_alive()
+
+
+def test_modules_that_do_something_when_they_are_asked_for_a_name_are_left_alone(site, monkeypatch):
+    class Lazy(types.ModuleType):
+        def __getattr__(self, name):
+            raise RuntimeError(f"{name} is not to be loaded now")
+
+    edited = types.ModuleType("edited")
+    edited.__file__ = str(site / "elsewhere.ini")
+    for name, module in (("lazy", Lazy("lazy")), ("number", 7), ("edited", edited)):
+        monkeypatch.setitem(sys.modules, f"_test_{name}", module)
+    thread = FileReloader(Rules((str(site / "package"),)), [], "poll", 0.01, print)
+    found = set(thread._single_files())
+    assert edited.__file__ in found
+    assert found.isdisjoint({"", None})

@@ -2,17 +2,23 @@
 
 import socket
 import types
+from collections import Counter
+from typing import Any
 
 from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
 from patience import PATIENCE_SECONDS
 
+from uvicorn.bridge.garbage import GarbagePauses
+from uvicorn.connections.numbers import Numbers
+from uvicorn.watching.collector import Collector
 from uvicorn.watching.families import Figures
 from uvicorn.watching.statsd import StatsdNumbers
 
 FIRST: Figures = {
     "refused": {("queue_size",): 2},
     "consumer_errors": {("a", "", "loop"): 1, ("b", "", "loop"): 2},
+    "framework_calls": {("request",): 5, ("sensitive",): 4},
     "loop_lag_seconds": {(): [0.5, 10, 0]},
     "pool_busy": {("one",): 2, ("two",): 1},
     "pool_oldest_wait_seconds": {("one",): 0.25, ("two",): 1.5},
@@ -39,6 +45,8 @@ def test_counters_are_sent_by_what_they_have_grown_and_states_by_one_worker():
     assert log.take() == [
         ("uvicorn.consumer.errors", 3, "counter"),
         ("uvicorn.refused.queue_size", 2, "counter"),
+        ("uvicorn.calls.request", 5, "counter"),
+        ("uvicorn.calls.sensitive", 4, "counter"),
         ("uvicorn.loop.lag", 50.0, "timer"),
         ("uvicorn.pool.busy", 3, "gauge"),
         ("uvicorn.pool.oldest_wait_ms", 1500.0, "gauge"),
@@ -76,3 +84,18 @@ def test_gunicorns_logger_sends_them():
             log.sock.close()
         assert not StatsdNumbers.wanted(Logger(Config()))
         assert not StatsdNumbers.wanted(types.SimpleNamespace())
+
+
+def test_the_calls_that_frameworks_hand_to_threads_are_counted_by_kind():
+    first = types.SimpleNamespace(calls=Counter(request=3, extra=1))
+    second = types.SimpleNamespace(calls=Counter(request=2, sensitive=4))
+    dispatcher = types.SimpleNamespace(
+        frameworks={"a": first, "b": second}, measured=types.SimpleNamespace(take=bool), all_pools=(), governors=()
+    )
+    service: Any = types.SimpleNamespace(
+        dispatcher=dispatcher, numbers=Numbers(), requests=0, connections=(), sockets=(),
+        addresses=types.SimpleNamespace(refused=0),
+    )  # fmt: skip
+    watch: Any = types.SimpleNamespace(episodes=0, found=0)
+    figures = Collector(service, list, None, GarbagePauses(), watch, watch).collect()
+    assert figures["framework_calls"] == {("extra",): 1, ("request",): 5, ("sensitive",): 4}

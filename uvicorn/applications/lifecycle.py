@@ -93,6 +93,11 @@ class Lifecycle:
         while self._stops:
             await self._stops.pop()()
 
+    def give_up(self) -> None:
+        """Wait for no lifespan that has not stopped."""
+        for lifespan in self._lifespans:
+            lifespan.give_up()
+
     async def _call_last(self, function: Callable[[], Any]) -> None:
         try:
             await _call(function)

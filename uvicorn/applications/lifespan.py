@@ -50,7 +50,7 @@ class Lifespan:
         try:
             await self._started
         except asyncio.CancelledError:
-            self._task.cancel()
+            self.give_up()
             raise
 
     async def stop(self) -> None:
@@ -63,6 +63,11 @@ class Lifespan:
             await self._stopped
             await asyncio.wait([self._task], timeout=1.0)  # its last lines, after its last event
         finally:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Cancel what has not stopped."""
+        if self._task is not None:
             self._task.cancel()
 
     async def _run(self) -> None:

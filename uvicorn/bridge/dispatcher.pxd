@@ -21,7 +21,6 @@ cdef class Dispatcher:
     cdef readonly dict frameworks
     cdef Py_ssize_t _rejected
     cdef readonly Measured measured
-    cdef readonly Py_ssize_t rejected
     cdef readonly object context
     cdef readonly tuple context_items
     cdef readonly object running

@@ -52,7 +52,6 @@ class Dispatcher:
     Attributes:
         all_pools: with the shared ones.
         measured: what threads have measured.
-        rejected: how many requests found no thread, up to the last tick.
         running: what runs, for requests and for sockets.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
@@ -81,7 +80,6 @@ class Dispatcher:
         self.shared: Final = shared
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
         self._rejected = 0  # since the last line in the log
-        self.rejected = 0  # in all, when they were told
         self.measured: Final = Measured()
         self.all_pools: Final = (*self.pools, *(shared or ()))
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
@@ -152,7 +150,6 @@ class Dispatcher:
                 f" ({held} held back by the governor)" if held else "",
                 f"; threads are held by {names}" if (names := self.held_by()) else "",
             )
-            self.rejected += self._rejected
             self._rejected = 0
 
     def held_by(self) -> str:

@@ -16,7 +16,7 @@ from uvicorn.command.equivalents import equivalents
 from uvicorn.command.help import help_text
 from uvicorn.command.http2 import described_engine
 from uvicorn.command.options import OPTIONS, Option, add_options, from_environment
-from uvicorn.command.setting_types import OurSetting
+from uvicorn.command.settings import OURS
 
 __all__ = ["CommandConfig", "version_line"]
 
@@ -74,10 +74,8 @@ class _Parser(argparse.ArgumentParser):
 
     def _help(self, is_complete: bool) -> str:
         usage = (self.usage or "").replace("%(prog)s", self.prog)
-        settings = self._cfg.settings
-        return help_text(
-            usage, self._actions, lambda name: isinstance(settings.get(name), OurSetting), is_complete=is_complete
-        )
+        ours = {setting.name for setting in OURS}
+        return help_text(usage, self._actions, ours.__contains__, is_complete=is_complete)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse, and turn the other package's options into settings. A mistake ends the command."""

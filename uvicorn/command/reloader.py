@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, Final
 
 from gunicorn.reloader import ReloaderBase
@@ -93,12 +94,24 @@ class FileReloader(ReloaderBase):  # type: ignore[misc]  # Gunicorn has no types
     def _single_files(self) -> Iterator[str]:
         """Yield the application's modules, wherever they are, and the extra files."""
         if self._modules[0] != len(sys.modules):
-            found = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
+            found = map(_file_of, [*sys.modules.values()])
             self._modules = len(sys.modules), [path for path in found if path and not path.startswith(_NOT_EDITED)]
         yield from self._modules[1]
         yield from [*self._extra_files]
         for pattern in self._extra_patterns:
             yield from glob.iglob(pattern, recursive=True)
+
+
+def _file_of(module: Any) -> str:
+    """Return the path of a module, or "".
+
+    Not by `getattr`: some modules load what they stand for, or raise what they like, when they are asked for a name.
+    """
+    try:
+        path = ModuleType.__getattribute__(module, "__dict__").get("__file__")
+    except TypeError:  # something else has taken a module's place
+        return ""
+    return path if isinstance(path, str) else ""
 
 
 def _installed() -> tuple[str, ...]:

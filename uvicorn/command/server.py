@@ -184,10 +184,24 @@ class Server:
                 sock.close()
 
     async def _end(self) -> None:
-        """Stop what was started, and leave nothing behind."""
+        """Stop what was started, and leave nothing behind.
+
+        Cancellation: whoever cancels it waits for no client, nor for the application; it comes to its end all the same.
+        """
         serving, self._serving = self._serving, None
         if serving is None:
             return
+        stopping, is_cancelled = asyncio.ensure_future(self._stop(serving)), False
+        while not stopping.done():
+            try:
+                await asyncio.wait([stopping])
+            except asyncio.CancelledError:
+                self.force_exit = is_cancelled = True
+        stopping.result()
+        if is_cancelled:
+            raise asyncio.CancelledError
+
+    async def _stop(self, serving: Serving) -> None:
         try:
             await self._drain(serving)
             if not self.force_exit:

@@ -273,6 +273,7 @@ class Serving:
         if self._watching is not None:
             self._watching.stop()
             self._watching = None
+        self.lifecycle.give_up()
         self.dispatcher.close()
         self.give_back()
 

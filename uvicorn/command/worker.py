@@ -40,7 +40,6 @@ from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.share import share_for
-from uvicorn.command.thread_counts import ThreadCounts
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.command.unusual import unusual
 from uvicorn.connections.server import Server
@@ -337,7 +336,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
-        self._counts = ThreadCounts(self.log, serving.dispatcher) if ThreadCounts.wanted(self.log) else None
         self._report_start()
         self._tick()
         await self._stop.wait()
@@ -387,8 +385,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._set_stack_timer()
         self._serving.tick()
         self._look_at_bounds()
-        if self._counts is not None:
-            self._counts.tick()
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)

@@ -108,6 +108,10 @@ class Collector:
                 _add(waits, labels[:2], tally.wait_seconds, tally.waits)
             if tally.errors:
                 errors[labels] = errors.get(labels, 0) + tally.errors
+        kinds: Counter[str] = Counter()
+        for threads in self._service.dispatcher.frameworks.values():
+            kinds.update(threads.calls)
+        figures["framework_calls"] = {(kind,): count for kind, count in sorted(kinds.items())}
         runs = figures.setdefault("call_run_seconds", {})
         waits = figures.setdefault("call_wait_seconds", {})
         for cost in known_costs():

@@ -16,6 +16,7 @@ __all__ = ["StatsdNumbers"]
 _COUNTERS: Final = {
     "consumer_errors": "uvicorn.consumer.errors",
     "refused": "uvicorn.refused",
+    "framework_calls": "uvicorn.calls",
     "loop_blocks": "uvicorn.loop.blocks",
     "dry_pools": "uvicorn.pool.dry",
     "slow_consumers": "uvicorn.consumer.slow",
@@ -23,7 +24,7 @@ _COUNTERS: Final = {
     "sent_bytes": "uvicorn.bytes.sent",
     "connections_made": "uvicorn.connections.made",
 }
-_BY_LABEL: Final = ("refused", "loop_blocks")
+_BY_LABEL: Final = ("refused", "framework_calls", "loop_blocks")
 _GAUGES: Final = {
     "workers": ("uvicorn.workers", 1),
     "sockets": ("uvicorn.sockets", 1),
