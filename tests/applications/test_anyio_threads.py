@@ -10,6 +10,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from framework_doubles import Channel, frameworks, thread_name, until
+from patience import PATIENCE_SECONDS
 
 from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
@@ -170,7 +171,7 @@ async def test_a_running_call_is_waited_for_and_the_cancellation_comes_after_it(
 
     def slow():
         started.set()
-        release.wait(20)
+        release.wait(PATIENCE_SECONDS)
         return "done"
 
     started, release = threading.Event(), threading.Event()
@@ -186,7 +187,7 @@ async def test_a_running_call_is_waited_for_and_the_cancellation_comes_after_it(
         loop = asyncio.get_running_loop()
         cancel()
         ended.append(await run_sync(slow))
-        await anyio.sleep(20)
+        await anyio.sleep_forever()
     assert (ended, scope.cancelled_caught) == (["done"], True)
 
 
@@ -194,8 +195,15 @@ async def test_a_running_call_is_waited_for_and_the_cancellation_comes_after_it(
 async def test_a_call_that_may_be_abandoned_is(made):
     made.request()
     block = made.block()
-    with anyio.move_on_after(0.05) as scope:
+
+    async def cancel():
+        await until(lambda: made.main.busy)
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        cancelling = asyncio.ensure_future(cancel())
         await run_sync(block, abandon_on_cancel=True)
+    await cancelling
     assert scope.cancelled_caught
     assert made.main.busy == 1
     made.release()
@@ -233,7 +241,7 @@ async def test_an_exit_runs_though_its_task_was_cancelled(made):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await run_sync(ran.wait, 20, limiter=anyio.CapacityLimiter(1))
+    assert await run_sync(ran.wait, PATIENCE_SECONDS, limiter=anyio.CapacityLimiter(1))
     made.release()
     await running
 
@@ -402,7 +410,7 @@ async def test_what_a_thread_begins_after_its_scope_was_cancelled_is_cancelled(m
 
     def in_thread():
         started.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE_SECONDS)
         try:
             outcome.append(anyio.from_thread.run(inner))
         except BaseException as error:
