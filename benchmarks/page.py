@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
+from benchmarks.contenders import OURS, OURS_OFF, OURS_SYNC
 from benchmarks.environments import CHECKOUT
 from benchmarks.figures import Figure, figure, ratio
-from benchmarks.scenarios import METRICS, OURS, OURS_OFF, OURS_SYNC, SCENARIOS
+from benchmarks.scenarios import METRICS, SCENARIOS
 
 __all__ = ["BEGIN", "CLAIMS", "END", "PAGE", "Claim", "generated", "judged", "load_results", "replaced"]
 

@@ -1,10 +1,23 @@
-"""The scenarios: who takes part, what is asked, what is measured."""
+"""The scenarios: what is asked, and what is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from benchmarks.checks import HELLO, Request
+from benchmarks.contenders import (
+    APPLICATIONS,
+    BOTH,
+    GOVERNOR_OFF,
+    LOOPS,
+    OURS,
+    OURS_SYNC,
+    PAGES,
+    SIDE_BY_SIDE,
+    STARLETTE,
+    TWO_POOLS,
+    contenders_with,
+)
 from benchmarks.framework_scenarios import FRAMEWORKS
 from benchmarks.heads import HEADS
 from benchmarks.hostile_scenarios import HOSTILE
@@ -14,62 +27,6 @@ from benchmarks.scenario import METRICS, Metric, Scenario
 from benchmarks.servers import Contender
 
 __all__ = ["METRICS", "SCENARIOS", "Metric", "Scenario", "choose"]
-
-# ---- who takes part ----
-
-OURS, OURS_SYNC, OURS_OFF = "ours, async", "ours, sync", "ours, sync, governor off"
-_PAGES = (  # name, kind, application, side
-    (OURS, "ours", "consumers:{}", "async"),
-    ("uvicorn", "uvicorn", "asgi:{}", "async"),
-    ("granian ASGI", "granian asgi", "asgi:{}", "async"),
-    ("gunicorn asgi", "gunicorn asgi", "asgi:{}", "async"),
-    ("hypercorn", "hypercorn", "asgi:{}", "async"),
-    (OURS_SYNC, "ours", "consumers:{}_sync", "sync"),
-    ("granian WSGI", "granian wsgi", "wsgi:{}", "sync"),
-    ("Starlette def on uvicorn", "uvicorn", "framework:{}", "sync"),
-    ("gunicorn gthread", "gunicorn gthread", "wsgi:{}", "sync"),
-    ("a2wsgi on uvicorn", "uvicorn", "wrapped:{}", "sync"),
-)
-_LOOPS = (
-    Contender("granian RSGI", "granian rsgi", "rsgi:hello", "async"),
-    Contender("meinheld", "meinheld", "hello", "async"),
-    Contender("bjoern", "bjoern", "hello", "async"),
-    Contender("fastpysgi", "fastpysgi", "hello", "async"),
-    Contender("constant bytes", "constant bytes", "", "limit"),
-)
-_APPLICATIONS = (
-    Contender("ours, ASGI", "ours", "asgi:hello", "asgi"),
-    Contender("ours, WSGI", "ours", "wsgi:hello", "wsgi"),
-    Contender("ours, uncompiled", "ours, uncompiled", "consumers:hello", "uncompiled"),
-)
-_BOTH = (
-    (OURS_SYNC, OURS),
-    ("ours, ASGI", "uvicorn"),
-    ("ours, WSGI", "granian WSGI"),
-    ("ours, uncompiled", "uvicorn"),
-)
-
-
-def _page(page: str, *without: str) -> tuple[Contender, ...]:
-    """Return the contenders that have this page."""
-    return tuple(
-        Contender(name, kind, app.format(page), side) for name, kind, app, side in _PAGES if name not in without
-    )
-
-
-_STARLETTE = "Starlette def on uvicorn"
-_GOVERNOR_OFF = Contender(OURS_OFF, "ours, governor off", "consumers:hello_sync", "sync")
-_SIDE_BY_SIDE = (
-    Contender("ours", "ours", "consumers:mixed", "sync"),
-    Contender("ours, governor off", "ours, governor off", "consumers:mixed", "sync"),
-    Contender("Starlette on uvicorn", "uvicorn", "framework:mixed", "sync"),
-    Contender("Starlette on granian", "granian asgi", "framework:mixed", "sync"),
-)
-_TWO_POOLS = (
-    Contender("ours, two pools", "ours", "consumers:mixed_two_pools", "sync", needs=("pool", "threads")),
-    Contender("ours, one pool", "ours", "consumers:mixed", "sync"),
-)
-
 
 # ---- what is asked ----
 
@@ -104,14 +61,14 @@ def _hello(
     without: tuple[str, ...] = (),
     workers: int = 1,
 ) -> Scenario:
-    all_of_them = (*_page("hello"), *_APPLICATIONS, *_LOOPS, *more)
+    all_of_them = (*contenders_with("hello"), *APPLICATIONS, *LOOPS, *more)
     return Scenario(
         name,
         f"Hello: {title}",
         tuple(contender for contender in all_of_them if contender.name not in without),
         Throughput(load),
         ("cpu_us", "requests_per_second", "p50_ms", "p99_ms"),
-        pairs=_BOTH,
+        pairs=BOTH,
         rounds=rounds,
         workers=workers,
     )
@@ -122,16 +79,16 @@ def _echo(name: str, size: int, title: str) -> Scenario:
     return Scenario(
         name,
         f"Echo of {title}, 50 connections",
-        _page("echo", _STARLETTE),
+        contenders_with("echo", STARLETTE),
         Throughput(Load(50, body_bytes=size)),
         ("requests_per_second", "p50_ms", "p99_ms"),
         (Request("/", "POST", (("content-type", "application/octet-stream"),), body, body),),
-        pairs=_BOTH,
+        pairs=BOTH,
     )
 
 
 def _beside(
-    name: str, title: str, *crowds: Crowd, contenders: tuple[Contender, ...] = _SIDE_BY_SIDE, warm_up: float = 1.0
+    name: str, title: str, *crowds: Crowd, contenders: tuple[Contender, ...] = SIDE_BY_SIDE, warm_up: float = 1.0
 ) -> Scenario:
     return Scenario(
         name,
@@ -150,7 +107,9 @@ def _pool(path: str) -> Crowd:
 
 _MIXTURE = (Crowd("waiting_per_second", 32, "/wait10"), Crowd("computing_per_second", 32, "/compute5"))
 
-_ASYNC_PEERS = tuple(contender for contender in _page("hello") if contender.name in (OURS, "uvicorn", "granian ASGI"))
+_ASYNC_PEERS = tuple(
+    contender for contender in contenders_with("hello") if contender.name in (OURS, "uvicorn", "granian ASGI")
+)
 
 
 def _tail(connections: int, share: float, shown: str) -> Scenario:
@@ -168,7 +127,7 @@ def _json() -> Scenario:
     answer = b'{"id": "0"}'
     contenders = tuple(
         contender
-        for contender in _page("json_post")
+        for contender in contenders_with("json_post")
         if contender.name in (OURS, OURS_SYNC, "uvicorn", "granian ASGI", "granian WSGI", "gunicorn gthread")
     )
     return Scenario(
@@ -187,7 +146,7 @@ def _replies() -> Scenario:
         "replies",
         "Replies whose headers, types and lengths differ, heads that differ, 50 connections",
         (
-            *(one for one in _page("replies") if one.name in (OURS, OURS_SYNC, *_PEERS)),
+            *(one for one in contenders_with("replies") if one.name in (OURS, OURS_SYNC, *_PEERS)),
             Contender("ours, ASGI", "ours", "asgi:replies", "asgi"),
             Contender("ours, WSGI", "ours", "wsgi:replies", "wsgi"),
         ),
@@ -203,7 +162,7 @@ _SINGLE = ("meinheld", "bjoern", "fastpysgi", "constant bytes", "Starlette def o
 
 _ALL = (
     _hello("differing-50", Load(50, heads=HEADS), "heads that differ, 50 connections", rounds=5),
-    _hello("hello-50", Load(50), "the same head each time, 50 connections", rounds=5, more=(_GOVERNOR_OFF,)),
+    _hello("hello-50", Load(50), "the same head each time, 50 connections", rounds=5, more=(GOVERNOR_OFF,)),
     _hello(
         "differing-2-workers",
         Load(50, heads=HEADS, is_pinned=False),
@@ -224,11 +183,11 @@ _ALL = (
     Scenario(
         "headers-16",
         "Hello with 16 request headers, 50 connections",
-        (*_page("hello"), *_LOOPS[:2]),
+        (*contenders_with("hello"), *LOOPS[:2]),
         Throughput(Load(50, headers=_BROWSER)),
         ("requests_per_second", "p50_ms", "p99_ms"),
         (Request("/", headers=_BROWSER),),
-        pairs=_BOTH,
+        pairs=BOTH,
     ),
     _echo("echo-1k", 1024, "1 KiB"),
     _echo("echo-100k", 102400, "100 KiB"),
@@ -237,7 +196,7 @@ _ALL = (
         "Hello of an ASGI application, 50 connections",
         (
             Contender("ours, ASGI", "ours", "asgi:hello", "async"),
-            *(Contender(name, kind, app.format("hello"), side) for name, kind, app, side in _PAGES[1:4]),
+            *(Contender(name, kind, app.format("hello"), side) for name, kind, app, side in PAGES[1:4]),
         ),
         Throughput(Load(50)),
         ("requests_per_second", "p50_ms", "p99_ms"),
@@ -270,48 +229,48 @@ _ALL = (
     Scenario(
         "wait-10ms",
         "A wait of 10 ms, 40 threads, 64 connections",
-        _page("wait_10"),
+        contenders_with("wait_10"),
         Throughput(Load(64)),
         ("requests_per_second", "p50_ms", "p99_ms"),
     ),
     Scenario(
         "view",
         "A typical view: 9 ms of waiting, 1 ms of computing, 40 threads, 64 connections",
-        _page("typical"),
+        contenders_with("typical"),
         Throughput(Load(64)),
         ("requests_per_second", "p50_ms", "p99_ms"),
-        pairs=_BOTH,
+        pairs=BOTH,
     ),
     Scenario(
         "stream",
         "A stream of 160 chunks of 64 KiB, 4 connections",
-        _page("stream"),
+        contenders_with("stream"),
         Throughput(Load(4), _STREAM_BYTES),
         ("mib_per_second",),
         (Request(answer=b"x" * _STREAM_BYTES),),
-        pairs=_BOTH,
+        pairs=BOTH,
     ),
     Scenario(
         "stream-slow",
         "The same stream to 16 clients that read 1 MiB/s",
-        _page("stream"),
+        contenders_with("stream"),
         SlowReaders(16, _MIB),
         ("kib_per_stream", "resident_mib"),
         (Request(answer=b"x" * _STREAM_BYTES),),
-        pairs=_BOTH,
+        pairs=BOTH,
         is_fresh=True,
     ),
     Scenario(
         "upload",
         "Uploads of 4 MiB, 4 connections",
         (
-            *_page("upload", _STARLETTE),
+            *contenders_with("upload", STARLETTE),
             Contender("ours, sync, collected first", "ours", "consumers:upload_collected", "sync"),
         ),
         Throughput(Load(4, body_bytes=_UPLOAD_BYTES), _UPLOAD_BYTES),
         ("mib_per_second",),
         (Request("/", "POST", body=b"x" * _UPLOAD_BYTES, answer=b"%d" % _UPLOAD_BYTES),),
-        pairs=_BOTH,
+        pairs=BOTH,
     ),
     _beside("beside-nothing", "an idle pool"),
     _beside("beside-wait10", "64 clients that wait 10 ms", _pool("/wait10")),
@@ -322,11 +281,11 @@ _ALL = (
     _beside("beside-hash", "64 clients that hash 5 ms in C", _pool("/hash")),
     _beside("beside-half", "64 clients that wait 5 ms and compute 5 ms", _pool("/half")),
     _beside("beside-mixture", "32 clients that wait 10 ms and 32 that compute 5 ms", *_MIXTURE),
-    _beside("beside-two-pools", "the same mixture, computing in a pool of its own", *_MIXTURE, contenders=_TWO_POOLS),
+    _beside("beside-two-pools", "the same mixture, computing in a pool of its own", *_MIXTURE, contenders=TWO_POOLS),
     Scenario(
         "idle-memory",
         "Memory of an idle connection, 2,000 of them",
-        _page("hello"),
+        contenders_with("hello"),
         IdleMemory(2000),
         ("kib_per_connection", "resident_mib"),
         is_fresh=True,
@@ -335,7 +294,7 @@ _ALL = (
     Scenario(
         "start-up",
         "From the start of the command to the first answer",
-        _page("hello"),
+        contenders_with("hello"),
         start_up,
         ("seconds", "resident_mib"),
         rounds=5,

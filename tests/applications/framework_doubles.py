@@ -3,6 +3,9 @@
 import asyncio
 import functools
 import threading
+import time
+
+from patience import PATIENCE_SECONDS
 
 from uvicorn.applications.anyio_threads import AnyioThreads
 from uvicorn.bridge.crossing import Crossing, install
@@ -11,8 +14,6 @@ from uvicorn.bridge.loop_executor import LoopExecutor
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.work import Work, current_work
-
-PATIENCE_SECONDS = 20.0
 
 
 class Channel:
@@ -95,11 +96,10 @@ def frameworks(patience=2 * PATIENCE_SECONDS, **arguments):
 
 async def until(condition):
     """Let the loop go on until something holds."""
-    for _ in range(20_000):
-        if condition():
-            return
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
         await asyncio.sleep(0.001)
-    raise AssertionError("it did not come true")
 
 
 def thread_name():

@@ -1,4 +1,4 @@
-"""anyio's calls in our pools: where they run, what they find there, how they end."""
+"""anyio's calls in our pools: where they run, and what they find there."""
 
 import asyncio
 import contextvars
@@ -10,11 +10,12 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from framework_doubles import Channel, frameworks, thread_name, until
+from patience import PATIENCE_SECONDS
 
 from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
 from uvicorn.bridge.work import Work, current_work
-from uvicorn.errors import ChannelClosed, ChannelFull, WrongSide
+from uvicorn.errors import ChannelFull, WrongSide
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
 run_sync = anyio.to_thread.run_sync
@@ -137,134 +138,6 @@ async def test_a_limiter_of_its_own_bounds_a_call_and_does_not_wait_behind_other
     assert limiter.borrowed_tokens == 0
     await until(lambda: made.main.has_free_thread)
     assert (await run_sync(thread_name, limiter=limiter)).startswith("main-")
-
-
-# ---- cancellation ----
-
-
-@frameworks(threads=1)
-async def test_a_queued_call_that_is_cancelled_never_runs(made):
-    made.request()
-    running = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy)
-    ran = []
-    with anyio.CancelScope() as scope:
-        asyncio.get_running_loop().call_later(0.01, scope.cancel)
-        await run_sync(ran.append, 1)
-    assert scope.cancelled_caught
-    task = asyncio.ensure_future(run_sync(ran.append, 2))
-    await until(lambda: made.main.queued)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    made.release()
-    await running
-    await run_sync(int)
-    assert (ran, made.threads.in_flight) == ([], 0)
-
-
-@frameworks(threads=1)
-async def test_a_running_call_is_waited_for_and_the_cancellation_comes_after_it(made):
-    made.request()
-    ended = []
-
-    def slow():
-        started.set()
-        release.wait(20)
-        return "done"
-
-    started, release = threading.Event(), threading.Event()
-    with anyio.CancelScope() as scope:
-
-        def cancel():
-            if started.is_set():
-                scope.cancel()
-                loop.call_later(0.01, release.set)
-            else:
-                loop.call_later(0.001, cancel)
-
-        loop = asyncio.get_running_loop()
-        cancel()
-        ended.append(await run_sync(slow))
-        await anyio.sleep(20)
-    assert (ended, scope.cancelled_caught) == (["done"], True)
-
-
-@frameworks(threads=1)
-async def test_a_call_that_may_be_abandoned_is(made):
-    made.request()
-    block = made.block()
-    with anyio.move_on_after(0.05) as scope:
-        await run_sync(block, abandon_on_cancel=True)
-    assert scope.cancelled_caught
-    assert made.main.busy == 1
-    made.release()
-    await until(lambda: not made.main.busy)
-
-
-@frameworks(threads=1)
-async def test_a_task_that_was_cancelled_before_it_began_calls_nothing(made):
-    made.request()
-    ran = []
-
-    async def call():
-        asyncio.current_task().cancel()
-        await run_sync(ran.append, 1)
-
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(call())
-    await run_sync(int)
-    assert ran == []
-
-
-@frameworks(threads=1)
-async def test_an_exit_runs_though_its_task_was_cancelled(made):
-    made.request()
-    running = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy)
-    ran = threading.Event()
-
-    async def leave():
-        with anyio.CancelScope(shield=True):
-            await run_sync(ran.set)
-
-    task = asyncio.ensure_future(leave())
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await run_sync(ran.wait, 20, limiter=anyio.CapacityLimiter(1))
-    made.release()
-    await running
-
-
-@frameworks(threads=1)
-async def test_the_queued_calls_of_a_client_that_has_left_never_run(made):
-    work = made.request()
-    running = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy)
-    ran = []
-    waiting = asyncio.ensure_future(run_sync(ran.append, 1))
-    closing = asyncio.ensure_future(run_sync(Closing(ran).close))
-    current_work.set(Work(made.threads, Channel()))
-    other = asyncio.ensure_future(run_sync(ran.append, 3))
-    await until(lambda: made.main.queued == 2)
-    made.threads.drop_left()
-    work.channel.closed = True
-    made.threads.drop_left()
-    with pytest.raises(ChannelClosed):
-        await waiting
-    made.release()
-    await asyncio.gather(running, closing, other)
-    assert sorted(ran) == [2, 3]
-
-
-class Closing:
-    def __init__(self, ran):
-        self.ran = ran
-
-    def close(self):
-        self.ran.append(2)
 
 
 # ---- background tasks ----
@@ -402,7 +275,7 @@ async def test_what_a_thread_begins_after_its_scope_was_cancelled_is_cancelled(m
 
     def in_thread():
         started.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE_SECONDS)
         try:
             outcome.append(anyio.from_thread.run(inner))
         except BaseException as error:

@@ -188,22 +188,24 @@ def test_a_hundred_starts_and_stops_leave_nothing_behind(loop):
 
     times(10)
     interval = sys.getswitchinterval()
-    gc.collect()
-    before = len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
+    before = what_is_there()
     times(100)
-    # A thread of a pool ends by itself, when it was told to; nobody waits for it.
-    for thread in threading.enumerate():
-        if thread.name.startswith(("uvicorn-", "asyncio_", "ThreadPoolExecutor")):
-            thread.join(PATIENCE)
-    gc.collect()
-    after = len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
-    assert after == before
+    assert what_is_there() == before
     assert sys.getswitchinterval() == interval
     from uvicorn.applications.anyio_threads import AnyioThreads
     from uvicorn.bridge import crossing, loop_executor
     from uvicorn.bridge.framework_calls import nested_tests
 
     assert (AnyioThreads.serving, crossing._crossings, loop_executor._lent, nested_tests) == ((), (), {}, [])
+
+
+def what_is_there():
+    # A thread of a pool ends by itself, when it was told to; nobody waits for it.
+    for thread in threading.enumerate():
+        if thread.name.startswith(("uvicorn-", "asyncio_", "ThreadPoolExecutor")):
+            thread.join(PATIENCE)
+    gc.collect()
+    return len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
 
 
 def count_of(kind):

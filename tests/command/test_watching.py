@@ -194,6 +194,7 @@ def test_a_change_after_the_beginning_is_told(engine, site):
     while not told and time.monotonic() < deadline:  # it may just be looking
         extra.write_text(f"time = {time.monotonic()}\n")
         thread.join(0.1)
+    thread.join(PATIENCE_SECONDS)
     assert set(told[0]) == {str(extra)}
     assert not thread.is_alive()
 

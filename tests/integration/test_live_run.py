@@ -177,6 +177,7 @@ def test_the_supervisor_of_several_replaces_one_that_ends(tmp_path):
         pid = int(program.get().text.split()[1])
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: f"Child process [{pid}] died" in program.log(), lambda: program.log())
-        assert int(program.get().text.split()[1]) != pid
+        other = int(program.get().text.split()[1])
+        assert other != pid
         assert program.stop(signal.SIGINT) == 0
-        eventually(lambda: not Path(f"/proc/{pid}").exists(), "the end of its processes")
+        eventually(lambda: not Path(f"/proc/{other}").exists(), "the end of its processes")

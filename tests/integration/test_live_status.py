@@ -1,5 +1,6 @@
 """A running master is asked: `uvicorn status`, `uvicorn dump`, `uvicorn top`, and a signal to a worker."""
 
+import itertools
 import json
 import os
 import re
@@ -44,11 +45,17 @@ def asked(server, *words):
 
 
 class Holding:
-    """Clients of a consumer that holds a thread, or waits on the loop, until they are let go."""
+    """Clients of a consumer that holds a thread, or waits on the loop, until they are let go.
+
+    Each has a door of its own: one that was opened may stay so, in whichever worker it was.
+    """
+
+    _numbers = itertools.count()
 
     def __init__(self, server, *paths):
         self._server = server
-        self._threads = [threading.Thread(target=server.get, args=(path,)) for path in paths]
+        self._door = f"door={next(self._numbers)}"
+        self._threads = [threading.Thread(target=server.get, args=(f"{path}?{self._door}",)) for path in paths]
 
     def __enter__(self):
         for thread in self._threads:
@@ -56,16 +63,8 @@ class Holding:
 
     def __exit__(self, *_):
         while any(thread.is_alive() for thread in self._threads):
-            self._server.get("/opens")
+            self._server.get(f"/opens?{self._door}")  # in one worker or the other
             time.sleep(0.01)
-
-
-@pytest.fixture(autouse=True)
-def closed(server):
-    """Doors are closed again in both workers."""
-    yield
-    for _ in range(20):
-        server.get("/closes")
 
 
 def test_status_tells_the_numbers_of_each_worker(server):
@@ -109,7 +108,9 @@ def test_dump_tells_what_is_in_flight_with_its_line_and_what_waits(server):
             text = asked(server, "dump")
             return (
                 text
-                if text.count("GET /waits of ") == 6 and "/waits-on-loop" in text and text.count("waits for ") >= 2
+                if len(re.findall(r"GET /waits\?door=\d+ of ", text)) == 6
+                and "/waits-on-loop" in text
+                and text.count("waits for ") >= 2
                 else ""
             )
 
@@ -117,13 +118,13 @@ def test_dump_tells_what_is_in_flight_with_its_line_and_what_waits(server):
     assert text.startswith("Worker ")
     assert text.count("Worker ") == 2
     assert re.search(
-        r"  GET /waits of 127\.0\.0\.1: watched_consumers\.waits running in thread uvicorn-consumer-\d for "
+        r"  GET /waits\?door=\d+ of 127\.0\.0\.1: watched_consumers\.waits running in thread uvicorn-consumer-\d for "
         rf"\d+\.\d seconds\n    at {SOURCE}:{line_number('waits')}, in waits, which is in ",
         text,
     )
     assert re.search(
-        r"  GET /waits-on-loop of 127\.0\.0\.1: watched_consumers\.waits_on_loop running on the loop for \d+\.\d "
-        rf"seconds\n    at {SOURCE}:{line_number('waits_on_loop')}, in waits_on_loop, which is in ",
+        r"  GET /waits-on-loop\?door=\d+ of 127\.0\.0\.1: watched_consumers\.waits_on_loop running on the loop for "
+        rf"\d+\.\d seconds\n    at {SOURCE}:{line_number('waits_on_loop')}, in waits_on_loop, which is in ",
         text,
     )
     assert "<ConsumerPool 2 running, 0 waiting" in text

@@ -133,7 +133,9 @@ def test_threads_that_compute_are_told_apart(serve):
 
 def test_nothing_looks_if_that_is_switched_off(serve):
     server = serve("--loop-block-warning", "0", app="watched_consumers:routes")
-    server.get("/sleeps")
+    for path in ("/sleeps", "/sleeps-long", "/sleeps"):
+        server.get(path)
+    assert server.stop() == 0
     assert not re.search("(blocked|computed on) the event loop|event loop (was|turns)", server.log())
 
 
@@ -157,7 +159,7 @@ def test_a_dry_pool_and_its_slow_consumers_are_named_and_told_when_it_is_over(se
     assert re.search(
         r"watched_consumers\.waits is slow: GET /waits, for \d+ seconds in thread uvicorn-consumer-\d, at "
         rf"{SOURCE}:{line}, in waits, which is in \S+threading\.py:\d+, in wait(; and 1 more calls of it)?\n  File \""
-        rf"{SOURCE}\", line {line}, in waits\n    open_doors\.wait\(100\)",
+        rf"{SOURCE}\", line {line}, in waits\n    door\(message\)\.wait\(900\)",
         server.log(),
     )
     server.get("/opens")

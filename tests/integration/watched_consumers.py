@@ -11,7 +11,12 @@ from uvicorn import route
 
 # ruff: noqa: ASYNC251, ASYNC110
 WALL = float(os.environ.get("WATCHED_SECONDS", "0.7"))
-open_doors = threading.Event()
+doors = {}
+
+
+def door(message):
+    """Return the event of all requests with this query; it is never closed again."""
+    return doors.setdefault(message["query_string"], threading.Event())
 
 
 def reply(message, text):
@@ -56,15 +61,19 @@ def holds_in_thread(message):
     reply(message, "held")
 
 
+class LongToCollect:
+    """Garbage that keeps the collector as long as many objects would; the interpreter is kept, too."""
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        ctypes.PyDLL(None).usleep(ctypes.c_uint(int(WALL * 1e6)))
+
+
 async def collects(message):
-    for _ in range(3):
-        kept = [{"a": [number]} for number in range(2_000_000)]
-        began = time.monotonic()
-        gc.collect()
-        took = time.monotonic() - began
-        del kept
-        if took >= 0.5:
-            break
+    LongToCollect()
+    gc.collect()
     reply(message, "collected")
 
 
@@ -76,25 +85,20 @@ def burns(message):
 
 
 def waits(message):
-    open_doors.wait(100)  # LINE: waits
+    door(message).wait(900)  # LINE: waits
     reply(message, "waited")
 
 
 async def waits_on_loop(message):
-    while not open_doors.is_set():
+    while not door(message).is_set():
         await asyncio.sleep(0.05)  # LINE: waits_on_loop
     reply(message, "waited")
 
 
 async def opens(message):
-    open_doors.set()
+    door(message).set()
     await asyncio.sleep(0)
     reply(message, "open")
-
-
-async def closes(message):
-    open_doors.clear()
-    reply(message, "closed")
 
 
 async def hello(message):
@@ -109,6 +113,6 @@ routes = [
     route("http.request", consumer, path=f"^/{consumer.__name__.replace('_', '-')}$")
     for consumer in (
         sleeps, sleeps_long, computes, later, holds, holds_in_thread, collects, burns, waits, waits_on_loop, opens,
-        closes, hello, hello_in_thread,
+        hello, hello_in_thread,
     )
 ] + [route("http.request", hello)]  # fmt: skip

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import redis_server
+from specified_layer import SpecifiedLayer
 
+from uvicorn.layers.django_layer import DjangoLayer
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local import LocalLayer
 from uvicorn.layers.local_place import Place
 from uvicorn.layers.opening import open_layer
 
-__all__ = ["CARRIERS", "DjangoCarrier", "LocalCarrier", "RedisCarrier", "needs_channels", "needs_redis"]
+__all__ = ["CARRIERS", "DjangoCarrier", "LocalCarrier", "RedisCarrier", "needs_redis"]
 
 needs_redis = pytest.mark.skipif(redis_server.program() is None, reason="redis-server is not installed")
 
@@ -70,7 +72,7 @@ class RedisCarrier:
 
 
 class DjangoCarrier:
-    """The layer in memory that Channels 4 has: one for the whole process."""
+    """What Channels 4 specifies, by a double: one layer for the whole process."""
 
     is_sure = False
     made: Any = None
@@ -79,21 +81,25 @@ class DjangoCarrier:
         self._made = None
 
     def layer(self, log, **limits):
-        from uvicorn.layers.django_layer import DjangoLayer
-
         if self._made is None:
-            DjangoCarrier.made = _in_memory(limits.get("capacity", 100))
-            self._made = DjangoCarrier.made
+            self._made = self._in_memory(limits.get("capacity", 100))
+        DjangoCarrier.made = self._made
         return DjangoLayer("asgi+django://carriers:DjangoCarrier.made", log)
 
     def close(self):
         pass
 
+    def _in_memory(self, capacity):
+        return SpecifiedLayer(capacity)
 
-def _in_memory(capacity):
-    from channels.layers import InMemoryChannelLayer
 
-    return InMemoryChannelLayer(capacity=capacity)
+class ChannelsCarrier(DjangoCarrier):
+    """The layer in memory that Channels 4 has."""
+
+    def _in_memory(self, capacity):
+        from channels.layers import InMemoryChannelLayer
+
+        return InMemoryChannelLayer(capacity=capacity)
 
 
 def has_channels():
@@ -104,5 +110,7 @@ def has_channels():
     return channels.layers is not None
 
 
-needs_channels = pytest.mark.skipif(not has_channels(), reason="Channels is not installed")
 CARRIERS = {"local": LocalCarrier, "redis": RedisCarrier, "django": DjangoCarrier}
+if has_channels():
+    # Not among the dependencies of the tests: scripts/ecosystem, which installs it, runs the table with it.
+    CARRIERS["channels"] = ChannelsCarrier

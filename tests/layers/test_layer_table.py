@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from bridge_doubles import in_thread, on_loop
-from carriers import CARRIERS, needs_channels, needs_redis
+from carriers import CARRIERS, needs_redis
 from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
 
 from uvicorn import ChannelFull, route
@@ -17,9 +17,7 @@ CONTENT = {
 }
 
 
-@pytest.fixture(
-    params=["local", pytest.param("redis", marks=needs_redis), pytest.param("django", marks=needs_channels)]
-)
+@pytest.fixture(params=[pytest.param(name, marks=[needs_redis] if name == "redis" else []) for name in CARRIERS])
 def carrier(request):
     made = CARRIERS[request.param]()
     yield made
