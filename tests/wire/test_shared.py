@@ -1,0 +1,92 @@
+"""One message for many sockets: which replies are shared, and that each codec gives the frame that is right for it."""
+
+from __future__ import annotations
+
+import pytest
+from websockets.frames import Opcode
+
+from uvicorn.wire.deflate import SMALLEST_DEFLATED
+from uvicorn.wire.frames import SocketCodec
+from uvicorn.wire.limits import SocketLimits
+from uvicorn.wire.opening import open_codec
+from uvicorn.wire.shared import share
+from uvicorn.wire.socket_reply import BINARY, TEXT
+
+DEFLATE = [b"sec-websocket-extensions", b"permessage-deflate"]
+
+
+def codec(*fields):
+    """Return the codec of a socket that was accepted."""
+    opened = open_codec(
+        [
+            [b"upgrade", b"websocket"],
+            [b"connection", b"upgrade"],
+            [b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="],
+            [b"sec-websocket-version", b"13"],
+            *fields,
+        ],
+        SocketLimits(),
+    )
+    assert isinstance(opened, SocketCodec)
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("content", "opcode", "data"),
+    [
+        ({"text": "é"}, TEXT, "é".encode()),
+        ({"text": ""}, TEXT, b""),
+        ({"bytes": b"ab"}, BINARY, b"ab"),
+        ({"bytes": b""}, BINARY, b""),
+    ],
+)
+def test_one_text_or_bytes_alone_is_shared(content, opcode, data):
+    shared = share(content)
+    assert shared is not None
+    assert (shared.content, shared.opcode, shared.data, shared.frame) == (content, opcode, data, None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"text": "a", "close": True},
+        {"text": "a", "bytes": b"a"},
+        {"close": True},
+        {"text": b"a"},
+        {"text": None},
+        {"text": "\ud800"},
+        {"bytes": "a"},
+        {"bytes": bytearray(b"a")},
+    ],
+)
+def test_all_else_is_looked_at_by_each_socket(content):
+    assert share(content) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 1000, 65_535, 65_536])
+@pytest.mark.parametrize("kind", ["text", "bytes"])
+def test_all_sockets_get_one_frame_and_it_is_that_of_the_message(kind, size):
+    shared = share({kind: "x" * size if kind == "text" else b"x" * size})
+    assert shared is not None
+    first, second = codec(), codec()
+    frame = first.shared(shared)
+    assert second.shared(shared) is frame
+    assert frame == codec().message(shared.opcode, shared.data)
+
+
+def test_who_compresses_gets_a_frame_of_its_own_and_others_are_not_compressed():
+    shared = share({"text": "x" * 1000})
+    assert shared is not None
+    compressed, plain = codec(DEFLATE).shared(shared), codec().shared(shared)
+    assert compressed[0] == 0xC0 | Opcode.TEXT
+    assert len(compressed) < 100
+    assert plain[0] == 0x80 | Opcode.TEXT
+    assert plain.endswith(b"x" * 1000)
+    assert codec(DEFLATE).shared(shared) == compressed
+
+
+def test_what_is_too_short_to_be_compressed_is_shared_with_who_compresses():
+    shared = share({"bytes": b"x" * (SMALLEST_DEFLATED - 1)})
+    assert shared is not None
+    assert codec(DEFLATE).shared(shared) is codec().shared(shared)
