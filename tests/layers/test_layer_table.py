@@ -336,3 +336,24 @@ async def test_what_waits_in_a_worker_that_stops_in_order_is_for_another(carrier
             await until_async(lambda: len(worked.messages) == 5)
             assert blocked.numbers == [0]
             assert worked.numbers == [1, 2, 3, 4, 9]
+
+
+@on_loop
+async def test_routes_that_fail_over_one_message_let_others_through(two):
+    worked = Worked()
+    one, other = two(route("jobs", worked), threads=1)
+    find = other.router.find
+
+    def failing(channel, path, content):
+        if content["n"] == 0:
+            raise LookupError("a pattern of the application's own")
+        return find(channel, path, content)
+
+    other.router.find = failing
+    async with one, other:
+        for number in range(3):
+            await one.channel("jobs").send({"n": number})
+        await until_async(lambda: len(worked.messages) == 2)
+        assert worked.numbers == [1, 2]
+        assert any("Error in the routes for a message of jobs" in text for text in other.log.texts("error"))
+        assert not any("cannot be reached" in text for text in other.log.texts("error"))

@@ -90,7 +90,12 @@ class Background:
     def take(self, delivery: Delivery) -> None:
         """Call the consumer of a message."""
         channel, content = delivery.channel, delivery.content
-        consumer = self._find(channel, content) if isinstance(content, dict) else None
+        try:
+            consumer = self._find(channel, content) if isinstance(content, dict) else None
+        except Exception as error:  # an application's own matching; and the layer has others to deliver
+            self._log.error("Error in the routes for a message of %s", channel, exc_info=error)
+            self._layer.settle(delivery, UNKNOWN)
+            return
         if consumer is None:
             self._log.error("No consumer for a message of %s: its routes match other messages", channel)
             self._layer.settle(delivery, UNKNOWN)

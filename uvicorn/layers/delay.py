@@ -61,8 +61,10 @@ class Delays:
 
     def _look(self) -> None:
         now = self._loop.time()
-        while self._heap and self._heap[0][0] <= now:
-            _, number, channel, content = heappop(self._heap)
-            if not self._deliver(channel, content):
-                heappush(self._heap, (now + _AGAIN_SECONDS, number, channel, content))
-        self._set_timer()
+        try:
+            while self._heap and self._heap[0][0] <= now:
+                _, number, channel, content = heappop(self._heap)
+                if not self._deliver(channel, content):
+                    heappush(self._heap, (now + _AGAIN_SECONDS, number, channel, content))
+        finally:
+            self._set_timer()  # one that cannot be delivered holds up no other

@@ -71,7 +71,10 @@ class LocalLayer:
         self._channels: tuple[str, ...] = ()  # that we consume
         self._turn = 0
         self._is_stopping = False
+        self._is_pumping = False
+        self._offers: set[asyncio.Task[bool]] = set()  # whose messages come back if nobody takes them
         self._unclaimed: set[str] = set()  # channels that nobody consumes, as we have told
+        self._later: dict[str, tuple[asyncio.TimerHandle, str, bytes]] = {}  # id -> what its consumer did not want yet
 
     async def start(self, receiver: Receiver) -> None:
         """Make our socket, and connect to all that are there."""
@@ -86,6 +89,8 @@ class LocalLayer:
     async def stop(self) -> None:
         """Hand over what waits, and leave."""
         self.retire()
+        if self._offers:
+            await asyncio.wait(tuple(self._offers), timeout=_HAND_OVER_SECONDS)
         calls = [self._offer(channel, id, content) for channel, id, content in self._drain()]
         for seconds, channel, content in self._delays.drain():
             calls.append(self._pass_on(channel, content, seconds))
@@ -107,6 +112,9 @@ class LocalLayer:
         for channel, count in self._queues.expired.items():
             self._log.warning("%d messages of %s waited for longer than channel_expiry: dropped", count, channel)
         self._queues.expired.clear()
+        for channel in self._queues.channels():
+            self._offer_waiting(channel)  # those that were full may have room now
+        self._unclaimed.intersection_update(self._queues.channels())
         self._peers.tick()
 
     # ---- groups ----
@@ -119,7 +127,7 @@ class LocalLayer:
     def unsubscribe(self, group: str) -> None:
         """Have them come no more."""
         self._groups.discard(group)
-        self._peers.send_all(frame("unsubscribe", group))
+        self._peers.send_all("unsubscribe", group)
 
     def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
         """Send to all processes that have subscribed to a group."""
@@ -147,7 +155,7 @@ class LocalLayer:
         """Have the messages of these channels come."""
         self._channels = tuple(channels)
         self._intake = intake
-        self._peers.send_all(frame("consume", list(self._channels)))
+        self._peers.send_all("consume", list(self._channels))
         self._pump()
 
     def retire(self) -> None:
@@ -156,17 +164,20 @@ class LocalLayer:
             return
         self._is_stopping = True
         self._channels = ()
-        self._peers.send_all(frame("consume", []))
+        self._peers.send_all("consume", [])
         for channel in self._queues.channels():
-            self.on_consumers(channel)
+            self._offer_waiting(channel)
+        for id in tuple(self._later):
+            self._again_now(id)
 
     def settle(self, delivery: Delivery, outcome: str) -> None:
         """The consumer of a message has ended: there may be room for more."""
-        packed = pack(delivery.content)
-        if outcome == LATER:
-            self._loop.call_later(_LATER_SECONDS, self._again, delivery.channel, delivery.id, packed)
-        elif outcome == UNDONE:
-            self._again(delivery.channel, delivery.id, packed)
+        channel, id, packed = delivery.channel, delivery.id, delivery.receipt
+        if outcome == LATER and not self._is_stopping:
+            self._later[id] = self._loop.call_later(_LATER_SECONDS, self._again_now, id), channel, packed
+            self._queues.aside[channel] += 1
+        elif outcome in (LATER, UNDONE):
+            self._again(channel, id, packed)
         self._pump()
 
     # ---- what peers ask for ----
@@ -203,7 +214,10 @@ class LocalLayer:
     def on_offer(self, channel: str, id: str, content: bytes, delay: float) -> bool:
         """Another process has a message of a channel; return whether we take it."""
         if delay:
-            self._delays.add(delay, channel, content)
+            try:
+                self._delays.add(delay, channel, content)
+            except ChannelFull:
+                return False
             return True
         if channel not in self._channels or not self._queues.add(channel, id, content):
             return False
@@ -213,33 +227,45 @@ class LocalLayer:
     def on_consumers(self, channel: str) -> None:
         """A process consumes a channel from now on: what waits here for one is for it."""
         self._unclaimed.discard(channel)
+        self._offer_waiting(channel)
+
+    # ---- one message ----
+
+    def _offer_waiting(self, channel: str) -> None:
+        """Offer what waits here to those that consume the channel, if we do not."""
         if channel not in self._channels and self._peers.consumers(channel):
             for waiting in self._queues.take_channel(channel):
                 self._again(channel, waiting.id, waiting.content)
 
-    # ---- one message ----
-
     def _put(self, channel: str, id: str, content: bytes) -> Awaitable[Any]:
+        task = self._place_one(channel, id, content)
+        return DONE if task is None else Handover(task, self._on_lost)
+
+    def _place_one(self, channel: str, id: str, content: bytes) -> asyncio.Task[bool] | None:
+        """Keep a message, or offer it; return the task that does. Raises: ChannelFull."""
         others = self._peers.consumers(channel)
         if channel in self._channels and (not others or self._has_room(channel)):
             self._keep(channel, id, content)
-            return DONE
+            return None
         if not others:
             self._keep(channel, id, content)
             if channel not in self._unclaimed:
                 self._unclaimed.add(channel)
                 self._log.warning("No process of %s consumes %s: its messages wait for one", self.name, channel)
-            return DONE
-        return Handover(self._loop.create_task(self._offer_or_fail(channel, id, content)), self._on_lost)
+            return None
+        return self._loop.create_task(self._offer_or_fail(channel, id, content))
 
     def _keep(self, channel: str, id: str, content: bytes) -> None:
         if not self._queues.add(channel, id, content):
+            if self._queues.is_crowded:
+                raise ChannelFull(f"messages wait in very many channels already, and nobody takes those of {channel}")
             raise ChannelFull(_full(channel, self._limits))
         self._pump()
 
-    async def _offer_or_fail(self, channel: str, id: str, content: bytes) -> None:
+    async def _offer_or_fail(self, channel: str, id: str, content: bytes) -> bool:
         if not await self._offer(channel, id, content):
             raise ChannelFull(_full(channel, self._limits))
+        return True
 
     async def _offer(self, channel: str, id: str, content: bytes) -> bool:
         """Offer a message to the processes that consume its channel, in turn; return whether one took it.
@@ -250,11 +276,14 @@ class LocalLayer:
         self._turn += 1
         for at in range(len(others)):
             peer = others[(self._turn + at) % len(others)]
+            if not peer.takes:  # since we looked
+                continue
             try:
                 if await peer.ask("offer", channel, id, content, 0.0):
                     return True
             except ConnectionError:
-                raise ChannelLayerUnavailable("the process that was to take the message has left") from None
+                reason = "the process that was to take the message has left, or does not answer"
+                raise ChannelLayerUnavailable(reason, was_sent=True) from None
         return channel in self._channels and self._take_own(channel, id, content)
 
     def _take_own(self, channel: str, id: str, content: bytes) -> bool:
@@ -273,15 +302,29 @@ class LocalLayer:
     def _again(self, channel: str, id: str, content: bytes) -> None:
         """Deliver a message that was taken before: here, or where its channel is consumed."""
         if channel not in self._channels and self._peers.consumers(channel):
-            task = self._loop.create_task(self._offer(channel, id, content))
-            task.add_done_callback(lambda task: self._offered(channel, id, content, task))
+            self._follow(channel, id, content, self._loop.create_task(self._offer(channel, id, content)))
         else:
             self._queues.add(channel, id, content, is_beyond=True)
             self._pump()
 
+    def _again_now(self, id: str) -> None:
+        timer, channel, content = self._later.pop(id)
+        timer.cancel()
+        self._queues.aside[channel] -= 1
+        self._again(channel, id, content)
+
+    def _follow(self, channel: str, id: str, content: bytes, task: asyncio.Task[bool]) -> None:
+        self._offers.add(task)
+        task.add_done_callback(lambda task: self._offered(channel, id, content, task))
+
     def _offered(self, channel: str, id: str, content: bytes, task: asyncio.Task[bool]) -> None:
-        if task.cancelled() or task.exception() is not None or not task.result():
-            self._queues.add(channel, id, content, is_beyond=True)
+        self._offers.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ChannelLayerUnavailable):
+            self._on_lost(error)  # or it could be delivered twice
+        elif task.cancelled() or error is not None or not task.result():
+            self._queues.add(channel, id, content, is_beyond=True)  # it is offered again at the next tick
+            self._pump()
 
     def _due(self, channel: str, content: bytes) -> bool:
         """A delayed message is due; return False if it must be tried again."""
@@ -292,10 +335,13 @@ class LocalLayer:
             else:
                 self._peers.ask(node, "request", SEND, channel, unpack(content))
             return True
+        id = secrets.token_hex(8)
         try:
-            self._put(channel, secrets.token_hex(8), content)
+            task = self._place_one(channel, id, content)
         except ChannelFull:
             return False
+        if task is not None:
+            self._follow(channel, id, content, task)
         return True
 
     def _drain(self) -> list[tuple[str, str, bytes]]:
@@ -316,14 +362,19 @@ class LocalLayer:
     def _pump(self) -> None:
         """Call consumers, as many as there is room for."""
         intake = self._intake
-        if intake is None or self._is_stopping:
-            return
+        if intake is None or self._is_stopping or self._is_pumping:
+            return  # what is settled at once makes room in the midst of it
 
         def has_room(channel: str) -> bool:
             return channel in self._channels and intake.room(channel) > 0
 
-        while (waiting := self._queues.take(has_room)) is not None:
-            intake.take(Delivery(waiting.channel, unpack(waiting.content), waiting.id, waiting.delivery))
+        self._is_pumping = True
+        try:
+            while (waiting := self._queues.take(has_room)) is not None:
+                content = waiting.content
+                intake.take(Delivery(waiting.channel, unpack(content), waiting.id, waiting.delivery, content))
+        finally:
+            self._is_pumping = False
 
     def _on_lost(self, error: BaseException) -> None:
         self._log.warning("A message of a channel could not be sent: %s", error)

@@ -63,7 +63,7 @@ class Link(asyncio.Protocol):
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[int, tuple[float, asyncio.Future[Any]]] = {}  # since when, loop time; the oldest first
         self._number = 0
 
     def send(self, data: bytes) -> None:
@@ -78,13 +78,23 @@ class Link(asyncio.Protocol):
         """
         self._number += 1
         data = frame(*parts, self._number)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         if self.is_lost or self._transport is None:
             future.set_exception(ConnectionError("the process has left"))
             return future
-        self._asked[self._number] = future
+        self._asked[self._number] = loop.time(), future
         self._transport.write(data)
         return future
+
+    def expire(self, before: float) -> None:
+        """Wait no longer for answers to what was asked before this loop time."""
+        while self._asked:
+            number, (since, future) = next(iter(self._asked.items()))
+            if since >= before:
+                return
+            del self._asked[number]
+            _fail(future, "the process does not answer")
 
     def close(self) -> None:
         """Close when all is sent."""
@@ -144,19 +154,23 @@ class Link(asyncio.Protocol):
         """The connection is gone: who waits for an answer is told."""
         self.is_lost = True
         asked, self._asked = self._asked, {}
-        for future in asked.values():
-            if not future.done():
-                future.set_exception(ConnectionError("the process has left"))
-                future.exception()  # somebody may not look
+        for _, future in asked.values():
+            _fail(future, "the process has left")
         self._owner.on_lost(self)
 
     def _take(self, parts: Any) -> None:
         if parts[0] == ANSWER:
-            future = self._asked.pop(parts[1], None)
+            _, future = self._asked.pop(parts[1], (0.0, None))
             if future is not None and not future.done():
                 future.set_result(parts[2])
         else:
             self._owner.on_frame(self, parts)
+
+
+def _fail(future: asyncio.Future[Any], reason: str) -> None:
+    if not future.done():
+        future.set_exception(ConnectionError(reason))
+        future.exception()  # somebody may not look
 
 
 def answer(link: Link, number: int, result: Any) -> None:

@@ -18,6 +18,7 @@ __all__ = ["Peer", "Peers"]
 _GREET_SECONDS: Final = 2.0  # that a process which comes waits for those that are there
 _TOLD_SECONDS: Final = 2.0  # that one which subscribes waits for the others to know
 _LOOK_EVERY: Final = 5  # ticks
+_ANSWER_SECONDS: Final = 5.0  # that a process may take
 
 
 class Log(Protocol):
@@ -60,6 +61,7 @@ class Peer:
         link: the connection on which we send; None while there is none.
         groups, channels: of which it has members, and which it consumes.
         missed: group -> messages that were dropped because it was behind.
+        is_stale: it was not told of groups and channels of ours, for the same reason.
     """
 
     def __init__(self, node: str) -> None:
@@ -69,6 +71,12 @@ class Peer:
         self.channels: tuple[str, ...] = ()
         self.missed: dict[str, int] = {}
         self.has_greeted = False
+        self.is_stale = False
+
+    @property
+    def takes(self) -> bool:
+        """Whether it is there, and takes what is sent."""
+        return self.link is not None and not self.link.is_lost and not self.link.is_behind
 
     def send(self, data: bytes) -> None:
         """Send a frame."""
@@ -143,7 +151,11 @@ class Peers:
         await asyncio.sleep(0)
 
     def tick(self) -> None:
-        """Look now and then for processes that are there and not connected."""
+        """Look now and then for processes that are there and not connected; wait for no answer for ever."""
+        before = asyncio.get_running_loop().time() - _ANSWER_SECONDS
+        for peer in self.all():
+            if peer.link is not None:
+                peer.link.expire(before)
         self._ticks += 1
         if self._ticks % _LOOK_EVERY == 0:
             self._look()
@@ -154,11 +166,7 @@ class Peers:
 
     def consumers(self, channel: str) -> list[Peer]:
         """Return those that consume a channel, and take what is sent."""
-        return [
-            peer
-            for peer in self._peers.values()
-            if channel in peer.channels and peer.link is not None and not peer.link.is_behind
-        ]
+        return [peer for peer in self._peers.values() if channel in peer.channels and peer.takes]
 
     def publish(self, group: str, data: bytes) -> None:
         """Send a frame to those that have members of a group; one that is behind misses it."""
@@ -169,14 +177,17 @@ class Peers:
                 else:
                     peer.link.send(data)
 
-    def send_all(self, data: bytes) -> None:
-        """Send a frame to all."""
-        for peer in self._peers.values():
-            peer.send(data)
+    def send_all(self, *parts: Any) -> None:
+        """Tell all of groups or channels of ours; one that is behind is told when it has caught up."""
+        ready = self._ready()
+        if ready:
+            data = frame(*parts)
+            for peer in ready:
+                peer.send(data)
 
     def tell_all(self, *parts: Any) -> Awaitable[Any]:
-        """Send a frame to all; done when all have answered or left."""
-        asked = [peer.ask(*parts) for peer in self.all()]
+        """Do the same; done when all have answered or left."""
+        asked = [peer.ask(*parts) for peer in self._ready()]
         if not asked:
             return DONE
         waiting = asyncio.get_running_loop().create_task(_all_of(asked))
@@ -189,6 +200,12 @@ class Peers:
             return DONE
         waiting = asyncio.get_running_loop().create_task(_all_of([peer.ask(*parts)]))
         return Handover(waiting, lambda error: None)
+
+    def _ready(self) -> list[Peer]:
+        """Return those that take what is sent, and note that the others do not know of it."""
+        for peer in self._peers.values():
+            peer.is_stale = peer.is_stale or (peer.link is not None and peer.link.is_behind)
+        return [peer for peer in self._peers.values() if peer.takes]
 
     # ---- what links tell ----
 
@@ -235,6 +252,9 @@ class Peers:
         if link.is_behind:
             self._log.warning("A worker takes no messages of groups: those to it are dropped until it does")
         else:
+            if peer.is_stale:
+                peer.is_stale = False
+                peer.send(frame("state", *self._layer.greeting()))
             missed, peer.missed = peer.missed, {}
             self._log.warning("The worker takes messages again; it missed %d", sum(missed.values()))
             if missed:
@@ -266,6 +286,9 @@ class Peers:
             peer.groups.discard(parts[1])
         elif kind == "consume":
             self._set_channels(peer, parts[1])
+        elif kind == "state":
+            peer.groups = set(parts[1])
+            self._set_channels(peer, parts[2])
         elif kind == "gap":
             self._layer.on_gap(parts[1])
 

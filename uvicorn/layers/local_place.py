@@ -16,6 +16,7 @@ from typing import Any, Final
 __all__ = ["Place", "is_ours"]
 
 _ENDING: Final = ".sock"
+_UNREADY: Final = ".new"
 _LONGEST: Final = 100  # bytes of a socket's path: systems take 104 to 108
 _BACKLOG: Final = 128
 _ATTEMPTS: Final = 5  # to make a directory that another process removes as the last one that leaves
@@ -43,9 +44,12 @@ class Place:
         for _ in range(_ATTEMPTS):
             self.check(make=True)
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            # Nobody sees it before it listens: who is refused takes us for a process that was killed.
+            made = os.path.join(self.path, node + _UNREADY)
             try:
-                listener.bind(own)
+                listener.bind(made)
                 listener.listen(_BACKLOG)
+                os.rename(made, own)
             except FileNotFoundError:
                 listener.close()
                 continue

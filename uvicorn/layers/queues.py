@@ -5,13 +5,15 @@ Messages of all channels are taken in the order in which they came, as far as th
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from uvicorn.layers.limits import ChannelLimits
 
 __all__ = ["Queues", "Waiting"]
+
+_MOST_CHANNELS: Final = 10_000  # with messages that wait; arbitrary
 
 
 class Waiting(NamedTuple):
@@ -32,17 +34,27 @@ class Waiting(NamedTuple):
 
 
 class Queues:
-    """A bounded queue for each channel."""
+    """A bounded queue for each channel.
+
+    Attributes:
+        aside: channel -> how many of its messages wait elsewhere, and count, too.
+    """
 
     def __init__(self, limits: ChannelLimits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
         self._queues: dict[str, deque[Waiting]] = {}
         self._number = 0
+        self.aside: Final[Counter[str]] = Counter()
         self.expired: Final[dict[str, int]] = {}  # channel -> how many, since somebody looked
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether messages wait in as many channels as may have some."""
+        return len(self._queues) >= _MOST_CHANNELS
 
     def count(self, channel: str) -> int:
         """Return how many messages wait in a channel."""
@@ -52,9 +64,11 @@ class Queues:
         """Let a message wait; return False if as many wait as may."""
         queue = self._queues.get(channel)
         if queue is None:
-            queue = self._queues[channel] = deque()
+            if self.is_crowded and not is_beyond:
+                return False
+            queue = deque()
         self._expire(channel, queue)
-        if len(queue) >= self._limits.capacity_of(channel) and not is_beyond:
+        if len(queue) + self.aside[channel] >= self._limits.capacity_of(channel) and not is_beyond:
             return False
         self._number += 1
         queue.append(Waiting(self._number, self._clock(), channel, id, content, delivery))
@@ -90,6 +104,8 @@ class Queues:
 
     def tick(self) -> None:
         """Drop what has waited for too long."""
+        for channel in [channel for channel, count in self.aside.items() if not count]:
+            del self.aside[channel]
         for channel, queue in tuple(self._queues.items()):
             self._expire(channel, queue)
 

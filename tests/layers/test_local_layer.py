@@ -1,0 +1,210 @@
+"""The local layer where something does not go as it should: full workers, slow ones, and those that leave."""
+
+import asyncio
+
+import pytest
+from bridge_doubles import on_loop
+from carriers import LocalCarrier
+from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+
+from uvicorn import ChannelFull, ChannelLayerUnavailable, route
+from uvicorn.errors import ConsumeLater
+from uvicorn.layers import local_peers, local_place, queues
+from uvicorn.layers.delay import Delays
+from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.local_place import Place
+
+
+@pytest.fixture
+def carrier():
+    made = LocalCarrier()
+    yield made
+    made.close()
+
+
+def make(carrier, *routes, limits=None, **options):
+    log = RecordingLog()
+    node = Node(carrier.layer(log, **(limits or {})), routes=routes, **options)
+    log.records = node.log.records
+    return node
+
+
+@on_loop
+async def test_what_a_full_worker_refused_is_offered_again(carrier):
+    worked = Worked(blocks=True)
+    async with make(carrier) as one, make(carrier) as other:
+        for number in range(4):
+            await one.channel("jobs").send({"n": number})
+            await other.channel("jobs").send({"n": 10 + number})
+        async with make(carrier, route("jobs", worked), threads=1, limits={"capacity": 2}):
+            await until_async(lambda: worked.running == 1)
+            worked.go.set()
+            await until_async(lambda: len(worked.messages) == 8)
+            assert sorted(worked.numbers) == [0, 1, 2, 3, 10, 11, 12, 13]
+
+
+@on_loop
+async def test_a_delayed_message_whose_channel_is_full_when_it_is_due_is_not_lost(carrier):
+    worked = Worked(blocks=True)
+    async with make(carrier) as one, make(carrier, route("jobs", worked), threads=1, limits={"capacity": 1}):
+        await one.channel("jobs").send({"n": 0})
+        await until_async(lambda: worked.running == 1)
+        await one.channel("jobs").send({"n": 1})
+        await one.channel("jobs").send({"n": 2}, delay=0.01)
+        await until_async(lambda: one.layer._queues.count("jobs"), "the message that was refused")
+        worked.go.set()
+        await until_async(lambda: len(worked.messages) == 3)
+        assert worked.numbers == [0, 1, 2]
+
+
+@on_loop
+async def test_what_a_consumer_does_to_its_message_changes_nothing_of_the_next_delivery(carrier):
+    seen = []
+
+    def consumer(message):
+        seen.append([*message["list"]])
+        message["list"].append(object())
+        if len(seen) == 1:
+            raise ConsumeLater
+
+    async with make(carrier, route("jobs", consumer), threads=1) as node:
+        await node.channel("jobs").send({"list": [1]})
+        await until_async(lambda: len(seen) == 2)
+        await node.channel("jobs").send({"list": [2]})
+        await until_async(lambda: len(seen) == 3)
+        assert seen == [[1], [1], [2]]
+        assert node.log.texts("error") == []
+
+
+@on_loop
+async def test_what_is_wanted_later_is_handed_over_by_a_worker_that_stops(carrier):
+    first, second = Worked(error=ConsumeLater("not yet"), times=9), Worked()
+    leaving = make(carrier, route("jobs", first))
+    await leaving.__aenter__()
+    async with make(carrier) as one:
+        await one.channel("jobs").send({"n": 1})
+        await until_async(lambda: leaving.layer._later)
+        async with make(carrier, route("jobs", second)):
+            await until_async(lambda: leaving.layer._peers.consumers("jobs") and leaving.layer._later)
+            await leaving.__aexit__(None, None, None)
+            await until_async(lambda: second.messages)
+            assert second.messages[0]["message_id"] == first.messages[0]["message_id"]
+
+
+@on_loop
+async def test_messages_that_are_wanted_later_take_the_room_of_others(carrier):
+    worked = WorkedOnLoop()
+
+    async def later(message):
+        await worked(message)
+        raise ConsumeLater
+
+    async with make(carrier, route("jobs", later), limits={"capacity": 3}) as node:
+        for number in range(3):
+            await node.channel("jobs").send({"n": number})
+        await until_async(lambda: len(node.layer._later) == 3)
+        with pytest.raises(ChannelFull):
+            await node.channel("jobs").send({"n": 3})
+
+
+@on_loop
+async def test_very_many_messages_that_no_route_matches_are_given_up_one_after_the_other(carrier):
+    worked = Worked()
+    limits = {"capacity": 3000}
+    async with make(carrier, limits=limits) as one:
+        for _ in range(2000):
+            await one.channel("jobs").send({"kind": "small"})
+        await one.channel("jobs").send({"kind": "big"})
+        async with make(carrier, route("jobs", worked, kind="^big$"), limits=limits) as node:
+            await until_async(lambda: worked.messages)
+            assert len(node.log.texts("error")) == 2000
+
+
+@on_loop
+async def test_a_worker_that_does_not_answer_is_not_waited_for_without_end(carrier, monkeypatch):
+    monkeypatch.setattr(local_peers, "_ANSWER_SECONDS", 0.1)
+    async with make(carrier) as one, make(carrier, route("jobs", Worked())) as other:
+        await until_async(lambda: one.layer._peers.consumers("jobs"))
+        monkeypatch.setattr(other.layer._peers, "on_frame", lambda link, parts: None, raising=False)
+        with pytest.raises(ChannelLayerUnavailable, match="does not answer") as raised:
+            await asyncio.wait_for(one.channel("jobs").send({"n": 1}), 60)
+        assert raised.value.was_sent  # it is not sent a second time
+
+
+@on_loop
+async def test_a_worker_that_was_behind_hears_of_the_groups_that_were_joined_meanwhile(carrier):
+    async with make(carrier) as one, make(carrier) as other:
+        near = one.client()
+        await one.group("left").add(near)
+        [to_other], [to_one] = one.layer._peers.all(), other.layer._peers.all()
+        await until_async(lambda: to_one.groups == {"left"})
+        to_other.link.pause_writing()
+        await one.group("left").discard(near)
+        await one.group("room").add(near)
+        to_other.link.resume_writing()
+        await until_async(lambda: to_one.groups == {"room"})
+        await other.group("room").send({"text": "hello"})
+        await until_async(lambda: near.texts)
+
+
+@on_loop
+async def test_messages_wait_in_a_bounded_number_of_channels(carrier, monkeypatch):
+    monkeypatch.setattr(queues, "_MOST_CHANNELS", 3)
+    async with make(carrier) as node:
+        for name in "abc":
+            await node.channel(name).send({})
+        with pytest.raises(ChannelFull, match="very many channels"):
+            await node.channel("d").send({})
+        await node.channel("a").send({})
+
+
+@on_loop
+async def test_a_worker_takes_no_more_delayed_messages_than_it_can_keep(carrier, monkeypatch):
+    monkeypatch.setattr("uvicorn.layers.delay._MOST", 1)
+    async with make(carrier) as node:
+        assert [node.layer.on_offer("jobs", "", b"", 60.0) for _ in range(2)] == [True, False]
+
+
+@on_loop
+async def test_one_delayed_message_that_cannot_be_delivered_holds_up_no_other():
+    loop = asyncio.get_running_loop()
+    told, delivered = [], []
+    loop.set_exception_handler(lambda loop, context: told.append(context["exception"]))
+
+    def deliver(channel, content):
+        if channel == "bad":
+            raise LookupError(channel)
+        delivered.append(channel)
+        return True
+
+    delays = Delays(loop, deliver)
+    for channel in ("bad", "good"):
+        delays.add(0.001, channel, b"")
+    await until_async(lambda: delivered)
+    assert [type(error) for error in told] == [LookupError]
+
+
+def test_a_process_is_seen_by_others_only_when_it_listens(carrier, monkeypatch):
+    seen = []
+    listen = local_place.socket.socket.listen
+
+    def looked_at(listener, backlog):
+        seen.append(Place(carrier.path).others())
+        listen(listener, backlog)
+
+    monkeypatch.setattr(local_place.socket.socket, "listen", looked_at)
+    place = Place(carrier.path)
+    place.enter("abc").close()
+    assert seen == [[]]
+    assert [node for node, _ in Place(carrier.path).others()] == ["abc"]
+    place.leave()
+
+
+def test_a_channel_has_room_again_when_nothing_waits_aside():
+    waiting = queues.Queues(ChannelLimits(capacity=1), lambda: 0.0)
+    waiting.aside["jobs"] += 1
+    assert not waiting.add("jobs", "1", b"")
+    waiting.aside["jobs"] -= 1
+    waiting.tick()
+    assert waiting.add("jobs", "1", b"")
+    assert not waiting.aside
