@@ -121,6 +121,21 @@ def test_it_serves_in_the_loop_of_its_caller():
     asyncio.run(test())
 
 
+def test_the_start_tells_each_mount_and_what_is_unusual(caplog):
+    caplog.set_level(logging.INFO, "uvicorn.error")
+    site = uvicorn.Router([uvicorn.mount("/wsgi%20", wsgi), uvicorn.mount("/asgi", hello)])
+    with Server(config(site, threads=2, governor="off")).running() as url:
+        pass
+    module = __name__
+    assert f", at {url}\n" in caplog.text
+    assert f"  /wsgi%20  WSGI application {module}.wsgi, in threads\n" in caplog.text
+    assert f"  /asgi     ASGI application {module}.hello, on the event loop\n" in caplog.text
+    assert "1 worker, with 2 threads, for which 16 requests may wait\n" in caplog.text
+    assert "Unusual: no governor\n" in caplog.text
+    [painted] = [each.__dict__["color_message"] for each in caplog.records if "no governor" in each.message]
+    assert "\033[" in painted
+
+
 def test_several_on_one_loop_and_in_threads_have_a_bridge_each():
     async def own_pool(scope, receive, send):
         name, loop_thread = await bridge.run_in_pool(

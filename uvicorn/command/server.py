@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
+from uvicorn.applications.contents import served
 from uvicorn.bridge.stacks import is_main_thread
 from uvicorn.command.config import Config
 from uvicorn.command.http2 import check_http2, make_http2
@@ -36,6 +37,7 @@ from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads
 from uvicorn.command.standard_log import AccessLog
+from uvicorn.command.start_report import start_lines, start_of
 from uvicorn.errors import StartupError
 
 __all__ = ["Server", "ServerState"]
@@ -103,6 +105,7 @@ class Server:
         self.servers: list[Listening] = []
         self._captured: list[int] = []
         self._serving: Serving | None = None
+        self._lines: Callable[[list[str], bool], list[str]] = lambda addresses, paint: []
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in a loop of its own, until told to stop. Blocks: until then. Runs on: any thread that has no loop."""
@@ -270,12 +273,13 @@ class Server:
         )
         for message in check_http2(cfg, settings.http2_engine):
             logger.warning("%s", message)
-        http2, _ = make_http2(cfg, settings.http2_engine, settings.limits)
+        http2, name = make_http2(cfg, settings.http2_engine, settings.limits)
+        application = config.application()
         shorten_switch_interval(settings.switch_interval)
         try:
-            return Serving(
+            serving = Serving(
                 loop,
-                config.application(),
+                application,
                 settings,
                 frame,
                 GunicornPeers(cfg, settings.forwarded_fields),
@@ -287,6 +291,11 @@ class Server:
         except BaseException:
             restore_switch_interval()
             raise
+        threads, contents = serving.dispatcher.pool.threads, served(application)
+        self._lines = lambda addresses, paint: start_lines(
+            start_of(addresses, cfg, settings, 1, threads, name), contents, paint
+        )
+        return serving
 
     async def _start_application(self, serving: Serving) -> bool:
         """Return whether it has started."""
@@ -370,6 +379,8 @@ class Server:
             where = f"socket {sockets[0].getsockname()}"
         else:
             where = ", ".join(shown(sock, scheme) for sock in sockets)
+        for line, painted in zip(self._lines([where], False), self._lines([where], True), strict=True):
+            logger.info(line, extra={"color_message": painted})
         text = "Uvicorn running on %s (Press CTRL+C to quit)"
         logger.info(text, where, extra={"color_message": text.replace("%s", "\033[1m%s\033[0m")})
 

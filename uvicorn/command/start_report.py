@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from uvicorn import __version__
+from uvicorn import __version__, variant
 from uvicorn.applications.contents import Served
+from uvicorn.command.settings import Settings
+from uvicorn.command.unusual import unusual
 
-__all__ = ["Start", "start_lines"]
+__all__ = ["Start", "start_lines", "start_of", "variants"]
 
 _MOST_MOUNTS: Final = 12  # arbitrary: about as many as one looks at
 _BOLD: Final = "1"
@@ -34,6 +36,24 @@ class Start:
     queue: int
     variants: str
     unusual: Sequence[str] = ()
+
+
+def variants(http2_name: str) -> str:
+    """Return which package serves, and what HTTP/2; "" if that is not served."""
+    return variant.described() + (f", HTTP/2 by {http2_name}" if http2_name else "")
+
+
+def start_of(
+    addresses: Sequence[str], cfg: Any, settings: Settings, workers: int, threads: int, http2_name: str
+) -> Start:
+    """Return the numbers of a server.
+
+    Args:
+        cfg: Gunicorn's.
+    """
+    return Start(
+        addresses, workers, threads, settings.queue_size_of(threads), variants(http2_name), unusual(cfg, settings)
+    )
 
 
 def start_lines(start: Start, contents: Sequence[Served], paint: bool = False) -> list[str]:

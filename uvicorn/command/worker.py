@@ -22,7 +22,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import AppImportError, ConfigError
 from gunicorn.workers.base import Worker
 
-from uvicorn import __version__, variant
+from uvicorn import __version__
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
@@ -41,7 +41,6 @@ from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
 from uvicorn.command.share import share_for
 from uvicorn.command.tls import make_ssl_context
-from uvicorn.command.unusual import unusual
 from uvicorn.connections.server import Server
 from uvicorn.watching.retirement import NOW
 from uvicorn.watching.watching import Watching
@@ -355,22 +354,16 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """Say what is served; the first worker does it at length."""
         assert self._serving is not None
         assert self.application is not None
-        variants = variant.described() + (f", HTTP/2 by {self._http2_name}" if self._http2 is not None else "")
+        from uvicorn.command.start_report import start_lines, start_of, variants
+
         if self._age > 1:
-            self.log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, variants, self.pid)
+            text = "Serving with uvicorn %s, %s (pid: %s)"
+            self.log.info(text, __version__, variants(self._http2_name), self.pid)
             return
         from uvicorn.applications.contents import served  # once
-        from uvicorn.command.start_report import Start, start_lines
 
-        threads = self._serving.dispatcher.pool.threads
-        start = Start(
-            [str(listener) for listener in self.sockets],
-            self.cfg.workers,
-            threads,
-            self.settings.queue_size_of(threads),
-            variants,
-            unusual(self.cfg, self.settings),
-        )
+        addresses, threads = [str(listener) for listener in self.sockets], self._serving.dispatcher.pool.threads
+        start = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
         paint = wants_colours(self._error_stream(), self.settings.use_colors)
         for line in start_lines(start, served(self.application), paint):
             self.log.info("%s", line)
