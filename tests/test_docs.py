@@ -29,6 +29,7 @@ import pytest
 import yaml
 from gunicorn.config import Config as GunicornConfig
 from gunicorn.config import make_settings
+from patience import PATIENCE_SECONDS as PATIENCE
 from websockets.sync.client import connect
 
 import uvicorn
@@ -39,7 +40,6 @@ from uvicorn.command.cli import CommandConfig  # with it all our settings are kn
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-PATIENCE = 60
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[a-z]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _MARKS = re.compile(r"((?:^<!-- [a-z]+: .* -->\n)*)\Z", re.MULTILINE)

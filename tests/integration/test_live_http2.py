@@ -174,6 +174,7 @@ def test_max_requests_counts_streams_and_loses_none(serve):
     eventually(lambda: load.done > 500)
     load.is_stopping = True
     thread.join(PATIENCE)
+    assert not thread.is_alive()
     assert load.lost == []
     assert "Autorestarting worker" in server.log()
 
