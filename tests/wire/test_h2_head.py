@@ -15,8 +15,6 @@ from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.reply import NO_FIELDS, encode_fields
 
-CLIENT: list[object]
-SERVER: list[object]
 CLIENT, SERVER = ["192.0.2.7", 50123], ["192.0.2.1", 8000]
 BASE = {"channel": "http.request", "scheme": "http", "client": CLIENT, "server": SERVER}
 METHOD, SCHEME, AUTHORITY, PATH = GET = [
@@ -229,7 +227,7 @@ def test_names_with_an_underscore_may_be_refused():
 
 
 def forwarding():
-    return Forwarding(Allowed([CLIENT[0], "10.0.0.0/8"]), "auto")
+    return Forwarding(Allowed(["192.0.2.7", "10.0.0.0/8"]), "auto")
 
 
 FOR, HTTPS = (b"x-forwarded-for", b"203.0.113.9, 10.0.0.1"), (b"x-forwarded-proto", b"https")
