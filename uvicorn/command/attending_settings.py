@@ -48,7 +48,21 @@ class RequestId(OurSetting):
         """
 
 
-ATTENDING_SETTINGS: Final = (LogFormat, RequestId)
+class Otel(OurSetting):
+    name = "otel"
+    is_switch = True
+    cli: ClassVar = ["--otel"]
+    validator = on_or_off("otel")
+    default = False
+    desc = """\
+        Make spans and metrics of OpenTelemetry for requests and sockets.
+
+        They go where the application, or ``opentelemetry-instrument``, has them go. It needs ``opentelemetry-api``:
+        ``pip install uvicorn[otel]``.
+        """
+
+
+ATTENDING_SETTINGS: Final = (LogFormat, RequestId, Otel)
 
 
 @dataclass(frozen=True)
@@ -56,8 +70,9 @@ class AttendingSettings:
     """What goes with each request."""
 
     request_id: bool = False
+    otel: bool = False
 
 
 def attending_settings(ours: Mapping[str, Any]) -> AttendingSettings:
     """Return what these settings say."""
-    return AttendingSettings(ours["request_id"])
+    return AttendingSettings(ours["request_id"], ours["otel"])

@@ -28,6 +28,7 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
+from uvicorn.command.attending import check_attending
 from uvicorn.command.channel_layer import make_place
 from uvicorn.command.console import wants_colours
 from uvicorn.command.http2 import alpn_protocols, make_http2
@@ -106,6 +107,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
         prepare_log(log, cfg, settings)
+        check_attending(settings.attending)
         given = getattr(cfg, "uvicorn_warnings", ())
         for message in (*given, *compatibility.check(cfg, settings.http2_engine)):
             log.warning(message)
