@@ -12,6 +12,7 @@ from uvicorn.command.attending_settings import AttendingSettings
 from uvicorn.command.log_records import carry, carry_request_ids
 from uvicorn.connections.attendants import Attendant, Attendants
 from uvicorn.watching.request_ids import RequestIds
+from uvicorn.watching.upstream import UpstreamTimes
 
 __all__ = ["check_attending", "make_attendants"]
 
@@ -38,6 +39,8 @@ def make_attendants(
     if settings.request_id:
         carry_request_ids()
         attendants.append(RequestIds())
+    if settings.request_start:
+        attendants.append(UpstreamTimes())
     if settings.otel:
         attendants.append(_make_tracing(log))
     return Attendants(attendants, context, report, log) if attendants else None

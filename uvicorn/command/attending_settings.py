@@ -62,7 +62,20 @@ class Otel(OurSetting):
         """
 
 
-ATTENDING_SETTINGS: Final = (LogFormat, RequestId, Otel)
+class RequestStart(OurSetting):
+    name = "request_start"
+    is_switch = True
+    cli: ClassVar = ["--request-start"]
+    validator = on_or_off("request_start")
+    default = False
+    desc = """\
+        Measure how long requests were on their way from a trusted proxy, by its ``X-Request-Start``.
+
+        It is among the numbers (``upstream_seconds``) and in the access log (``%({upstream.wait}e)s``).
+        """
+
+
+ATTENDING_SETTINGS: Final = (LogFormat, RequestId, Otel, RequestStart)
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,9 @@ class AttendingSettings:
 
     request_id: bool = False
     otel: bool = False
+    request_start: bool = False
 
 
 def attending_settings(ours: Mapping[str, Any]) -> AttendingSettings:
     """Return what these settings say."""
-    return AttendingSettings(ours["request_id"], ours["otel"])
+    return AttendingSettings(ours["request_id"], ours["otel"], ours["request_start"])
