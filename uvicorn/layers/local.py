@@ -23,7 +23,7 @@ until somebody does. It is delivered at most once: a worker that is killed loses
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import Awaitable, Iterable
 from typing import Any, Final, Protocol
 
@@ -149,7 +149,7 @@ class LocalLayer:
         if delay:
             self._delays.add(delay, channel, packed)
             return DONE
-        return self._put(channel, secrets.token_hex(8), packed)
+        return self._put(channel, os.urandom(8).hex(), packed)
 
     def consume(self, channels: Iterable[str], intake: Intake) -> None:
         """Have the messages of these channels come."""
@@ -335,7 +335,7 @@ class LocalLayer:
             else:
                 self._peers.ask(node, "request", SEND, channel, unpack(content))
             return True
-        id = secrets.token_hex(8)
+        id = os.urandom(8).hex()
         try:
             task = self._place_one(channel, id, content)
         except ChannelFull:
