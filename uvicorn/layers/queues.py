@@ -110,7 +110,7 @@ class Queues:
             self._expire(channel, queue)
 
     def _expire(self, channel: str, queue: deque[Waiting]) -> None:
-        longest = self._limits.expiry_seconds
+        longest = self._limits.expiry_of(channel)
         if not longest:
             return
         before = self._clock() - longest

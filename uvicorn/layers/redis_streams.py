@@ -192,7 +192,7 @@ class Streams:
         if number > self._limits.deliveries:
             self._give_up(channel, entry, id, content, f"delivered {number - 1} times")
             return
-        longest = self._limits.expiry_seconds
+        longest = self._limits.expiry_of(channel)
         if longest and time.time() + self._ahead - int(entry.partition(b"-")[0]) / 1000 > longest:
             self._give_up(channel, entry, id, content, "expired")
             return
