@@ -184,6 +184,17 @@ def test_background_workers_take_the_queues_that_they_are_told(redis, serve, tmp
     assert sums == {others.worker()}
 
 
+def test_the_most_urgent_task_runs_first(redis, serve, tmp_path):
+    layer = ("--channel-layer", f"{redis.url}?prefix=urgent")
+    site = Site(tmp_path, serve, "--exclude-channels", "*", *layer)
+    for priority in (0, -7, 100, 3, 3, 0):
+        site.enqueue("write_down", str(priority), using={"priority": priority})
+    one = ("--threads", "1", *layer)  # of a WSGI application, since an ASGI application gets more
+    serve("--only-channels", "*", *one, app="live_tasks:application", env=site.env, is_ready=False)
+    site.wait_for(text="-7")
+    assert [each["text"] for each in site.seen] == ["100", "3", "3", "0", "0", "-7"]
+
+
 PROGRAM = """
 import live_tasks
 result = live_tasks.add.enqueue(20, 22)

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from importlib import import_module
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.utils import timezone
@@ -25,6 +26,7 @@ from django.utils.module_loading import import_string
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.current import current, office_of
+from uvicorn.layers.ids import PRIORITY
 from uvicorn.layers.limits import TASK_CHANNELS
 from uvicorn.layers.names import check_channel
 from uvicorn.layers.task_records import (
@@ -72,10 +74,12 @@ class TasksBackend(_Base):  # type: ignore[misc]  # Django has no types
     @property
     def supports_get_result(self) -> bool:
         """Whether results can be had: with Redis."""
-        try:
-            return keeps_results(self._office.url)
-        except ChannelLayerUnavailable:
-            return False
+        return keeps_results(self._known_url)
+
+    @property
+    def supports_priority(self) -> bool:
+        """Whether the most urgent task is run first: but for a layer of Channels 4, which knows one order only."""
+        return urlsplit(self._known_url).scheme != "asgi+django"
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
         """Send a task to a worker, at once, wherever this is called.
@@ -108,7 +112,7 @@ class TasksBackend(_Base):  # type: ignore[misc]  # Django has no types
         if results is not None:
             results.save(record, delay + UNFINISHED_SECONDS)
         try:
-            office.put(self.channels[task.queue_name], record, True, delay)
+            office.put(self.channels[task.queue_name], {**record, PRIORITY: task.priority}, True, delay)
         except Exception as error:
             if results is not None and not getattr(error, "was_sent", False):
                 results.forget(result.id)
@@ -135,6 +139,14 @@ class TasksBackend(_Base):  # type: ignore[misc]  # Django has no types
     def results(self) -> TaskResults | None:
         """What keeps results; None if nothing does. Raises: ChannelLayerUnavailable."""
         return results_of(self._office.url)
+
+    @property
+    def _known_url(self) -> str:
+        """That of the layer; "" if none is known, as while modules are imported."""
+        try:
+            return str(self._office.url)
+        except ChannelLayerUnavailable:
+            return ""
 
     @property
     def _office(self) -> Any:

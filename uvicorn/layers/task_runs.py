@@ -20,12 +20,13 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from uvicorn.errors import ChannelLayerUnavailable, ConsumeLater, ServerStopping, TaskFailed
+from uvicorn.layers.ids import PRIORITY
 from uvicorn.layers.task_records import LIBRARY, as_json, record_of, result_of, set_on, tasks, tasks_base
 
 __all__ = ["UNFINISHED_SECONDS", "LoopTasks", "ThreadTasks"]
 
 UNFINISHED_SECONDS: Final = 30 * 86400.0  # that a record is kept after its task could have run; arbitrary
-_ADDED: Final = ("channel", "message_id")  # to what was sent
+_ADDED: Final = ("channel", "message_id", PRIORITY)  # to what was sent
 _signals: Final[Any] = import_module(f"{LIBRARY}.signals")
 _Status: Final[Any] = tasks_base.TaskResultStatus
 _log: Final = logging.getLogger("django.tasks")
