@@ -306,7 +306,7 @@ async def test_a_delayed_message_comes_later_and_once(two):
         near = one.client()
         await other.channel(near.name).send({"text": "late"}, delay=0.2)
         await one.channel("jobs").send({"n": 2}, delay=0.3)
-        await one.channel("jobs").send({"n": 1}, delay=0.1)
+        await one.channel("asgi.delay").send({"channel": "jobs", "content": {"n": 1}, "delay": 100})  # as in Channels 1
         await one.channel("jobs").send({"n": 0})
         await until_async(lambda: len(worked.messages) == 3 and near.texts)
         assert worked.numbers == [0, 1, 2]
