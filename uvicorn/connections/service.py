@@ -18,10 +18,17 @@ from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
 from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
+from uvicorn.errors import ConsumeLater
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
 
 __all__ = ["Application", "Client", "Lent", "NextVersion", "Service", "Ticking"]
+
+
+_NOT_LATER: Final = (
+    ": ConsumeLater is for the messages of channels, which can wait, not for those of requests and sockets. Answer, or "
+    "send what has to be done to a channel: Channel(name).send(..., delay=seconds)"
+)
 
 
 class Application(Protocol):
@@ -170,9 +177,10 @@ class Service:
     def log_failure(self, owner: Served, error: BaseException) -> None:
         """Log what a consumer has raised."""
         self.log.error(
-            "Error in %s: %s",
+            "Error in %s: %s%s",
             owner.consumer_name,
             owner.shown_line,
+            _NOT_LATER if isinstance(error, ConsumeLater) else "",
             exc_info=(type(error), error, error.__traceback__),
         )
 
