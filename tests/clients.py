@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualPool, ManualSpools
+from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualFiles, ManualPool, ManualSpools
 
 from uvicorn.applications.routing import as_application
 from uvicorn.bridge.dispatcher import Dispatcher
@@ -139,7 +139,7 @@ class Site:
         make_pool: makes the pool, of the loop and the log; a `ManualPool` if it is None.
         hooks, queue_timeout: as for the dispatcher.
         http2: as for the service; `http2_limits` are the numbers of its connections.
-        limits: values of `Limits` that are not the default.
+        limits: values of `Limits` that are not the default. `sendfile` is off: it goes past the transport.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Site:
         outbox = Outbox(self.loop, self.log)
         self.service = Service(
             self.loop,
-            Limits(http2=http2_limits or Http2Limits(), **limits),
+            Limits(http2=http2_limits or Http2Limits(), **{"sendfile": False, **limits}),
             as_application(application),
             Dispatcher(self.pool, outbox, self.log, queue_timeout, hooks),
             outbox,
@@ -179,6 +179,7 @@ class Site:
             shows_errors=shows_errors,
             http2=http2,
         )
+        self.files = self.service.files = ManualFiles()
 
     @property
     def request_count(self):

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.file_reader import FileReader
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.served import Served
 from uvicorn.bridge.socket_calls import CallRunner
@@ -137,6 +138,7 @@ class Service:
         self.outbox: Final = outbox
         self.encoder: Final = encoder
         self.spools: Final = spools
+        self.files = FileReader(outbox)
         self.peers: Final = peers
         self.log: Final = log
         self.scheme: Final = scheme
