@@ -49,24 +49,12 @@ def squeeze(path, end=".gz", content=None, at=OLD):
     write(path.with_name(path.name + end), gzip.compress(path.read_bytes()) if content is None else content, at)
 
 
-class Threads:
-    """What stands for the threads of the pool: calls are made at once, and counted."""
-
-    def __init__(self):
-        self.calls = []
-
-    async def __call__(self, function, *args):
-        self.calls.append(getattr(function, "__name__", "?"))
-        return function(*args)
-
-
 class Served:
     """A folder that is served below /static."""
 
     def __init__(self, make_site, folder, prefix="/static", **options):
         consumer = static(folder, **options)
         self.files = consumer.target
-        self.threads = self.files._in_thread = Threads()
         self.site = make_site([mount(prefix, consumer)])
 
     def ask(self, path, method="GET", **fields):
@@ -148,7 +136,6 @@ def test_what_is_no_file_is_not_found(site, path):
 
 def test_a_folder_alone_is_an_application(make_site, build):
     consumer = static(build, index="index.html")
-    consumer.target._in_thread = Threads()
     client = make_site(consumer).connect()
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /docs/plain.txt HTTP/1.1\r\nHost: x\r\n\r\n")
     assert [response.body for response in client.responses()] == [PAGE, b"0123456789"]
@@ -479,11 +466,62 @@ def test_without_memory_all_is_read_anew(make_site, build, remembers):
 
 def test_a_folder_on_a_network_is_for_threads_alone(site, remembers, monkeypatch):
     monkeypatch.setattr(folder_module, "is_local", lambda path: False)
+    threads = site.site.files
     bodies = {site.ask("/static/app.js").body for _ in range(3)}
     assert len(bodies) == 1
-    assert site.threads.calls == ["look"] * 3
+    assert threads.works == 3
     site.ask("/static/large.bin")
-    assert site.threads.calls[3:5] == ["look", "open"]
+    assert threads.works >= 5  # the look, and the opening
+
+
+def test_what_is_in_memory_needs_no_thread(site, remembers):
+    if not folder_module._has_cached():
+        pytest.skip("the system cannot tell")
+    for _ in range(2):
+        for name in ("app.js", "large.bin", "docs/plain.txt", "none"):
+            site.ask(f"/static/{name}")
+    before = site.site.files.works
+    if site.files.reader.folder.is_local:
+        for name in ("app.js", "docs/plain.txt", "none"):
+            site.ask(f"/static/{name}")
+        assert site.site.files.works == before
+
+
+def test_a_client_that_leaves_while_its_file_is_opened_leaves_no_file_open(site, build):
+    threads = site.site.files
+    site.ask("/static/large.bin")
+    site.files.reader.folder.is_local = False
+    threads.is_held = True
+    client = site.site.connect()
+    client.send(b"GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+    threads.work()  # the look
+    site.site.settle()
+    client.leave()
+    site.site.pass_time(60)
+    threads.work()  # the opening
+    site.site.settle()
+    assert open_files(build / "large.bin") == 0
+
+
+def open_files(path):
+    """Return how often this process has a file open, where that can be told."""
+    if not os.path.exists("/proc/self/fd"):
+        return 0
+    found = []
+    for each in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{each}"))
+        except OSError:
+            pass  # the one that lists them
+    return found.count(str(path))
+
+
+@pytest.mark.parametrize("value", [None, "bytes=5-9", "bytes=0-9,1000-1009,100000-100009"])
+def test_no_file_stays_open(site, build, value):
+    for _ in range(3):
+        site.ask("/static/large.bin", **({"Range": value} if value else {}))
+        site.ask("/static/large.bin", "HEAD")
+    assert open_files(build / "large.bin") == 0
 
 
 def test_a_file_that_is_replaced_between_look_and_opening_is_sent_as_it_is_then(site, build, monkeypatch):
@@ -560,7 +598,6 @@ def test_a_start_says_which_files_are_served(build, monkeypatch):
 
 def test_files_over_http2(make_http2, build):
     consumer = static(build, index="index.html")
-    consumer.target._in_thread = Threads()
     squeeze(build / "app.js")
     client = connect(make_http2([mount("/static", consumer)]))
     whole = client.get("/static/app.js", headers=[("accept-encoding", "gzip")])

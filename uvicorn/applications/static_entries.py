@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from uvicorn.applications.folder import Folder, NotCached, NotFound, read
 from uvicorn.applications.static_names import is_plain
+from uvicorn.bridge.files import FilePart
 from uvicorn.wire.conditions import Validators, validators_of
 from uvicorn.wire.media_types import MediaTypes
 from uvicorn.wire.negotiation import coding_for
@@ -210,6 +211,15 @@ class Reader:
         """Raise NotFound if the index of a folder is not there."""
         fd, _ = self.folder.open(_encoded(index), only_cached)
         os.close(fd)
+
+    def open(self, variant: Variant, only_cached: bool = False) -> FilePart | None:
+        """Open the file of a variant; return None if it is another one meanwhile. What is returned closes itself.
+
+        Raises: NotFound; NotCached; OSError.
+        """
+        fd, stat = self.folder.open(variant.name, only_cached)
+        opened = FilePart(fd, os.fsdecode(variant.name))
+        return opened if facts_of(stat) == variant.facts else None
 
     def _read(self, path: str, only_cached: bool, is_fallback: bool) -> Entry:
         name = _encoded(path)

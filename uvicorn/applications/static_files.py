@@ -10,23 +10,23 @@ The way of a request:
 *Which side.* A thread for each request costs more than all the rest of a small file, and a disk that is slow, or a
 network that is gone, must not stop the loop. So the loop does what cannot wait: one `stat` of a file that was just
 used, on a file system of this machine (at worst one read of a disk, if the kernel has forgotten the file since), and
-reads that the kernel answers from memory or not at all (`folder.py`). All else is for threads: few at once, so that a
-cold start leaves the other consumers theirs.
+reads that the kernel answers from memory or not at all (`folder.py`). All else is for the threads that read files: they
+are few and none of the pool, so that neither waits for the other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from secrets import token_hex
 from typing import Any, Final
 
 from uvicorn.applications.folder import NotCached, NotFound
-from uvicorn.applications.static_entries import FALLBACK, Entries, Entry, Reader, Variant, facts_of
+from uvicorn.applications.static_entries import FALLBACK, Entries, Entry, Reader, Variant
 from uvicorn.applications.static_names import path_below, slashed
-from uvicorn.applications.static_turns import Turns
-from uvicorn.bridge.crossing import run_in_pool
+from uvicorn.bridge.files import FilePart
 from uvicorn.wire.conditions import CONDITIONAL, range_holds, unmet
 from uvicorn.wire.encoder import error_page
 from uvicorn.wire.negotiation import accepts_html
@@ -34,8 +34,6 @@ from uvicorn.wire.ranges import Range, content_range, multipart, ranges_of, unsa
 
 __all__ = ["StaticFiles"]
 
-_THREADS: Final = 4  # that read at once, for all requests; arbitrary
-_BLOCK: Final = 262144  # bytes; of a file on its way out
 _TRIES: Final = 3  # to open a file that is replaced all the time
 _DECIDING: Final = CONDITIONAL | {b"range"}
 _WANTED: Final = _DECIDING | {b"accept", b"accept-encoding"}
@@ -48,18 +46,14 @@ class StaticFiles:
     Args:
         most_bytes: of contents and what is known of files, that are kept in memory.
         shown: how logs call the folder.
-        in_thread: calls a function in a thread.
     """
 
     begins_early: Final = True  # a body is nothing to wait for
 
-    def __init__(
-        self, reader: Reader, most_bytes: int, shown: str, in_thread: Callable[..., Any] = run_in_pool
-    ) -> None:
+    def __init__(self, reader: Reader, most_bytes: int, shown: str) -> None:
         self.reader: Final = reader
         self.shown: Final = shown
         self._most_bytes = most_bytes
-        self._in_thread = in_thread
         self._sides: dict[asyncio.AbstractEventLoop, _Side] = {}
         self._last_side = _Side(0, None)
 
@@ -79,7 +73,7 @@ class StaticFiles:
             try:
                 if path is None:
                     raise NotFound
-                entry = await self._find(path)
+                entry = await self._find(channel, path)
             except NotFound:
                 await self._send_other(channel, message["path"], asked)
                 return
@@ -115,10 +109,10 @@ class StaticFiles:
         except (NotFound, NotCached):
             return None
 
-    async def _find(self, path: str) -> Entry | None:
+    async def _find(self, channel: Any, path: str) -> Entry | None:
         """Return what is at a path; None for a folder without its slash.
 
-        Raises: NotFound; ChannelFull if no thread can read it; OSError.
+        Raises: NotFound; OSError.
         """
         entries = self._side().entries
         known = entries.get(path)
@@ -128,9 +122,9 @@ class StaticFiles:
                 try:
                     found = look(path, known, only_cached=True)
                 except NotCached:
-                    found = await self._look_in_thread(path, known)
+                    found = await channel.read_aside(partial(look, path, known))
             else:
-                found = await self._look_in_thread(path, known)
+                found = await channel.read_aside(partial(look, path, known))
         except NotFound:
             entries.drop(path)
             raise
@@ -141,10 +135,6 @@ class StaticFiles:
                 entries.drop(path)
         return found
 
-    async def _look_in_thread(self, path: str, known: Entry | None) -> Entry | None:
-        found: Entry | None = await self._side().turns.call(self._in_thread, self.reader.look, path, known)
-        return found
-
     async def _send_other(self, channel: Any, path: str, asked: Mapping[bytes, bytes]) -> None:
         """Answer what is not there: with the fallback page for a navigation, or with 404."""
         if self.reader.fallback is None:
@@ -153,7 +143,7 @@ class StaticFiles:
         is_hidden = "/." in path  # nobody has a page there
         if not is_hidden and accepts_html(asked.get(b"accept")):
             try:
-                entry = await self._find(FALLBACK)
+                entry = await self._find(channel, FALLBACK)
             except NotFound:
                 entry = None
             if entry is not None:
@@ -204,41 +194,34 @@ class StaticFiles:
         if channel.is_head:
             channel.send(head)
             return True
-        fd = await self._open(variant)
-        if fd < 0:
+        file = await self._open(channel, variant)
+        if file is None:
             return False
-        try:
-            await channel.send({**head, "more_content": True})
-            for part in parts:
-                if isinstance(part, bytes):
-                    channel.send({"content": part, "more_content": True})
-                    continue
-                at, end = part.offset, part.offset + part.length
-                while at < end:
-                    content = await self._in_thread(os.pread, fd, min(_BLOCK, end - at), at)
-                    if not content:
-                        raise OSError(f"{variant.name!r} became shorter while it was sent")
-                    await channel.send({"content": content, "more_content": True})
-                    at += len(content)
-            channel.send({"content": b""})
-        finally:
-            os.close(fd)
+        first = parts[0]
+        if isinstance(first, Range):
+            channel.send({"status": status, "headers": fields, "file": (_given(file), *first)})
+            return True
+        await channel.send({**head, "more_content": True})
+        for part in parts:
+            if isinstance(part, bytes):
+                channel.send({"content": part, "more_content": True})
+            else:
+                await channel.send({"file": (os.dup(file.descriptor), *part), "more_content": True})
+        channel.send({})
         return True
 
-    async def _open(self, variant: Variant) -> int:
-        """Return a file descriptor; -1 if the file is another one, or gone."""
-        folder = self.reader.folder
+    async def _open(self, channel: Any, variant: Variant) -> FilePart | None:
+        """Open a file; return None if it is another one, or gone."""
         try:
-            try:
-                fd, stat = folder.open(variant.name, only_cached=True)
-            except NotCached:
-                fd, stat = await self._side().turns.call(self._in_thread, folder.open, variant.name)
+            if self.reader.folder.is_local:
+                try:
+                    return self.reader.open(variant, only_cached=True)
+                except NotCached:
+                    pass
+            opened: FilePart | None = await channel.read_aside(partial(self.reader.open, variant))
         except NotFound:
-            return -1
-        if facts_of(stat) == variant.facts:
-            return fd
-        os.close(fd)
-        return -1
+            return None
+        return opened
 
     async def _send_anew(self, channel: Any, asked: Mapping[bytes, bytes], path: str, tries: int) -> None:
         """Send a file that was replaced between the look at it and its opening."""
@@ -246,7 +229,7 @@ class StaticFiles:
         if tries <= 1:
             raise OSError(f"{path!r} is replaced all the time")
         try:
-            entry = await self._find(path)
+            entry = await self._find(channel, path)
         except NotFound:
             entry = None
         if entry is None:
@@ -261,7 +244,6 @@ class _Side:
     def __init__(self, most_bytes: int, loop: asyncio.AbstractEventLoop | None) -> None:
         self.loop = loop
         self.entries = Entries(most_bytes)
-        self.turns = Turns(_THREADS)
 
 
 def _framed(
@@ -283,3 +265,9 @@ def _framed(
 def _send_text(channel: Any, status: int, *fields: tuple[bytes, bytes]) -> None:
     """Answer with one line of text, as the server itself does."""
     channel.send({"status": status, "headers": [_TEXT, *fields], "content": error_page(status)[1]})
+
+
+def _given(file: FilePart) -> int:
+    """Return the descriptor of a file, for the server to close."""
+    descriptor, file.descriptor = file.descriptor, -1
+    return descriptor
