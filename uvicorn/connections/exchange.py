@@ -326,6 +326,10 @@ class Exchange:
         if not self.status and not self.is_closed and not self.request_line.is_http10 and self.carrier.is_first(self):
             self.carrier.hint(fields)
 
+    def read_aside(self, work: Callable[[], object], on_done: Callable[[object], None]) -> None:
+        """Have a thread for files do some work; call back with what it has returned, or raised."""
+        self.carrier.service.files.run(work, on_done)
+
     def lose(self, is_stopping: bool = False) -> None:
         """Close without a complete response; the connection is closed with it."""
         if self.is_closed:
