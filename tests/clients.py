@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualPool, ManualSpools
+from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualFiles, ManualPool, ManualSpools
 
 from uvicorn.applications.routing import as_application
 from uvicorn.bridge.dispatcher import Dispatcher
@@ -141,7 +141,7 @@ class Site:
         hooks, queue_timeout: as for the dispatcher.
         http2: as for the service; `http2_limits` are the numbers of its connections.
         attendants: what goes with each request.
-        limits: values of `Limits` that are not the default.
+        limits: values of `Limits` that are not the default. `sendfile` is off: it goes past the transport.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Site:
         attending = Attendants(attendants, dispatcher.context, self.reports.append, self.log) if attendants else None
         self.service = Service(
             self.loop,
-            Limits(http2=http2_limits or Http2Limits(), **limits),
+            Limits(http2=http2_limits or Http2Limits(), **{"sendfile": False, **limits}),
             as_application(application),
             dispatcher,
             outbox,
@@ -186,6 +186,7 @@ class Site:
             shows_errors=shows_errors,
             http2=http2,
         )
+        self.files = self.service.files = ManualFiles()
 
     @property
     def request_count(self):

@@ -151,7 +151,7 @@ def main() -> None:
         return
     if len(sys.argv) > 1 and sys.argv[1] in questions.COMMANDS:
         sys.exit(questions.run(sys.argv[1:]))
-    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
+    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application /static=./folder/ ..."
     ConsumerApplication(usage, prog="uvicorn").run()
 
 

@@ -26,6 +26,7 @@ from uvicorn.applications.frameworks import Frameworks
 from uvicorn.applications.lifecycle import Lifecycle
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge import crossing
+from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.pool import ConsumerPool
@@ -236,13 +237,14 @@ class Serving:
     def watch(self, shared: Shared, pid: int) -> Watching:
         """Begin to watch what is served: warnings, numbers, and a socket for those who ask."""
         assert self.server is not None
-        self._watching = watching = Watching(
-            self.server.service, self._settings.watch, self._application.consumers, shared, pid
-        )
+        self._watching = watching = Watching(self.server.service, self._settings.watch, self._consumers, shared, pid)
         if self._health is not None:
             watching.serve_health(self._health)
         watching.start()
         return watching
+
+    def _consumers(self) -> list[Consumer]:
+        return [*self._application.consumers(), *self.layer.task_consumers]
 
     def tick(self) -> None:
         """Do what is due once a second, while connections are accepted."""

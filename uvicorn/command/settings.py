@@ -336,6 +336,7 @@ class Settings:
                 disconnect_grace=cfg.asgi_disconnect_grace_period,
                 sockets=socket_limits(ours, cfg.websocket_max_message_size),
                 http2=http2_limits(cfg, min(cfg.limit_request_fields or _MOST_FIELDS, _MOST_FIELDS)),
+                sendfile=cfg.sendfile,
                 **given_limits(ours),
             ),
             queue_size=8 * cfg.threads if queue_size < 0 else queue_size,

@@ -28,9 +28,10 @@ cdef class Exchange:
     cdef public bint is_closed
     cdef public bint is_lost
     cdef public bint is_stopping
-    cdef bint _is_chunked
+    cdef public bint is_chunked
     cdef bint _was_looked_for
     cdef object _held
+    cdef public object feed
 
     @cython.locals(status=int, more=bint, carrier=Carrier, content=bytes, encoder=Encoder, fields=Fields)
     cpdef object reply(self, tuple reply)

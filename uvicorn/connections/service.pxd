@@ -13,6 +13,7 @@ cdef class Service:
     cdef public Outbox outbox
     cdef public Encoder encoder
     cdef public object spools
+    cdef public object files
     cdef public object peers
     cdef public object log
     cdef public str scheme

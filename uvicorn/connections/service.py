@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.file_reader import FileReader
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
@@ -17,10 +18,17 @@ from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
 from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
+from uvicorn.errors import ConsumeLater
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
 
 __all__ = ["Application", "Client", "Lent", "NextVersion", "Service", "Ticking"]
+
+
+_NOT_LATER: Final = (
+    ": ConsumeLater is for the messages of channels, which can wait, not for those of requests and sockets. Answer, or "
+    "send what has to be done to a channel: Channel(name).send(..., delay=seconds)"
+)
 
 
 class Application(Protocol):
@@ -165,6 +173,7 @@ class Service:
         self.outbox: Final = outbox
         self.encoder: Final = encoder
         self.spools: Final = spools
+        self.files = FileReader(outbox)
         self.peers: Final = peers
         self.log: Final = log
         self.scheme: Final = scheme
@@ -205,9 +214,10 @@ class Service:
         if owner.attended is not None:
             owner.attended.on_failed(error)
         self.log_of(owner).error(
-            "Error in %s: %s",
+            "Error in %s: %s%s",
             owner.consumer_name,
             owner.shown_line,
+            _NOT_LATER if isinstance(error, ConsumeLater) else "",
             exc_info=(type(error), error, error.__traceback__),
         )
 
