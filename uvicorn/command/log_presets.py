@@ -8,16 +8,19 @@ Gunicorn a logger class that does it from the first line on, and again whenever 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.command.console import ACCESS_FORMAT, colour_access
-from uvicorn.command.log_formats import COLOUR, TEXT, dress
+from uvicorn.command.formatters import ColourizedFormatter
+from uvicorn.command.log_formats import COLOUR, TEXT, JSONFormatter, dress, naked
 from uvicorn.command.log_records import carry_request_ids
 from uvicorn.command.log_setup import LOGGING_CONFIG
 from uvicorn.command.settings import Settings
 from uvicorn.command.standard_log import StandardLog
 
 __all__ = ["dress_standard", "dressed", "prepare_log"]
+
+_OURS: Final = (ColourizedFormatter, JSONFormatter)  # formatters of the log of `uvicorn.run`, and not somebody's own
 
 
 def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
@@ -43,7 +46,10 @@ def dress_standard(settings: Settings, log_config: Any) -> None:
     has_ids = settings.attending.request_id
     if log_config != LOGGING_CONFIG or not (has_ids or settings.log_format != TEXT):
         return
-    error, access = (logging.getLogger(name).handlers for name in ("uvicorn", "uvicorn.access"))
+    error, access = (
+        [handler for handler in logging.getLogger(name).handlers if isinstance(naked(handler.formatter), _OURS)]
+        for name in ("uvicorn", "uvicorn.access")
+    )
     dress(error, access, settings.log_format, has_ids, is_own_line=True)
 
 
