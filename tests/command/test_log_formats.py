@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import io
 import json
 import logging
 import logging.handlers
@@ -18,7 +19,7 @@ from uvicorn.command import log_records
 from uvicorn.command.console import ACCESS_FORMAT
 from uvicorn.command.formatters import AccessFormatter, DefaultFormatter
 from uvicorn.command.log_formats import Coloured, JSONFormatter, WithId, dress
-from uvicorn.command.log_presets import dress_standard, dressed, prepare_log
+from uvicorn.command.log_presets import dress_standard, dressed, keep_dressed, prepare_log, wants_paint
 from uvicorn.command.log_records import CarryingRecord, carry, carry_request_ids
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.settings import Settings
@@ -247,6 +248,26 @@ def test_plain_gunicorn_is_dressed_when_its_worker_class_is_asked():
     for _ in range(2):
         prepare_log(log, cfg, Settings.from_config(cfg))
     assert formatters(log) == [JSONFormatter, JSONFormatter]
+
+
+def test_plain_gunicorn_stays_dressed_when_its_master_sets_the_log_up_anew():
+    cfg, log = gunicorn_log(Logger, log_format="json")
+    keep_dressed(log)
+    keep_dressed(log)
+    log.setup(cfg)  # HUP
+    assert formatters(log) == [JSONFormatter, JSONFormatter]
+    cfg.set("log_format", "text")
+    log.setup(cfg)
+    assert formatters(log) == [logging.Formatter, logging.Formatter]
+
+
+@pytest.mark.parametrize(("log_format", "painted"), [("text", False), ("colour", True), ("json", False)])
+def test_the_lines_of_the_start_are_painted_where_colours_are_wanted(log_format, painted):
+    cfg = Config()
+    cfg.set("log_format", log_format)
+    assert wants_paint(io.StringIO(), Settings.from_config(cfg)) is painted
+    cfg.set("use_colors", True)
+    assert wants_paint(io.StringIO(), Settings.from_config(cfg)) is (log_format != "json")
 
 
 def test_text_with_ids_leaves_a_format_of_somebodys_own_alone():
