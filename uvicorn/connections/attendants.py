@@ -73,16 +73,7 @@ class Attended:
         """Return the fields of a response with ours; one that the consumer has sent itself stays as it is."""
         if not self.block or self.block_name in fields.block.lower():
             return fields
-        return Fields(
-            self.block + fields.block,
-            fields.content_length,
-            fields.closes,
-            fields.has_date,
-            fields.has_server,
-            fields.is_plain,
-            fields.is_slow,
-            fields.trailers,
-        )
+        return fields.after(self.block)
 
     def on_failed(self, error: BaseException) -> None:
         """The consumer has raised. Keeps nothing of the error, which may hold the request."""
