@@ -89,6 +89,9 @@ class ReplySink(Sink, Protocol):
     def hint(self, fields: Fields) -> None:
         """Send an informational response, 103 Early Hints; do nothing if it would come too late. Runs on: the loop."""
 
+    def read_aside(self, work: Callable[[], Any], on_done: Callable[[Any], None]) -> None:
+        """Have a thread for files do some work; call back with what it has returned, or raised. Runs on: the loop."""
+
 
 class ReplyChannel(ReplySequence):
     """The channel of the replies to one message (ASGI draft, "Channels and Messages", reply channels).
@@ -229,6 +232,15 @@ class ReplyChannel(ReplySequence):
         """Note what is done in threads for this request (`work.py`), for the log."""
         self._exchange.work = work
 
+    def read_aside(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Have a thread do what waits for a disk: one of the few for files, and none of the pool.
+
+        Returns: what the work returns. If nobody waits for that any more it is let go of.
+        """
+        done: asyncio.Future[Any] = self._outbox.loop.create_future()
+        self._exchange.read_aside(work, partial(_settle_future, done))
+        return done
+
     @property
     def is_complete(self) -> bool:
         """Whether a whole response was sent."""
@@ -293,6 +305,15 @@ class ReplyChannel(ReplySequence):
                 self._outbox.put(exchange.reply, admitted)
         if window is not None:
             window.wait()
+
+
+def _settle_future(done: asyncio.Future[Any], result: Any) -> None:
+    if done.done():
+        return  # it was cancelled
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
 
 
 class Window:

@@ -295,19 +295,21 @@ class ReplySequence:
         return ReplyError("status is allowed in the first reply only: this response has begun")
 
 
-def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
+def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]] | Fields) -> Fields:
     """Check header fields and encode them, one line each.
 
     Nothing is remembered from reply to reply.
 
     Args:
-        headers: pairs of name and value; bytes, or str that is latin-1.
+        headers: pairs of name and value; bytes, or str that is latin-1. Or what this has returned.
 
     Raises: ReplyError for a name that is not a token, CR, LF or NUL in a value, a wrong or
         repeated content-length, a transfer-encoding other than chunked, or one beside a
         content-length; ReplyTypeError for what is not a pair of bytes.
     Spec: RFC 9110 sections 5.1, 5.5 and 8.6; RFC 9112 section 6.1.
     """
+    if type(headers) is Fields:  # encoded once, for many replies
+        return headers
     pairs: Any = headers if type(headers) is list else _tuple_of(headers)
     parts: list[bytes] = []
     special: list[tuple[int, bytes]] | None = None
