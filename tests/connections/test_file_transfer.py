@@ -186,6 +186,25 @@ def test_others_have_the_loop_between_two_windows(connect, path, monkeypatch):
     assert max(sizes) <= file_transfer.WINDOW
 
 
+def test_a_client_that_was_behind_is_sent_one_window_in_a_turn(connect, path, monkeypatch):
+    calls = []
+    sendfile = os.sendfile
+    client = connect(consumer_of({"status": 200, "file": path}))
+    client.send()
+
+    def few(out, file, at, most):  # as if there were room for all of it
+        calls.append(most)
+        return sendfile(out, file, at, 10) and most
+
+    monkeypatch.setattr(file_transfer.os, "sendfile", few)
+    while client.site.reports == [] and client.socket.recv(1 << 20):
+        before = len(calls)
+        client.site.loop.turn()
+        assert len(calls) <= before + 1
+    assert calls
+    client.client.leave()
+
+
 def test_a_client_that_leaves_leaves_nothing_open(connect, path, descriptors):
     client = connect(consumer_of({"status": 200, "file": path}))
     client.send()

@@ -166,6 +166,8 @@ def take_file(value: Any) -> FilePart:
     try:
         _check_number("offset", offset)
         _check_number("count", count)
+        if type(source) is FilePart:  # of our own
+            return source
         if type(source) is int:
             part = FilePart(source, f"descriptor {source}")
             if offset is None and stat.S_ISREG(os.fstat(source).st_mode):

@@ -27,6 +27,7 @@ __all__ = ["Feed"]
 
 _PIECE: Final = 65536  # bytes that are read and written at once; arbitrary
 _FRAMED_PIECE: Final = 16384  # the same where a carrier cuts content into frames of that size
+_FAR_PIECE: Final = 262144  # bytes that a thread reads at once; arbitrary
 _TURN: Final = 262144  # bytes of a response in one turn of the loop, so that others are served; arbitrary
 _AHEAD: Final = 2097152  # bytes that a thread reads into memory at once, for `sendfile`; arbitrary
 _MOST_REPLIES: Final = 256  # that wait, each perhaps with a file that is open: arbitrary, beyond it nobody awaits
@@ -126,7 +127,8 @@ class Feed:
                 left -= size
                 if left <= 0:
                     self._is_waiting = True
-                    self._carrier.service.loop.call_soon(self._run)
+                    if self._transfer is None or not self._transfer.is_watching:  # or the socket calls
+                        self._carrier.service.loop.call_soon(self._run)
                     return
             if not self._replies and self._exchange.feed is self:
                 self._end()
@@ -152,11 +154,11 @@ class Feed:
             return 0
 
     def _copy_next(self, part: FilePart) -> int:
-        piece = _FRAMED_PIECE if self._carrier.frames_content else _PIECE
+        piece, far_piece = (_FRAMED_PIECE, _PIECE) if self._carrier.frames_content else (_PIECE, _FAR_PIECE)
         data, self._data = self._data, None
         if data is None:
             if part.left and not part.is_at_hand(piece):
-                self._have_done(partial(part.read, _PIECE), self._on_read)
+                self._have_done(partial(part.read, far_piece), self._on_read)
                 return 0
             data = part.read(piece)
         if self._is_framed:
