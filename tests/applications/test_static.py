@@ -383,6 +383,23 @@ def test_a_file_is_read_once_and_found_to_be_right(site, remembers, monkeypatch)
     assert site.ask("/static/app.js").body == first.body
 
 
+def test_requests_of_one_turn_look_once_and_those_of_the_next_look_again(site, build, remembers, monkeypatch):
+    first = site.ask("/static/app.js")
+    looks = []
+    look = folder_module.Folder.stat
+    monkeypatch.setattr(folder_module.Folder, "stat", lambda *args: looks.append(1) or look(*args))
+    clients = [site.site.connect() for _ in range(5)]
+    for number in (1, 2):
+        for client in clients:
+            site.site.loop.call_soon(client.transport.feed, b"GET /static/app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        site.site.settle()
+        assert len(looks) == number
+    write(build / "app.js", first.body[::-1])
+    clients[0].send(b"GET /static/app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert clients[0].responses()[-1].body == first.body[::-1]
+    assert {len(client.responses()) for client in clients[1:]} == {2}
+
+
 @pytest.mark.parametrize("name", ["app.js", "large.bin"])
 def test_a_change_is_seen_at_once(site, build, remembers, monkeypatch, name):
     monkeypatch.setattr(static_entries, "_TRUSTED_SECONDS", 1e9)

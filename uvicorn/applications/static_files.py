@@ -101,13 +101,17 @@ class StaticFiles:
 
     def _remembered(self, path: str | None) -> Entry | None:
         """Return what is known of a path, if it is right and that can be told at once."""
-        entry = self._side().entries.get(path) if path is not None else None
-        if entry is None or not self.reader.folder.is_local:
-            return None
+        side = self._side()
+        entry = side.entries.get(path) if path is not None else None
+        if entry is None or path in side.right:
+            return entry
         try:
-            return entry if self.reader.is_current(entry, only_cached=True) else None
+            if not self.reader.folder.is_local or not self.reader.is_current(entry, only_cached=True):
+                return None
         except (NotFound, NotCached):
             return None
+        side.keep_right(path)
+        return entry
 
     async def _find(self, channel: Any, path: str) -> Entry | None:
         """Return what is at a path; None for a folder without its slash.
@@ -239,11 +243,24 @@ class StaticFiles:
 
 
 class _Side:
-    """What belongs to one loop."""
+    """What belongs to one loop.
+
+    Attributes:
+        right: paths whose entries were found to be right in this turn of the loop. All that is served in one turn had
+            come in before it began: it is as if these requests had looked at the same moment.
+    """
 
     def __init__(self, most_bytes: int, loop: asyncio.AbstractEventLoop | None) -> None:
         self.loop = loop
+        self.right: set[str | None] = set()
         self.entries = Entries(most_bytes)
+
+    def keep_right(self, path: str | None) -> None:
+        """Note that an entry is right, until what comes in next is served: that is queued behind this call."""
+        if not self.right:
+            assert self.loop is not None
+            self.loop.call_soon(self.right.clear)
+        self.right.add(path)
 
 
 def _framed(
