@@ -66,6 +66,10 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
     headers = message["headers"]
     client = message["client"]
     server = message["server"]
+    request_id = message["request_id"]
+    state = state.copy()
+    if request_id is not None:
+        state.setdefault("request_id", request_id)
     return {
         "type": "http",
         "asgi": _VERSIONS.copy(),
@@ -79,7 +83,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "headers": [(field[0], field[1]) for field in headers],
         "client": tuple(client) if client is not None else None,
         "server": tuple(server) if server is not None else None,
-        "state": state.copy(),
+        "state": state,
         "extensions": _EXTENSIONS.copy(),
     }
 

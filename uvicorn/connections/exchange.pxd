@@ -19,6 +19,7 @@ cdef class Exchange:
     cdef public object task
     cdef public object job
     cdef public object work
+    cdef public object attended
     cdef public int status
     cdef public Fields fields
     cdef public Py_ssize_t sent_bytes

@@ -15,6 +15,7 @@ from typing import Final
 from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
+from uvicorn.connections.attendants import Attended
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.file_feed import Feed
 from uvicorn.connections.flow import FLOOD_FACTOR
@@ -41,9 +42,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_held", "_was_looked_for", "active_at", "carrier", "consumer", "feed", "fields", "headers", "is_answered",
-        "is_chunked", "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists",
-        "request_line", "sent_bytes", "started_at", "status", "task", "work",
+        "_held", "_was_looked_for", "active_at", "attended", "carrier", "consumer", "feed", "fields", "headers",
+        "is_answered", "is_chunked", "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job",
+        "persists", "request_line", "sent_bytes", "started_at", "status", "task", "work",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self.job: CallJob | None = None
         self.work: Work | None = None  # of an ASGI application, when it is called
+        self.attended: Attended | None = None  # set at once, if anything goes with the request
         self.status = 0  # 0 until the response has begun
         self.fields = NO_FIELDS
         self.sent_bytes = 0  # of content, without framing
@@ -112,6 +114,8 @@ class Exchange:
         status, fields, content, more = reply
         carrier = self.carrier
         try:
+            if status and self.attended is not None:
+                fields = self.attended.added_to(fields)
             if (
                 status
                 and not more
@@ -139,7 +143,7 @@ class Exchange:
                     self.feed = Feed(self)
                 self.feed.add(reply)
         except Exception:  # a mistake of ours; half a response may be written
-            carrier.service.log.error("Error in the response to %s", self.shown_line, exc_info=True)
+            carrier.service.log_of(self).error("Error in the response to %s", self.shown_line, exc_info=True)
             carrier.abort()
         return None
 
@@ -252,7 +256,7 @@ class Exchange:
             reason: for the debug log.
             setting: the one that says so, under which it is counted.
         """
-        self.carrier.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
+        self.carrier.service.log_of(self).debug("%d to %s: %s", status, self.shown_line, reason)
         self.carrier.service.numbers.refuse(setting)
         self.answer(status, retry_after=retry_after)
 
@@ -279,7 +283,7 @@ class Exchange:
         """
         service = self.carrier.service
         if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost()):
-            service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
+            service.log_of(self).debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
@@ -299,7 +303,7 @@ class Exchange:
         """The consumer has returned something: if it was meant for the response, that is said."""
         advice = advice_on(result)
         if advice and not self.status and not self.is_closed:
-            self.carrier.service.log.error("%s %s: %s", self.consumer_name, advice, self.shown_line)
+            self.carrier.service.log_of(self).error("%s %s: %s", self.consumer_name, advice, self.shown_line)
 
     def on_not_called(self) -> None:
         """Its task was cancelled before it began: without this they and the reply channel would hold each other."""
@@ -309,7 +313,7 @@ class Exchange:
         """Nobody holds the reply channel any more: 500 is answered, or the connection is closed."""
         if self.is_closed:
             return
-        self.carrier.service.log.error(
+        self.carrier.service.log_of(self).error(
             "%s let go of its reply channel %s: %s",
             self.consumer_name,
             "in the middle of a reply" if self.status else "without a reply",
@@ -412,6 +416,7 @@ class Notice(Exchange):
 
     def __init__(self, lost: Exchange, consumer: Consumer) -> None:
         super().__init__(lost.carrier, lost.request_line, lost.headers, False, lost.started_at)
+        self.attended = lost.attended
         self.consumer = consumer
         self.is_closed = self.is_lost = True
 

@@ -26,6 +26,7 @@ cdef class Service:
     cdef public object report
     cdef public bint shows_errors
     cdef public object http2
+    cdef public object attendants
     cdef public set connections
     cdef public set sockets
     cdef public Turns turns
