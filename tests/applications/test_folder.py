@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from uvicorn.applications import folder as module
-from uvicorn.applications.folder import Folder, NotCached, NotFound, local_by, read
+from uvicorn.applications import local_disks
+from uvicorn.applications.folder import Folder, NotCached, NotFound, facts_of, read
+from uvicorn.applications.local_disks import is_local, local_by
 
 SECRET = b"the secret outside"
 
@@ -293,7 +295,10 @@ def test_a_file_of_another_file_system_inside_is_for_a_thread(tree):
     folder.renew()
     folder._root.device += 1
     assert content(folder, b"file.txt") == b"inside"
-    assert not folder.has(os.stat(tree).st_dev)
+    facts = facts_of(os.stat(tree / "in" / "file.txt"))
+    assert not folder.is_same(b"file.txt", facts)
+    assert folder.is_same(b"file.txt", facts, only_cached=False)
+    assert not folder.is_same(b"none", facts, only_cached=False)
     if module._has_cached() and folder.is_local:
         with pytest.raises(NotCached):
             folder.open(b"file.txt", only_cached=True)
@@ -315,8 +320,8 @@ def test_a_system_without_a_list_of_mounts_says_nothing_of_its_file_systems(monk
     def fail(*_):
         raise FileNotFoundError
 
-    monkeypatch.setattr(module, "open", fail, raising=False)
-    assert not module.is_local("/")
+    monkeypatch.setattr(local_disks, "open", fail, raising=False)
+    assert not is_local("/")
 
 
 def test_a_folder_is_shown_by_its_path(tree):
