@@ -313,6 +313,7 @@ class Settings:
     http2_engine: str = "auto"
     watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
     metrics_bind: str = ""  # "" for no page
+    drain_delay: float = 0.0
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -362,6 +363,7 @@ class Settings:
             http2_engine=ours["http2_engine"],
             watch=watch_settings(ours),
             metrics_bind=ours["metrics_bind"],
+            drain_delay=ours["drain_delay"],
         )
 
     def queue_size_of(self, threads: int) -> int:
