@@ -73,6 +73,18 @@ def test_a_watchdog_that_is_not_there_or_watches_another_process_is_not_told(sys
     assert told(sock) == []
 
 
+def test_a_new_master_speaks_to_systemd_too(systemd):
+    _, name = systemd
+    notifier = Notifier(
+        {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "5000000", "WATCHDOG_PID": str(os.getpid())}, FakeLog()
+    )
+    environ = {"WATCHDOG_PID": str(os.getpid())}
+    notifier.lend(environ)
+    assert environ == {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "5000000"}
+    Notifier({}, FakeLog()).lend(environ := {})
+    assert environ == {}
+
+
 def test_without_systemd_nothing_is_told():
     notifier = Notifier({"WATCHDOG_USEC": "1000000"}, FakeLog())
     notifier.ready("Serving")

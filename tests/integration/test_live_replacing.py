@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from processes import eventually
-from test_live_signals import has_left
+from test_live_signals import has_left, text_of
 
 APP = "gated_consumers:routes"
 COMMANDS = ["uvicorn", "gunicorn"]
@@ -414,8 +414,27 @@ def test_systemd_is_told_what_happens_when_it_happens(serve, systemd, tmp_path):
     systemd.wait_for("STOPPING=1")
 
 
+def test_systemd_knows_the_new_master_when_the_old_one_goes(serve, systemd):
+    server = started(serve, "uvicorn", "--pid", "master.pid", workers=1, env={"NOTIFY_SOCKET": systemd.name})
+    server.signal(signal.SIGHUP)  # Gunicorn copies the environment anew then
+    systemd.wait_for("READY=1", 2)
+    server.signal(signal.SIGUSR2)
+    new = int(eventually(lambda: text_of(server.folder / "master.pid.2"), "the new master"))
+    try:
+        systemd.wait_for("READY=1", 3)
+        assert server.stop() == 0
+        systemd.wait_for(f"MAINPID={new}")
+        assert not systemd.has("STOPPING=1")
+        assert server.get("/").status_code == 200
+    finally:
+        os.kill(new, signal.SIGTERM)
+        eventually(lambda: has_left(new), "the new master to leave")
+    assert systemd.has("STOPPING=1")
+
+
 def test_systemd_hears_nothing_of_a_worker_that_does_not_answer(serve, systemd):
-    server = serve(env={"NOTIFY_SOCKET": systemd.name, "WATCHDOG_USEC": "100000"}, app=APP)
+    env = {"NOTIFY_SOCKET": systemd.name, "WATCHDOG_USEC": "100000"}
+    server = serve("--timeout", "900", env=env, app=APP)
     systemd.wait_for("WATCHDOG=1")
     pid = server.worker()
     os.kill(pid, signal.SIGSTOP)

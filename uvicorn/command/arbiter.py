@@ -69,7 +69,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]  # Gunicorn has no types
     def start(self) -> None:
         """Listen. Nobody serves yet: systemd is told when somebody does."""
         super().start()
-        roll_of_master().is_orderly = self._has_our_workers
+        roll_of_master().is_orderly = True
         self._systemd.status("Starting")
 
     def spawn_worker(self) -> int:
@@ -86,6 +86,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]  # Gunicorn has no types
             self._follow_plan()
             self._report_number()
         else:
+            self._is_reloaded()  # from our worker class to another one
             super().manage_workers()
         self._tell_systemd()
 
@@ -136,6 +137,11 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]  # Gunicorn has no types
                 if not (is_told or self._is_stopping):
                     self._on_end(worker)
 
+    def reexec(self) -> None:
+        """Have a new master start beside this one (USR2). It speaks to systemd, too."""
+        self._systemd.lend(self.cfg.env_orig)
+        super().reexec()
+
     def stop(self, graceful: bool = True) -> None:
         """Stop all workers. Blocks: until they have left."""
         self._is_stopping = True
@@ -158,12 +164,18 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]  # Gunicorn has no types
                 self.spawn_worker()
                 time.sleep(0.1 * random.random())  # as Gunicorn does: they do not all do the same at once
         self._tell_to_leave(decided.leaving)
-        if decided.is_reloaded and self._before is not None:
-            self._before.forget()
-            self._before = None
-            self._stable = self._generation
-            self.log.info("Reloaded: %d new workers are ready", self.num_workers)
-            self._systemd.ready(self._status())
+        if decided.is_reloaded:
+            self._is_reloaded()
+
+    def _is_reloaded(self) -> None:
+        """The new workers have taken over; if there was a reload."""
+        if self._before is None:
+            return
+        self._before.forget()
+        self._before = None
+        self._stable = self._generation
+        self.log.info("Reloaded: %d new workers are ready", self.num_workers)
+        self._systemd.ready(self._status())
 
     def _known(self) -> list[Known]:
         return [
@@ -224,12 +236,12 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]  # Gunicorn has no types
 
     def _report_number(self) -> None:
         """Have Gunicorn tell its numbers, and do nothing else."""
-        wanted = self.num_workers
-        self._num_workers: Any = len(self.WORKERS)  # not `num_workers`: that calls a hook
+        more = len(self.WORKERS) - self.num_workers
+        self._num_workers: Any = self.num_workers + more  # not `num_workers`: that calls a hook
         try:
             super().manage_workers()
         finally:
-            self._num_workers = wanted
+            self._num_workers -= more  # the thread of the control socket may have changed it
 
     # ---- systemd ----
 

@@ -23,6 +23,7 @@ class Notifier:
 
     def __init__(self, environ: MutableMapping[str, str], log: Any) -> None:
         self._address: Final = environ.pop("NOTIFY_SOCKET", "")
+        self._watchdog = environ.get("WATCHDOG_USEC", "")
         self._log = log
         self._status = ""
         self._pinged = 0.0
@@ -48,6 +49,13 @@ class Notifier:
         """The service goes down."""
         self._tell(f"STOPPING=1\nSTATUS={status}")
         self._status = status
+
+    def lend(self, environ: MutableMapping[str, str]) -> None:
+        """Give a program that will be the service's main process what this one had."""
+        if self._address:
+            environ["NOTIFY_SOCKET"] = self._address
+            environ["WATCHDOG_USEC"] = self._watchdog
+            environ.pop("WATCHDOG_PID", None)  # it has another one
 
     def hand_over(self, pid: int) -> None:
         """Another process is the service's main one from here on, and speaks for it."""
