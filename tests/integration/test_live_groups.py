@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redis_server
-from processes import PATIENCE, eventually
+from processes import PATIENCE, PYTHONPATH, eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -151,6 +151,37 @@ def test_nothing_is_left_of_a_server_that_has_stopped(serve, private):
     eventually(lambda: len(list(path.glob("*.sock"))) == 2, "the sockets of both workers")
     server.stop()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("layer", [(), ("--channel-layer", "redis://127.0.0.1:1/0")], ids=["local", "redis"])
+@pytest.mark.parametrize("missing", ["msgpack", "redis"])
+def test_a_package_that_is_missing_is_told_in_one_sentence_at_the_start(serve, tmp_path, missing, layer):
+    (tmp_path / "sitecustomize.py").write_text(HIDING.replace("MISSING", missing))
+    is_needed = layer or missing == "msgpack"
+    server = serve(
+        "--workers", "2", *layer, app=APP, env={"PYTHONPATH": f"{tmp_path}:{PYTHONPATH}"}, is_ready=not layer
+    )
+    if is_needed:
+        server.wait_for_log("which is not installed: pip install" if layer else "msgpack is not installed. pip install")
+    if not layer:
+        assert httpx.get(f"{server.url}/", timeout=PATIENCE).text == "ready"
+        status = httpx.get(f"{server.url}/publish", timeout=PATIENCE).status_code
+        assert status == (500 if is_needed else 200)
+        assert ("Groups and channels cannot be used" in server.log()) is is_needed
+    else:
+        assert "Traceback" not in server.log()
+
+
+HIDING = """
+import importlib.abc, sys
+
+class Hiding(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "MISSING":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hiding())
+"""
 
 
 # ---- Redis ----

@@ -147,23 +147,33 @@ async def test_a_wrong_address_is_told_in_one_sentence_and_the_worker_starts():
         await in_thread(lambda: None)
 
 
+@pytest.mark.parametrize("more", [{}, {"message_priority": 7}], ids=["plain", "with a priority"])
 @on_loop
-async def test_the_messages_of_a_worker_that_died_are_delivered_again(server):
+async def test_the_messages_of_a_worker_that_died_are_delivered_again(server, more):
     """Die as a killed process does: what it had is never acknowledged, and its claims are not renewed."""
     blocked, worked = Worked(blocks=True), Worked()
     carrier = OwnCarrier(server)
     dead = make(carrier, route("jobs", blocked), threads=1)
     await dead.__aenter__()
-    await dead.channel("jobs").send({"n": 1})
+    await dead.channel("jobs").send({"n": 1, **more})
     await until_async(lambda: blocked.running == 1)
     await dead.layer._streams.stop()
+    urgent = {"message_priority": 100} if more else {}  # it does not take the place of what was delivered already
+    await dead.channel("jobs").send({"n": 0, **urgent})
     async with make(carrier, route("jobs", worked)) as node:
-        await until_async(lambda: worked.messages)
-        assert worked.messages[0]["message_id"] == blocked.messages[0]["message_id"]
+        await until_async(lambda: len(worked.messages) == 2)
+        assert sorted(worked.numbers) == [0, 1]
+        [again] = [message for message in worked.messages if message["n"] == 1]
+        assert again["message_id"] == blocked.messages[0]["message_id"]
         blocked.go.set()
         await dead.__aexit__(None, None, None)
-        await node.channel("jobs").send({"n": 2})
-        await until_async(lambda: len(worked.messages) == 2)
+        await node.channel("jobs").send({"n": 2, **more})
+        await until_async(lambda: len(worked.messages) == 3)
+        client = carrier.server.client()
+        stream = node.layer._keys.stream("jobs")
+        left = (stream, f"{stream}:ranked", f"{stream}:taken")
+        await until_async(lambda: not client.xlen(left[0]) and not client.exists(*left[1:]), "nothing that is left")
+        client.close()
 
 
 @on_loop
