@@ -550,8 +550,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         if not self._delayed_seconds:
             self._delayed_seconds = delay
             self.log.info("The server stops in %g seconds, and accepts until then (pid: %s)", delay, self.pid)
-            if self._watching is not None:
-                self._watching.announce_stop()
+            if self._serving is not None:
+                self._serving.announce_stop()
             assert self._loop is not None
             self._loop.call_later(delay, self._stop_soon)
         return True
