@@ -107,6 +107,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Leave the layer."""
+        await asyncio.sleep(0)  # what consumers have sent goes out
         self._followers.stop()
         await self.layer.stop()
 
@@ -258,11 +259,16 @@ class Hub:
     # ---- deferred messages ----
 
     def carry(self, calls: Iterable[Callable[[], object]]) -> None:
-        """Make the calls of a consumer that has returned, in order; what fails is tried again, and then logged."""
-        for call in calls:
-            self._carried += 1
-            self._attempt(call, self._loop.time() + _RETRY_SECONDS)
+        """Make the calls of a consumer that has returned, in order; what fails is tried again, and then logged.
+
+        In the loop's next turn: we may be called while a reply channel is about to send, which first has all go out
+        that threads have sent before. To deliver another message to it then would have it wait for itself, and those
+        behind it in the group get the two in the wrong order.
+        """
+        calls = list(calls)
+        self._carried += len(calls)
         self.is_crowded = self._carried > _MOST_CARRIED
+        self._loop.call_soon(self._carry, calls)
 
     async def carry_slowly(self, calls: Iterable[Callable[[], object]]) -> None:
         """Wait until there is room, and make these calls."""
@@ -274,6 +280,10 @@ class Hub:
         """A message that nobody waits for could not be sent."""
         self._lost += 1
         self._last_lost = error
+
+    def _carry(self, calls: Iterable[Callable[[], object]]) -> None:
+        for call in calls:
+            self._attempt(call, self._loop.time() + _RETRY_SECONDS)
 
     def _attempt(self, call: Callable[[], object], until: float) -> None:
         try:
