@@ -293,6 +293,39 @@ class ManualPool:
         assert not thread.is_alive()
 
 
+class ManualFiles:
+    """Threads for files that work when the test says so, or at once.
+
+    Attributes:
+        is_held: work waits for `work`.
+        works: how much was done.
+    """
+
+    def __init__(self):
+        self.is_held = False
+        self.works = 0
+        self.waiting = deque()
+
+    def run(self, work, on_done):
+        self.waiting.append((work, on_done))
+        if not self.is_held:
+            asyncio.get_running_loop().call_soon(self.work)
+
+    def work(self):
+        """Do what waits longest."""
+        work, on_done = self.waiting.popleft()
+        self.works += 1
+        try:
+            result = work()
+        except Exception as error:
+            result = error
+        on_done(result)
+        del result  # or an error and this frame would hold each other, and the file
+
+    def stop(self):
+        self.waiting.clear()
+
+
 class ManualSpools:
     """A disk that writes when the test says so."""
 

@@ -18,6 +18,8 @@ from uvicorn.command.equivalents import equivalents
 from uvicorn.command.holders import taken
 from uvicorn.command.http2 import DefaultProtocols
 from uvicorn.command.legacy import prepare
+from uvicorn.command.log_formats import TEXT
+from uvicorn.command.log_presets import dressed
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
 from uvicorn.command.setting_types import OurSetting
@@ -82,6 +84,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
                 "use_colors": Settings.from_config(cfg).use_colors,
             }
             cfg.set("logger_class", StandardLog.with_options(**options))
+        elif cfg.log_format != TEXT or cfg.request_id:
+            cfg.set("logger_class", dressed(cfg))
         settle_access(cfg)
         if cfg.control_socket == cfg.settings["control_socket"].default:
             cfg.set("control_socket", _own_control_socket(cfg))
@@ -147,7 +151,7 @@ def main() -> None:
         return
     if len(sys.argv) > 1 and sys.argv[1] in questions.COMMANDS:
         sys.exit(questions.run(sys.argv[1:]))
-    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
+    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application /static=./folder/ ..."
     ConsumerApplication(usage, prog="uvicorn").run()
 
 

@@ -46,7 +46,10 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "loop_block_warning", "pool_wait_warning", "slow_consumer_warning", "metrics_bind", "status_dir", "health_path",
         "ready_max_wait", "ready_grace", "max_rss", "max_rss_hard", "max_age",
     ),
-    "Logs": ("loglevel", "their_access_log", "accesslog", "access_log_format", "errorlog", "logconfig", "use_colors"),
+    "Logs": (
+        "loglevel", "log_format", "request_id", "their_access_log", "accesslog", "access_log_format", "errorlog",
+        "logconfig", "use_colors",
+    ),
     "Development": (
         "reload", "reload_dirs", "reload_includes", "reload_excludes", "reload_delay", "check_config", "print_config",
     ),
@@ -130,6 +133,8 @@ _TEXTS: Final[dict[str, str]] = {
     "max_rss": "Bytes of memory past which a worker is replaced.",
     "max_rss_hard": "Bytes past which it leaves at once.",
     "max_age": "Seconds after which a worker is replaced.",
+    "log_format": "text, colour or json.",
+    "request_id": "Give each request an id, for logs.",
     "access_log_format": "Format of the access log.",
     "reload_dirs": "A folder to watch; as often as needed.",
     "reload_includes": "Watch these files, too.",

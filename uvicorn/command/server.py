@@ -105,7 +105,7 @@ class Server:
         self.servers: list[Listening] = []
         self._captured: list[int] = []
         self._serving: Serving | None = None
-        self._lines: Callable[[list[str], bool], list[str]] = lambda addresses, paint: []
+        self._lines: Callable[[list[str], bool], list[str]] | None = None  # of the start, plain or painted
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in a loop of its own, until told to stop. Blocks: until then. Runs on: any thread that has no loop."""
@@ -379,6 +379,7 @@ class Server:
             where = f"socket {sockets[0].getsockname()}"
         else:
             where = ", ".join(shown(sock, scheme) for sock in sockets)
+        assert self._lines is not None
         for line, painted in zip(self._lines([where], False), self._lines([where], True), strict=True):
             logger.info(line, extra={"color_message": painted})
         text = "Uvicorn running on %s (Press CTRL+C to quit)"

@@ -34,6 +34,8 @@ from uvicorn.bridge.sampler import reason_against
 from uvicorn.bridge.served import RequestHooks
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stuck import StuckWatch
+from uvicorn.command.attending import make_attendants
+from uvicorn.command.attending_settings import AttendingSettings
 from uvicorn.command.busy import ConcurrencyLimit
 from uvicorn.command.channel_layer import WorkerLayer
 from uvicorn.command.layer_settings import LayerSettings
@@ -77,6 +79,10 @@ class ServingSettings(ThreadSettings, Protocol):
     @property
     def watch(self) -> WatchSettings:
         """What is watched."""
+
+    @property
+    def attending(self) -> AttendingSettings:
+        """What goes with each request."""
 
     @property
     def limit_concurrency(self) -> int:
@@ -189,6 +195,8 @@ class Serving:
             is_trusted = getattr(self._peers, "is_trusted", lambda address: False)
             application = self._health = Health(settings.watch.health, application, is_trusted)
         outbox = self.dispatcher.outbox
+        attendants = make_attendants(settings.attending, self.dispatcher.context, self._report, log)
+        self.dispatcher.is_attended = attendants is not None
         service = Service(
             self._loop,
             settings.limits,
@@ -203,10 +211,11 @@ class Serving:
             root_path=frame.root_path,
             most_requests=frame.most_requests,
             on_most_requests=self._on_most_requests,
-            report=self._report,
+            report=self._report if attendants is None else attendants.report,
             shows_errors=frame.shows_errors,
             clock=time.monotonic,
             http2=self._http2,
+            attendants=attendants,
         )
         acceptor = Acceptor(
             self._loop,

@@ -29,10 +29,11 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
 from uvicorn.command.channel_layer import make_place
-from uvicorn.command.console import colour_access, wants_colours
+from uvicorn.command.console import wants_colours
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
+from uvicorn.command.log_presets import prepare_log
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, count_no_leaving, is_marked
@@ -104,6 +105,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             loop_factory(settings.loop_factory)
         except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
+        prepare_log(log, cfg, settings)
         given = getattr(cfg, "uvicorn_warnings", ())
         for message in (*given, *compatibility.check(cfg, settings.http2_engine)):
             log.warning(message)
@@ -136,7 +138,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """
         self.settings = Settings.from_config(self.cfg)
         self._shared.begin(self.pid)
-        colour_access(self.log, self.cfg.access_log_format, self.settings.use_colors)
+        prepare_log(self.log, self.cfg, self.settings)
         if self.cfg.reload:
             self._watch_files()
         try:

@@ -55,6 +55,8 @@ class Subscriber:
         self._outage = outage
         self._timeout = timeout
         self._words = ("ssubscribe", "sunsubscribe") if is_sharded else ("subscribe", "unsubscribe")
+        # One command has names of one slot only.
+        self._at_once = 1 if is_sharded else _AT_ONCE
         self._changes: list[tuple[bool, str]] = []
         self._changed = asyncio.Event()
         self._ending: Counter[str] = Counter()  # names whose end we have asked for
@@ -113,8 +115,8 @@ class Subscriber:
         missing = set(self.wanted)
         subscribe = getattr(pubsub, self._words[0])
         names = sorted(missing)
-        for at in range(0, len(names), _AT_ONCE):
-            await asyncio.wait_for(subscribe(*names[at : at + _AT_ONCE]), self._timeout)
+        for at in range(0, len(names), self._at_once):
+            await asyncio.wait_for(subscribe(*names[at : at + self._at_once]), self._timeout)
         writer = self._loop.create_task(self._write(pubsub))
         try:
             await self._read(pubsub, missing, backoff, writer)
@@ -182,7 +184,7 @@ class Subscriber:
             at = 0
             while at < len(changes):
                 end = at
-                while end < len(changes) and changes[end][0] == changes[at][0] and end - at < _AT_ONCE:
+                while end < len(changes) and changes[end][0] == changes[at][0] and end - at < self._at_once:
                     end += 1
                 send = getattr(pubsub, self._words[0 if changes[at][0] else 1])
                 if not changes[at][0]:
