@@ -194,11 +194,13 @@ def test_the_file_response_of_starlette_uses_pathsend(make_site, path, request_b
 # ---- WSGI ----
 
 
-def wrapping(make_file, headers=PLAIN, **more):
+def wrapping(make_file, headers=PLAIN, made=None, **more):
     def app(environ, start_response):
         start_response("200 OK", headers)
-        app.result = environ["wsgi.file_wrapper"](make_file(), **more)
-        return app.result
+        wrapper = environ["wsgi.file_wrapper"](make_file(), **more)
+        if made is not None:
+            made.append(wrapper)
+        return wrapper
 
     return app
 
@@ -222,11 +224,12 @@ def reads(monkeypatch):
 @pytest.mark.parametrize("headers", [PLAIN, [*PLAIN, ("Content-Length", "262144")]])
 @pytest.mark.parametrize("buffering", [0, -1])
 def test_a_real_file_is_sent_by_the_server_and_closed_by_the_application(make_site, path, reads, headers, buffering):
-    app = wrapping(lambda: opened(path, buffering=buffering), headers)
+    made = []
+    app = wrapping(lambda: opened(path, buffering=buffering), headers, made)
     response = serve_wsgi(make_site, app)
     assert response.body == CONTENT
     assert response.headers["content-length"] == "262144"
-    assert app.result.filelike.closed
+    assert [wrapper.filelike.closed for wrapper in made] == [True]
     assert reads == []
 
 

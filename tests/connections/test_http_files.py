@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
 import pytest
 from clients import Kept
@@ -78,7 +79,7 @@ def test_a_thread_sends_a_file_as_the_loop_does(make_site, path, size):
     assert client.responses()[0].body == CONTENT[:size]
 
 
-PARTS = [
+PARTS: list[dict[str, Any]] = [
     {"status": 206, "content": b"--a", "more_content": True},
     {"content": b"--b", "more_content": True},
     {"content": b"--c"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 from clients import Kept, in_pool
@@ -216,7 +217,7 @@ def test_a_state_of_the_application_that_has_the_name_is_left_alone(make_identif
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
 
-    consumer = asgi(application)
+    consumer: Any = asgi(application)
     consumer.target.state["request_id"] = "mine"
     ask(make_identified(consumer))
     assert seen == [{"request_id": "mine"}]

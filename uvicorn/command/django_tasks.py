@@ -25,6 +25,8 @@ def task_consumers() -> dict[str, tuple[Consumer, Consumer]]:
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
 
+    if not settings.configured:
+        return {}
     backends = [str(params.get("BACKEND")) for params in (getattr(settings, "TASKS", None) or {}).values()]
     if all(backend.startswith(_DJANGOS_OWN) for backend in backends):
         return {}
