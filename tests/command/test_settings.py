@@ -43,6 +43,7 @@ DEFAULTS = {
     "health_path": "",
     "ready_max_wait": 1.0,
     "ready_grace": 5.0,
+    "drain_delay": 0.0,
     "max_rss": 0,
     "max_rss_hard": 0,
     "max_age": 0.0,
