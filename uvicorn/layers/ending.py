@@ -14,12 +14,23 @@ _CLOSE_SECONDS: Final = 1.0
 
 
 async def close_quietly(client: Any) -> None:
-    """Close a client of redis-py, or its pub/sub, which may be broken, or None."""
-    if client is not None:
+    """Close a client of redis-py, or its pub/sub, which may be broken, or None.
+
+    Cancellation: comes through when it is closed. `end_all` cancels again and again, and would leave connections open.
+    """
+    if client is None:
+        return
+    closing = asyncio.ensure_future(asyncio.wait_for(client.aclose(), _CLOSE_SECONDS))
+    is_cancelled = False
+    while not closing.done():
         try:
-            await asyncio.wait_for(client.aclose(), _CLOSE_SECONDS)
-        except Exception:  # it is gone, whatever it says
-            return
+            await asyncio.wait([closing])
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if not closing.cancelled():
+        closing.exception()  # it is gone, whatever it says
+    if is_cancelled:
+        raise asyncio.CancelledError
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
