@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import tempfile
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.background import BackgroundCalls
@@ -17,6 +19,7 @@ from uvicorn.command.layer_settings import LayerSettings
 from uvicorn.layers.background import Background
 from uvicorn.layers.current import install, uninstall
 from uvicorn.layers.hub import Hub
+from uvicorn.layers.local_place import Place
 from uvicorn.layers.office import WorkerOffice
 from uvicorn.layers.opening import open_layer
 from uvicorn.wire.shared import share
@@ -25,17 +28,25 @@ __all__ = ["WorkerLayer", "make_place"]
 
 _SETTLE_SECONDS: Final = 1.0  # for the ends of calls that are on their way
 _places: dict[int, str] = {}  # the master's process id -> its directory
+_shared_places: set[tuple[int, str]] = set()  # the same, of directories that it may share with other masters
 
 
-def make_place(user: int, group: int) -> str | None:
+def make_place(user: int, group: int, url: str = "local://") -> str | None:
     """Make the directory in which the workers of this master find each other, once. Runs in: the master.
+
+    What is left in it when the master leaves is removed then.
 
     Args:
         user, group: who the workers will be.
+        url: of the layer, which may have a directory of its own.
 
     Returns: its path, or None if it cannot be made.
     """
     master = os.getpid()
+    parts = urlsplit(url)
+    if parts.scheme == "local" and parts.path and (master, parts.path) not in _shared_places:
+        _shared_places.add((master, parts.path))
+        atexit.register(_clear, master, unquote(parts.path), False)
     if master not in _places:
         try:
             path = tempfile.mkdtemp(prefix="uvicorn-")
@@ -44,7 +55,14 @@ def make_place(user: int, group: int) -> str | None:
         except OSError:
             return None
         _places[master] = path
+        atexit.register(_clear, master, path, True)
     return _places[master]
+
+
+def _clear(master: int, path: str, is_own: bool) -> None:
+    """Remove a directory, in the master; its workers have inherited that this is to be done."""
+    if os.getpid() == master:
+        Place(path).clear(is_own)
 
 
 class WorkerLayer:

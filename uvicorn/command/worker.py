@@ -79,7 +79,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._serving: Serving | None = None
         self._is_quick = False
         self._replacement: Replacement | None = None
-        self._place = make_place(self.cfg.uid, self.cfg.gid)
+        self._place = make_place(self.cfg.uid, self.cfg.gid, self.cfg.channel_layer)
         self._watching: Watching | None = None
         self._shared = share_for(self, self.cfg, self.log)
         self._reloading: Reloading | None = None
