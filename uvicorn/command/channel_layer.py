@@ -43,10 +43,10 @@ def make_place(user: int, group: int, url: str = "local://") -> str | None:
     Returns: its path, or None if it cannot be made.
     """
     master = os.getpid()
-    parts = urlsplit(url)
-    if parts.scheme == "local" and parts.path and (master, parts.path) not in _shared_places:
-        _shared_places.add((master, parts.path))
-        atexit.register(_clear, master, unquote(parts.path), False)
+    named = _named_place(url)
+    if named and (master, named) not in _shared_places:
+        _shared_places.add((master, named))
+        atexit.register(_clear, master, named, False)
     if master not in _places:
         try:
             path = tempfile.mkdtemp(prefix="uvicorn-")
@@ -57,6 +57,12 @@ def make_place(user: int, group: int, url: str = "local://") -> str | None:
         _places[master] = path
         atexit.register(_clear, master, path, True)
     return _places[master]
+
+
+def _named_place(url: str) -> str:
+    """Return the directory that a layer's URL names, or ""."""
+    parts = urlsplit(url)
+    return unquote(parts.path) if parts.scheme == "local" else ""
 
 
 def _clear(master: int, path: str, is_own: bool) -> None:
@@ -82,6 +88,7 @@ class WorkerLayer:
         log: Any,
     ) -> None:
         self._calls = BackgroundCalls(dispatcher)
+        self._clears = "" if place else _named_place(settings.url)  # without a master that would
         layer = open_layer(settings.url, place, settings.limits, log)
         self.hub: Final = Hub(
             loop, layer, dispatcher.outbox.directory, log, settings.bounds, settings.group_expiry, share
@@ -123,6 +130,8 @@ class WorkerLayer:
         await self._calls.settled(_SETTLE_SECONDS)
         self.give_back()
         await self.hub.stop()
+        if self._clears:
+            Place(self._clears).clear(is_over=False)
 
     def give_back(self) -> None:
         """Have `Group` and `Channel` not find this server any more."""
