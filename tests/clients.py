@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualPool, ManualSpools
+from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualFiles, ManualPool, ManualSpools
 
 from uvicorn.applications.routing import as_application
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Outbox
+from uvicorn.connections.attendants import Attendants
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.service import Service
 from uvicorn.wire.encoder import Encoder
@@ -139,7 +140,8 @@ class Site:
         make_pool: makes the pool, of the loop and the log; a `ManualPool` if it is None.
         hooks, queue_timeout: as for the dispatcher.
         http2: as for the service; `http2_limits` are the numbers of its connections.
-        limits: values of `Limits` that are not the default.
+        attendants: what goes with each request.
+        limits: values of `Limits` that are not the default. `sendfile` is off: it goes past the transport.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class Site:
         queue_timeout=30.0,
         http2=None,
         http2_limits=None,
+        attendants=(),
         **limits,
     ):
         self.loop = FakeLoop()
@@ -163,11 +166,14 @@ class Site:
         self.clients = []
         self.reports = []
         outbox = Outbox(self.loop, self.log)
+        dispatcher = Dispatcher(self.pool, outbox, self.log, queue_timeout, hooks)
+        dispatcher.is_attended = bool(attendants)
+        attending = Attendants(attendants, dispatcher.context, self.reports.append, self.log) if attendants else None
         self.service = Service(
             self.loop,
-            Limits(http2=http2_limits or Http2Limits(), **limits),
+            Limits(http2=http2_limits or Http2Limits(), **{"sendfile": False, **limits}),
             as_application(application),
-            Dispatcher(self.pool, outbox, self.log, queue_timeout, hooks),
+            dispatcher,
             outbox,
             Encoder(),
             self.spools,
@@ -175,10 +181,12 @@ class Site:
             self.log,
             scheme=scheme,
             root_path=root_path,
-            report=self.reports.append,
+            report=self.reports.append if attending is None else attending.report,
+            attendants=attending,
             shows_errors=shows_errors,
             http2=http2,
         )
+        self.files = self.service.files = ManualFiles()
 
     @property
     def request_count(self):

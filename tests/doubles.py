@@ -137,9 +137,7 @@ class FakeTransport(asyncio.Transport):
             self.received += data
         else:
             self.unsent += data
-            if len(self.unsent) > self._high and not self._is_writing_paused:
-                self._is_writing_paused = True
-                self.protocol.pause_writing()
+            self._pause_writing()
 
     def close(self):
         self._is_closing = True
@@ -174,6 +172,12 @@ class FakeTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high=None, low=None):
         self._high = high
+        self._pause_writing()
+
+    def _pause_writing(self):
+        if len(self.unsent) > self._high and not self._is_writing_paused:
+            self._is_writing_paused = True
+            self.protocol.pause_writing()
 
     def get_write_buffer_size(self):
         return len(self.unsent)
@@ -291,6 +295,39 @@ class ManualPool:
         thread.start()
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
+
+
+class ManualFiles:
+    """Threads for files that work when the test says so, or at once.
+
+    Attributes:
+        is_held: work waits for `work`.
+        works: how much was done.
+    """
+
+    def __init__(self):
+        self.is_held = False
+        self.works = 0
+        self.waiting = deque()
+
+    def run(self, work, on_done):
+        self.waiting.append((work, on_done))
+        if not self.is_held:
+            asyncio.get_running_loop().call_soon(self.work)
+
+    def work(self):
+        """Do what waits longest."""
+        work, on_done = self.waiting.popleft()
+        self.works += 1
+        try:
+            result = work()
+        except Exception as error:
+            result = error
+        on_done(result)
+        del result  # or an error and this frame would hold each other, and the file
+
+    def stop(self):
+        self.waiting.clear()
 
 
 class ManualSpools:

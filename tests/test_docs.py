@@ -158,7 +158,8 @@ def test_a_block_that_defines_something_runs_and_its_routes_are_right(block):
     names = run(block)
     wrong = [entry for entry in names.get("routes", ()) if isinstance(entry, Mistaken)]
     mistakes = [str(mistake) for entry in wrong for mistake in entry.mistakes]
-    assert [mistake for mistake in mistakes if "there is no module 'project" not in mistake] == []
+    not_here = ("there is no module 'project", "/build is not there", "/dist is not there")  # of the reader's
+    assert [mistake for mistake in mistakes if not any(each in mistake for each in not_here)] == []
 
 
 def marked(pattern):

@@ -14,6 +14,7 @@ from uvicorn import bridge
 from uvicorn.applications.detect import asgi, consumer, wsgi
 from uvicorn.applications.origins import is_allowed_origin, origin_of
 from uvicorn.applications.routing import Router, include, mount, route, route_class
+from uvicorn.applications.static import static
 from uvicorn.bridge.consumer import runs_long, streams_body, streams_slowly
 from uvicorn.errors import (
     BodyTooLarge,
@@ -68,6 +69,7 @@ __all__ = [
     "route_class",
     "run",
     "runs_long",
+    "static",
     "streams_body",
     "streams_slowly",
     "wsgi",

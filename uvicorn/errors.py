@@ -13,6 +13,7 @@
     ├── ChannelFull                       the other side is too far behind to take more
     ├── ChannelLayerUnavailable           what carries groups and channels cannot be reached
     ├── ConsumeLater                      a consumer wants its background message again, a little later
+    ├── TaskFailed                        a task of Django has raised: its message is done with
     ├── DenyConnection                    a consumer refuses a socket
     ├── ReadTimeout (TimeoutError)        the client stopped sending its body
     └── BodyTooLarge                      `BodyChannel.read(limit)` would pass its limit
@@ -42,6 +43,7 @@ __all__ = [
     "RouteError",
     "ServerStopping",
     "StartupError",
+    "TaskFailed",
     "UvicornError",
     "WrongSide",
     "is_all_full",
@@ -144,6 +146,10 @@ class ChannelLayerUnavailable(UvicornError):
 
 class ConsumeLater(UvicornError):
     """Raised by the consumer of a background message: it is delivered again, a little later."""
+
+
+class TaskFailed(UvicornError):
+    """Raised for a background message that has failed and is done with: it is logged, and not delivered again."""
 
 
 class DenyConnection(UvicornError):

@@ -17,6 +17,7 @@ The keys of an `http.request` (ASGI draft, "Request", django/channels cd34f65):
     body_channel     BodyChannel    the rest of a body too large to wait for, or None
     client, server   [str, int]     the peer's address and ours, or None (unix sockets)
     channel_session  dict           lives as long as the request
+    request_id       str            the request's id, or None if there are none (`--request-id`; our addition)
 
 The messages of a WebSocket have these keys (ASGI draft, "WebSocket", django/channels cd34f65):
 
@@ -25,6 +26,7 @@ The messages of a WebSocket have these keys (ASGI draft, "WebSocket", django/cha
     path             str            as in `http.request`
     order            int            0 for connect, then counting: one call at a time comes in this order
     channel_session  dict           lives as long as the socket
+    request_id       str            that of the request that asked for the socket, or None
 
 `websocket.connect` has `scheme` ("ws" or "wss"), `http_version`, `raw_path`, `query_string`, `root_path`, `headers`,
 `client` and `server` too, as in `http.request`, and `subprotocols`, a list of str in the client's order.
@@ -53,7 +55,9 @@ Headers: TypeAlias = "list[list[bytes]]"
 
 _SLASH: Final = 0x2F
 _SCHEMES: Final = {"http": "ws", "https": "wss"}
-_COMMON: Final = ("path", "http_version", "raw_path", "query_string", "root_path", "headers", "client", "server")
+_COMMON: Final = (
+    "path", "http_version", "raw_path", "query_string", "root_path", "headers", "client", "server", "request_id",
+)  # fmt: skip
 
 
 class Channel:
@@ -142,7 +146,9 @@ def websocket_connect(request: Message, subprotocols: list[str]) -> Message:
     return message
 
 
-def websocket_receive(reply_channel: Any, path: str, session: dict[str, Any]) -> dict[str, Any]:
+def websocket_receive(
+    reply_channel: Any, path: str, session: dict[str, Any], request_id: str | None = None
+) -> dict[str, Any]:
     """Build what every `websocket.receive` of one socket begins as: `order`, and `text` or `bytes`, are to be set.
 
     To copy a dict is cheaper than to build it.
@@ -155,12 +161,20 @@ def websocket_receive(reply_channel: Any, path: str, session: dict[str, Any]) ->
         "path": path,
         "order": 0,
         "channel_session": session,
+        "request_id": request_id,
         "text": None,
         "bytes": None,
     }
 
 
-def websocket_gap(reply_channel: Any, path: str, order: int, session: dict[str, Any], missed: int | None) -> Message:
+def websocket_gap(
+    reply_channel: Any,
+    path: str,
+    order: int,
+    session: dict[str, Any],
+    missed: int | None,
+    request_id: str | None = None,
+) -> Message:
     """Build a `websocket.gap`: messages of groups that this socket did not get (our addition).
 
     Args:
@@ -173,13 +187,20 @@ def websocket_gap(reply_channel: Any, path: str, order: int, session: dict[str, 
             "path": path,
             "order": order,
             "channel_session": session,
+            "request_id": request_id,
             "missed": missed,
         }
     )
 
 
 def websocket_disconnect(
-    reply_channel: Any, path: str, order: int, session: dict[str, Any], code: int, reason: str
+    reply_channel: Any,
+    path: str,
+    order: int,
+    session: dict[str, Any],
+    code: int,
+    reason: str,
+    request_id: str | None = None,
 ) -> Message:
     """Build a `websocket.disconnect`.
 
@@ -196,6 +217,7 @@ def websocket_disconnect(
             "path": path,
             "order": order,
             "channel_session": session,
+            "request_id": request_id,
             "code": code,
             "reason": reason,
         }

@@ -58,7 +58,12 @@ def test_the_scope_has_what_the_request_says(make_site):
         "client": ("192.0.2.7", 50123),
         "server": ("192.0.2.1", 8000),
         "state": {},
-        "extensions": {"http.response.early_hint": {}, "http.response.trailers": {}},
+        "extensions": {
+            "http.response.early_hint": {},
+            "http.response.trailers": {},
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+        },
     }
 
 

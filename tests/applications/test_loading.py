@@ -10,6 +10,7 @@ from gunicorn.errors import AppImportError
 from uvicorn.applications.lifecycle import Lifecycle
 from uvicorn.applications.loading import load_application, load_site, make_application
 from uvicorn.applications.routing import Router, SingleConsumer
+from uvicorn.applications.static import is_folder
 
 APPLICATION = """
 from uvicorn import route
@@ -362,3 +363,30 @@ app = FastAPI(lifespan=lifespan)
     loop.run_until_complete(lifecycle.stop())
     assert calls == ["startup", "shutdown"]
     site_of_doubles.end()
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("./build", True), ("./build/", True), ("../x", True), ("/srv/x", True), ("~/x", True), ("build/", True),
+        (".", True), ("files", True), ("none", False), ("package", False), ("module:name", False), ("module", False),
+        ("django:", False),
+    ],
+)  # fmt: skip
+def test_a_target_is_told_from_a_folder(site, target, expected):
+    (site / "files").mkdir()
+    write(site, "package/__init__.py", "")
+    assert is_folder(target) is expected
+
+
+def test_a_site_may_have_folders(site):
+    write(site, "files/a.txt", "a")
+    application = load_site("/=webshop_app:hello_world /files=./files/ /other=files")
+    names = [consumer.name for consumer in application.consumers()]
+    assert sorted(names) == ["files of ./files", "files of ./files", "webshop_app.hello_world"]
+
+
+def test_a_folder_that_is_not_there_is_one_sentence(site):
+    with pytest.raises(AppImportError) as caught:
+        load_site("/=webshop_app:hello_world /files=./none/")
+    assert str(caught.value) == f"Cannot serve './none/': static: {site}/none is not there"

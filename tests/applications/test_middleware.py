@@ -92,6 +92,17 @@ def test_a_wsgi_application_gets_its_environ_and_answers_in_parts():
     assert [event["more_body"] for event in sent[1:]] == [True, True, False]
 
 
+def test_a_file_of_it_is_read_in_the_thread(tmp_path):
+    (tmp_path / "data").write_bytes(bytes(200_000))
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"]((tmp_path / "data").open("rb"))
+
+    sent = call(app)
+    assert b"".join(event["body"] for event in sent[1:]) == bytes(200_000)
+
+
 def test_what_it_raises_comes_out_and_close_is_called():
     closed = []
 

@@ -213,6 +213,27 @@ def test_consume_later_has_an_end(make_site, monkeypatch, is_async):
     assert client.response.status == 403
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_request_whose_consumer_wants_it_later_is_answered_in_the_end(make_site, monkeypatch, is_async):
+    monkeypatch.setattr("uvicorn.channels1.calls._PAUSE_SECONDS", 0)
+    seen = []
+
+    def consumer(message):
+        seen.append(message)
+        raise ConsumeLater
+
+    async def consumer_async(message):
+        consumer(message)
+
+    site, client = asked(make_site, consumer_async if is_async else consumer)
+    run(site)
+    assert len(seen) == 11
+    seen.clear()
+    site.settle()
+    assert client.statuses() == [500]
+    assert "let go of its reply channel without a reply" in site.log.take("error")[0]
+
+
 def test_what_is_sent_to_a_socket_that_is_closed_is_dropped(make_site):
     kept = []
     site, client = opened(make_site, lambda message: kept.append(message))

@@ -40,6 +40,7 @@ def test_a_request_reaches_the_consumer_with_every_key_of_the_contract(make_http
         "client": CLIENT,
         "server": SERVER,
         "channel_session": {},
+        "request_id": None,
     }
     assert (answer.status, answer.is_complete, answer.reset) == (200, True, None)
 

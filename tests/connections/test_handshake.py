@@ -54,6 +54,7 @@ def test_the_connect_message_has_the_keys_of_the_contract(make_site):
         "subprotocols": ["one", "two", "three"],
         "order": 0,
         "channel_session": {},
+        "request_id": None,
     }
     assert [b"sec-websocket-key", KEY] in message["headers"]
     assert message.reply_channel is message["reply_channel"]

@@ -11,6 +11,7 @@ from clients import Kept, in_pool
 
 from uvicorn import ChannelFull, ServerStopping
 from uvicorn.connections.server import Server
+from uvicorn.errors import ConsumeLater
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup  # type: ignore[import-not-found, unused-ignore]
@@ -98,6 +99,19 @@ def test_a_consumer_that_fails_is_answered_for_and_named_in_the_log(make_site, c
     assert consumer.__name__ in line
     assert line.endswith("GET /path?x")
     assert b"secret" not in client.transport.received
+
+
+def later(message):
+    raise ConsumeLater
+
+
+@pytest.mark.parametrize("side", ["thread", "loop"])
+def test_who_wants_a_request_later_is_told_that_only_channels_can_do_that(make_site, side):
+    client = serve(make_site, later if side == "thread" else on_the_loop(later))
+    assert client.statuses() == [500]
+    [line] = client.site.log.take("error")
+    assert "GET /path?x: ConsumeLater is for the messages of channels" in line
+    assert "Channel(name).send(..., delay=seconds)" in line
 
 
 def test_a_plain_function_that_returns_a_coroutine_is_answered_500(make_site):

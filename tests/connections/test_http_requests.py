@@ -32,6 +32,7 @@ def test_a_request_reaches_the_consumer_with_every_key_of_the_contract(make_site
         "client": CLIENT,
         "server": SERVER,
         "channel_session": {},
+        "request_id": None,
     }
     assert client.statuses() == [200]
 

@@ -41,7 +41,8 @@ def test_messages_have_the_keys_of_the_contract(make_site):
     client.text("a")
     client.send(frame(2, b"\xff"), close_frame(3000))
     connect, text, data, disconnect = consumer.messages
-    common = {"path": "/p", "channel_session": connect["channel_session"], "reply_channel": connect["reply_channel"]}
+    common = {"path": "/p", "request_id": None}
+    common |= {name: connect[name] for name in ("channel_session", "reply_channel")}
     assert text == {"channel": "websocket.receive", "order": 1, "text": "a", "bytes": None, **common}
     assert data == {"channel": "websocket.receive", "order": 2, "text": None, "bytes": b"\xff", **common}
     assert disconnect == {"channel": "websocket.disconnect", "order": 3, "code": 3000, "reason": "", **common}

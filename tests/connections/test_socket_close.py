@@ -18,6 +18,7 @@ from sockets import (
     handshake,
 )
 
+from uvicorn.errors import ConsumeLater
 from uvicorn.wire.limits import SocketLimits
 
 BYE = struct.pack("!H", 4001) + b"bye"
@@ -201,6 +202,17 @@ def test_a_consumer_that_raises_meanwhile_is_logged_and_the_close_frame_answered
     assert seen(client) == [(CLOSE, BYE)]
     assert len(site.log.take("error")) == 1
     assert consumer.channels == ["connect", "receive", "disconnect"]
+
+
+def test_who_wants_the_message_of_a_socket_later_is_told_that_only_channels_can_do_that(make_site):
+    consumer = Slow()
+    site, client = connected(make_site, consumer)
+    client.send(frame(TEXT, b"a"))
+    consumer.running.pop().set_exception(ConsumeLater())
+    site.settle()
+    assert client.close_code == 1011
+    [line] = site.log.take("error")
+    assert "ConsumeLater is for the messages of channels" in line
 
 
 def test_pings_are_answered_at_once_and_what_follows_the_close_frame_is_ignored(make_site):

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redis_server
-from processes import PATIENCE, eventually
+from processes import PATIENCE, PYTHONPATH, eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -114,6 +114,32 @@ def test_a_worker_that_is_added_joins_and_one_that_is_taken_away_leaves(serve):
     assert "could not be sent" not in server.log()
 
 
+@pytest.mark.parametrize("kind", ["local", "redis"])
+def test_a_master_that_is_killed_takes_its_workers_with_it_and_no_other_master(request, serve, private, kind):
+    if kind == "redis":
+        layer = ("--channel-layer", f"{request.getfixturevalue('redis').url}?prefix=master&claim=1")
+    else:
+        layer = ("--channel-layer", f"local://{private}/layer")
+    dying = serve("--workers", "2", *layer, app=APP)
+    left = serve("--workers", "1", *layer, app=APP)
+    with members_on(dying, 2) as gone, members_on(left, 1) as [member]:
+        gone[0].socket.send("all are there")
+        for each in (*gone, member):
+            each.receive_until(said="all are there")
+        os.kill(dying.pid, signal.SIGKILL)
+        eventually(lambda: all(each.is_closed() for each in gone), "the end of its workers' sockets")
+        if kind == "local":
+            eventually(lambda: len(list(Path(private, "layer").glob("*.sock"))) == 1, "the sockets of its workers gone")
+        with members_on(serve("--workers", "1", *layer, app=APP), 1) as [new]:
+            new.socket.send("after")
+            for each in (new, member):
+                each.receive_until(said="after")
+            httpx.get(f"{left.url}/job?7", timeout=PATIENCE)
+            member.receive_until(done=7)
+    assert "Traceback" not in left.log()
+    assert "Traceback" not in dying.log()
+
+
 def test_a_background_worker_takes_the_messages_of_a_server_and_binds_nothing(serve, private):
     layer = ("--channel-layer", f"local://{private}/layer")
     server = serve("--exclude-channels", "*", *layer, app=APP)
@@ -151,6 +177,37 @@ def test_nothing_is_left_of_a_server_that_has_stopped(serve, private):
     eventually(lambda: len(list(path.glob("*.sock"))) == 2, "the sockets of both workers")
     server.stop()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("layer", [(), ("--channel-layer", "redis://127.0.0.1:1/0")], ids=["local", "redis"])
+@pytest.mark.parametrize("missing", ["msgpack", "redis"])
+def test_a_package_that_is_missing_is_told_in_one_sentence_at_the_start(serve, tmp_path, missing, layer):
+    (tmp_path / "sitecustomize.py").write_text(HIDING.replace("MISSING", missing))
+    is_needed = layer or missing == "msgpack"
+    server = serve(
+        "--workers", "2", *layer, app=APP, env={"PYTHONPATH": f"{tmp_path}:{PYTHONPATH}"}, is_ready=not layer
+    )
+    if is_needed:
+        server.wait_for_log("which is not installed: pip install" if layer else "msgpack is not installed. pip install")
+    if not layer:
+        assert httpx.get(f"{server.url}/", timeout=PATIENCE).text == "ready"
+        status = httpx.get(f"{server.url}/publish", timeout=PATIENCE).status_code
+        assert status == (500 if is_needed else 200)
+        assert ("Groups and channels cannot be used" in server.log()) is is_needed
+    else:
+        assert "Traceback" not in server.log()
+
+
+HIDING = """
+import importlib.abc, sys
+
+class Hiding(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "MISSING":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hiding())
+"""
 
 
 # ---- Redis ----

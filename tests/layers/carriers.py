@@ -35,6 +35,10 @@ class LocalCarrier:
     def url(self):
         return f"local://{self.path}"
 
+    def count_waiting(self, node, channel):
+        """Return how many messages wait for a consumer in this node."""
+        return node.layer._queues.count(channel)
+
     def close(self):
         self._directory.cleanup()
 
@@ -60,6 +64,14 @@ class RedisCarrier:
 
     def layer(self, log, **limits):
         return open_layer(self.url, None, ChannelLimits(**limits), log)
+
+    def count_waiting(self, node, channel):
+        client = self.server.client()
+        try:
+            stream = node.layer._keys.stream(channel)
+            return client.xlen(stream) - client.xpending(stream, node.layer._keys.consumers)["pending"]
+        finally:
+            client.close()
 
     def close(self):
         pass

@@ -64,6 +64,26 @@ def test_a_delay_is_a_number_of_seconds(delay):
         Channel("room").send({}, delay=delay)
 
 
+@pytest.mark.parametrize(
+    ("message", "match"),
+    [
+        ({"channel": "a", "content": {}}, "no 'delay' is there"),
+        ({"channel": "a", "content": {}, "delay": -1}, "milliseconds"),
+        ({"channel": "a", "content": {}, "delay": "1"}, "milliseconds"),
+        ({"channel": "a b", "content": {}, "delay": 1}, "cannot be the name of a channel"),
+        ({"channel": "asgi.delay", "content": {}, "delay": 1}, "itself"),
+    ],
+)
+def test_a_message_that_is_to_be_delayed_says_all_it_must(message, match):
+    with pytest.raises(ValueError, match=match):
+        Channel("asgi.delay").send(message)
+
+
+def test_the_content_of_a_message_that_is_to_be_delayed_is_a_dict():
+    with pytest.raises(TypeError, match=r"the content of a message to asgi\.delay must be a dict"):
+        Channel("asgi.delay").send({"channel": "a", "content": "text", "delay": 1})
+
+
 def test_they_show_their_names():
     assert repr(Group("room")) == "<Group room>"
     assert repr(Channel("room")) == "<Channel room>"

@@ -261,6 +261,35 @@ async def test_a_deferred_message_for_a_full_channel_is_tried_again(two):
 
 
 @on_loop
+async def test_the_most_urgent_message_that_waits_comes_first(carrier):
+    if isinstance(carrier, CARRIERS["django"]):
+        pytest.skip("a layer of Channels 4 knows one order only")
+    blocked = Worked(blocks=True)
+    async with make(carrier, route("jobs", blocked), threads=1) as one:
+        await one.channel("jobs").send({"n": 0, "message_priority": -100})
+        await until_async(lambda: blocked.running == 1)
+        await one.channel("jobs").send({"n": 99, "message_priority": 99}, delay=0.001)
+        await until_async(lambda: carrier.count_waiting(one, "jobs") == 1, "the end of the delay")
+        for priority in (0, 5, -5, 100, 5, -100, 0):
+            await one.channel("jobs").send({"n": priority, "message_priority": priority})
+        blocked.go.set()
+        await until_async(lambda: len(blocked.messages) == 9)
+        assert blocked.numbers[1:] == [100, 99, 5, 5, 0, 0, -5, -100]
+        ids = [message["message_id"] for message in blocked.messages if message["n"] == 5]
+        assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize("priority", [101, 1.5, True, "high"])
+@on_loop
+async def test_a_priority_that_is_none_is_refused_where_it_is_sent(carrier, priority):
+    if isinstance(carrier, CARRIERS["django"]):
+        pytest.skip("a layer of Channels 4 knows one order only")
+    async with make(carrier) as one:
+        with pytest.raises(ValueError, match="message_priority must be a whole number"):
+            await one.channel("jobs").send({"message_priority": priority})
+
+
+@on_loop
 async def test_a_message_of_a_channel_is_sent_from_a_thread(two):
     worked = Worked()
     one, other = two(route("jobs", worked))
@@ -277,19 +306,20 @@ async def test_a_delayed_message_comes_later_and_once(two):
         near = one.client()
         await other.channel(near.name).send({"text": "late"}, delay=0.2)
         await one.channel("jobs").send({"n": 2}, delay=0.3)
-        await one.channel("jobs").send({"n": 1}, delay=0.1)
+        await one.channel("asgi.delay").send({"channel": "jobs", "content": {"n": 1}, "delay": 100})  # as in Channels 1
         await one.channel("jobs").send({"n": 0})
         await until_async(lambda: len(worked.messages) == 3 and near.texts)
         assert worked.numbers == [0, 1, 2]
         assert near.texts == ["late"]
 
 
+@pytest.mark.parametrize("content", [{"n": 1}, {"n": 1, "message_priority": 7}], ids=["plain", "with a priority"])
 @on_loop
-async def test_a_consumer_that_wants_its_message_later_gets_it_again(two):
+async def test_a_consumer_that_wants_its_message_later_gets_it_again(two, content):
     worked = Worked(error=ConsumeLater("not yet"), times=2)
     one, other = two(route("jobs", worked))
     async with one, other:
-        await one.channel("jobs").send({"n": 1})
+        await one.channel("jobs").send(content)
         await until_async(lambda: len(worked.messages) == 3)
         assert len({message["message_id"] for message in worked.messages}) == 1
         assert one.log.texts("error") == other.log.texts("error") == []

@@ -208,3 +208,13 @@ def test_a_channel_has_room_again_when_nothing_waits_aside():
     waiting.tick()
     assert waiting.add("jobs", "1", b"")
     assert not waiting.aside
+
+
+def test_a_task_of_django_never_expires():
+    times = iter([0.0, 0.0, 1e9, 1e9])
+    waiting = queues.Queues(ChannelLimits(expiry_seconds=60.0), lambda: next(times))
+    assert waiting.add("jobs", "1", b"")
+    assert waiting.add("django.tasks.default", "2", b"")
+    waiting.tick()
+    assert waiting.expired == {"jobs": 1}
+    assert waiting.channels() == ("django.tasks.default",)

@@ -128,6 +128,8 @@ def test_what_has_waited_too_long_is_dropped_and_counted():
         ("7, mail.*=3", "mail", 7),
         ("a*=1, ab=2", "ab", 1),
         ("a*=1", "b", 100),
+        ("7", "django.tasks.default", 10_000),
+        ("7, django.tasks.*=5", "django.tasks.default", 5),
     ],
 )
 def test_capacities_are_by_pattern(text, channel, capacity):

@@ -6,8 +6,9 @@ import signal
 import pytest
 from bridge_doubles import in_thread, on_loop
 from carriers import RedisCarrier, needs_redis
-from layer_doubles import Node, RecordingLog, Worked, until_async
+from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
 from redis_server import RedisServer, free_port
+from slow_proxy import SlowProxy
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.layers.limits import ChannelLimits
@@ -118,6 +119,30 @@ async def test_a_redis_that_does_not_answer_is_taken_to_be_away(server, how):
 
 
 @on_loop
+async def test_a_redis_that_is_slow_delays_messages_and_loses_doubles_and_reorders_none(server):
+    """Each chunk is late: what is sent meanwhile goes in one, so that the delay is not paid for each message."""
+    worked = WorkedOnLoop()
+    proxy = SlowProxy(server.path, server.folder / "proxy", 0.05)
+    async with proxy, make(OwnCarrier(proxy), route("jobs", worked)) as node:
+        client = node.client()
+        await node.group("room").add(client)
+        before = proxy.chunks
+        texts = [str(number) for number in range(500)]
+        for text in texts:
+            node.group("room").send({"text": text})
+        for number in range(80):
+            node.channel("jobs").send({"n": number})
+        await until_async(lambda: len(client.texts) >= 500 and len(worked.messages) >= 80)
+        assert client.texts == texts
+        assert worked.numbers == [*range(80)]
+        assert proxy.chunks - before < 580
+        await in_thread(lambda: node.channel("jobs").send({"n": 80}))  # a thread waits for its own message only
+        await until_async(lambda: len(worked.messages) == 81)
+        assert client.gaps == []
+        assert node.log.texts("error") == node.log.texts("warning") == []
+
+
+@on_loop
 async def test_a_redis_without_memory_refuses_and_the_sender_learns_it(server):
     async with make(OwnCarrier(server)) as node:
         client = node.client()
@@ -147,23 +172,33 @@ async def test_a_wrong_address_is_told_in_one_sentence_and_the_worker_starts():
         await in_thread(lambda: None)
 
 
+@pytest.mark.parametrize("more", [{}, {"message_priority": 7}], ids=["plain", "with a priority"])
 @on_loop
-async def test_the_messages_of_a_worker_that_died_are_delivered_again(server):
+async def test_the_messages_of_a_worker_that_died_are_delivered_again(server, more):
     """Die as a killed process does: what it had is never acknowledged, and its claims are not renewed."""
     blocked, worked = Worked(blocks=True), Worked()
     carrier = OwnCarrier(server)
     dead = make(carrier, route("jobs", blocked), threads=1)
     await dead.__aenter__()
-    await dead.channel("jobs").send({"n": 1})
+    await dead.channel("jobs").send({"n": 1, **more})
     await until_async(lambda: blocked.running == 1)
     await dead.layer._streams.stop()
+    urgent = {"message_priority": 100} if more else {}  # it does not take the place of what was delivered already
+    await dead.channel("jobs").send({"n": 0, **urgent})
     async with make(carrier, route("jobs", worked)) as node:
-        await until_async(lambda: worked.messages)
-        assert worked.messages[0]["message_id"] == blocked.messages[0]["message_id"]
+        await until_async(lambda: len(worked.messages) == 2)
+        assert sorted(worked.numbers) == [0, 1]
+        [again] = [message for message in worked.messages if message["n"] == 1]
+        assert again["message_id"] == blocked.messages[0]["message_id"]
         blocked.go.set()
         await dead.__aexit__(None, None, None)
-        await node.channel("jobs").send({"n": 2})
-        await until_async(lambda: len(worked.messages) == 2)
+        await node.channel("jobs").send({"n": 2, **more})
+        await until_async(lambda: len(worked.messages) == 3)
+        client = carrier.server.client()
+        stream = node.layer._keys.stream("jobs")
+        left = (stream, f"{stream}:ranked", f"{stream}:taken")
+        await until_async(lambda: not client.xlen(left[0]) and not client.exists(*left[1:]), "nothing that is left")
+        client.close()
 
 
 @on_loop

@@ -111,7 +111,7 @@ BAD_VALUES = [
     ({"status": 199}, "status must be 200 to 599"),
     ({"status": 600}, "status must be 200 to 599"),
     ({"status": -200}, "status must be 200 to 599"),
-    ({"status": 200, "body": b"x"}, "cannot have 'body'; allowed are content, headers, more_content, slow, status"),
+    ({"status": 200, "body": b"x"}, "cannot have 'body'; allowed are content, file, headers, more_content, slow"),
     ({"status": 200, "z": 1, "a": 2}, "cannot have 'a', 'z';"),
     ({"status": 200, b"content": b"x"}, "cannot have b'content'"),
     ({"status": 200, 5: 6}, "cannot have 5"),

@@ -16,7 +16,9 @@ from functools import partial
 from typing import Any, Final
 
 from uvicorn.applications.environ import below
+from uvicorn.applications.files import file_of
 from uvicorn.bridge.channels import ReplyChannel, resolve
+from uvicorn.bridge.file_replies import drop_opened, read_or_open
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
 
@@ -25,7 +27,12 @@ __all__ = ["SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
 SPEC_VERSION: Final = "2.5"
 _VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
 #: what is served beyond the core of the specification: name -> value in the scope
-_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.early_hint": {}, "http.response.trailers": {}}
+_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
+    "http.response.early_hint": {},
+    "http.response.trailers": {},
+    "http.response.pathsend": {},
+    "http.response.zerocopysend": {},
+}
 _FULL: Final = {
     "status": 503,
     "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")],
@@ -59,6 +66,10 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
     headers = message["headers"]
     client = message["client"]
     server = message["server"]
+    request_id = message["request_id"]
+    state = state.copy()
+    if request_id is not None:
+        state.setdefault("request_id", request_id)
     return {
         "type": "http",
         "asgi": _VERSIONS.copy(),
@@ -72,7 +83,7 @@ def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
         "headers": [(field[0], field[1]) for field in headers],
         "client": tuple(client) if client is not None else None,
         "server": tuple(server) if server is not None else None,
-        "state": state.copy(),
+        "state": state,
         "extensions": _EXTENSIONS.copy(),
     }
 
@@ -208,12 +219,38 @@ class HTTPCall:
             self._end_with_trailers(event)
         elif kind == "http.response.early_hint":
             self._channel.hint([(b"link", link) for link in event["links"]])
+        elif kind == "http.response.pathsend" or kind == "http.response.zerocopysend":
+            await self._send_file(event)
         else:
             raise ReplyError(
                 f"an ASGI application cannot send {kind!r} here; allowed are http.response.start, "
-                "http.response.body, http.response.early_hint, and http.response.trailers behind the content if the "
-                "start has said so"
+                "http.response.body, http.response.pathsend, http.response.zerocopysend, http.response.early_hint, and "
+                "http.response.trailers behind the content if the start has said so"
             )
+
+    async def _send_file(self, event: MutableMapping[str, Any]) -> None:
+        """Send a file, or a part of one. Raises: OSError if it cannot be opened, besides what `send` raises."""
+        self._flush()
+        reply: dict[str, Any] = {}
+        if not self._channel.closed:
+            if event["type"] == "http.response.pathsend":  # in a thread: a path may be on a network
+                reply = await self._channel.read_aside(partial(read_or_open, event["path"]))
+            else:
+                reply["file"] = file_of(event)
+        more = bool(event.get("more_body", False)) or self._has_trailers
+        reply["more_content"] = more
+        if self._status:
+            reply.update(status=self._status, headers=self._fields)
+        self._channel.send(reply)
+        self._status = 0
+        self._has_begun = True
+        if more:
+            await self._channel.caught_up()
+            return
+        if self.work is not None:
+            self.work.is_answered = True
+        if self._waiter is not None:
+            resolve(self._waiter)
 
     def _end_with_trailers(self, event: MutableMapping[str, Any]) -> None:
         """Take trailers; with the last of them the response is complete."""
@@ -317,8 +354,9 @@ class _Left:
     takes_any = False
     closed = True
 
-    def send(self, _: Any) -> None:
+    def send(self, reply: Any) -> None:
         """Refuse a reply. Raises: ChannelClosed, always."""
+        drop_opened(reply)
         raise ChannelClosed("the application has returned")
 
     hint = send
@@ -336,8 +374,9 @@ class _Nowhere:
     takes_any = False
     closed = True
 
-    def send(self, _: Any) -> None:
+    def send(self, reply: Any) -> None:
         """Drop a reply."""
+        drop_opened(reply)
 
     def hint(self, _: Any) -> None:
         """Drop a hint."""

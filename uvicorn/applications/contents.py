@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.applications.routes import Finder, Mount, Route
+from uvicorn.applications.static_files import StaticFiles
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer
 
@@ -54,7 +55,8 @@ def _below(prefix: str, application: Finder, pools: dict[str, int]) -> list[Serv
 
 
 def _single(prefix: str, consumer: Consumer, pools: dict[str, int]) -> Served:
-    return Served(prefix or "/", f"{_kind(consumer)} {consumer.name}", _side(consumer, pools))
+    what = consumer.name if isinstance(consumer.target, StaticFiles) else f"{_kind(consumer)} {consumer.name}"
+    return Served(prefix or "/", what, _side(consumer, pools))
 
 
 def _routes(prefix: str, consumers: list[Consumer], pools: dict[str, int]) -> Served:

@@ -1,25 +1,77 @@
-"""The two files of WSGI: `wsgi.input`, and `wsgi.file_wrapper`.
+"""The two files of WSGI: `wsgi.input`, and `wsgi.file_wrapper`; and those that ASGI applications name in events.
 
-Runs on: the consumer's thread, all of it.
+Runs on: the consumer's thread; `file_of` on the loop.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Mapping
 from typing import IO, Any, Final, cast
 from wsgiref.util import FileWrapper as _FileWrapper
 
-__all__ = ["FileWrapper", "body_size", "open_body"]
+from uvicorn.bridge.files import raw_file
+from uvicorn.errors import ReplyTypeError
+
+__all__ = ["BlockWrapper", "FileWrapper", "body_size", "file_of", "open_body"]
 
 _BLOCK: Final = 65536  # bytes; of a file on its way out
 
 
-class FileWrapper(_FileWrapper):
+class BlockWrapper(_FileWrapper):
     """A file in blocks of 64 KiB at least: frameworks suggest smaller ones (PEP 3333 allows that)."""
 
     def __init__(self, filelike: Any, blksize: int = _BLOCK) -> None:
         super().__init__(filelike, max(blksize, _BLOCK))
+
+
+class FileWrapper(BlockWrapper):
+    """The same, for who can send a file as such."""
+
+    def opened(self, most: int | None) -> tuple[int, int, int] | None:
+        """Return what a reply can have as `file`: a descriptor of its own, since the application closes the file.
+
+        Args:
+            most: bytes that are wanted; None for all.
+
+        Returns: None if it is no regular file, or one whose bytes are not those of its descriptor: iterate.
+        """
+        raw = raw_file(self.filelike)
+        if raw is None:
+            return None
+        if raw.writable():
+            raw.flush()
+        status = os.fstat(raw.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        start = min(raw.tell(), status.st_size)
+        left = status.st_size - start
+        return os.dup(raw.fileno()), start, left if most is None else min(left, most)
+
+
+def file_of(event: Mapping[str, Any]) -> Any:
+    """Return what a reply can have as `file`, for `http.response.zerocopysend`.
+
+    The application closes the file itself: what is sent has a descriptor of its own. Where no offset is said, the file
+    then stands behind what is sent.
+
+    Raises: ReplyTypeError, OSError.
+    """
+    file, offset, count = event["file"], event.get("offset"), event.get("count")
+    raw = raw_file(file)
+    if raw is None and type(file) is not int:
+        raise ReplyTypeError(f"http.response.zerocopysend needs a binary file with a descriptor, not {file!r}")
+    descriptor = file if raw is None else raw.fileno()
+    if offset is None:
+        seek = (lambda to, whence: os.lseek(descriptor, to, whence)) if raw is None else raw.seek
+        offset = seek(0, os.SEEK_CUR)
+        if count is None:
+            seek(0, os.SEEK_END)
+        else:
+            seek(offset + count, os.SEEK_SET)
+    return os.dup(descriptor), offset, count
 
 
 def body_size(message: Mapping[str, Any]) -> int | None:

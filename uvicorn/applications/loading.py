@@ -1,6 +1,6 @@
 """Import an application by name, with one clear sentence for each thing that can be wrong.
 
-A name is `module:name`, or a site of several: "/=mysite.wsgi:application /api=service:app".
+A name is `module:name`, or a site of several: "/=mysite.wsgi:application /api=service:app /static=./build/".
 
 A mistake in the name is an `AppImportError`, which Gunicorn prints without a traceback. An exception
 inside the application's own code is left as it is: its traceback is what helps.
@@ -26,6 +26,7 @@ from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.router import LifecycleHooks, Router, SingleConsumer, callables
 from uvicorn.applications.routes import Mount
 from uvicorn.applications.routing import as_application, mount
+from uvicorn.applications.static import DJANGO, is_folder, static_of
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.errors import RouteError
 
@@ -43,7 +44,8 @@ def load_site(uri: str, interface: str = "auto") -> Router | SingleConsumer:
     """Import what is to be served, and make it an application.
 
     Args:
-        uri: "module:name", or one or more of "/prefix=module:name", separated by spaces. The longest prefix wins.
+        uri: "module:name", or one or more of "/prefix=module:name", separated by spaces; in place of a name a folder of
+            static files, or "django:" for those of Django. The longest prefix wins.
         interface: what the callables are; "auto" to look at them.
 
     Raises: AppImportError; anything that the application's own import raises.
@@ -51,15 +53,26 @@ def load_site(uri: str, interface: str = "auto") -> Router | SingleConsumer:
     if not is_site(uri):
         return make_application(load_application(uri), uri, interface)
     mounts: dict[str, Mount | Mistaken] = {}
-    for part in uri.split():
+    for part in sorted(uri.split(), key=lambda part: part.endswith(f"={DJANGO}")):  # its settings come with a site
         prefix, _, name = part.partition("=")
         if not prefix.startswith("/") or not name:
             raise AppImportError(f"{part!r} is not a prefix and an application; write /prefix=module:name")
         prefix = prefix.rstrip("/")
         if prefix in mounts:
             raise AppImportError(f"{prefix or '/'!r} is given twice")
-        mounts[prefix] = mount(prefix or "/", make_application(load_application(name), name, interface))
+        mounts[prefix] = mount(prefix or "/", _application(name, interface))
     return Router([mounts[prefix] for prefix in sorted(mounts, key=len, reverse=True)])
+
+
+def _application(name: str, interface: str) -> Router | SingleConsumer:
+    """Return the application that one part of a site names."""
+    if name != DJANGO and not is_folder(name):
+        return make_application(load_application(name), name, interface)
+    try:
+        return as_application(static_of(name))
+    except RouteError as error:
+        texts = "; ".join(mistake.text for mistake in error.mistakes)
+        raise AppImportError(f"Cannot serve {name!r}: {texts}") from None
 
 
 def load_application(uri: str) -> Any:

@@ -16,6 +16,7 @@ from uvicorn.applications.environ import below
 from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.routes import Entry, Finder, Include, LifecycleHooks, Mount, Route
 from uvicorn.applications.shapes import entry_of
+from uvicorn.applications.static_files import StaticFiles
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, name_of
 from uvicorn.errors import ConsumerError
@@ -190,7 +191,7 @@ class _Table:
 
 
 class SingleConsumer:
-    """One consumer for every request and the messages of every socket; a WSGI application takes requests only.
+    """One consumer for every request and the messages of every socket; WSGI applications and files have requests only.
 
     Args:
         sockets: the consumer of the messages of sockets; None for the same one, and for an ASGI application an
@@ -207,7 +208,7 @@ class SingleConsumer:
         if sockets is None:
             sockets = consumer.replaced(call=ASGISockets(target)) if isinstance(target, ASGIApplication) else consumer
         self._sockets = sockets
-        self._channels = ("http.request",) if isinstance(target, WSGIApplication) else _SINGLE
+        self._channels = ("http.request",) if isinstance(target, (WSGIApplication, StaticFiles)) else _SINGLE
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer, if it is for this channel."""

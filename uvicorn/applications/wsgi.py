@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, TypeAlias
 
 from uvicorn.applications.environ import make_environ
-from uvicorn.applications.files import body_size, open_body
+from uvicorn.applications.files import FileWrapper, body_size, open_body
 from uvicorn.bridge.consumer import name_of
 from uvicorn.errors import ConsumerError, ReplyError
 
@@ -133,10 +133,27 @@ class Response:
         if type(result) in (list, tuple) and len(result) == 1:  # type: ignore[arg-type]
             self._put(result[0], False)  # type: ignore[index]
             return
+        if type(result) is FileWrapper and self._send_file(result):
+            return
         for data in result:
             self.write(data)
         if not self._is_over:
             self._put(b"", False)
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Send what is left of a real file, for the server to read; return whether it is one."""
+        if not self._status:
+            return False
+        file = wrapper.opened(self._left)
+        if file is None:
+            return False
+        reply: dict[str, Any] = {"file": file}
+        if not self._has_begun:
+            reply.update(status=self._status, headers=self._fields)
+            self._has_begun = True
+        self._is_over = True
+        self._send(reply)
+        return True
 
     def _put(self, data: bytes, more: bool) -> None:
         if self._has_begun:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any, Final
 
 from uvicorn.applications.environ import make_environ
+from uvicorn.applications.files import BlockWrapper
 from uvicorn.applications.wsgi import Response
 from uvicorn.errors import ChannelClosed
 
@@ -89,6 +90,7 @@ class _Call:
         )
         environ["wsgi.input"] = self._body
         environ["wsgi.errors"] = sys.stderr
+        environ["wsgi.file_wrapper"] = BlockWrapper
         response = Response(self._reply, scope["method"] == "HEAD")
         result = self._app(environ, response.start)
         try:

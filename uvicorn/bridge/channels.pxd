@@ -23,7 +23,7 @@ cdef class ReplyChannel(ReplySequence):
     cdef object _drained(self, tuple admitted)
     cdef object _named(self)
     cdef object _locked(self)
-    @cython.locals(window=Window, admitted=tuple)
+    @cython.locals(window=Window, admitted=tuple, fields=Fields)
     cdef _send_from_thread(self, object reply)
 
 
@@ -37,6 +37,7 @@ cdef class Window:
 
     cpdef take(self, Py_ssize_t size)
     cpdef wait(self)
+    cdef _delivered(self, Py_ssize_t size)
     cdef bint _is_open(self) except -1
 
 

@@ -31,6 +31,7 @@ from functools import partial
 from threading import get_ident
 from typing import Any, Final, Protocol
 
+from uvicorn.bridge.file_replies import admit_opened, drop_opened
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
 from uvicorn.wire.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
@@ -87,6 +88,9 @@ class ReplySink(Sink, Protocol):
 
     def hint(self, fields: Fields) -> None:
         """Send an informational response, 103 Early Hints; do nothing if it would come too late. Runs on: the loop."""
+
+    def read_aside(self, work: Callable[[], Any], on_done: Callable[[Any], None]) -> None:
+        """Have a thread for files do some work; call back with what it has returned, or raised. Runs on: the loop."""
 
 
 class ReplyChannel(ReplySequence):
@@ -150,13 +154,14 @@ class ReplyChannel(ReplySequence):
         Args:
             reply: `status` (int, 200 to 599), `headers` (pairs of bytes, or str in latin-1),
                 `content` (bytes-like), `more_content` (bool, default False). The first reply
-                must have a status, later ones must not, nor headers.
+                must have a status, later ones must not, nor headers. Instead of `content`, `file`: a path, an open
+                binary file, which is closed, or (one of both, offset, count).
 
         Returns: an awaitable that is done when the client has caught up. Awaiting it is right for a
             stream, and needless for one reply. In a thread it is done already.
-        Raises: ReplyError for a reply that is not allowed; ChannelClosed when the client has left;
-            ServerStopping when the worker cannot wait any longer; ChannelFull on the loop, when
-            a client is far behind a consumer that does not await.
+        Raises: ReplyError for a reply that is not allowed; OSError for a file that cannot be opened;
+            ChannelClosed when the client has left; ServerStopping when the worker cannot wait any longer;
+            ChannelFull on the loop, when a client is far behind a consumer that does not await.
         Runs on: any thread.
         Blocks: in a thread, for a reply with `more_content`, while the client is more than four times
             `write_buffer` bytes behind; until it catches up, leaves, or the worker stops.
@@ -181,12 +186,17 @@ class ReplyChannel(ReplySequence):
             if self._is_shared:
                 self._outbox.drain_now()
             if exchange.is_closed and self._state != DONE:
+                drop_opened(reply)
                 raise closed_error(exchange)
             if self._state and exchange.is_flooded():
+                drop_opened(reply)
                 raise ChannelFull("the client is far behind: await what send() returns")
             admitted = self.admit(reply)
             exchange.reply(admitted)
         return self._drained(admitted)
+
+    def _admit_opened(self, reply: Mapping[str, Any]) -> Reply:
+        return admit_opened(self, reply, self._is_head, get_ident() == self._outbox.loop_thread)
 
     def _locked(self) -> threading.Lock:
         """Return the channel's lock. Runs on: any thread."""
@@ -221,6 +231,15 @@ class ReplyChannel(ReplySequence):
     def note_work(self, work: Any) -> None:
         """Note what is done in threads for this request (`work.py`), for the log."""
         self._exchange.work = work
+
+    def read_aside(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Have a thread do what waits for a disk: one of the few for files, and none of the pool.
+
+        Returns: what the work returns. If nobody waits for that any more it is let go of.
+        """
+        done: asyncio.Future[Any] = self._outbox.loop.create_future()
+        self._exchange.read_aside(work, partial(_settle_future, done))
+        return done
 
     @property
     def is_complete(self) -> bool:
@@ -266,6 +285,7 @@ class ReplyChannel(ReplySequence):
         window = None
         with self._locked():
             if exchange.is_closed and self._state != DONE:
+                drop_opened(reply)
                 raise closed_error(exchange)
             self._is_shared = True
             admitted = self.admit(reply)
@@ -273,13 +293,27 @@ class ReplyChannel(ReplySequence):
                 if self._window is None:
                     self._window = Window(exchange)
                 window = self._window
-                window.take(len(admitted[2]))
-                self._outbox.put(window.deliver, admitted)
+                fields = admitted[1]
+                if fields.file is None:
+                    window.take(len(admitted[2]))
+                    self._outbox.put(window.deliver, admitted)
+                else:
+                    window.take(fields.file.left)
+                    self._outbox.put(window.deliver_file, admitted)
             else:
                 exchange.is_answered = True
                 self._outbox.put(exchange.reply, admitted)
         if window is not None:
             window.wait()
+
+
+def _settle_future(done: asyncio.Future[Any], result: Any) -> None:
+    if done.done():
+        return  # it was cancelled
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)
 
 
 class Window:
@@ -327,9 +361,18 @@ class Window:
 
     def deliver(self, reply: Reply) -> None:
         """Write one reply; settle it when the client has caught up. Runs on: the loop."""
+        self._exchange.reply(reply)
+        self._delivered(len(reply[2]))
+
+    def deliver_file(self, reply: Reply) -> None:
+        """Have a part of a file sent; settle it when the client has taken it. Runs on: the loop."""
+        size = reply[1].file.left
+        self._exchange.reply(reply)
+        self._delivered(size)
+
+    def _delivered(self, size: int) -> None:
         exchange = self._exchange
-        exchange.reply(reply)
-        self._pending += len(reply[2])
+        self._pending += size
         if exchange.is_lost or exchange.is_writable():
             self._settle()
         elif not self._is_watching:

@@ -14,7 +14,7 @@ was closed at that very moment leaves it for the next tick.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final, Protocol
@@ -51,7 +51,7 @@ class Directory:
     """
 
     def __init__(self) -> None:
-        self.node: Final = secrets.token_hex(6)
+        self.node: Final = os.urandom(6).hex()
         self.on_gone: Callable[[str], object] = _nothing
         self._kept: dict[str, Named] = {}
 

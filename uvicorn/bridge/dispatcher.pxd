@@ -23,6 +23,7 @@ cdef class Dispatcher:
     cdef readonly Measured measured
     cdef readonly object context
     cdef readonly tuple context_items
+    cdef public bint is_attended
     cdef readonly object running
     cdef dict _tasks
     cdef readonly bint has_task_factory
@@ -31,5 +32,6 @@ cdef class Dispatcher:
     @cython.locals(job=ConsumerJob)
     cpdef dispatch(self, object consumer, object message, object exchange)
     cpdef cancel(self, object exchange, double grace)
-    cpdef make_task(self, object call, str name)
+    cpdef context_for(self, object served)
+    cpdef make_task(self, object call, str name, object served=*)
     cdef _look_at_loop(self)

@@ -31,7 +31,7 @@ from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.running import Running
 from uvicorn.bridge.serve import serve
-from uvicorn.bridge.served import RequestHooks, ServedRequest
+from uvicorn.bridge.served import RequestHooks, Served, ServedRequest
 from uvicorn.bridge.tally import Measured
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
@@ -53,6 +53,7 @@ class Dispatcher:
         all_pools: with the shared ones.
         measured: what threads have measured.
         running: what runs, for requests and for sockets.
+        is_attended: something goes with each request, and its calls run in copies of a context of its own.
         frameworks: pool -> what an application with that pool uses for its framework; empty if they keep their own.
     """
 
@@ -89,6 +90,7 @@ class Dispatcher:
                 self.frameworks[each] = FrameworkThreads(each, shared, outbox, self.on_refused)
             self.context.run(current_work.set, Work(self.frameworks[pool]))  # of consumers; applications have their own
         self.context_items: Final = tuple(self.context.items())
+        self.is_attended = False
         self.running: Final = Running(self._loop, self.pools)
         self._tasks = self.running.requests
         self._look_at_loop()
@@ -99,17 +101,20 @@ class Dispatcher:
             message["reply_channel"] = ReplyChannel(exchange, self.outbox)
             call = serve(consumer, message, exchange, self.hooks, self._tasks)
             if sys.version_info >= (3, 12) and self._is_eager:
+                context = self.context_for(exchange) if self.is_attended else self.context.copy()
                 exchange.task = task = asyncio.Task(
-                    call, loop=self._loop, name=consumer.name, context=self.context.copy(), eager_start=True
+                    call, loop=self._loop, name=consumer.name, context=context, eager_start=True
                 )
                 if task.done():
                     return
             else:
-                exchange.task = task = self.make_task(call, consumer.name)
+                exchange.task = task = self.make_task(call, consumer.name, exchange)
             self._tasks[exchange] = task
             return
         message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
+        if self.is_attended:
+            job.enter(self.context_for(exchange))
         if not (consumer.pool or self.pool).submit(job):
             self._rejected += 1
             job.forget()
@@ -231,12 +236,17 @@ class Dispatcher:
         # With hooks not at once: `on_response_ended` looks at the task, which must be there before the consumer runs.
         self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self.has_task_factory
 
-    def make_task(self, call: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def context_for(self, served: Served) -> contextvars.Context:
+        """Return a fresh context for a call: that of the request or socket, if something goes with it."""
+        own = self.context if served.attended is None else served.attended.context
+        return own.copy()
+
+    def make_task(self, call: Coroutine[Any, Any, None], name: str, served: Served | None = None) -> asyncio.Task[None]:
         """Make a task that begins in the loop's next turn. It has a name, or asyncio would make one up for each.
 
         It has a fresh context: the current one may be that of the consumer whose reply made room for this request.
         """
-        context = self.context.copy()
+        context = self.context_for(served) if self.is_attended and served is not None else self.context.copy()
         if sys.version_info < (3, 11):
             return context.run(self._loop.create_task, call, name=name)
         if self.has_task_factory:

@@ -15,6 +15,7 @@ cdef class CallJob:
     cdef public object _message
     cdef readonly object _context
 
+    cpdef enter(self, object context)
     cpdef forget(self)
     cpdef run(self)
     cpdef on_call_ended(self)

@@ -111,6 +111,10 @@ class CallJob:
         pool: ConsumerPool | None = self._consumer.pool
         return self._dispatcher.pool if pool is None else pool
 
+    def enter(self, context: contextvars.Context) -> None:
+        """Call the consumer in this context, and in no other. Runs on: the loop, before it is queued."""
+        self._context = context
+
     def forget(self) -> None:
         """Let the message go: the consumer will not be called. Runs on: the loop."""
         raise NotImplementedError

@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from uvicorn.bridge.channels import ReplySink, Sink
 
-__all__ = ["RequestHooks", "Served", "ServedRequest", "ServedSocket"]
+__all__ = ["RequestHooks", "Served", "ServedRequest", "ServedSocket", "line_with_id"]
 
 
 class Served(Sink, Protocol):
     """What the dispatcher needs of an exchange, beyond what a channel does."""
 
     started_at: float  # loop time, seconds
+    attended: Any  # what goes with it, with a `context` for its calls; or None
     job: Any  # its `CallJob` while a thread is meant to run it, or None
 
     @property
@@ -61,3 +62,14 @@ class RequestHooks(Protocol):
 
     def after(self, exchange: Any) -> None:
         """Call `post_request`. Must not raise."""
+
+
+def line_with_id(served: Any) -> str:
+    """Return how logs call what is served, with its id: for lines that are not written for this request alone.
+
+    Args:
+        served: something `Served`, or what has some of its attributes.
+    """
+    line: str = getattr(served, "shown_line", "")
+    known = getattr(getattr(served, "attended", None), "request_id", None)
+    return f"{line} ({known})" if known else line

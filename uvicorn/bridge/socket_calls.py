@@ -177,6 +177,8 @@ class CallRunner:
         if self.running.is_stopped:
             return
         job = SocketJob(self._dispatcher, consumer, message, socket)
+        if self._dispatcher.is_attended:
+            job.enter(self._dispatcher.context_for(socket))
         self.running.sockets[socket] = socket.job = job
         if socket.handshake is not None:
             socket.handshake.job = job
@@ -195,7 +197,7 @@ class CallRunner:
         if self.running.is_stopped:
             call.close()
         else:
-            self.running.keep(self._dispatcher.make_task(call, name), socket)
+            self.running.keep(self._dispatcher.make_task(call, name, socket), socket)
 
     def on_returned(self, socket: ServedSocket) -> None:
         """A call has ended: the pool is offered what waits."""

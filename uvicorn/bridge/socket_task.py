@@ -59,8 +59,8 @@ class SocketTask:
     """
 
     __slots__ = (
-        "_asyncio_future_blocking", "_consumer", "_context", "_dispatcher", "_is_last", "_loop", "_message", "_queue",
-        "_running", "_seen", "_wake_up", "number", "socket", "task",
+        "_asyncio_future_blocking", "_consumer", "_context", "_dispatcher", "_is_last", "_items", "_loop", "_message",
+        "_queue", "_running", "_seen", "_wake_up", "number", "socket", "task",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,9 @@ class SocketTask:
         self._message: Message | None = message  # of the call to be made
         self._wake_up: Callable[[SocketTask], object] | None = None  # there while the task waits
         self._context = dispatcher.context
+        self._items = dispatcher.context_items  # of the context in which each call begins
+        if dispatcher.is_attended and socket.attended is not None:
+            self._items = tuple(socket.attended.context.items())
         self._asyncio_future_blocking = False
         self._is_last = dispatcher.has_task_factory  # the task ends with the call that runs
         self._seen = 0
@@ -83,7 +86,7 @@ class SocketTask:
 
     def start(self) -> None:
         """Make the first call, in the loop's next turn."""
-        self.task = self._dispatcher.make_task(self._serve(), self._consumer.name)
+        self.task = self._dispatcher.make_task(self._serve(), self._consumer.name, self.socket)
         self._running.sockets[self.socket] = self.task
 
     def begin(self, consumer: Consumer, message: Message, is_now: bool = False) -> None:
@@ -163,7 +166,7 @@ class SocketTask:
 
     def _is_as_new(self) -> bool:
         """Whether the call that has ended left nothing that the next one could see."""
-        before = self._dispatcher.context_items
+        before = self._items
         context = contextvars.copy_context()
         if len(context) != len(before) or self.task._callbacks:  # not public, and yet there is no other way
             return False

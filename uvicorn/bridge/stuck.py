@@ -27,6 +27,7 @@ from typing import Any, Final
 from uvicorn.bridge.backlog import TAKING, Job, Slot
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.served import line_with_id
 from uvicorn.bridge.stacks import describe, line_of, thread_name
 
 __all__ = ["StuckWatch", "name_of_job"]
@@ -132,7 +133,7 @@ def name_of_job(job: Any) -> str:
     exchange = getattr(job, "exchange", None)
     if exchange is None:
         return str(getattr(job, "name", "a function that was handed to the pool"))
-    return f"{exchange.consumer_name}: {exchange.shown_line}"
+    return f"{exchange.consumer_name}: {line_with_id(exchange)}"
 
 
 def _key_of(job: Job | None) -> tuple[object, ...]:

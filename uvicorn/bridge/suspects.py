@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.serve import serve
-from uvicorn.bridge.served import Served
+from uvicorn.bridge.served import Served, line_with_id
 from uvicorn.bridge.stacks import application_frame, frames_of, line_in, line_of, thread_name
 from uvicorn.bridge.stuck import name_of_job
 
@@ -87,7 +87,7 @@ def suspect_on_loop(loop: asyncio.AbstractEventLoop, loop_thread: int, running: 
         caller = next((one for one in frames if one.f_code is serve.__code__), None)
         served = None if caller is None else caller.f_locals.get("exchange")
     if served is not None:
-        name, request = served.consumer_name, served.shown_line
+        name, request = served.consumer_name, line_with_id(served)
     elif task is not None:
         name, request = f"task {task.get_name()}", ""
     else:
@@ -115,13 +115,13 @@ def suspect_in_thread(thread_id: int, pools: Iterable[ConsumerPool]) -> Suspect 
     job = next((job for pool in pools for ident, job in pool.running() if ident == thread_id), None)
     exchange = getattr(job, "exchange", None)
     name = f"thread {thread_name(thread_id)}" if job is None else getattr(exchange, "consumer_name", name_of_job(job))
-    return _suspect(name, getattr(exchange, "shown_line", ""), frames)
+    return _suspect(name, line_with_id(exchange), frames)
 
 
 def suspect_of(served: Served, runner: asyncio.Task[Any] | int) -> Suspect | None:
     """Return what a call does just now, by its task or its thread; None if that has ended."""
     frames = frames_of(runner)
-    return _suspect(served.consumer_name, served.shown_line, frames) if frames else None
+    return _suspect(served.consumer_name, line_with_id(served), frames) if frames else None
 
 
 def _suspect(name: str, request: str, frames: list[FrameType]) -> Suspect:

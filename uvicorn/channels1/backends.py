@@ -9,13 +9,13 @@ from urllib.parse import quote
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable, ConsumerError
 from uvicorn.layers.current import current
+from uvicorn.layers.delayed import DELAY, opened
 from uvicorn.layers.groups import Channel as ServerChannel
 from uvicorn.layers.groups import Group as ServerGroup
 
 __all__ = ["InvalidChannelLayerError", "ServerLayer", "layer_of"]
 
 _LOCAL: Final = "local://"
-_DELAY: Final = "asgi.delay"
 
 
 class InvalidChannelLayerError(ConsumerError, ValueError):
@@ -55,13 +55,10 @@ class ServerLayer:
 
         Raises: as `uvicorn.Channel.send`; ValueError for a message to asgi.delay that does not say all it must.
         """
-        if channel != _DELAY:
+        if channel != DELAY:
             return ServerChannel(channel, self._layer()).send(message, immediately)
-        try:
-            to, content, delay = message["channel"], message["content"], message["delay"]
-        except KeyError as error:
-            raise ValueError(f"a message to {_DELAY} has channel, content and delay, and no {error} is there") from None
-        return ServerChannel(to, self._layer()).send(content, immediately, delay / 1000)
+        name, content, seconds = opened(message)  # what is wrong with it is told before the layer is looked for
+        return ServerChannel(name, self._layer()).send(content, immediately, seconds)
 
     def send_group(self, group: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a group. Raises: as `uvicorn.Group.send`."""

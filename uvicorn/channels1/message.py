@@ -20,7 +20,7 @@ __all__ = ["Message", "PendingMessageStore", "pending_message_store"]
 
 # Of a message of the server: told by attributes here, or not at all where it is None.
 _ATTRIBUTES: Final = frozenset({"channel", "channel_session"})
-_WHERE_THERE: Final = frozenset({"text", "bytes", "body_channel"})
+_WHERE_THERE: Final = frozenset({"text", "bytes", "body_channel", "request_id"})
 
 
 class Message:

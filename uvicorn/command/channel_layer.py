@@ -15,6 +15,7 @@ from uvicorn.bridge.background import BackgroundCalls
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.sides import Sides
+from uvicorn.command.django_tasks import task_consumers
 from uvicorn.command.layer_settings import LayerSettings
 from uvicorn.layers.background import Background
 from uvicorn.layers.current import install, uninstall
@@ -76,6 +77,9 @@ class WorkerLayer:
 
     Args:
         place: what `make_place` returned.
+
+    Attributes:
+        task_consumers: what runs Django's tasks, beside the consumers of the application.
     """
 
     def __init__(
@@ -94,17 +98,22 @@ class WorkerLayer:
             loop, layer, dispatcher.outbox.directory, log, settings.bounds, settings.group_expiry, share
         )
 
+        routed, tasks = application.channels(), task_consumers()
+        self.task_consumers: Final = tuple({id(each): each for pair in tasks.values() for each in pair}.values())
+
         def find(channel: str, content: Mapping[str, Any]) -> Consumer | None:
+            if channel in tasks and channel not in routed:
+                return tasks[channel][bool(content.get("on_loop"))]
             return application.find(channel, "", content)
 
         channels = {
-            channel: consumers for channel, consumers in application.channels().items() if settings.consumes(channel)
+            channel: consumers for channel, consumers in {**tasks, **routed}.items() if settings.consumes(channel)
         }
         self._background = Background(layer, channels, find, self._calls, log)
         if settings.only:
             shown = ", ".join(sorted(channels)) or "none: no route is for a channel that only_channels matches"
             log.info("Channels consumed here: %s", shown)
-        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub))
+        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub), settings.url)
         install(self._office)
 
     async def start(self) -> None:

@@ -12,12 +12,15 @@ from gunicorn.errors import AppImportError, ConfigError
 
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command import questions
+from uvicorn.command.arbiter import OrderlyApplication
 from uvicorn.command.config import load_environment
 from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.holders import taken
 from uvicorn.command.http2 import DefaultProtocols
 from uvicorn.command.legacy import prepare
+from uvicorn.command.log_formats import TEXT
+from uvicorn.command.log_presets import dressed
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
 from uvicorn.command.setting_types import OurSetting
@@ -31,8 +34,8 @@ _LONGEST_SOCKET_PATH: Final = 104  # of sun_path on some systems
 _APP_LOAD_ERROR = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
 
 
-class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn has no types
-    """A Gunicorn application whose worker is ours."""
+class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[misc]  # Gunicorn has no types
+    """A Gunicorn application whose worker is ours, and its master."""
 
     def init(self, parser: Any, opts: Any, args: list[str]) -> None:
         """Take the application's name, or several "/prefix=module:name"."""
@@ -82,6 +85,8 @@ class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn ha
                 "use_colors": Settings.from_config(cfg).use_colors,
             }
             cfg.set("logger_class", StandardLog.with_options(**options))
+        elif cfg.log_format != TEXT or cfg.request_id:
+            cfg.set("logger_class", dressed(cfg))
         settle_access(cfg)
         if cfg.control_socket == cfg.settings["control_socket"].default:
             cfg.set("control_socket", _own_control_socket(cfg))
@@ -147,7 +152,7 @@ def main() -> None:
         return
     if len(sys.argv) > 1 and sys.argv[1] in questions.COMMANDS:
         sys.exit(questions.run(sys.argv[1:]))
-    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application ..."
+    usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application /static=./folder/ ..."
     ConsumerApplication(usage, prog="uvicorn").run()
 
 

@@ -20,7 +20,6 @@ _NO_EFFECT: Final = {
     "permit_unconventional_http_version": "HTTP/1.0 and HTTP/1.1 are served",
     "casefold_http_method": "methods are case-sensitive",
     "ssl_version": "the ssl_context hook sets TLS versions",
-    "sendfile": "no files are sent yet",
     "uwsgi_allow_ips": "the uwsgi protocol is not served",
     "spew": "it traces the main thread only",
 }

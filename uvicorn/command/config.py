@@ -25,9 +25,10 @@ from uvicorn.command.equivalents import DEFAULTS, equivalents
 from uvicorn.command.http2 import alpn_protocols
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
+from uvicorn.command.log_presets import dress_standard
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
-from uvicorn.command.settings import DefaultThreads, Settings, apply_environment
+from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
 from uvicorn.command.threads import default_threads
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.errors import ConsumerError
@@ -248,6 +249,9 @@ class Config:
     def configure_logging(self) -> None:
         """Configure `logging` as `log_config`, `log_level`, `access_log` and `use_colors` say."""
         configure(self.log_config, self.log_level, self.access_log, self.use_colors)
+        names = ("log_format", "request_id")
+        if any(name in self.more_settings or environment_name(name) in os.environ for name in names):
+            dress_standard(Settings.from_config(self.settings()), self.log_config)
 
     def load(self) -> None:
         """Load the application and the TLS certificates.

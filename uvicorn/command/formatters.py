@@ -8,7 +8,14 @@ import logging
 import sys
 from typing import Any, Final, Literal
 
-__all__ = ["TRACE_LOG_LEVEL", "AccessFormatter", "ColourizedFormatter", "DefaultFormatter", "paint_status"]
+__all__ = [
+    "TRACE_LOG_LEVEL",
+    "AccessFormatter",
+    "ColourizedFormatter",
+    "DefaultFormatter",
+    "paint_level",
+    "paint_status",
+]
 
 TRACE_LOG_LEVEL: Final = 5
 
@@ -27,6 +34,12 @@ def paint_status(text: str) -> str:
     """Return a text that begins with a status in the colour of that."""
     code = _STATUSES.get(int(text[0]))
     return text if code is None else _painted(text, code)
+
+
+def paint_level(name: str, number: int) -> str:
+    """Return the name of a level in its colour."""
+    code = _LEVELS.get(number)
+    return name if code is None else _painted(name, code)
 
 
 class ColourizedFormatter(logging.Formatter):
@@ -54,8 +67,7 @@ class ColourizedFormatter(logging.Formatter):
 
     def color_level_name(self, level_name: str, level_no: int) -> str:
         """Return the name of a level in its colour."""
-        code = _LEVELS.get(level_no)
-        return level_name if code is None else _painted(level_name, code)
+        return paint_level(level_name, level_no)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Format a record. Other handlers see the record as it was."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gunicorn.errors import ConfigError
 
 from uvicorn.command.setting_types import OurSetting, one_of
-from uvicorn.connections.h2_connection import Http2
 from uvicorn.wire.h2_engines import ENGINES, engine_maker, find_engine
 from uvicorn.wire.limits import Http2Limits, Limits
+
+if TYPE_CHECKING:
+    from uvicorn.connections.h2_connection import Http2
 
 __all__ = [
     "HTTP2_SETTINGS", "DefaultProtocols", "alpn_protocols", "check_http2", "described_engine", "http2_limits",
@@ -89,6 +91,8 @@ def make_http2(cfg: Any, engine: str, limits: Limits) -> tuple[Http2 | None, str
     is_cleartext = cfg.http2_cleartext != "off" and not cfg.is_ssl
     if not _is_wanted(cfg, engine) or not (cfg.is_ssl or is_cleartext):
         return None, ""
+    from uvicorn.connections.h2_connection import Http2  # memory and time that other servers need not spend
+
     try:
         make_engine, name = engine_maker(find_engine(engine), limits.http2)
     except ImportError as error:

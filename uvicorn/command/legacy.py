@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 
 from gunicorn.config import Config
 from gunicorn.errors import AppImportError
@@ -40,9 +41,11 @@ def with_layer(settings: Settings) -> Settings:
 
     Raises: AppImportError with one sentence.
     """
+    if settings.layer.url != _DEFAULT_LAYER or "uvicorn.channels1" not in sys.modules:
+        return settings
     from uvicorn.channels1.alias import is_installed
 
-    if settings.layer.url != _DEFAULT_LAYER or not is_installed():
+    if not is_installed():
         return settings
     from uvicorn.channels1.asgi import channel_layers
     from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER

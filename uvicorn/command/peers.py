@@ -25,8 +25,8 @@ class GunicornPeers:
         self.proxy_mode: str = cfg.proxy_protocol
         self._forwarded = (cfg.forwarded_allow_ips, cfg.forwarded_allow_networks())
         self._proxies = (cfg.proxy_allow_ips, cfg.proxy_allow_networks())
-        self._secure = HeaderPolicy.from_config(cfg, is_trusted=True)
-        self._trusted = self._secure
+        self._secure = HeaderPolicy.from_config(cfg, is_trusted=True, is_believed=False)
+        self._trusted = HeaderPolicy.from_config(cfg, is_trusted=True)
         self._untrusted = HeaderPolicy.from_config(cfg, is_trusted=False)
         if forwarded_fields:
             forwarding = Forwarding(Allowed(*self._forwarded), forwarded_fields)

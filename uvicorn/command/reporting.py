@@ -71,6 +71,7 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
     the consumer ran in one), consumer.wait and consumer.run (microseconds, int: in the queue, and from the call on),
     consumer.wait_ms (time in the queue, int); of what an ASGI application's framework handed to our threads
     consumer.hops (how many calls), consumer.run_ms (how long they ran), and their wait in consumer.wait_ms.
+    uvicorn.request_id, if requests have ids; upstream.wait (microseconds before us), if a trusted proxy says it.
     """
     wait, run = times_of(exchange)
     work: Work | None = getattr(exchange, "work", None)
@@ -98,6 +99,12 @@ def environ_of(exchange: Exchange, request: RequestView) -> dict[str, Any]:
         "consumer.hops": 0 if work is None else work.hops,
         "consumer.run_ms": 0 if work is None else int(work.run_seconds * 1000),
     }
+    attended = exchange.attended
+    if attended is not None:
+        if attended.request_id is not None:
+            environ["uvicorn.request_id"] = attended.request_id
+        if attended.upstream_seconds is not None:
+            environ["upstream.wait"] = int(attended.upstream_seconds * 1_000_000)
     for name, value in request.headers:
         key = name.replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):

@@ -26,6 +26,7 @@ from uvicorn.applications.frameworks import Frameworks
 from uvicorn.applications.lifecycle import Lifecycle
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge import crossing
+from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.pool import ConsumerPool
@@ -33,6 +34,8 @@ from uvicorn.bridge.sampler import reason_against
 from uvicorn.bridge.served import RequestHooks
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stuck import StuckWatch
+from uvicorn.command.attending import make_attendants
+from uvicorn.command.attending_settings import AttendingSettings
 from uvicorn.command.busy import ConcurrencyLimit
 from uvicorn.command.channel_layer import WorkerLayer
 from uvicorn.command.layer_settings import LayerSettings
@@ -76,6 +79,10 @@ class ServingSettings(ThreadSettings, Protocol):
     @property
     def watch(self) -> WatchSettings:
         """What is watched."""
+
+    @property
+    def attending(self) -> AttendingSettings:
+        """What goes with each request."""
 
     @property
     def limit_concurrency(self) -> int:
@@ -188,6 +195,8 @@ class Serving:
             is_trusted = getattr(self._peers, "is_trusted", lambda address: False)
             application = self._health = Health(settings.watch.health, application, is_trusted)
         outbox = self.dispatcher.outbox
+        attendants = make_attendants(settings.attending, self.dispatcher.context, self._report, log)
+        self.dispatcher.is_attended = attendants is not None
         service = Service(
             self._loop,
             settings.limits,
@@ -202,10 +211,11 @@ class Serving:
             root_path=frame.root_path,
             most_requests=frame.most_requests,
             on_most_requests=self._on_most_requests,
-            report=self._report,
+            report=self._report if attendants is None else attendants.report,
             shows_errors=frame.shows_errors,
             clock=time.monotonic,
             http2=self._http2,
+            attendants=attendants,
         )
         acceptor = Acceptor(
             self._loop,
@@ -227,13 +237,14 @@ class Serving:
     def watch(self, shared: Shared, pid: int) -> Watching:
         """Begin to watch what is served: warnings, numbers, and a socket for those who ask."""
         assert self.server is not None
-        self._watching = watching = Watching(
-            self.server.service, self._settings.watch, self._application.consumers, shared, pid
-        )
+        self._watching = watching = Watching(self.server.service, self._settings.watch, self._consumers, shared, pid)
         if self._health is not None:
             watching.serve_health(self._health)
         watching.start()
         return watching
+
+    def _consumers(self) -> list[Consumer]:
+        return [*self._application.consumers(), *self.layer.task_consumers]
 
     def tick(self) -> None:
         """Do what is due once a second, while connections are accepted."""
@@ -245,6 +256,13 @@ class Serving:
             self._watching.tick()
         if self._frameworks is not None:
             self._frameworks.look()
+
+    def announce_stop(self) -> None:
+        """Have readiness say no, while connections are accepted still."""
+        if self._watching is not None:
+            self._watching.announce_stop()
+        elif self._health is not None:
+            self._health.reasons = lambda: ["it stops"]
 
     def begin_stopping(self) -> None:
         """Have each response from here on say that it is the last one of its connection."""

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
+from uvicorn.command.attending_settings import ATTENDING_SETTINGS, AttendingSettings, attending_settings
 from uvicorn.command.http2 import HTTP2_SETTINGS, http2_limits
 from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.layer_settings import LAYER_SETTINGS, LayerSettings
@@ -216,7 +217,7 @@ OURS = (
     Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
     *LAYER_SETTINGS, *LEGACY_SETTINGS,
     *INTERFACE_SETTINGS, *PROXY_SETTINGS,
-    *HTTP2_SETTINGS, *WATCH_SETTINGS,
+    *HTTP2_SETTINGS, *WATCH_SETTINGS, *ATTENDING_SETTINGS,
 )  # fmt: skip
 
 
@@ -313,6 +314,9 @@ class Settings:
     http2_engine: str = "auto"
     watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
     metrics_bind: str = ""  # "" for no page
+    drain_delay: float = 0.0
+    log_format: str = "text"  # text, colour or json
+    attending: AttendingSettings = AttendingSettings()  # noqa: RUF009 (frozen)
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -333,6 +337,7 @@ class Settings:
                 disconnect_grace=cfg.asgi_disconnect_grace_period,
                 sockets=socket_limits(ours, cfg.websocket_max_message_size),
                 http2=http2_limits(cfg, min(cfg.limit_request_fields or _MOST_FIELDS, _MOST_FIELDS)),
+                sendfile=cfg.sendfile,
                 **given_limits(ours),
             ),
             queue_size=8 * cfg.threads if queue_size < 0 else queue_size,
@@ -362,6 +367,9 @@ class Settings:
             http2_engine=ours["http2_engine"],
             watch=watch_settings(ours),
             metrics_bind=ours["metrics_bind"],
+            drain_delay=ours["drain_delay"],
+            log_format=ours["log_format"],
+            attending=attending_settings(ours),
         )
 
     def queue_size_of(self, threads: int) -> int:

@@ -163,6 +163,8 @@ class HTTPConnection(ClientConnection):
             special.persists and service.keeps_connections,
             service.clock() if service.is_observed else service.now,
         )
+        if service.attendants is not None:
+            service.attendants.begin(exchange, message, parser.is_believed)
         exchanges = pipeline.exchanges
         exchanges.append(exchange)
         if len(exchanges) >= DEPTH or not pipeline.gate.is_open:

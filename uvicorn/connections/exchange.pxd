@@ -19,6 +19,7 @@ cdef class Exchange:
     cdef public object task
     cdef public object job
     cdef public object work
+    cdef public object attended
     cdef public int status
     cdef public Fields fields
     cdef public Py_ssize_t sent_bytes
@@ -27,9 +28,10 @@ cdef class Exchange:
     cdef public bint is_closed
     cdef public bint is_lost
     cdef public bint is_stopping
-    cdef bint _is_chunked
+    cdef public bint is_chunked
     cdef bint _was_looked_for
     cdef object _held
+    cdef public object feed
 
     @cython.locals(status=int, more=bint, carrier=Carrier, content=bytes, encoder=Encoder, fields=Fields)
     cpdef object reply(self, tuple reply)

@@ -15,7 +15,9 @@ from typing import Final
 from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.work import Work
+from uvicorn.connections.attendants import Attended
 from uvicorn.connections.carrier import Carrier
+from uvicorn.connections.file_feed import Feed
 from uvicorn.connections.flow import FLOOD_FACTOR
 from uvicorn.connections.numbers import CLIENT_LEFT
 from uvicorn.errors import ChannelClosed, ReadTimeout, is_all_full, is_full
@@ -40,9 +42,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_held", "_is_chunked", "_was_looked_for", "active_at", "carrier", "consumer", "fields", "headers",
-        "is_answered", "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job", "persists",
-        "request_line", "sent_bytes", "started_at", "status", "task", "work",
+        "_held", "_was_looked_for", "active_at", "attended", "carrier", "consumer", "feed", "fields", "headers",
+        "is_answered", "is_chunked", "is_closed", "is_head", "is_lost", "is_request_complete", "is_stopping", "job",
+        "persists", "request_line", "sent_bytes", "started_at", "status", "task", "work",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +61,7 @@ class Exchange:
         self.task: asyncio.Task[None] | None = None
         self.job: CallJob | None = None
         self.work: Work | None = None  # of an ASGI application, when it is called
+        self.attended: Attended | None = None  # set at once, if anything goes with the request
         self.status = 0  # 0 until the response has begun
         self.fields = NO_FIELDS
         self.sent_bytes = 0  # of content, without framing
@@ -67,9 +70,10 @@ class Exchange:
         self.is_closed = False
         self.is_lost = False
         self.is_stopping = False
-        self._is_chunked = False
+        self.is_chunked = False
         self._was_looked_for = False
         self._held: _Held | None = None  # written when the exchange is first
+        self.feed: Feed | None = None  # while a file is on its way, with all that follows it
 
     def __repr__(self) -> str:
         state = "lost" if self.is_lost else "closed" if self.is_closed else self.status or "waiting"
@@ -110,6 +114,8 @@ class Exchange:
         status, fields, content, more = reply
         carrier = self.carrier
         try:
+            if status and self.attended is not None:
+                fields = self.attended.added_to(fields)
             if (
                 status
                 and not more
@@ -130,9 +136,14 @@ class Exchange:
                 carrier.service.numbers.answered(status)
                 encoder = carrier.service.encoder
                 return carrier.finish(self, encoder.whole(status, fields.block, content))
-            self._reply(status, fields, content, more)
+            if self.feed is None and fields.file is None:
+                self._reply(status, fields, content, more)
+            else:
+                if self.feed is None:
+                    self.feed = Feed(self)
+                self.feed.add((status, fields, content, more))
         except Exception:  # a mistake of ours; half a response may be written
-            carrier.service.log.error("Error in the response to %s", self.shown_line, exc_info=True)
+            carrier.service.log_of(self).error("Error in the response to %s", self.shown_line, exc_info=True)
             carrier.abort()
         return None
 
@@ -145,7 +156,7 @@ class Exchange:
             self._begin(status, fields, content, more)
         elif self.status in BODILESS or self.is_head:
             pass
-        elif self._is_chunked:
+        elif self.is_chunked:
             if content:
                 self._write(chunk(content))
             if not more:
@@ -158,6 +169,10 @@ class Exchange:
             self.active_at = self.carrier.service.now
         else:
             self._close()
+
+    def emit(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
+        """Write a part of the response whose turn it is: what a feed has kept."""
+        self._reply(status, fields, content, more)
 
     def _send(self, status: int, fields: Fields, content: bytes, more: bool) -> None:
         """Hand a part of the response to a carrier that frames it."""
@@ -183,7 +198,7 @@ class Exchange:
             if self.request_line.is_http10:
                 self.persists = False  # the end of the connection is the end of the body
             else:
-                self._is_chunked = True
+                self.is_chunked = True
                 length = -1
         if (
             fields.closes
@@ -202,8 +217,8 @@ class Exchange:
         parts: tuple[bytes, ...] = (head,)
         if has_body and content:
             self.sent_bytes = len(content)
-            parts += chunk(content) if self._is_chunked else (content,)
-        if self._is_chunked and not more:
+            parts += chunk(content) if self.is_chunked else (content,)
+        if self.is_chunked and not more:
             parts += (last_chunk(fields.trailers),)
         self._write(parts)
 
@@ -241,7 +256,7 @@ class Exchange:
             reason: for the debug log.
             setting: the one that says so, under which it is counted.
         """
-        self.carrier.service.log.debug("%d to %s: %s", status, self.shown_line, reason)
+        self.carrier.service.log_of(self).debug("%d to %s: %s", status, self.shown_line, reason)
         self.carrier.service.numbers.refuse(setting)
         self.answer(status, retry_after=retry_after)
 
@@ -249,6 +264,8 @@ class Exchange:
         """Make a response of the server's own; close the connection if one has begun already."""
         if self.is_closed:
             return
+        if self.feed is not None:
+            self.feed.stop()
         if self.status:
             self.lose()
             return
@@ -266,7 +283,7 @@ class Exchange:
         """
         service = self.carrier.service
         if isinstance(error, (ChannelClosed, ReadTimeout)) and (self.is_closed or self.carrier.is_lost()):
-            service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
+            service.log_of(self).debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
             return
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
@@ -278,13 +295,15 @@ class Exchange:
         if self.consumer is not None:
             self.consumer.tally.errors += 1
         service.log_failure(self, error)
+        if self.feed is not None and self.feed.is_whole:
+            return  # its response is on its way, and complete
         self.answer(500, service.shown_error(error), persists=True)
 
     def on_value(self, result: object) -> None:
         """The consumer has returned something: if it was meant for the response, that is said."""
         advice = advice_on(result)
         if advice and not self.status and not self.is_closed:
-            self.carrier.service.log.error("%s %s: %s", self.consumer_name, advice, self.shown_line)
+            self.carrier.service.log_of(self).error("%s %s: %s", self.consumer_name, advice, self.shown_line)
 
     def on_not_called(self) -> None:
         """Its task was cancelled before it began: without this they and the reply channel would hold each other."""
@@ -294,7 +313,7 @@ class Exchange:
         """Nobody holds the reply channel any more: 500 is answered, or the connection is closed."""
         if self.is_closed:
             return
-        self.carrier.service.log.error(
+        self.carrier.service.log_of(self).error(
             "%s let go of its reply channel %s: %s",
             self.consumer_name,
             "in the middle of a reply" if self.status else "without a reply",
@@ -306,6 +325,10 @@ class Exchange:
         """Send 103 Early Hints, if the response has not begun and it is this exchange's turn."""
         if not self.status and not self.is_closed and not self.request_line.is_http10 and self.carrier.is_first(self):
             self.carrier.hint(fields)
+
+    def read_aside(self, work: Callable[[], object], on_done: Callable[[object], None]) -> None:
+        """Have a thread for files do some work; call back with what it has returned, or raised."""
+        self.carrier.service.files.run(work, on_done)
 
     def lose(self, is_stopping: bool = False) -> None:
         """Close without a complete response; the connection is closed with it."""
@@ -321,6 +344,8 @@ class Exchange:
     def _close(self) -> None:
         """Take no reply any more, and let the carrier go on."""
         self.is_closed = True
+        if self.feed is not None:
+            self.feed.stop()
         self.carrier.on_response_ended(self)
 
     def is_abandoned(self) -> bool:
@@ -332,6 +357,8 @@ class Exchange:
         has_returned = (self.task is not None and self.task.done()) or (self.job is not None and self.job.is_over)
         if self.is_closed or self._was_looked_for or not has_returned:
             return False
+        if self.feed is not None and self.feed.is_whole:
+            return False
         self._was_looked_for = True
         return True
 
@@ -339,12 +366,16 @@ class Exchange:
 
     def is_writable(self) -> bool:
         """Whether the client has caught up with what was written."""
+        if self.feed is not None:
+            return False
         if self._held is not None:
             return self._held.size <= self.write_buffer
         return self.carrier.gate.is_open
 
     def is_flooded(self) -> bool:
         """Whether so much waits for the client that a reply must be refused."""
+        if self.feed is not None:
+            return self.feed.is_flooded(self.write_buffer * FLOOD_FACTOR)
         if self._held is None and self.carrier.gate.is_open:
             return False
         held = self._held.size if self._held is not None else 0
@@ -385,6 +416,7 @@ class Notice(Exchange):
 
     def __init__(self, lost: Exchange, consumer: Consumer) -> None:
         super().__init__(lost.carrier, lost.request_line, lost.headers, False, lost.started_at)
+        self.attended = lost.attended
         self.consumer = consumer
         self.is_closed = self.is_lost = True
 

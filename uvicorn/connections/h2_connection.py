@@ -304,6 +304,8 @@ class Http2Connection(StreamOwner):
             headers = [*map(list, headers)]
         now = service.clock() if service.is_observed else service.now
         exchange = stream.exchange = Exchange(stream, reader.request_line, headers, True, now)
+        if service.attendants is not None:
+            service.attendants.begin(exchange, message, reader.is_believed)
         self.streams[stream_id] = stream
         self.requests += 1
         service.requests += 1
@@ -325,7 +327,7 @@ class Http2Connection(StreamOwner):
         except ClientError as error:
             stream.refuse(error)
         except Exception:
-            service.log.error("Error in a stream of %s", exchange.shown_line, exc_info=True)
+            service.log_of(exchange).error("Error in a stream of %s", exchange.shown_line, exc_info=True)
             stream.abort()
 
     def _refuse(self, stream: Stream, error: ClientError, is_ended: bool) -> None:

@@ -233,7 +233,7 @@ class Http2Watch:
         if not exchange.is_writable() or _is_queued(exchange) or exchange.consumer is None or awaits_client:
             exchange.active_at = now
         elif now - exchange.active_at > limits.reply_timeout + _TICK_SECONDS:
-            service.log.warning(
+            service.log_of(exchange).warning(
                 "%s was silent for %g seconds (reply_timeout): %s",
                 exchange.consumer_name,
                 limits.reply_timeout,

@@ -41,6 +41,7 @@ class Handshake(Exchange):
         self.is_accepted = False
         self._is_due = False
         super().__init__(exchange.carrier, exchange.request_line, exchange.headers, False, exchange.started_at)
+        self.attended = exchange.attended
         self.is_request_complete = True
 
     def _close(self) -> None:
@@ -58,7 +59,7 @@ class Handshake(Exchange):
         self.is_accepted = True
         self.status = _SWITCHING
         carrier.service.numbers.answered(_SWITCHING)
-        self.fields = fields
+        self.fields = fields if self.attended is None else self.attended.added_to(fields)
         self.persists = True  # nothing is to be closed
         self.is_closed = True
         self._is_due = True
@@ -99,7 +100,7 @@ def begin_socket(
     consumer = service.application.find("websocket.connect", path, message)
     codec = open_codec(message["headers"] if offered is None else offered, service.limits.sockets)
     if isinstance(codec, Refusal):
-        service.log.debug("%d to a WebSocket handshake: %s", codec.status, exchange.shown_line)
+        service.log_of(exchange).debug("%d to a WebSocket handshake: %s", codec.status, exchange.shown_line)
         exchange.reply((codec.status, codec.fields, codec.content, False))
         return None
     if service.is_stopping:
@@ -108,7 +109,8 @@ def begin_socket(
     if consumer is None:
         other = service.application.find("http.request", path, message)
         why = getattr(other.target, "why_no_socket", "") if other is not None else ""
-        service.log.info("403 to a WebSocket handshake: %s: %s", exchange.shown_line, why or "no route for it")
+        reason = why or "no route for it"
+        service.log_of(exchange).info("403 to a WebSocket handshake: %s: %s", exchange.shown_line, reason)
         exchange.answer(403)
         return None
     socket = WebSocket(connection, codec, message)

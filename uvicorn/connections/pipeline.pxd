@@ -14,6 +14,7 @@ cdef class Pipeline(Carrier):
     cdef public object owner
     cdef public object tail
     cdef public object transport
+    cdef public Py_ssize_t unsent_bytes
     cdef public Py_ssize_t written_bytes
 
     @cython.locals(service=Service)

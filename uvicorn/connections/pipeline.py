@@ -59,10 +59,14 @@ class Pipeline(Carrier):
     Attributes:
         exchanges: in the order of their requests.
         life: of the connection.
+        unsent_bytes: more than none while a file waits for the client, beside what the transport has.
         tail: an exchange that is over, while the client still takes the end of its response; let go of by the watch.
     """
 
-    __slots__ = ("_intake", "_owes_continue", "exchanges", "life", "owner", "tail", "transport", "written_bytes")
+    __slots__ = (
+        "_intake", "_owes_continue", "exchanges", "life", "owner", "tail", "transport", "unsent_bytes",
+        "written_bytes",
+    )  # fmt: skip
 
     def __init__(self, owner: Owner, service: Service, life: Life, intake: Intake) -> None:
         super().__init__(service)
@@ -72,6 +76,7 @@ class Pipeline(Carrier):
         self.exchanges: deque[Exchange] = deque()
         self._intake = intake
         self.written_bytes = 0  # but for what took the shortest way: only its growth means something
+        self.unsent_bytes = 0
         self._owes_continue: Exchange | None = None
         self.tail: Exchange | None = None
 
@@ -128,7 +133,7 @@ class Pipeline(Carrier):
 
     def buffered_bytes(self) -> int:
         """How many bytes wait for the client."""
-        return self.transport.get_write_buffer_size()
+        return self.transport.get_write_buffer_size() + self.unsent_bytes
 
     def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
         """Return the client's and our address, as the messages have them."""

@@ -116,6 +116,7 @@ class Server:
         """End the threads, when nothing needs them any more."""
         self.service.dispatcher.stop_pools()
         self.service.spools.stop()
+        self.service.files.stop()
 
     def hurry(self) -> None:
         """Have `drain` go to its end at once."""

@@ -13,6 +13,7 @@ cdef class Service:
     cdef public Outbox outbox
     cdef public Encoder encoder
     cdef public object spools
+    cdef public object files
     cdef public object peers
     cdef public object log
     cdef public str scheme
@@ -25,6 +26,7 @@ cdef class Service:
     cdef public object report
     cdef public bint shows_errors
     cdef public object http2
+    cdef public object attendants
     cdef public set connections
     cdef public set sockets
     cdef public Turns turns

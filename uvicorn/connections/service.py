@@ -10,18 +10,25 @@ from typing import Any, Final, Protocol
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
+from uvicorn.bridge.file_reader import FileReader
 from uvicorn.bridge.outbox import Log, Outbox
-from uvicorn.bridge.served import Served
 from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
 from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
+from uvicorn.errors import ConsumeLater
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
 
 __all__ = ["Application", "Client", "Lent", "NextVersion", "Service", "Ticking"]
+
+
+_NOT_LATER: Final = (
+    ": ConsumeLater is for the messages of channels, which can wait, not for those of requests and sockets. Answer, or "
+    "send what has to be done to a channel: Channel(name).send(..., delay=seconds)"
+)
 
 
 class Application(Protocol):
@@ -58,6 +65,33 @@ class NextVersion(Protocol):
 
     def begin(self, connection: Lent, has_preface: bool) -> None:
         """Go on with a connection, whose preface was read already or not."""
+
+
+class Attendable(Protocol):
+    """A request or a socket, for the log."""
+
+    attended: Any  # `attendants.Attended`, or None
+
+    @property
+    def consumer_name(self) -> str:
+        """How logs call the consumer."""
+
+    @property
+    def shown_line(self) -> str:
+        """What is called, safe to log."""
+
+
+class Accompanying(Protocol):
+    """What goes with each request: `attendants.Attendants`."""
+
+    def begin(self, exchange: Any, message: dict[str, Any], is_believed: bool) -> None:
+        """A head was read: the exchange gets its `attended`. Must not raise."""
+
+    def end_socket(self, socket: Any) -> None:
+        """A socket that was accepted is gone. Must not raise."""
+
+    def figures(self) -> dict[str, Any]:
+        """Return the numbers of its own: family -> labels -> value."""
 
 
 class Ticking(Protocol):
@@ -106,6 +140,7 @@ class Service:
         shows_errors: put tracebacks into 500 responses (`--reload`).
         clock: loop time, but exact: uvloop's own is that of the beginning of its turn, in milliseconds.
         http2: what knows HTTP/2; None if it is not served.
+        attendants: what goes with each request; None if nothing does. `report` is theirs then.
     """
 
     def __init__(
@@ -128,6 +163,7 @@ class Service:
         shows_errors: bool = False,
         clock: Callable[[], float] | None = None,
         http2: NextVersion | None = None,
+        attendants: Accompanying | None = None,
     ) -> None:
         self.loop: Final = loop
         self.clock: Final = loop.time if clock is None else clock
@@ -137,6 +173,7 @@ class Service:
         self.outbox: Final = outbox
         self.encoder: Final = encoder
         self.spools: Final = spools
+        self.files = FileReader(outbox)
         self.peers: Final = peers
         self.log: Final = log
         self.scheme: Final = scheme
@@ -149,6 +186,7 @@ class Service:
         self.report: Final = report
         self.shows_errors: Final = shows_errors
         self.http2: Final = http2
+        self.attendants: Final = attendants
         self.connections: Final[set[Client]] = set()
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)
@@ -167,12 +205,19 @@ class Service:
         for client in (*self.connections, *self.sockets):
             client.begin_ending()
 
-    def log_failure(self, owner: Served, error: BaseException) -> None:
+    def log_of(self, owner: Attendable) -> Log:
+        """Return what writes lines about one request, or socket: each has the request's id."""
+        return self.log if owner.attended is None else owner.attended.log(self.log)
+
+    def log_failure(self, owner: Attendable, error: BaseException) -> None:
         """Log what a consumer has raised."""
-        self.log.error(
-            "Error in %s: %s",
+        if owner.attended is not None:
+            owner.attended.on_failed(error)
+        self.log_of(owner).error(
+            "Error in %s: %s%s",
             owner.consumer_name,
             owner.shown_line,
+            _NOT_LATER if isinstance(error, ConsumeLater) else "",
             exc_info=(type(error), error, error.__traceback__),
         )
 
@@ -203,4 +248,5 @@ class Service:
             "client": client,
             "server": server,
             "channel_session": {},
+            "request_id": None,
         }

@@ -14,6 +14,7 @@ from typing import Any, Final
 from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob, SocketJob
 from uvicorn.bridge.socket_channel import SocketChannel
+from uvicorn.connections.attendants import Attended
 from uvicorn.connections.crowding import SOCKET, Standing
 from uvicorn.connections.socket_inbound import SocketInbound
 from uvicorn.connections.socket_outbound import CLOSED, CLOSING, CONNECTING, OPEN, SocketOutbound
@@ -43,8 +44,8 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
     """
 
     __slots__ = (
-        "_channel_name", "_channel_ref", "_connection", "channel", "client_name", "consumer", "inbound", "intake",
-        "is_stopping", "job", "method", "place", "service", "started_at", "watch",
+        "_channel_name", "_channel_ref", "_connection", "attended", "channel", "client_name", "consumer", "inbound",
+        "intake", "is_stopping", "job", "method", "place", "service", "started_at", "watch",
     )  # fmt: skip
 
     def __init__(self, connection: Upgradable, codec: SocketCodec, request: Message) -> None:
@@ -65,6 +66,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         self.started_at = service.loop.time()
         self.consumer: Consumer | None = None
         self.job: CallJob | None = None
+        self.attended: Attended | None = None  # that of the request that asked for it
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.shown_target} {self.state_name}>"
@@ -138,6 +140,8 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             is_owed = service.call_runner.cancel_connect(self) and is_owed
         elif self.place is not None:
             service.on_connection_lost(self.place)
+        if service.attendants is not None and (self.handshake is None or self.handshake.is_accepted):
+            service.attendants.end_socket(self)
         if not self.inbound.is_left:
             self.inbound.calls.cancel(service.limits.disconnect_grace)
             if is_owed:
@@ -152,6 +156,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         handshake = self.handshake
         assert handshake is not None
         self.consumer = handshake.consumer = consumer
+        self.attended = handshake.attended
         channel = SocketChannel(self, self.service.outbox, message["subprotocols"])
         self._channel_name = channel.own_name
         self._channel_ref = weakref.ref(channel)
@@ -174,7 +179,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         """A consumer has returned something: if it was meant for the client, that is said."""
         advice = advice_on(result, is_socket=True)
         if advice and not self.is_closed:
-            self.service.log.error("%s %s: %s", self.consumer_name, advice, self.shown_line)
+            self.service.log_of(self).error("%s %s: %s", self.consumer_name, advice, self.shown_line)
 
     def on_not_called(self) -> None:
         """The task of its call was cancelled before it began."""
@@ -209,7 +214,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
             self.service.dispatcher.on_refused()
             self.close_slow(str(error))
         elif isinstance(error, ChannelClosed) and self.is_closed:
-            self.service.log.debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
+            self.service.log_of(self).debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
         elif not (isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed):
             if self.consumer is not None:
                 self.consumer.tally.errors += 1
@@ -232,7 +237,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         """Nobody can accept any more, before anybody has: the handshake is refused."""
         if self.handshake is not None and not self.handshake.is_accepted:
             if not self.handshake.is_closed:
-                self.service.log.info(
+                self.service.log_of(self).info(
                     "%s has not accepted the socket, so it is refused with 403: %s. To accept it, send "
                     "{'accept': True}, or a text, to message['reply_channel']; --channels1 accepts for consumers of "
                     "Channels 1",
@@ -285,7 +290,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
 
     def close_slow(self, reason: str) -> None:
         """Close, because one side has not kept up with the other."""
-        self.service.log.info("1013 to %s: %s", self.shown_target, reason)
+        self.service.log_of(self).info("1013 to %s: %s", self.shown_target, reason)
         self.inbound.calls.clear()
         self.close(_OVERLOADED, reason)
 

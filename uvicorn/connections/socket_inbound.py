@@ -85,6 +85,7 @@ class SocketInbound:
         "_cutter",
         "_order",
         "_receiver",
+        "_request_id",
         "_root_path",
         "_session",
         "_settle",
@@ -101,6 +102,7 @@ class SocketInbound:
         self._socket = socket
         self._codec = codec
         self._session = request["channel_session"]
+        self._request_id: str | None = request["request_id"]
         self.path: str = request["path"]
         self._root_path: str = request["root_path"]
         self.calls = SocketCalls(socket.service.call_runner, socket)
@@ -231,7 +233,13 @@ class SocketInbound:
         if consumer is not None and not self.is_left:
             socket.on_called(consumer, "websocket.disconnect")
             message = websocket_disconnect(
-                socket.channel_of_disconnect(), self.path, self._order + 1, self._session, code, reason
+                socket.channel_of_disconnect(),
+                self.path,
+                self._order + 1,
+                self._session,
+                code,
+                reason,
+                self._request_id,
             )
             self.calls.put(consumer, message, 0)
         self.leave()
@@ -243,7 +251,7 @@ class SocketInbound:
             self._order += 1
             self.calls.put(
                 consumer,
-                websocket_gap(self._socket.channel, self.path, self._order, self._session, missed),
+                websocket_gap(self._socket.channel, self.path, self._order, self._session, missed, self._request_id),
                 0,
             )
 
@@ -276,7 +284,7 @@ class SocketInbound:
         if consumer is not None:
             socket.consumer, socket.method, socket.started_at = consumer, "websocket.receive", service.now
         if self._template is None:
-            self._template = websocket_receive(socket.channel, self.path, self._session)
+            self._template = websocket_receive(socket.channel, self.path, self._session, self._request_id)
         calls = self.calls
         for payload in messages:
             self._order += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from uvicorn.bridge.channels import ReplySink
 from uvicorn.bridge.consumer import Consumer
@@ -47,6 +47,7 @@ class Upgradable(Protocol):
 class Handshake(ReplySink, Protocol):
     """What a socket needs of the exchange of its handshake."""
 
+    attended: Any  # what goes with the request, or None
     consumer: Consumer | None
     is_accepted: bool
 

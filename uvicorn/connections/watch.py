@@ -183,7 +183,7 @@ class ConnectionWatch:
             ):
                 exchange.active_at = now
             elif not exchange.is_closed and now - exchange.active_at > timeout + _TICK_SECONDS:
-                connection.service.log.warning(
+                connection.service.log_of(exchange).warning(
                     "%s was silent for %g seconds (reply_timeout): %s",
                     exchange.consumer_name,
                     timeout,

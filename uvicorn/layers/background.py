@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
-from uvicorn.errors import ConsumeLater, NotCalled
+from uvicorn.errors import ConsumeLater, NotCalled, TaskFailed
 from uvicorn.layers.groups import Channel
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNDONE, UNKNOWN, Delivery, Layer
 from uvicorn.messages import Message
@@ -120,7 +120,7 @@ class Background:
         elif isinstance(error, NotCalled):
             outcome = UNDONE
         else:
-            outcome = FAILED
+            outcome = RETURNED if isinstance(error, TaskFailed) else FAILED
             self._log.error(
                 "Error in %s: a message of %s, delivery %d",
                 consumer.name,

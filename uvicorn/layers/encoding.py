@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.names import MOST_CHARACTERS
 
-__all__ = ["MOST_BYTES", "pack", "unpack"]
+__all__ = ["HOW_MSGPACK", "MOST_BYTES", "pack", "unpack"]
+
+HOW_MSGPACK: Final = "pip install msgpack"
 
 MOST_BYTES: Final = 64 * 1024 * 1024  # of one message; arbitrary: Redis takes 512 MiB, and browsers far less
 
@@ -17,9 +20,13 @@ MOST_BYTES: Final = 64 * 1024 * 1024  # of one message; arbitrary: Redis takes 5
 def pack(value: Any) -> bytes:
     """Encode a message.
 
-    Raises: TypeError for what has no form as bytes, ValueError for what is too large or nested too deep.
+    Raises: TypeError for what has no form as bytes, ValueError for what is too large or nested too deep;
+        ChannelLayerUnavailable if msgpack is not installed.
     """
-    import msgpack
+    try:
+        import msgpack
+    except ImportError:
+        raise ChannelLayerUnavailable(f"messages cannot be encoded: msgpack is not installed. {HOW_MSGPACK}") from None
 
     try:
         data: bytes = msgpack.packb(value, default=_named, unicode_errors="surrogatepass")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 __all__ = ["close_quietly", "end_all"]
@@ -20,17 +21,23 @@ async def close_quietly(client: Any) -> None:
     """
     if client is None:
         return
-    closing = asyncio.ensure_future(asyncio.wait_for(client.aclose(), _CLOSE_SECONDS))
+    # Redis-py leaves its clients of the Sentinels themselves open.
+    watched = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    parts = (client, *getattr(watched, "sentinels", ()))
+    closing = asyncio.ensure_future(asyncio.wait([asyncio.ensure_future(_close(part)) for part in parts]))
     is_cancelled = False
     while not closing.done():
         try:
             await asyncio.wait([closing])
         except asyncio.CancelledError:
             is_cancelled = True
-    if not closing.cancelled():
-        closing.exception()  # it is gone, whatever it says
     if is_cancelled:
         raise asyncio.CancelledError
+
+
+async def _close(part: Any) -> None:
+    with suppress(Exception):  # it is gone, whatever it says
+        await asyncio.wait_for(part.aclose(), _CLOSE_SECONDS)
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

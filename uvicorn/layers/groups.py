@@ -21,6 +21,7 @@ from typing import Any
 
 from uvicorn import messages
 from uvicorn.layers.current import current, office_of
+from uvicorn.layers.delayed import DELAY, opened
 from uvicorn.layers.history import Joining, check_form, check_history, check_since
 from uvicorn.layers.names import check_channel, check_group
 from uvicorn.layers.office import Office
@@ -114,6 +115,8 @@ class Group:
 class Channel(messages.Channel):
     """A channel: one of the consumers that are routed to its name gets each message. Or a reply channel, by its name.
 
+    `asgi.delay` is one that delays: what is sent to it says to which channel it goes, and when (`delayed.py`).
+
     Args:
         name: as for groups, with one "!" in that of a reply channel.
         channel_layer: as for `Group`.
@@ -142,9 +145,12 @@ class Channel(messages.Channel):
             another process; ChannelLayerUnavailable. A reply channel that is closed raises nothing.
         Runs on: any thread. Blocks: in a thread that is not deferred, until it is handed over.
         """
-        content, seconds = _checked({} if content is None else content), _seconds(delay)
+        name, content, seconds = self.name, _checked({} if content is None else content), _seconds(delay)
+        if name == DELAY:
+            name, content, own = opened(content)
+            seconds += own
         office = current() if self._layer is None else office_of(self._layer)
-        return office.put(self.name, content, immediately, seconds)
+        return office.put(name, content, immediately, seconds)
 
 
 def _member(channel: Any) -> str:

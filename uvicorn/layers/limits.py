@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["ChannelLimits", "check_capacity"]
+__all__ = ["TASK_CHANNELS", "ChannelLimits", "check_capacity"]
+
+TASK_CHANNELS: Final = "django.tasks."  # how the names of the channels of Django's tasks begin
+_TASK_CAPACITY: Final = 10_000  # arbitrary: one loop of a view enqueues a task for each of many users
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class ChannelLimits:
     Attributes:
         capacity: of each channel: messages that wait.
         special: (pattern of names, capacity): the first that matches a channel goes before `capacity`.
-        expiry_seconds: how long a message waits for a consumer; 0 for ever.
+        expiry_seconds: how long a message waits for a consumer; 0 for ever. A task of Django never expires.
         deliveries: how often a message is delivered at most.
     """
 
@@ -30,7 +33,11 @@ class ChannelLimits:
         for pattern, capacity in self.special:
             if fnmatchcase(channel, pattern):
                 return capacity
-        return self.capacity
+        return _TASK_CAPACITY if channel.startswith(TASK_CHANNELS) else self.capacity
+
+    def expiry_of(self, channel: str) -> float:
+        """Return for how many seconds a message may wait in a channel; 0 for ever."""
+        return 0.0 if channel.startswith(TASK_CHANNELS) else self.expiry_seconds
 
 
 def check_capacity(value: Any) -> tuple[int, tuple[tuple[str, int], ...]]:

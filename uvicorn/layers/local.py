@@ -26,7 +26,6 @@ until somebody does. It is delivered at most once: a worker that is killed loses
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Iterable
 from typing import Any, Final, Protocol
 
@@ -36,6 +35,7 @@ from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.history_files import FileHistories
+from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import KEEP, LATER, PUBLISH, SEND, UNDONE, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local_history import Histories, Keeper, MemoryHistories
@@ -169,10 +169,11 @@ class LocalLayer:
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to one of the processes that consume a channel."""
         packed = pack(content)
+        id = new_id(content)
         if delay:
             self._delays.add(delay, channel, packed)
             return DONE
-        return self._put(channel, secrets.token_hex(8), packed)
+        return self._put(channel, id, packed)
 
     def consume(self, channels: Iterable[str], intake: Intake) -> None:
         """Have the messages of these channels come."""
@@ -375,7 +376,7 @@ class LocalLayer:
             else:
                 self._peers.ask(node, "request", SEND, channel, unpack(content))
             return True
-        id = secrets.token_hex(8)
+        id = new_id(unpack(content))
         try:
             task = self._place_one(channel, id, content)
         except ChannelFull:

@@ -69,9 +69,14 @@ class Sides(Protocol):
 
 
 class WorkerOffice:
-    """The office of a worker."""
+    """The office of a worker.
 
-    def __init__(self, hub: Posts, sides: Sides) -> None:
+    Args:
+        url: of its layer.
+    """
+
+    def __init__(self, hub: Posts, sides: Sides, url: str = "") -> None:
+        self.url: Final = url
         self._hub: Final = hub
         self._sides: Final = sides
         self._histories: Final = HistorySettings(hub.has_history)

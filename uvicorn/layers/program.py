@@ -71,7 +71,7 @@ def open_office(url: str) -> Office:
     """
     key = (os.getpid(), check_url(url))
     if key not in _offices:
-        _offices[key] = _ProgramOffice(_carrier_of(url))
+        _offices[key] = _ProgramOffice(_carrier_of(url), url)
     return _offices[key]
 
 
@@ -96,7 +96,8 @@ def _carrier_of(url: str) -> Carrier:
 class _ProgramOffice:
     """The office of a program."""
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: Carrier, url: str) -> None:
+        self.url: Final = url
         self._carrier = carrier
         self._last: asyncio.Task[None] | None = None
         self._histories: Final = HistorySettings()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 from uvicorn.errors import ChannelFull
 from uvicorn.layers.encoding import pack
 from uvicorn.layers.history import History
+from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import KEEP, PUBLISH, SEND
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.names import is_reply, node_of
@@ -42,11 +42,11 @@ class RedisCarrier:
             elif kind == KEEP:
                 self._keep(self._keys.group(name), packed, History(*content[1:]))
             elif delay:
-                self._delay(name, packed, delay)
+                self._delay(name, new_id(content), packed, delay)
             elif is_reply(name):
                 self._publish(self._keys.node(node_of(name)), pack([kind, name, content]))
             else:
-                self._put(name, packed)
+                self._put(name, new_id(content), packed)
         except Exception as error:
             raise translate(error, self._address.shown, was_sent=True) from None
 
@@ -60,17 +60,17 @@ class RedisCarrier:
     def _keep(self, name: str, packed: bytes, history: History) -> None:
         self._run(KEEP_SCRIPT, keys_of(name), *keep_arguments(name, self._publish_command, history, packed))
 
-    def _put(self, channel: str, packed: bytes) -> None:
+    def _put(self, channel: str, id: str, packed: bytes) -> None:
         capacity, stream = self._limits.capacity_of(channel), self._keys.stream(channel)
-        if not self._run(PUT, (stream,), capacity, self._keys.consumers, secrets.token_hex(8), packed):
+        if not self._run(PUT, (stream,), capacity, self._keys.consumers, id, packed):
             raise ChannelFull(f"{capacity} messages wait in {channel}: no consumer takes them")
 
-    def _delay(self, name: str, packed: bytes, seconds: float) -> None:
+    def _delay(self, name: str, id: str, packed: bytes, seconds: float) -> None:
         if is_reply(name):
             member, key = pack([SEND, name, packed]), self._keys.delayed(node_of(name))
             life = int(seconds) + _SPARE_SECONDS
         else:
-            member, key, life = secrets.token_hex(8).encode() + packed, self._keys.delayed(name), 0
+            member, key, life = id.encode() + packed, self._keys.delayed(name), 0
         if not self._run(DELAY, (key,), max(1, int(seconds * 1000)), member, life, _MOST_DELAYED):
             raise ChannelFull(f"{_MOST_DELAYED} delayed messages wait already")
 

@@ -1,6 +1,7 @@
 """The messages of channels that wait in this process. Pure, but for the clock that it is given.
 
-Messages of all channels are taken in the order in which they came, as far as there is room for their channel.
+Messages of all channels are taken in the order in which they came, as far as there is room for their channel; those of
+one channel by their priority first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
+from uvicorn.layers.ids import rank_of
 from uvicorn.layers.limits import ChannelLimits
 
 __all__ = ["Queues", "Waiting"]
@@ -71,7 +73,10 @@ class Queues:
         if len(queue) + self.aside[channel] >= self._limits.capacity_of(channel) and not is_beyond:
             return False
         self._number += 1
-        queue.append(Waiting(self._number, self._clock(), channel, id, content, delivery))
+        at, rank = len(queue), rank_of(id)
+        while at and rank_of(queue[at - 1].id) > rank:
+            at -= 1
+        queue.insert(at, Waiting(self._number, self._clock(), channel, id, content, delivery))
         self._queues[channel] = queue
         return True
 
@@ -110,7 +115,7 @@ class Queues:
             self._expire(channel, queue)
 
     def _expire(self, channel: str, queue: deque[Waiting]) -> None:
-        longest = self._limits.expiry_seconds
+        longest = self._limits.expiry_of(channel)
         if not longest:
             return
         before = self._clock() - longest

@@ -8,7 +8,6 @@ What we send to a group comes to our own members through Redis, too: so all memb
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Iterable
 from typing import Any, Final, Protocol
 
@@ -16,6 +15,7 @@ from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.handover import Handover
 from uvicorn.layers.history import History, Position, Recalled
+from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import SEND, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.names import is_reply, node_of
@@ -130,7 +130,7 @@ class RedisLayer:
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to one of the processes that consume a channel; or, with a delay, to a reply channel."""
         packed = pack(content)
-        id = secrets.token_hex(8)
+        id = new_id(content)
         if delay:
             return self._handed(self._delay(channel, id, packed, delay))
         future = self._publisher.run(

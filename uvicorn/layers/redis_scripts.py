@@ -68,12 +68,32 @@ local function waiting(key, group)
 end
 """
 
+#: Adds a message to a stream; of one with a priority a token, and itself to the sorted set (`redis_priorities.py`).
+_ADD: Final = """
+local added = 0
+local function add(key, id, content)
+    if string.sub(id, 1, 1) ~= 'p' then
+        redis.call('XADD', key, '*', 'id', id, 'content', content)
+        return
+    end
+    local now = redis.call('TIME')
+    local order = string.format('%017.0f', now[1] * 1000000 + now[2] + added)
+    added = added + 1
+    redis.call('ZADD', key .. ':ranked', tonumber(string.sub(id, 2, 4)), order .. id .. content)
+    redis.call('XADD', key, '*', 'id', '', 'content', '')
+end
+local function forget(key, entry, id)
+    if string.sub(id, 1, 1) == 'p' then redis.call('HDEL', key .. ':taken', entry) end
+end
+"""
+
 #: KEYS: stream. ARGV: capacity, consumer group, id, content. Returns 1, or 0 if the channel is full.
 PUT: Final = Script(
     _WAITING
+    + _ADD
     + """
 if waiting(KEYS[1], ARGV[2]) >= tonumber(ARGV[1]) then return 0 end
-redis.call('XADD', KEYS[1], '*', 'id', ARGV[3], 'content', ARGV[4])
+add(KEYS[1], ARGV[3], ARGV[4])
 return 1
 """
 )
@@ -96,6 +116,7 @@ return 1
 #: KEYS: sorted set, stream. ARGV: capacity, consumer group. Moves what is due into the stream, as long as it has room.
 MOVE: Final = Script(
     _WAITING
+    + _ADD
     + """
 local now = redis.call('TIME')
 local limit = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -103,7 +124,7 @@ local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', limit, 'LIMIT', 0, 10
 local moved = 0
 for _, member in ipairs(found) do
     if waiting(KEYS[2], ARGV[2]) >= tonumber(ARGV[1]) then break end
-    redis.call('XADD', KEYS[2], '*', 'id', string.sub(member, 1, 16), 'content', string.sub(member, 17))
+    add(KEYS[2], string.sub(member, 1, 16), string.sub(member, 17))
     redis.call('ZREM', KEYS[1], member)
     moved = moved + 1
 end
@@ -125,12 +146,14 @@ return found
 #: KEYS: stream, stream or sorted set. ARGV: consumer group, entry, what to do ("", "again", "later"), id, content,
 #: milliseconds. The message is done with; or it goes to the end of the stream, or is delayed. Returns 1 if it was ours.
 DONE: Final = Script(
-    """
+    _ADD
+    + """
 local ours = redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 if ours == 0 then return 0 end
+forget(KEYS[1], ARGV[2], ARGV[4])
 if ARGV[3] == 'again' then
-    redis.call('XADD', KEYS[1], '*', 'id', ARGV[4], 'content', ARGV[5])
+    add(KEYS[1], ARGV[4], ARGV[5])
 elseif ARGV[3] == 'later' then
     local now = redis.call('TIME')
     redis.call('ZADD', KEYS[2], now[1] * 1000 + math.floor(now[2] / 1000) + tonumber(ARGV[6]), ARGV[4] .. ARGV[5])
@@ -141,10 +164,12 @@ return 1
 
 #: KEYS: stream, dead. ARGV: consumer group, entry, id, content, why, most. The message is given up.
 DEAD: Final = Script(
-    """
+    _ADD
+    + """
 local ours = redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 if ours == 0 then return 0 end
+forget(KEYS[1], ARGV[2], ARGV[3])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*', 'id', ARGV[3], 'content', ARGV[4], 'why', ARGV[5])
 return 1
 """

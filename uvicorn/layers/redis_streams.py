@@ -27,6 +27,7 @@ from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNKNOWN, Delivery, Intake
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.redis_outage import Backoff, Outage
+from uvicorn.layers.redis_priorities import with_messages
 from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_scripts import DEAD, DONE, MOVE, Keys, Script
 from uvicorn.layers.redis_servers import RedisAddress
@@ -184,15 +185,16 @@ class Streams:
             block=int(block * 1000),
         )
         for stream, entries in _pairs(found):
-            for entry, fields in entries:
-                self._take(self._by_stream[stream.decode()], entry, fields, 1)
+            name = stream.decode()
+            for entry, fields in await with_messages(self._publisher, name, entries):
+                self._take(self._by_stream[name], entry, fields or {}, 1)
 
     def _take(self, channel: str, entry: bytes, fields: Mapping[bytes, bytes], number: int) -> None:
         id, content = fields.get(b"id", b"").decode("ascii", "replace"), fields.get(b"content", b"")
         if number > self._limits.deliveries:
             self._give_up(channel, entry, id, content, f"delivered {number - 1} times")
             return
-        longest = self._limits.expiry_seconds
+        longest = self._limits.expiry_of(channel)
         if longest and time.time() + self._ahead - int(entry.partition(b"-")[0]) / 1000 > longest:
             self._give_up(channel, entry, id, content, "expired")
             return
@@ -256,7 +258,7 @@ class Streams:
         answer = await client.xautoclaim(
             stream, group, self._consumer, int(self._address.claim_seconds * 1000), "0-0", count=room
         )
-        for entry, fields in answer[1]:
+        for entry, fields in await with_messages(self._publisher, stream, answer[1]):
             if fields is None or (channel, entry) in self._held:
                 continue
             [pending] = await client.xpending_range(stream, group, entry, entry, 1) or [{"times_delivered": 2}]

@@ -14,7 +14,7 @@ cdef class Forwarding:
     cdef readonly frozenset names
     cdef bint _reads_x_forwarded
 
-    @cython.locals(hosts=list, schemes=list, field=list, name=bytes, scheme=bytes)
+    @cython.locals(hosts=list, schemes=list, field=list, name=bytes, host=bytes, scheme=bytes)
     cpdef tuple read(self, list fields)
     @cython.locals(client=list, scheme=str, hops=Py_ssize_t, address=list)
     cdef tuple _walk(self, object hosts, object schemes)
@@ -22,3 +22,6 @@ cdef class Forwarding:
 
 
 cpdef list read_address(bytes text)
+@cython.locals(dots=cython.int, number=cython.int, digits=cython.int, code=cython.uchar)
+cdef bint _is_ipv4(bytes text)
+cdef str _scheme_of(bytes value)

@@ -96,14 +96,16 @@ class Forwarding:
         schemes: list[bytes] = []
         for field in fields:
             name = field[0]
-            if name == _FOR:
+            if name == b"x-forwarded-for":
                 hosts.append(field[1])
-            elif name == _PROTO:
+            elif name == b"x-forwarded-proto":
                 schemes.append(field[1])
-        if self._reads_x_forwarded and len(hosts) == 1 and len(schemes) < 2 and b"," not in hosts[0]:
-            scheme = schemes[0].strip(b" \t") if schemes else b""
-            if b"," not in scheme:  # one proxy, most often: what `_walk` would say, without a walk
-                return read_address(hosts[0].strip(b" \t")), _SCHEMES.get(scheme.lower())
+        if self._reads_x_forwarded and len(hosts) == 1 and len(schemes) < 2:
+            host: bytes = hosts[0]
+            scheme: bytes = schemes[0] if schemes else b""
+            if b"," not in host and b"," not in scheme:  # one proxy, most often: what `_walk` would say, without a walk
+                address = [host.decode("ascii"), 0] if _is_ipv4(host) else read_address(host.strip(b" \t"))
+                return address, _SCHEMES.get(scheme) or _scheme_of(scheme)
         if (hosts or schemes) and self._reads_x_forwarded:
             # A field may come twice: some proxies add a line, and others add to the line (RFC 9110 section 5.3).
             return self._walk(_split(b",".join(hosts)), _split(b",".join(schemes)) if schemes else None)
@@ -125,7 +127,7 @@ class Forwarding:
         scheme: str | None = None
         # Of as many proxies as have added an address; one that has set the scheme, and not added to it, speaks for all.
         for value in islice(schemes or (), max(1, hops)):
-            said = _SCHEMES.get(value.lower())
+            said = _scheme_of(value)
             if said is None:
                 break
             scheme = said
@@ -174,6 +176,31 @@ def read_address(text: bytes) -> _Address | None:
     except ValueError:
         return None
     return [_shown(address), port]
+
+
+def _is_ipv4(text: bytes) -> bool:
+    """Whether this is an IPv4 address in its one usual spelling: most are, and this costs less than an expression."""
+    dots = number = digits = 0
+    for code in text:
+        if code == 0x2E:  # a dot
+            if not digits:
+                return False
+            dots += 1
+            number = digits = 0
+        elif 0x30 <= code <= 0x39:
+            if digits and not number:
+                return False  # a zero before it
+            number = number * 10 + code - 0x30
+            if number > 255:
+                return False
+            digits += 1
+        else:
+            return False
+    return dots == 3 and digits > 0
+
+
+def _scheme_of(value: bytes) -> str | None:
+    return _SCHEMES.get(value.strip(b" \t").lower())
 
 
 def _shown(address: IPv4Address | IPv6Address) -> str:

@@ -17,6 +17,7 @@ cdef class HeadReader:
     cdef Py_ssize_t _most_fields
     cdef public dict base
     cdef public object content_length
+    cdef readonly bint is_believed
     cdef public bint expects_continue
     cdef public object priority
     cdef public bytes protocol

@@ -50,7 +50,7 @@ class HeadReader:
         base: a message with what all requests of the connection have in common.
         policy: what to do with header fields of this peer.
 
-    Attributes: of the last head:
+    Attributes: besides `is_believed` (what this peer says of a request itself is believed), of the last head:
         request_line: its method and target.
         content_length: -1 if it says none.
         expects_continue: the client waits for 100 before it sends the body.
@@ -60,12 +60,13 @@ class HeadReader:
 
     __slots__ = (
         "_authority", "_known", "_longest_field", "_longest_line", "_most_fields", "_policy", "_proxied",
-        "_special", "base", "content_length", "expects_continue", "priority", "protocol", "request_line",
+        "_special", "base", "content_length", "expects_continue", "is_believed", "priority", "protocol", "request_line",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
         self.base = base
         self._policy = policy
+        self.is_believed = policy.is_believed
         self._longest_field = limits.request_field_size
         self._longest_line = limits.request_line
         self._most_fields = limits.request_fields

@@ -9,6 +9,7 @@ cdef class HeaderPolicy:
     cdef str _header_map
     cdef bint _takes_root_path
     cdef readonly Forwarding forwarding
+    cdef readonly bint is_believed
     cdef readonly frozenset special
     cdef readonly dict names
 

@@ -63,13 +63,17 @@ class HeaderPolicy:
         forwarder_headers: lower-case names with "_" that trusted peers may send.
         header_map: "drop", "refuse" or "dangerous", for other names with "_".
         forwarding: reads what a trusted peer says of its client; None if nothing is believed.
+        is_believed: what this peer says of a request itself is believed: its id, its trace, when it came in. None for
+            whether it is trusted: a peer that passes TCP on has not written that.
 
     Attributes:
         special: lower-case names of the fields that `Special.read` is to be given.
         names: well-known names of other fields, as they are sent -> in lower case. None has a "_".
     """
 
-    __slots__ = ("_forwarder", "_header_map", "_secure", "_takes_root_path", "forwarding", "names", "special")
+    __slots__ = (
+        "_forwarder", "_header_map", "_secure", "_takes_root_path", "forwarding", "is_believed", "names", "special",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -78,9 +82,11 @@ class HeaderPolicy:
         header_map: str,
         is_trusted: bool,
         forwarding: Forwarding | None = None,
+        is_believed: bool | None = None,
     ) -> None:
         self._secure = dict(secure_scheme_headers) if is_trusted else {}
         self.forwarding = forwarding if is_trusted else None
+        self.is_believed = is_trusted if is_believed is None else is_believed
         if self.forwarding is not None:  # it reads these in its own way, if they mean what they usually mean
             for name in self.forwarding.names:
                 if self._secure.get(name) == b"https":
@@ -92,13 +98,15 @@ class HeaderPolicy:
         self.names = {sent: name for sent, name in _NAMES.items() if name not in self.special}
 
     @classmethod
-    def from_config(cls, cfg: Any, is_trusted: bool, forwarding: Forwarding | None = None) -> HeaderPolicy:
+    def from_config(
+        cls, cfg: Any, is_trusted: bool, forwarding: Forwarding | None = None, is_believed: bool | None = None
+    ) -> HeaderPolicy:
         """Read `secure_scheme_headers`, `forwarder_headers` and `header_map` of Gunicorn."""
         secure = {
             name.lower().encode("latin-1"): value.encode("latin-1") for name, value in cfg.secure_scheme_headers.items()
         }
         forwarder = frozenset(name.lower().encode("latin-1") for name in cfg.forwarder_headers)
-        return cls(secure, forwarder, cfg.header_map, is_trusted, forwarding)
+        return cls(secure, forwarder, cfg.header_map, is_trusted, forwarding, is_believed)
 
     def map_names(self, headers: Headers) -> tuple[Headers, str | None]:
         """Apply `header_map` and `forwarder_headers` to names with "_"; call it if there may be any.

@@ -91,6 +91,7 @@ class Limits:
     connections_per_address: int = 0
     keepalive: float = 2.0  # 0: connections are not kept
     disconnect_grace: float = 3.0  # before a task whose client left is cancelled
+    sendfile: bool = True  # files go to plain sockets without a copy
     sockets: SocketLimits = field(default_factory=SocketLimits)
     http2: Http2Limits = field(default_factory=Http2Limits)
 

@@ -22,6 +22,7 @@ cdef class RequestParser:
     cdef list _specials
     cdef bytes _target
     cdef readonly dict base
+    cdef readonly bint is_believed
     cdef readonly RequestLine request_line
     cdef readonly Special special
 

@@ -45,6 +45,7 @@ class RequestParser:
         policy: what to do with header fields of this peer.
 
     Attributes:
+        is_believed: what this peer says of a request itself is believed.
         request_line: of the last head.
         special: what the special fields of the last head say.
     """
@@ -52,7 +53,7 @@ class RequestParser:
     __slots__ = (
         "_client", "_has_ended", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
         "_longest_unchecked", "_most_fields", "_names", "_parser", "_policy", "_server", "_special_names", "_specials",
-        "_target", "base", "request_line", "special",
+        "_target", "base", "is_believed", "request_line", "special",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
@@ -73,6 +74,7 @@ class RequestParser:
     def set_policy(self, policy: HeaderPolicy) -> None:
         """Set what to do with the header fields of this peer."""
         self._policy = policy
+        self.is_believed = policy.is_believed
         self._names = policy.names
         self._special_names = policy.special
 

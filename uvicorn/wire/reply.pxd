@@ -10,6 +10,7 @@ cdef class Fields:
     cdef readonly bint is_plain
     cdef readonly bint is_slow
     cdef readonly bytes trailers
+    cdef readonly object file
 
 
 cdef class ReplySequence:
@@ -21,7 +22,7 @@ cdef class ReplySequence:
     cpdef tuple admit(self, object reply)
     cdef tuple _admit_chunk(self, object headers, bytes content, bint more)
     cdef _admit_length(self, object promised, int status, bytes content, bint more)
-    cdef _take_promised(self, bytes content, bint more)
+    cdef _take_promised(self, Py_ssize_t size, bint more)
     cdef _out_of_order(self, str kind)
 
 

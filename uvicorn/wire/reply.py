@@ -41,7 +41,7 @@ _NEXT: Final[dict[tuple[int, str], int]] = {
     (STREAM, "last"): DONE,
 }
 _KEYS: Final = frozenset({"status", "headers", "content", "more_content"})
-_DECLARATIONS: Final = frozenset({"slow", "trailers"})
+_DECLARATIONS: Final = frozenset({"file", "slow", "trailers"})
 #: What a client must know before it reads the content, or what says something of the connection.
 _NO_TRAILERS: Final = frozenset(
     b"age authorization cache-control content-encoding content-length content-range content-type date expires host "
@@ -94,10 +94,13 @@ class Fields:
         has_date, has_server: the consumer sent its own.
         is_slow: the consumer has declared that it sends slowly, or to slow clients.
         trailers: lines that follow the content, with the reply that ends it.
+        file: what is sent instead of content: a part of a file (`bridge/files.py`), or None.
         is_plain: none of the above.
     """
 
-    __slots__ = ("block", "closes", "content_length", "has_date", "has_server", "is_plain", "is_slow", "trailers")
+    __slots__ = (
+        "block", "closes", "content_length", "file", "has_date", "has_server", "is_plain", "is_slow", "trailers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -109,6 +112,7 @@ class Fields:
         is_plain: bool = True,
         is_slow: bool = False,
         trailers: bytes = b"",
+        file: Any = None,
     ) -> None:
         self.block = block
         self.content_length = content_length
@@ -118,6 +122,7 @@ class Fields:
         self.is_plain = is_plain
         self.is_slow = is_slow
         self.trailers = trailers
+        self.file = file
 
     def after(self, block: bytes) -> Fields:
         """Return these fields after others, whose lines are given."""
@@ -129,13 +134,22 @@ class Fields:
             self.has_server,
             self.is_plain,
             self.is_slow,
+            self.trailers,
+            self.file,
         )
 
-    def declaring(self, is_slow: bool, trailers: bytes) -> Fields:
-        """Return these fields with the declaration that the response is slow, and with trailers."""
+    def declaring(self, is_slow: bool, trailers: bytes, file: Any = None) -> Fields:
+        """Return these fields with the declaration that the response is slow, with trailers, and with a file."""
         return Fields(
-            self.block, self.content_length, self.closes, self.has_date, self.has_server, False, is_slow, trailers
+            self.block, self.content_length, self.closes, self.has_date, self.has_server, False, is_slow, trailers, file
         )
+
+    def sized(self, size: int) -> Fields:
+        """Return these fields, without a file, with a content-length if they have none."""
+        block, length = self.block, self.content_length
+        if length is None:
+            block, length = block + b"content-length: %d\r\n" % size, size
+        return Fields(block, length, self.closes, self.has_date, self.has_server, False, self.is_slow, self.trailers)
 
 
 NO_FIELDS: Final = Fields(b"")
@@ -192,7 +206,9 @@ class ReplySequence:
         return status, fields, content, more
 
     def _admit_declared(self, reply: Mapping[str, Any]) -> Reply:
-        """Admit a reply that has `slow` or `trailers`, or unknown keys."""
+        """Admit a reply that has `file`, `slow` or `trailers`, or unknown keys."""
+        if "file" in reply:
+            return self._admit_opened(reply)
         unknown = [key for key in reply if key not in _KEYS and key not in _DECLARATIONS]
         if unknown:
             names = ", ".join(sorted(map(repr, unknown)))
@@ -205,11 +221,41 @@ class ReplySequence:
             raise ReplyError("slow is allowed in the first reply only, beside status")
         trailers = reply.get("trailers")
         if trailers is not None and reply.get("more_content", False):
-            raise ReplyError("trailers are allowed in the last reply only, which has no more_content")
+            raise _early_trailers()
         block = _trailer_block(trailers) if trailers else b""
         rest = {key: value for key, value in reply.items() if key not in _DECLARATIONS}
         status, fields, content, more = self.admit(rest)
         return status, fields.declaring(slow, block) if slow or block else fields, content, more
+
+    def _admit_opened(self, reply: Mapping[str, Any]) -> Reply:
+        """Admit a reply that has `file`, by `admit_file`: for who can open it."""
+        raise NotImplementedError
+
+    def admit_file(self, reply: Mapping[str, Any], size: int) -> Reply:
+        """Admit a reply that has so many bytes of a file in place of content; the file is for the caller to add.
+
+        Args:
+            reply: without `file`.
+        """
+        if "content" in reply:
+            raise ReplyError("a reply has either content or a file")
+        before = self._state, self._remaining
+        more = reply.get("more_content", False)
+        begun = {**reply, "content": b"", "more_content": more or True}
+        trailers = begun.pop("trailers", None)
+        if trailers is not None and more:
+            raise _early_trailers()
+        block = _trailer_block(trailers) if trailers else b""
+        status, fields, content, _ = self.admit(begun)
+        if self._remaining is not None:
+            try:
+                self._take_promised(size, more)
+            except ReplyError:
+                self._state, self._remaining = before
+                raise
+        if not more:
+            self._state = DONE
+        return status, fields.declaring(fields.is_slow, block) if block else fields, content, more
 
     def _admit_chunk(self, headers: Any, content: bytes, more: bool) -> Reply:
         state = _NEXT.get((self._state, "chunk" if more else "last"))
@@ -218,7 +264,7 @@ class ReplySequence:
         if headers:
             raise ReplyError("headers are allowed in the first reply only, beside status")
         if self._remaining is not None:
-            self._take_promised(content, more)
+            self._take_promised(len(content), more)
         self._state = state
         return 0, NO_FIELDS, content, more
 
@@ -227,18 +273,18 @@ class ReplySequence:
             return  # says what a GET would have had: RFC 9110 section 8.6
         self._remaining = promised
         try:
-            self._take_promised(content, more)
+            self._take_promised(len(content), more)
         except ReplyError:
             self._remaining = None
             raise
 
-    def _take_promised(self, content: bytes, more: bool) -> None:
+    def _take_promised(self, size: int, more: bool) -> None:
         assert self._remaining is not None
-        remaining = self._remaining - len(content)
+        remaining = self._remaining - size
         if remaining < 0 or (remaining and not more):
             raise ReplyError(
                 f"content-length promised {'no' if not self._remaining else self._remaining} more bytes, "
-                f"and this {'is the last reply with' if not more else 'reply has'} {len(content)}"
+                f"and this {'is the last reply with' if not more else 'reply has'} {size}"
             )
         self._remaining = remaining
 
@@ -251,19 +297,21 @@ class ReplySequence:
         return ReplyError("status is allowed in the first reply only: this response has begun")
 
 
-def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]]) -> Fields:
+def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]] | Fields) -> Fields:
     """Check header fields and encode them, one line each.
 
     Nothing is remembered from reply to reply.
 
     Args:
-        headers: pairs of name and value; bytes, or str that is latin-1.
+        headers: pairs of name and value; bytes, or str that is latin-1. Or what this has returned.
 
     Raises: ReplyError for a name that is not a token, CR, LF or NUL in a value, a wrong or
         repeated content-length, a transfer-encoding other than chunked, or one beside a
         content-length; ReplyTypeError for what is not a pair of bytes.
     Spec: RFC 9110 sections 5.1, 5.5 and 8.6; RFC 9112 section 6.1.
     """
+    if type(headers) is Fields:  # encoded once, for many replies
+        return headers
     pairs: Any = headers if type(headers) is list else _tuple_of(headers)
     parts: list[bytes] = []
     special: list[tuple[int, bytes]] | None = None
@@ -309,6 +357,10 @@ def _trailer_block(trailers: Iterable[tuple[bytes | str, bytes | str]]) -> bytes
     if refused or not fields.is_plain:
         raise ReplyError(f"{shown(refused[0]) if refused else 'a field about the connection'} cannot be a trailer")
     return fields.block
+
+
+def _early_trailers() -> ReplyError:
+    return ReplyError("trailers are allowed in the last reply only, which has no more_content")
 
 
 def _role_of(name: bytes) -> int:

@@ -1,0 +1,91 @@
+"""Consumers and applications that log on each side of each bridge, for servers under test."""
+
+import asyncio
+import logging
+import time
+
+import anyio.to_thread
+from asgiref.sync import async_to_sync, sync_to_async
+from fastapi import FastAPI
+
+from uvicorn import bridge, mount, route
+
+log = logging.getLogger("app")
+
+
+def tell(where):
+    log.warning("here: %s", where)
+
+
+async def tell_on_loop(where):
+    tell(where)
+
+
+def in_thread(message):
+    tell("thread")
+    bridge.run_on_loop(tell_on_loop("loop below a thread"))
+    async_to_sync(tell_on_loop)("asgiref's loop")
+    message["reply_channel"].send({"status": 200})
+
+
+async def on_loop(message):
+    tell("loop")
+    await asyncio.create_task(tell_on_loop("task"))
+    await bridge.run_in_pool(tell, "pool")
+    await asyncio.to_thread(tell, "asyncio's thread")
+    await sync_to_async(tell)("asgiref's thread")
+    await anyio.to_thread.run_sync(tell, "anyio's thread")
+    message["reply_channel"].send({"status": 200})
+
+
+def fails(message):
+    raise ValueError("as told")
+
+
+def slow(message):
+    time.sleep(3)
+    message["reply_channel"].send({"status": 200})
+
+
+async def echo(message):
+    if message["channel"] == "websocket.connect":
+        message["reply_channel"].send({"accept": True})
+        return
+    tell(message["channel"])
+    if message["channel"] == "websocket.receive":
+        message["reply_channel"].send({"text": message["request_id"]})
+
+
+service = FastAPI()
+
+
+@service.get("/sync")
+def endpoint():
+    tell("FastAPI's thread")
+
+
+@service.get("/async")
+async def endpoint_on_loop():
+    tell("FastAPI")
+
+
+def view(environ, start_response):
+    tell("WSGI")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["HTTP_X_REQUEST_ID"].encode()]
+
+
+async def ready(message):
+    message["reply_channel"].send({"status": 200})
+
+
+routes = [
+    route("http.request", in_thread, path="^/thread$"),
+    route("http.request", on_loop, path="^/loop$"),
+    route("http.request", fails, path="^/fails$"),
+    route("http.request", slow, path="^/slow$"),
+    *(route(f"websocket.{name}", echo, path="^/socket$") for name in ("connect", "receive", "disconnect")),
+    mount("/fastapi", service),
+    mount("/wsgi", view),
+    route("http.request", ready),
+]
