@@ -1,26 +1,29 @@
-"""A chat room in a page, its socket served by a consumer of either kind.
+"""A chat room in a page, its socket served by a consumer of either kind. It survives the restart of its workers.
 
     uvicorn examples.chat:routes --workers 2
 
-    http://127.0.0.1:8000/          the page; open it twice
+    http://127.0.0.1:8000/          the page; open it twice, and have the workers replaced: kill -HUP, or kill one
 
 The page is a synchronous consumer. The socket at /async runs on the event loop, the one at /sync in threads; both talk
 in the same room, on whichever worker they are: it is a group. With `--channel-layer redis://...` the room is on as many
 machines as you like.
+
+The room has a history. A page keeps what it has seen last, and says it when it comes back: then it is given what it has
+missed. What it has said itself it keeps until it hears it, and says it again otherwise; each line has an id, by which
+pages know one that they have shown already.
 """
 
 import json
+import os
+import secrets
 from pathlib import Path
 
 from uvicorn import Group, is_allowed_origin, route
 
 PAGE = Path(__file__).with_name("chat.html").read_bytes()
 LONGEST = 500  # characters of a message
-
-
-def say(name, text):
-    """Send to everybody. In a thread it goes out when the consumer has returned."""
-    Group("chat").send({"text": json.dumps({"name": name, "text": text[:LONGEST]})})
+ROOM = Group("chat", history=100, history_seconds=300)
+GONE = (1000, 1001, 1005)  # codes of a page that was closed; with others it comes back
 
 
 def page(message):
@@ -28,51 +31,92 @@ def page(message):
     message["reply_channel"].send(reply)
 
 
-def on_connect(message):
-    """Do what both kinds do; nothing here waits."""
-    if not is_allowed_origin(message):
-        message["reply_channel"].send({"close": True})
-        return
-    message["reply_channel"].send({"accept": True})
+# ---- what both kinds do ----
 
 
-def on_receive(message):
-    # The session lives as long as the socket: the first message is the name.
-    session = message["channel_session"]
-    text = message["text"] or ""
-    if "name" not in session:
-        session["name"] = text[:30] or "somebody"
-        Group("chat").add(message["reply_channel"])
-        say("room", f"{session['name']} has come")
-    else:
-        say(session["name"], text)
+def say(name, text, id=None):
+    """Send to everybody. In a thread it goes out when the consumer has returned."""
+    ROOM.send({"text": json.dumps({"id": id or secrets.token_hex(8), "name": name, "text": text[:LONGEST]})})
 
 
-def on_disconnect(message):
-    # It is a member no more: that its socket has closed is enough.
-    if "name" in message["channel_session"]:
-        say("room", f"{message['channel_session']['name']} has left")
+def connect(message):
+    message["reply_channel"].send({"accept": True} if is_allowed_origin(message) else {"close": True})
 
 
-HANDLERS = {
-    "websocket.connect": on_connect,
-    "websocket.receive": on_receive,
-    "websocket.disconnect": on_disconnect,
-}
+def read(message):
+    """Return what a page has said: an object with texts, and perhaps `since`."""
+    try:
+        said = json.loads(message["text"] or "")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def text_of(said, key, most):
+    value = said.get(key)
+    return value[:most] if isinstance(value, str) else ""
+
+
+def seen_by(said):
+    """Return what a page has seen last, as `Group.add` wants it."""
+    since = said.get("since")
+    if isinstance(since, list) and [type(part) for part in since] == [str, int]:
+        return tuple(since)
+    return None
+
+
+def joined(message, said, standing):
+    """Tell the page that it has all that it missed. The session lives as long as the socket."""
+    name = message["channel_session"]["name"] = text_of(said, "name", 30) or "somebody"
+    told = {"epoch": standing.epoch, "offset": standing.offset, "missed": standing.missed, "worker": os.getpid()}
+    message["reply_channel"].send({"text": json.dumps(told)})
+    if seen_by(said) is None:
+        say("room", f"{name} has come", text_of(said, "id", 40))
+
+
+def is_joining(message):
+    return message["channel"] == "websocket.receive" and "name" not in message["channel_session"]
+
+
+def act(message):
+    """Do all but to join."""
+    channel, session = message["channel"], message["channel_session"]
+    if channel == "websocket.connect":
+        connect(message)
+    elif channel == "websocket.receive":
+        said = read(message)
+        say(session["name"], text_of(said, "text", LONGEST), text_of(said, "id", 40))
+    elif channel == "websocket.gap":
+        message["reply_channel"].send({"text": json.dumps({"gap": message["missed"]})})
+    elif "name" in session and message["code"] in GONE:  # it is a member no more: that its socket has closed is enough
+        say("room", f"{session['name']} has left")
+
+
+# ---- either kind ----
 
 
 def chat(message):
     """Run in a thread of the pool, one call for each message; it might ask a database here."""
-    HANDLERS[message["channel"]](message)
+    if is_joining(message):
+        said = read(message)
+        joined(message, said, ROOM.add(message["reply_channel"], since=seen_by(said), with_offset=True))
+    else:
+        act(message)
 
 
 async def chat_async(message):
     """Run on the event loop."""
-    HANDLERS[message["channel"]](message)
+    if is_joining(message):
+        said = read(message)
+        joined(message, said, await ROOM.add(message["reply_channel"], since=seen_by(said), with_offset=True))
+    else:
+        act(message)
 
+
+CHANNELS = ("websocket.connect", "websocket.receive", "websocket.disconnect", "websocket.gap")
 
 routes = [
     route("http.request", page, path="^/$"),
-    *(route(channel, chat, path="^/sync$") for channel in HANDLERS),
-    *(route(channel, chat_async, path="^/async$") for channel in HANDLERS),
+    *(route(channel, chat, path="^/sync$") for channel in CHANNELS),
+    *(route(channel, chat_async, path="^/async$") for channel in CHANNELS),
 ]

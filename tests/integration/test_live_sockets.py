@@ -4,14 +4,12 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import ssl
-import subprocess
 
 import aiohttp
-import httpx
 import pytest
+from browsers import browsing, needs_browser
 from certificates import Files
 from processes import NEVER, PATIENCE, eventually
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -183,35 +181,6 @@ def test_a_consumer_that_blocks_the_loop_is_named_when_its_worker_is_aborted(ser
 
 # ---- a browser ----
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-
-
-@contextlib.contextmanager
-def browsing(url, folder):
-    """Open a page in a browser without a window, and end it by its process group."""
-    words = [
-        BROWSER,
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-dev-shm-usage",
-        "--no-proxy-server",
-        "--disable-background-networking",
-        "--remote-debugging-port=0",
-        "--remote-allow-origins=*",
-        f"--user-data-dir={folder}",
-        url,
-    ]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
 
 @needs_browser
 def test_a_page_in_a_browser_talks_to_both_kinds(serve, tmp_path):
@@ -222,84 +191,3 @@ def test_a_page_in_a_browser_talks_to_both_kinds(serve, tmp_path):
         [f"/{side}/echo", "two", ["hello", True, "0,255"], 4321, True] for side in ("async", "sync")
     ]
     assert "permessage-deflate" in report
-
-
-class Page:
-    """A page of a browser that was started with a debugging port: evaluates JavaScript in it."""
-
-    def __init__(self, profile):
-        port_file = profile / "DevToolsActivePort"
-        text = eventually(lambda: port_file.exists() and port_file.read_text(), "the browser's port")
-        self._base = f"http://127.0.0.1:{text.split()[0]}"
-        page = eventually(self._find, "a page")
-        self._stack = contextlib.ExitStack()
-        self._socket = self._stack.enter_context(connect(page["webSocketDebuggerUrl"], proxy=None, max_size=None))
-        self._count = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._stack.close()
-
-    def _find(self):
-        pages = httpx.get(f"{self._base}/json", trust_env=False, timeout=PATIENCE).json()
-        return next((page for page in pages if page["type"] == "page" and page["url"].startswith("http://127")), None)
-
-    def evaluate(self, expression):
-        self._count += 1
-        command = {
-            "id": self._count,
-            "method": "Runtime.evaluate",
-            "params": {"expression": expression, "returnByValue": True},
-        }
-        self._socket.send(json.dumps(command))
-        while True:
-            answer = json.loads(self._socket.recv(PATIENCE))
-            if answer.get("id") == self._count:
-                assert "exceptionDetails" not in answer["result"], answer
-                return answer["result"]["result"].get("value")
-
-    def wait_for(self, expression):
-        return eventually(lambda: self.evaluate(expression), expression)
-
-    def say(self, text):
-        self.evaluate(f"at('text').value = {json.dumps(text)}; at('form').requestSubmit()")
-
-
-@needs_browser
-@pytest.mark.parametrize("side", SIDES)
-def test_the_chat_page_talks_with_others_over_each_kind(serve, tmp_path, side):
-    server = serve("--threads", "2", app="examples.chat:routes")
-    profile = tmp_path / "profile"
-    with opened(server, "/sync") as ann, browsing(server.url, profile), Page(profile) as page:
-        ann.send("Ann")
-        assert json.loads(ann.recv(PATIENCE))["text"] == "Ann has come"
-        page.wait_for("typeof socket === 'object' && socket.readyState === 1")  # its script has run
-        page.evaluate(f"at('kind').value = '{side}'; open()")
-        page.wait_for(f"socket.url.endsWith('/{side}') && socket.readyState === 1")
-        page.say("Bea")
-        assert json.loads(ann.recv(PATIENCE))["text"] == "Bea has come"
-        ann.send("hello <Bea>")
-        page.wait_for("at('lines').textContent.includes('Annhello <Bea>')")
-        page.say("hi Ann")
-        texts = [json.loads(ann.recv(PATIENCE)) for _ in range(2)]
-        assert texts == [{"name": "Ann", "text": "hello <Bea>"}, {"name": "Bea", "text": "hi Ann"}]
-
-
-def test_the_chat_room_is_shared_by_both_kinds_and_refuses_other_sites(serve):
-    server = serve("--threads", "2", app="examples.chat:routes")
-    with opened(server, "/sync") as ann, opened(server, "/async", origin=server.url) as bob:
-        ann.send("Ann")
-        assert json.loads(ann.recv(PATIENCE))["text"] == "Ann has come"
-        bob.send("Bob")
-        assert json.loads(ann.recv(PATIENCE))["text"] == "Bob has come"
-        assert json.loads(bob.recv(PATIENCE))["text"] == "Bob has come"
-        ann.send("hi")
-        assert json.loads(bob.recv(PATIENCE)) == {"name": "Ann", "text": "hi"}
-        bob.close()
-        texts = [json.loads(ann.recv(PATIENCE))["text"] for _ in range(2)]
-        assert texts == ["hi", "Bob has left"]
-    with pytest.raises(InvalidStatus), opened(server, "/async", origin="https://evil.example"):
-        pass
-    assert b"new WebSocket" in server.get("/").content

@@ -183,14 +183,41 @@ def test_a_directory_that_is_gone_is_an_error(files, tmp_path):
     files.forget()
 
 
-def test_the_last_process_that_leaves_forgets_all(tmp_path):
+def test_a_history_outlives_the_last_worker_until_its_master_leaves(tmp_path):
     place, other = Place(str(tmp_path / "layer")), Place(str(tmp_path / "layer"))
     with place.enter("one"), other.enter("two"):
         FileHistories(place.path).append("room", b"1", HISTORY)
         place.leave()
-        assert len(list((tmp_path / "layer").glob("*" + HISTORY_ENDING))) == 1
+        other.clear(is_over=False)  # another master leaves
+        assert FileHistories(place.path).recall("room", HISTORY, None).last == 1
         other.leave()
-        assert not (tmp_path / "layer").exists()
+    with place.enter("three"):
+        assert FileHistories(place.path).recall("room", HISTORY, None).last == 1
+        place.leave()
+    (tmp_path / "layer" / "else").write_bytes(b"")
+    place.clear(is_over=False)
+    assert [path.name for path in (tmp_path / "layer").iterdir()] == ["else"]
+    (tmp_path / "layer" / "else").unlink()
+    place.clear(is_over=False)
+    assert not (tmp_path / "layer").exists()
+    place.clear(is_over=True)
+
+
+def test_a_master_that_leaves_removes_what_killed_workers_have_left(tmp_path):
+    place = Place(str(tmp_path / "layer"))
+    with place.enter("killed"):
+        FileHistories(place.path).append("room", b"1", HISTORY)
+        place.clear(is_over=True)
+    assert not (tmp_path / "layer").exists()
+
+
+def test_what_is_no_directory_is_not_cleared(tmp_path):
+    (tmp_path / "other").mkdir()
+    kept = tmp_path / "other" / f"x{HISTORY_ENDING}"
+    kept.write_bytes(b"")
+    (tmp_path / "layer").symlink_to(tmp_path / "other")
+    Place(str(tmp_path / "layer")).clear(is_over=True)
+    assert kept.exists()
 
 
 _APPEND = """

@@ -29,6 +29,28 @@ def make(carrier, *routes):
 
 
 @on_loop
+async def test_all_groups_of_a_node_are_heard_again_when_its_connection_was_broken(cluster):
+    carrier = RedisCarrier(cluster)
+    async with make(carrier) as one, make(carrier) as other:
+        far = other.client()
+        for name in NAMES:
+            await other.group(name).add(far)
+        for node in cluster.nodes:
+            await asyncio.to_thread(node.ask, "CLIENT", "KILL", "TYPE", "pubsub")
+        await until_async(lambda: far.gaps, "the gap")
+
+        for _ in range(1000):  # until each node is heard again
+            before = len(far.texts)
+            for name in NAMES:
+                await one.group(name).send({"text": name})
+            await asyncio.sleep(0.01)
+            if {*far.texts[before:]} == {*NAMES}:
+                break
+        else:
+            raise AssertionError("messages of some groups do not arrive any more")
+
+
+@on_loop
 async def test_groups_and_channels_work_whichever_node_they_are_on(cluster):
     worked = Worked()
     carrier = RedisCarrier(cluster)
@@ -54,28 +76,6 @@ async def test_groups_and_channels_work_whichever_node_they_are_on(cluster):
         assert {*worked.numbers} == {*NAMES, "later"}
         assert len(one.layer._subscriber._nodes) == 3
         assert one.log.texts("error") == other.log.texts("error") == []
-
-
-@on_loop
-async def test_all_groups_of_a_node_are_heard_again_when_its_connection_was_broken(cluster):
-    carrier = RedisCarrier(cluster)
-    async with make(carrier) as one, make(carrier) as other:
-        far = other.client()
-        for name in NAMES:
-            await other.group(name).add(far)
-        for node in cluster.nodes:
-            await asyncio.to_thread(node.ask, "CLIENT", "KILL", "TYPE", "pubsub")
-        await until_async(lambda: far.gaps, "the gap")
-
-        for _ in range(1000):  # until each node is heard again
-            before = len(far.texts)
-            for name in NAMES:
-                await one.group(name).send({"text": name})
-            await asyncio.sleep(0.01)
-            if {*far.texts[before:]} == {*NAMES}:
-                break
-        else:
-            raise AssertionError("messages of some groups do not arrive any more")
 
 
 @on_loop

@@ -95,7 +95,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._delayed_seconds = 0.0  # of graceful_timeout, in which it accepts still
         self._replacement: Replacement | None = None
         self._departure: Departure | None = None
-        self._place = make_place(self.cfg.uid, self.cfg.gid)
+        self._place = make_place(self.cfg.uid, self.cfg.gid, self.cfg.channel_layer)
         self._watching: Watching | None = None
         self._shared = share_for(self, self.cfg, self.log)
         self._reloading: Reloading | None = None

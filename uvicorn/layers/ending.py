@@ -15,13 +15,29 @@ _CLOSE_SECONDS: Final = 1.0
 
 
 async def close_quietly(client: Any) -> None:
-    """Close a client of redis-py, or its pub/sub, which may be broken, or None."""
-    if client is not None:
-        # Redis-py leaves its clients of the Sentinels themselves open.
-        watched = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
-        for each in (client, *getattr(watched, "sentinels", ())):
-            with suppress(Exception):  # it is gone, whatever it says
-                await asyncio.wait_for(each.aclose(), _CLOSE_SECONDS)
+    """Close a client of redis-py, or its pub/sub, which may be broken, or None.
+
+    Cancellation: comes through when it is closed. `end_all` cancels again and again, and would leave connections open.
+    """
+    if client is None:
+        return
+    # Redis-py leaves its clients of the Sentinels themselves open.
+    watched = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    parts = (client, *getattr(watched, "sentinels", ()))
+    closing = asyncio.ensure_future(asyncio.wait([asyncio.ensure_future(_close(part)) for part in parts]))
+    is_cancelled = False
+    while not closing.done():
+        try:
+            await asyncio.wait([closing])
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled:
+        raise asyncio.CancelledError
+
+
+async def _close(part: Any) -> None:
+    with suppress(Exception):  # it is gone, whatever it says
+        await asyncio.wait_for(part.aclose(), _CLOSE_SECONDS)
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

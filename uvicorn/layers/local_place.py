@@ -100,25 +100,37 @@ class Place:
             pass
 
     def leave(self) -> None:
-        """Remove our socket; if we are the last, the histories of groups and the directory, too."""
+        """Remove our socket, and the directory if nothing is left in it.
+
+        Histories of groups are: whoever leaves as the last one may be about to be replaced. They are for `clear`.
+        """
         if self._own is not None:
             self.forget(self._own)
             self._own = None
-            if not self.others():
-                self._forget_histories()
-            try:
-                os.rmdir(self.path)
-            except OSError:
-                pass
+            self._remove()
 
-    def _forget_histories(self) -> None:
+    def clear(self, is_over: bool) -> None:
+        """Remove what processes have left there, and the directory.
+
+        Args:
+            is_over: no process is there any more; otherwise it is done if none has a socket there.
+        """
         try:
-            names = os.listdir(self.path)
+            is_safe = stat.S_ISDIR(os.lstat(self.path).st_mode)
+            names = os.listdir(self.path) if is_safe else []
         except OSError:
             return
-        for name in names:
-            if name.endswith((HISTORY_ENDING, PART_ENDING)):
-                self.forget(os.path.join(self.path, name))
+        if is_over or not any(name.endswith((_ENDING, _UNREADY)) for name in names):
+            for name in names:
+                if name.endswith((HISTORY_ENDING, PART_ENDING, _ENDING, _UNREADY)):
+                    self.forget(os.path.join(self.path, name))
+            self._remove()
+
+    def _remove(self) -> None:
+        try:
+            os.rmdir(self.path)
+        except OSError:
+            pass
 
 
 def is_ours(connection: Any) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from uvicorn.layers.ending import end_all
+from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.redis_outage import Outage
 from uvicorn.layers.redis_servers import RedisAddress
 from uvicorn.layers.redis_subscriber import Subscriber
@@ -62,8 +62,7 @@ class ClusterSubscriber:
         await end_all([self._task])
         for subscriber in self._nodes.values():
             await subscriber.stop()
-        if self._cluster is not None:
-            await self._cluster.aclose()
+        await close_quietly(self._cluster)
 
     async def _run(self) -> None:
         while True:
@@ -83,14 +82,13 @@ class ClusterSubscriber:
             except Exception as error:
                 self._outage.begins("cluster", error)
                 self.is_known.set()
-                self._cluster = None
+                await self._refresh()
                 await asyncio.sleep(1.0)
 
     async def _refresh(self) -> None:
         """Ask the cluster which node has what."""
         cluster, self._cluster = self._cluster, None
-        if cluster is not None:
-            await cluster.aclose()
+        await close_quietly(cluster)
 
     async def _place(self) -> None:
         """Subscribe to each name at the node that has it now."""

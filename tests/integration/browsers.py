@@ -1,0 +1,87 @@
+"""A browser without a window: Chromium, where it is installed, and one page of it."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import httpx
+import pytest
+from processes import PATIENCE, eventually
+from websockets.sync.client import connect
+
+__all__ = ["Page", "browsing", "needs_browser"]
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+
+
+@contextlib.contextmanager
+def browsing(url, folder):
+    """Open a page in a browser without a window, and end it by its process group."""
+    words = [
+        BROWSER,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+        "--disable-background-networking",
+        "--remote-debugging-port=0",
+        "--remote-allow-origins=*",
+        f"--user-data-dir={folder}",
+        url,
+    ]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+class Page:
+    """A page of a browser that was started with a debugging port: evaluates JavaScript in it."""
+
+    def __init__(self, profile):
+        port_file = profile / "DevToolsActivePort"
+        text = eventually(lambda: port_file.exists() and port_file.read_text(), "the browser's port")
+        self._base = f"http://127.0.0.1:{text.split()[0]}"
+        page = eventually(self._find, "a page")
+        self._stack = contextlib.ExitStack()
+        self._socket = self._stack.enter_context(connect(page["webSocketDebuggerUrl"], proxy=None, max_size=None))
+        self._count = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def _find(self):
+        pages = httpx.get(f"{self._base}/json", trust_env=False, timeout=PATIENCE).json()
+        return next((page for page in pages if page["type"] == "page" and page["url"].startswith("http://127")), None)
+
+    def evaluate(self, expression):
+        self._count += 1
+        command = {
+            "id": self._count,
+            "method": "Runtime.evaluate",
+            "params": {"expression": expression, "returnByValue": True},
+        }
+        self._socket.send(json.dumps(command))
+        while True:
+            answer = json.loads(self._socket.recv(PATIENCE))
+            if answer.get("id") == self._count:
+                assert "exceptionDetails" not in answer["result"], answer
+                return answer["result"]["result"].get("value")
+
+    def wait_for(self, expression):
+        return eventually(lambda: self.evaluate(expression), expression)
+
+    def say(self, text):
+        self.evaluate(f"at('text').value = {json.dumps(text)}; at('form').requestSubmit()")
