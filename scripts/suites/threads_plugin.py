@@ -44,9 +44,6 @@ class Seam(anyio_threads.AnyioThreads):
 def seam_of(loop):
     seam = seams.get(loop)
     if seam is None:
-        for old, other in list(seams.items()):
-            if old.is_closed():
-                _end(other)
         # Outside of the test's context, as a worker makes it: or what tests look for would be kept.
         seam = seams[loop] = contextvars.Context().run(Seam, loop)
         known = anyio_threads.AnyioThreads
@@ -85,6 +82,14 @@ def pytest_configure(config):
     Backend.current_default_thread_limiter = classmethod(current_default_thread_limiter)
     for name in ("run_async_from_thread", "run_sync_from_thread"):
         setattr(Backend, name, classmethod(from_thread(name)))
+
+
+def pytest_runtest_setup():
+    """End the pools of loops that earlier tests have closed; not on a loop, since it waits."""
+    for loop, seam in list(seams.items()):
+        if loop.is_closed():
+            _end(seam)
+            del seams[loop]
 
 
 def pytest_terminal_summary(terminalreporter):

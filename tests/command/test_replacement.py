@@ -8,7 +8,19 @@ import tempfile
 import pytest
 from doubles import FakeLog
 
-from uvicorn.command.replacement import Replacement, count_no_leaving, hand_over, is_marked, mark, moment_of
+from uvicorn.command import share
+from uvicorn.command.plain_master import adjust_master
+from uvicorn.command.replacement import (
+    Replacement,
+    hand_over,
+    is_leaving,
+    mark,
+    mark_as_leaving,
+    moment_of,
+    unmark,
+    wants_to_leave,
+)
+from uvicorn.command.share import roll_of_master
 
 
 class FakeWorker:
@@ -54,14 +66,14 @@ def sent(monkeypatch):
     return signals
 
 
-def make(worker):
+def make(worker, **arguments):
     loop, log, left = FakeTimers(), FakeLog(), []
 
     def leave():
         worker.alive = False
         left.append(True)
 
-    return Replacement(worker, loop, log, leave), loop, log, left
+    return Replacement(worker, loop, log, leave, **arguments), loop, log, left
 
 
 def test_the_master_is_asked_once_to_add_a_worker_and_then_to_take_one_away(worker, sent):
@@ -72,7 +84,7 @@ def test_the_master_is_asked_once_to_add_a_worker_and_then_to_take_one_away(work
     assert sent == []
     loop.fire()
     assert sent == [(os.getppid(), signal.SIGTTIN), (os.getppid(), signal.SIGTTOU)]
-    assert is_marked(worker)
+    assert wants_to_leave(worker)
     assert worker.beats == 1
     worker.alive = False  # TERM has come
     loop.fire()
@@ -115,7 +127,7 @@ def test_a_worker_that_was_told_to_leave_meanwhile_asks_for_nothing(worker, sent
     worker.alive = False
     loop.fire()
     assert (sent, left, loop.timers) == ([], [], [])
-    assert not is_marked(worker)
+    assert not wants_to_leave(worker)
 
 
 def test_workers_of_different_ages_ask_at_different_moments():
@@ -125,24 +137,64 @@ def test_workers_of_different_ages_ask_at_different_moments():
 
 
 def test_a_worker_without_a_heartbeat_file_is_not_marked(worker):
-    assert not is_marked(object())
+    assert not wants_to_leave(object())
     worker.tmp.close()
-    assert not is_marked(worker)
+    assert not wants_to_leave(worker)
 
 
 def test_the_master_takes_a_marked_worker_for_the_oldest(worker, monkeypatch):
     from uvicorn.command.worker import ASGIWorker
 
     made = ASGIWorker.__new__(ASGIWorker)
+    made.entry = None
     made.age = 9
     made.tmp = worker.tmp
     made.notify = worker.notify
     assert made.age == 9
     mark(made)
     assert made.age == 0
+    mark_as_leaving(made)
+    assert made.age > 1000  # it needs not be told again
+    unmark(made)
+    assert made.age == 9
 
 
-# ---- in development ----
+def test_an_orderly_master_looks_at_the_mark_and_needs_no_signal_but_a_word(worker, sent):
+    asking, loop, log, left = make(worker, is_orderly=True)
+    asking.begin()
+    assert wants_to_leave(worker)
+    assert sent == [(os.getppid(), signal.SIGCHLD)]
+    assert (loop.timers, log.lines, left) == ([], [], [])
+
+
+def test_a_worker_that_was_told_and_waits_for_the_new_one_does_not_leave_for_want_of_an_answer(worker, sent):
+    told = []
+    asking, loop, log, left = make(worker, is_told=lambda: bool(told))
+    asking.begin()
+    loop.fire()
+    told.append(True)
+    loop.fire()
+    assert (log.lines, left) == ([], [])
+
+
+def test_a_worker_whose_successor_could_not_start_asks_again(worker, sent):
+    told = []
+    asking, loop, _, left = make(worker, is_told=lambda: bool(told))
+    asking.ask_again()
+    assert loop.timers == []  # nobody was asked
+    asking.begin()
+    loop.fire()
+    told.append(True)  # TERM has come, and the new one fails
+    told.clear()
+    unmark(worker)
+    asking.ask_again()
+    loop.fire()  # the answer to the first question is not waited for any more
+    assert left == []
+    loop.fire()
+    assert sent == [(os.getppid(), signal.SIGTTIN), (os.getppid(), signal.SIGTTOU)] * 2
+
+
+# ---- Gunicorn's own master ----
 
 
 class FakeMaster:
@@ -152,9 +204,20 @@ class FakeMaster:
         self.WORKERS = dict(enumerate(workers))
         self._num_workers = wanted
         self.made = []
+        self.reexec_pid = self.master_pid = 0
+        self.systemd = True
+        self.ended = []
+        self.LISTENERS, self.pidfile, self.num_workers, self.app = [], None, wanted, self
 
     def manage_workers(self):
         self.made.append(self._num_workers - len(self.WORKERS))
+
+    def reload(self):
+        self.manage_workers()
+        raise AssertionError("it waits for the old workers, deaf to all signals")
+
+    def stop(self, graceful=True):
+        self.ended.append((graceful, roll_of_master().is_stopping))
 
 
 class FakeConfig:
@@ -170,7 +233,7 @@ class FakeConfig:
 
 def begun(*workers, wanted=1):
     cfg, master = FakeConfig(), FakeMaster(*workers, wanted=wanted)
-    count_no_leaving(cfg)
+    adjust_master(cfg)
     cfg.when_ready(master)
     assert cfg.ready == [master]  # the hook that was there is called
     return master
@@ -189,7 +252,7 @@ def test_a_worker_that_hands_over_is_not_counted_however_long_it_stays(worker, s
         master.manage_workers()
     assert master.made == [0, 1, 2]
     assert sent == [(worker.ppid, signal.SIGCHLD)] * 2
-    assert is_marked(worker)
+    assert is_leaving(worker)
     assert master._num_workers == 2
 
 
@@ -212,3 +275,41 @@ def test_a_worker_whose_master_has_gone_signals_nobody(worker, sent):
     worker.ppid = -1
     hand_over(worker)
     assert sent == []
+
+
+@pytest.fixture
+def roll(monkeypatch):
+    monkeypatch.setattr(share, "_master", None)
+    return roll_of_master()
+
+
+def test_a_plain_master_does_not_wait_for_old_workers_when_it_reloads(worker):
+    master = begun(worker)
+    master.reload()
+    master.manage_workers()
+    assert master.made == [0, 0]
+
+
+def test_a_plain_master_says_that_it_stops_before_it_tells_the_workers(worker, roll):
+    master = begun(worker)
+    assert not roll.is_stopping
+    master.stop()
+    master.stop(False)
+    assert master.ended == [(True, True), (False, True)]
+
+
+def test_a_plain_master_waits_before_it_makes_a_worker_again_that_could_not_start(worker, roll):
+    master = begun(worker, wanted=3)
+    roll.note_failure()
+    master.manage_workers()
+    roll.forget_failures()
+    master.manage_workers()
+    assert master.made == [0, 2]
+
+
+def test_the_command_s_master_is_left_as_it_is(worker):
+    cfg, master = FakeConfig(), FakeMaster(worker)
+    master.is_orderly = True
+    adjust_master(cfg)
+    cfg.when_ready(master)
+    assert master.manage_workers.__func__ is FakeMaster.manage_workers

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
-from patience import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS, until
 from websockets.sync.client import connect
 
 import uvicorn
@@ -449,6 +449,28 @@ def test_signals_stop_it_and_are_raised_again():
     finally:
         signal.signal(signal.SIGTERM, before)
     assert seen == [signal.SIGTERM]
+
+
+def test_after_term_it_accepts_for_a_while_and_is_not_ready_and_another_signal_ends_that():
+    server = Server(config(hello, drain_delay=900, health_path="/-/health"))
+    with server.running() as url:
+        assert httpx.get(f"{url}/-/health/ready").status_code == 200
+        server.handle_exit(signal.SIGTERM, None)
+        until(lambda: httpx.get(f"{url}/-/health/ready").status_code == 503)
+        assert httpx.get(url).text.startswith("hello ")  # on a new connection
+        server.handle_exit(signal.SIGINT, None)
+        until(lambda: not server.started or server._serving is None)
+        server._captured.clear()
+
+
+def test_the_delay_after_term_ends_and_int_has_none():
+    for number, is_delayed in ((signal.SIGTERM, True), (signal.SIGINT, False)):
+        server = Server(config(hello, drain_delay=0.05))
+        with server.running():
+            server.handle_exit(number, None)
+            until(lambda server=server: server._serving is None)
+            server._captured.clear()
+        assert bool(server._delayed_seconds) == is_delayed
 
 
 def test_it_stops_after_so_many_requests():

@@ -12,7 +12,7 @@ from uvicorn.applications.router import SingleConsumer
 from uvicorn.applications.routing import as_application
 from uvicorn.errors import StartupError
 
-__all__ = ["failing_application", "failure_text", "files_of"]
+__all__ = ["failing_application", "failure_text", "files_of", "short_reason"]
 
 _HERE: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 _CALLERS: Final = tuple(os.sep + name + os.sep for name in ("gunicorn", "uvloop", "importlib", "asyncio"))
@@ -38,6 +38,17 @@ def failure_text(error: BaseException) -> str:
         del part.stack[:first]
         parts += [other for other in (part.__cause__, part.__context__) if other is not None]
     return "".join(shown.format())
+
+
+def short_reason(error: BaseException) -> str:
+    """Return what went wrong while an application was loaded, in one line: what was raised, and where."""
+    if isinstance(error, (AppImportError, StartupError)):
+        cause = "" if error.__cause__ is None else f" {short_reason(error.__cause__)}"
+        return " ".join(f"{error}{cause}".split())
+    lines = traceback.TracebackException.from_exception(error)
+    where = next((frame for frame in reversed(lines.stack) if not _is_ours(frame.filename)), None)
+    place = "" if where is None else f" ({where.filename}:{where.lineno})"
+    return " ".join(f"{type(error).__name__}: {error}{place}".split())
 
 
 def files_of(error: BaseException) -> list[str]:

@@ -12,6 +12,7 @@ from gunicorn.errors import AppImportError, ConfigError
 
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command import questions
+from uvicorn.command.arbiter import OrderlyApplication
 from uvicorn.command.config import load_environment
 from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
 from uvicorn.command.equivalents import equivalents
@@ -33,8 +34,8 @@ _LONGEST_SOCKET_PATH: Final = 104  # of sun_path on some systems
 _APP_LOAD_ERROR = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
 
 
-class ConsumerApplication(WSGIApplication):  # type: ignore[misc]  # Gunicorn has no types
-    """A Gunicorn application whose worker is ours."""
+class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[misc]  # Gunicorn has no types
+    """A Gunicorn application whose worker is ours, and its master."""
 
     def init(self, parser: Any, opts: Any, args: list[str]) -> None:
         """Take the application's name, or several "/prefix=module:name"."""

@@ -8,8 +8,7 @@ import os
 import sys
 from typing import Any, Final
 
-from gunicorn.app.base import BaseApplication
-
+from uvicorn.command.arbiter import OrderlyApplication
 from uvicorn.command.config import Config
 from uvicorn.command.listening import bind_host
 from uvicorn.command.server import Server
@@ -82,7 +81,7 @@ def run_master(config: Config) -> None:
             raise
 
 
-class Master(BaseApplication):  # type: ignore[misc]  # Gunicorn has no types
+class Master(OrderlyApplication):
     """A Gunicorn application made of a `Config`.
 
     Attributes:

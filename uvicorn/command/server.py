@@ -104,6 +104,8 @@ class Server:
         self.last_notified = 0.0
         self.servers: list[Listening] = []
         self._captured: list[int] = []
+        self._drain_delay = 0.0  # the setting
+        self._delayed_seconds = 0.0
         self._serving: Serving | None = None
         self._lines: Callable[[list[str], bool], list[str]] | None = None  # of the start, plain or painted
 
@@ -129,6 +131,7 @@ class Server:
             await self.startup(sockets=sockets)
             if self.started and not self.should_exit:
                 await self.main_loop()
+                await self._wait_for_clients()
         finally:
             if self.started:
                 await self.shutdown(sockets=sockets)
@@ -258,6 +261,7 @@ class Server:
         config = self.config
         cfg = config.settings()
         settings = config.checked_settings(cfg)
+        self._drain_delay = settings.drain_delay
         frame = Frame(
             threads=cfg.threads,
             are_threads_given=not isinstance(cfg.threads, DefaultThreads),
@@ -325,12 +329,28 @@ class Server:
         self._serving = self.server_state._serving = None
         _close(serving)
 
+    async def _wait_for_clients(self) -> None:
+        """Accept for `drain_delay` more after TERM, while readiness says no. Another signal ends it."""
+        serving = self._serving
+        if not self._drain_delay or self._captured != [signal.SIGTERM] or serving is None:
+            return
+        logger.info("Stopping in %g seconds, and accepting until then", self._drain_delay)
+        serving.announce_stop()
+        began, looks = time.monotonic(), 0
+        while self._captured == [signal.SIGTERM] and self._delayed_seconds < self._drain_delay:
+            if looks % _TICKS == 0:
+                serving.tick()
+            looks += 1
+            await asyncio.sleep(min(_LOOK_SECONDS, self._drain_delay))
+            self._delayed_seconds = time.monotonic() - began
+
     async def _drain(self, serving: Serving) -> None:
         server = serving.server
         if server is None:
             return
         seconds = self.config.timeout_graceful_shutdown
-        draining = asyncio.ensure_future(server.drain(float("inf") if seconds is None else seconds))
+        most = float("inf") if seconds is None else max(0.0, seconds - self._delayed_seconds)
+        draining = asyncio.ensure_future(server.drain(most))
         await asyncio.sleep(0)
         server.close_idle()
         if server.is_busy:

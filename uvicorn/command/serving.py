@@ -257,6 +257,13 @@ class Serving:
         if self._frameworks is not None:
             self._frameworks.look()
 
+    def announce_stop(self) -> None:
+        """Have readiness say no, while connections are accepted still."""
+        if self._watching is not None:
+            self._watching.announce_stop()
+        elif self._health is not None:
+            self._health.reasons = lambda: ["it stops"]
+
     def begin_stopping(self) -> None:
         """Have each response from here on say that it is the last one of its connection."""
         self.layer.begin_stopping()

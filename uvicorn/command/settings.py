@@ -314,6 +314,7 @@ class Settings:
     http2_engine: str = "auto"
     watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
     metrics_bind: str = ""  # "" for no page
+    drain_delay: float = 0.0
     log_format: str = "text"  # text, colour or json
     attending: AttendingSettings = AttendingSettings()  # noqa: RUF009 (frozen)
 
@@ -366,6 +367,7 @@ class Settings:
             http2_engine=ours["http2_engine"],
             watch=watch_settings(ours),
             metrics_bind=ours["metrics_bind"],
+            drain_delay=ours["drain_delay"],
             log_format=ours["log_format"],
             attending=attending_settings(ours),
         )

@@ -1,7 +1,7 @@
 """What the workers of one master have in common: made in the master, before it forks the first of them.
 
-The board and the listening socket of the metrics page are inherited by every worker. A worker's object is made in the
-master, too, which is where it gets its place.
+The board, the roll and the listening socket of the metrics page are inherited by every worker. A worker's object is
+made in the master, too, which is where it gets its places.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
+from uvicorn.command.roll import Entry, Roll
 from uvicorn.command.settings import Settings
 from uvicorn.watching.board import Board
 from uvicorn.watching.watching import Shared
 
-__all__ = ["share_for"]
+__all__ = ["enter", "roll_of_master", "share_for"]
 
 
 @dataclass
@@ -25,6 +26,7 @@ class _Master:
 
     pid: int
     board: Board = field(default_factory=Board)
+    roll: Roll = field(default_factory=Roll)
     address: str = ""
     metrics: socket.socket | None = None
 
@@ -56,12 +58,27 @@ _master: _Master | None = None
 
 def share_for(worker: Any, cfg: Any, log: Any) -> Shared:
     """Return what a worker shares with its siblings. Runs on: the master, and a worker's own process if it has none."""
+    master = _of_this_process()
+    master.listen(Settings.from_config(cfg).metrics_bind, log)
+    return Shared(master.board, master.board.give(worker), master.metrics, master.pid)
+
+
+def enter(worker: Any, number: int) -> Entry | None:
+    """Enter a worker on the roll of its master. Runs on: the master, before the fork."""
+    return _of_this_process().roll.enter(worker, number)
+
+
+def roll_of_master() -> Roll:
+    """Return the roll. Runs on: the master."""
+    return _of_this_process().roll
+
+
+def _of_this_process() -> _Master:
     global _master
     if _master is None or _master.pid != os.getpid():
         _master = _Master(os.getpid())
         atexit.register(_master.close)
-    _master.listen(Settings.from_config(cfg).metrics_bind, log)
-    return Shared(_master.board, _master.board.give(worker), _master.metrics, _master.pid)
+    return _master
 
 
 def _listener(address: str) -> socket.socket:

@@ -157,9 +157,22 @@ class MaxAge(OurSetting):
         """
 
 
+class DrainDelay(OurSetting):
+    name = "drain_delay"
+    cli: ClassVar = ["--drain-delay"]
+    meta = "SECONDS"
+    type = float
+    validator = seconds("drain_delay")
+    default = 0.0
+    desc = """\
+        Seconds for which all workers go on accepting when the server stops, while ``ready`` below ``health_path`` says
+        no; 0, the default, for none. They are part of ``graceful_timeout``.
+        """
+
+
 WATCH_SETTINGS: Final = (
     LoopBlockWarning, PoolWaitWarning, SlowConsumerWarning, StatusDir, MetricsBind, HealthPath, ReadyMaxWait,
-    ReadyGrace, MaxRss, MaxRssHard, MaxAge,
+    ReadyGrace, DrainDelay, MaxRss, MaxRssHard, MaxAge,
 )  # fmt: skip
 _OF_THE_WATCH: Final = ("loop_block_warning", "pool_wait_warning", "slow_consumer_warning", "status_dir")
 

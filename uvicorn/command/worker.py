@@ -3,8 +3,10 @@
 Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the
 child. `run` is the whole life of the worker: serve until something says stop, drain, leave.
 
-What stops it - TERM (also sent on HUP and TTOU), `max_requests`, the reloader, a master that has gone - sets
-`alive` to False, and all go through `Server.drain`. INT and QUIT do so without waiting.
+What stops it - TERM (also sent on HUP and TTOU), the reloader, a master that has gone - sets `alive` to False, and all
+go through `Server.drain`. INT and QUIT do so without waiting. TERM may find that the worker that was made in the place
+of this one is not ready yet: then it goes on for a while (`departure.py`). `max_requests` and the bounds of age and
+memory ask for another worker first (`replacement.py`).
 """
 
 from __future__ import annotations
@@ -28,19 +30,22 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
+from uvicorn.command.attending import check_attending
 from uvicorn.command.channel_layer import make_place
-from uvicorn.command.console import wants_colours
+from uvicorn.command.departure import Departure
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
-from uvicorn.command.log_presets import prepare_log
+from uvicorn.command.log_presets import keep_dressed, prepare_log, wants_paint
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
-from uvicorn.command.replacement import Replacement, count_no_leaving, is_marked
+from uvicorn.command.plain_master import adjust_master
+from uvicorn.command.replacement import Replacement, age_for_master, hand_over, wake_master
 from uvicorn.command.reporting import GunicornHooks, Reporter
+from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads, Settings
-from uvicorn.command.share import share_for
+from uvicorn.command.share import enter, share_for
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.server import Server
 from uvicorn.watching.retirement import NOW
@@ -55,6 +60,8 @@ _TICK_SECONDS: Final = 1.0
 _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 _BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
+_LATE_BOOT_ERROR: Final = 1  # while others serve: it does not halt the master
+_LEAST_BOUND_SECONDS: Final = 60.0  # for new workers to be ready, under plain gunicorn; arbitrary
 _LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
 _WHY_BLOCKED: Final = (
     "its event loop has done nothing for %s seconds (timeout). What the main thread does below has blocked it, "
@@ -71,15 +78,23 @@ _COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     """A Gunicorn worker that serves message consumers: `gunicorn -k uvicorn.ASGIWorker app:consumer`."""
 
+    generation = 0  # which reload has made it; for the command's master
+    tells_when_ready = True  # on the roll
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.entry: Entry | None = None
         super().__init__(*args, **kwargs)
+        self.entry = enter(self, self._age)
         self.server: Server | None = None
         self.application: Router | SingleConsumer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._serving: Serving | None = None
         self._is_quick = False
+        self._is_loading = False
+        self._delayed_seconds = 0.0  # of graceful_timeout, in which it accepts still
         self._replacement: Replacement | None = None
+        self._departure: Departure | None = None
         self._place = make_place(self.cfg.uid, self.cfg.gid)
         self._watching: Watching | None = None
         self._shared = share_for(self, self.cfg, self.log)
@@ -88,11 +103,22 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     @property
     def age(self) -> int:
         """The worker's number, by which Gunicorn's master knows the oldest; 0 for one that wants to be replaced."""
-        return 0 if is_marked(self) else self._age
+        return age_for_master(self, self._age)
 
     @age.setter
     def age(self, age: int) -> None:
         self._age = age
+
+    @property
+    def pid(self) -> Any:
+        """The process, or "[booting]" before there is one. Set after the fork, in the master and in the worker."""
+        return self._pid
+
+    @pid.setter
+    def pid(self, pid: Any) -> None:
+        self._pid = pid
+        if self.entry is not None and isinstance(pid, int):
+            self.entry.set_pid(pid)
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -106,11 +132,18 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
         prepare_log(log, cfg, settings)
+        keep_dressed(log)
+        check_attending(settings.attending)
         given = getattr(cfg, "uvicorn_warnings", ())
         for message in (*given, *compatibility.check(cfg, settings.http2_engine)):
             log.warning(message)
-        if cfg.reload:
-            count_no_leaving(cfg)
+        if settings.drain_delay >= cfg.graceful_timeout:
+            log.warning(
+                "drain_delay (%g seconds) leaves nothing of graceful_timeout (%s) for requests",
+                settings.drain_delay,
+                cfg.graceful_timeout,
+            )
+        adjust_master(cfg)
         gc.collect()
         gc.freeze()  # the workers' collectors do not touch, and so copy, what they share with the master
 
@@ -122,7 +155,15 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._loop = asyncio.new_event_loop() if factory is None else factory()
         asyncio.set_event_loop(self._loop)
         guard_logs(self.log)
-        super().init_process()
+        try:
+            super().init_process()
+        except AppImportError:
+            raise
+        except Exception as error:
+            if self.booted or not self._others_serve():
+                raise
+            self.log.exception("Exception in worker process")
+            self._give_up_start(f"{type(error).__name__}: {error}")
 
     def init_signals(self) -> None:
         """Set handlers that are good until the loop runs; the loop has a wake-up descriptor of its own."""
@@ -130,6 +171,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGUSR2, self._on_usr2)
         signal.siginterrupt(signal.SIGUSR2, False)
+        if self.entry is not None and self.entry.is_told:
+            self.entry.tell(LEAVING)
+            sys.exit(0)  # it was sent before: the master's handlers, which a new process has, have swallowed it
 
     def load_wsgi(self) -> None:
         """Load the application, and all that can fail before the worker has booted.
@@ -142,16 +186,47 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         if self.cfg.reload:
             self._watch_files()
         try:
+            self._is_loading = True
             prepare(self.cfg)
             self.application = self._load()
+            self._is_loading = False
+            if not self.alive:
+                sys.exit(0)  # the application has caught the SystemExit of `handle_exit`
             self.settings = with_layer(self.settings)
             if self._reloading is not None:
                 self._reloading.is_loaded()
             self._prepare(self.application)
         except BaseException as error:
+            self._is_loading = False
             if _is_told_to(error):
+                self._leave_stuck_threads()
                 raise
             self._has_failed(error)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """TERM has come before the loop runs: an import is not waited for, nobody needs it any more.
+
+        Raises: SystemExit(0).
+        """
+        self.alive = False
+        if self.entry is not None:
+            self.entry.tell(LEAVING)
+        if self._is_loading:
+            sys.exit(0)
+
+    def _others_serve(self) -> bool:
+        return self.entry is not None and self.entry.has_sibling_that_serves()
+
+    def _give_up_start(self, reason: str) -> None:
+        """Leave because the worker cannot start; the master goes on if others serve.
+
+        Raises: SystemExit.
+        """
+        code = _LATE_BOOT_ERROR if self._others_serve() else _BOOT_ERROR
+        if self.entry is not None:
+            self.entry.tell(FAILED, reason)
+        self._leave_stuck_threads(exit_code=code)
+        sys.exit(code)
 
     def _prepare(self, application: Router | SingleConsumer) -> None:
         _tune_collector()
@@ -175,15 +250,21 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
         Raises: what `load_wsgi` does, but in development.
         """
-        from uvicorn.applications.failures import failing_application, failure_text
+        from uvicorn.applications.failures import failing_application, failure_text, short_reason
 
         if self._reloading is None and isinstance(error, AppImportError):
+            if self._others_serve():
+                self.log.error("The application cannot be served: %s", error)
+                self._give_up_start(str(error))
+            if self.entry is not None:
+                self.entry.tell(FAILED, str(error))
             raise error
         text = failure_text(error)
         waits = "" if self._reloading is None else "; waiting for a change"
         self.log.error("The application cannot be served%s\n%s", waits, text)
         if self._reloading is None:
-            sys.exit(_BOOT_ERROR)
+            self._give_up_start(short_reason(error))
+        assert self._reloading is not None
         self._reloading.has_failed(error)
         self._reloading.is_loaded()
         self.application = failing_application(text)
@@ -215,10 +296,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             return
         try:
             self._loop.run_until_complete(self._started(self._serving))
-        except BaseException as error:
+        except BaseException:
             self._serving.close()
-            if self._reloading is None or _is_told_to(error):
-                self._leave_stuck_threads(exit_code=0 if _is_told_to(error) else _BOOT_ERROR)
             raise
 
     def _make_serving(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Serving:
@@ -333,24 +412,44 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         ):
             loop.add_signal_handler(number, handler)
         loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
-        self._replacement = Replacement(self, loop, self.log, self._stop_soon)
+        self._watch_departure(loop)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
         self._report_start()
         self._tick()
+        self._is_ready()
         await self._stop.wait()
         if self._is_quick:
             self.server.hurry()
         else:
             self.log.info("Worker stopping (pid: %s)", self.pid)
-        graceful = self.cfg.graceful_timeout
+        graceful = self.cfg.graceful_timeout - self._delayed_seconds
         deadline = loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
         await self.server.drain(drain_seconds(graceful))
         await serving.stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
         serving.close()
         for listener in self.sockets:
             listener.close()
+
+    def _watch_departure(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make what knows when the worker may leave, and what asks for another one in its place."""
+        bound = max(_LEAST_BOUND_SECONDS, self.cfg.timeout + self.cfg.graceful_timeout)
+        departure = Departure(self, self.entry, loop, self.log, bound, self._stop_soon, self._on_staying)
+        is_orderly = self.entry is not None and self.entry.roll.is_orderly
+        self._replacement = Replacement(self, loop, self.log, self._stop_soon, is_orderly, lambda: departure.is_waiting)
+        self._departure = departure
+
+    def _on_staying(self) -> None:
+        """The worker was told to leave, and stays: the one in its place could not start."""
+        assert self._replacement is not None
+        self._replacement.ask_again()
+
+    def _is_ready(self) -> None:
+        """Tell that the worker accepts: old ones may leave."""
+        if self.entry is not None and self.alive:
+            self.entry.tell(READY)
+        wake_master(self)
 
     def _report_start(self) -> None:
         """Say what is served; the first worker does it at length."""
@@ -366,7 +465,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
         addresses, threads = [str(listener) for listener in self.sockets], self._serving.dispatcher.pool.threads
         start = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
-        paint = wants_colours(self._error_stream(), self.settings.use_colors)
+        paint = wants_paint(self._error_stream(), self.settings)
         for line in start_lines(start, served(self.application), paint):
             self.log.info("%s", line)
 
@@ -416,14 +515,18 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._replacement.begin()
 
     def _on_most_requests(self) -> None:
-        if self.alive:
+        if self.alive and self._replacement is not None and not self._replacement.is_asked:
             self.log.info("Autorestarting worker after current request.")
-            self._stop_soon()
+            self._replacement.begin()
 
     # ---- signals; on the loop, but for handle_abort ----
 
     def _stop_soon(self) -> None:
+        if self.alive:
+            hand_over(self)  # the master makes another one, if this one will be missing
         self.alive = False
+        if self.entry is not None:
+            self.entry.tell(LEAVING)
         if self._reloading is not None and self._reloading.has_begun:
             self._reloading.is_noticed = True
             if self.server is not None:
@@ -436,7 +539,24 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._stop.set()
 
     def _on_term(self) -> None:
-        self._stop_soon()
+        if self._departure is None:
+            self._stop_soon()
+        elif not self._waits_for_clients():
+            self._departure.begin()
+
+    def _waits_for_clients(self) -> bool:
+        """Whether the worker goes on for `drain_delay`, since the whole server stops; readiness says no meanwhile."""
+        delay = min(self.settings.drain_delay, drain_seconds(self.cfg.graceful_timeout))
+        if not (delay and self.entry is not None and self.entry.roll.is_stopping and self.alive):
+            return False
+        if not self._delayed_seconds:
+            self._delayed_seconds = delay
+            self.log.info("The server stops in %g seconds, and accepts until then (pid: %s)", delay, self.pid)
+            if self._serving is not None:
+                self._serving.announce_stop()
+            assert self._loop is not None
+            self._loop.call_later(delay, self._stop_soon)
+        return True
 
     def _on_quit(self) -> None:
         self._is_quick = True
@@ -466,6 +586,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """
         self.alive = False
         try:
+            if self.server is None and self.entry is not None:
+                self.entry.tell(FAILED, f"it was not ready within {self.cfg.timeout} seconds (timeout)")
             requests = "The worker was starting." if self.server is None else self.server.describe_requests()
             why = _WHY_BLOCKED if self.server is not None else _WHY_SLOW_START
             seconds = self.cfg.timeout

@@ -113,6 +113,7 @@ class Watching:
         self._warnings = KeptWarnings()
         self._statsd = StatsdNumbers(log) if StatsdNumbers.wanted(log) else None
         self._latest: Figures = {}
+        self._is_announced = False  # its stop
         self._base = shared.inherited()
         self._retirement = Retirement(settings.bounds, time.monotonic, memory_bytes)
         self._starvation = Starvation(pools, settings.health, time.monotonic)
@@ -166,6 +167,11 @@ class Watching:
         """Why the worker is to be replaced."""
         return self._retirement.reason
 
+    def announce_stop(self) -> None:
+        """Say that the worker is not ready any more, though it accepts still."""
+        self._is_announced = True
+        self._write()
+
     def stop(self) -> None:
         """Watch no more, and leave the last numbers."""
         if self._watchdog is not None:
@@ -198,7 +204,7 @@ class Watching:
 
     def _reasons(self) -> list[str]:
         """Return why the worker is not ready."""
-        stopping = ["it stops"] if self._service.is_stopping else []
+        stopping = ["it stops"] if self._service.is_stopping or self._is_announced else []
         return stopping + [f"{name} is starved" for name in self._starvation.starved()]
 
     def _numbers(self) -> dict[str, Any]:

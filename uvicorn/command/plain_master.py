@@ -1,0 +1,82 @@
+"""What our worker class changes in Gunicorn's own master, for plain `gunicorn`. Runs in the master.
+
+It is given to us by the hook `when_ready`, once. The `uvicorn` command has a master that does all of this itself
+(`arbiter.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from uvicorn.command.before_reload import BeforeReload, why_not_taken
+from uvicorn.command.replacement import is_leaving
+from uvicorn.command.share import roll_of_master
+from uvicorn.command.stopping import stop_master
+
+__all__ = ["adjust_master"]
+
+
+def adjust_master(cfg: Any) -> None:
+    """Have the master count no worker that is leaving, and neither wait for one when it reloads, nor stop unannounced.
+
+    After a worker that could not start it waits a while before it makes another one.
+
+    Args:
+        cfg: Gunicorn's; its hook `when_ready` is given the master.
+    """
+    when_ready = cfg.when_ready
+
+    def begin(master: Any) -> None:
+        if not getattr(master, "is_orderly", False):
+            _adjust(master)
+        when_ready(master)
+
+    cfg.set("when_ready", begin)
+
+
+class _AreMade(Exception):
+    """The new workers of a reload are made, and the old ones told to leave."""
+
+
+def _adjust(master: Any) -> None:
+    manage, stop, read_again, roll = master.manage_workers, master.stop, master.reload, roll_of_master()
+    is_reloading = False
+
+    def manage_workers() -> None:
+        before = master._num_workers
+        wanted = before + sum(map(is_leaving, [*master.WORKERS.values()]))
+        if time.monotonic() < roll.retry_at:
+            wanted = min(wanted, len(master.WORKERS))  # make none now
+        master._num_workers = wanted  # not `num_workers`: that calls a hook
+        try:
+            manage()
+        finally:
+            master._num_workers += before - wanted
+        if is_reloading:
+            raise _AreMade
+
+    def reload() -> None:
+        """Do not wait for the old workers, deaf to all signals: they may stay for long, or for good.
+
+        A configuration that cannot be taken ends Gunicorn's master; here it goes on with the one before.
+        """
+        nonlocal is_reloading
+        before = BeforeReload(master)
+        is_reloading = True
+        try:
+            read_again()
+        except _AreMade:
+            before.forget()
+        except (SystemExit, Exception) as error:
+            if os.getpid() != master.pid:
+                raise  # the end of a worker
+            before.restore()
+            master.log.error("The reload is given up, the old workers go on: %s", why_not_taken(error))
+        finally:
+            is_reloading = False
+
+    master.manage_workers = manage_workers
+    master.reload = reload
+    master.stop = lambda graceful=True: stop_master(master, stop, graceful)
