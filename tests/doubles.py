@@ -137,9 +137,7 @@ class FakeTransport(asyncio.Transport):
             self.received += data
         else:
             self.unsent += data
-            if len(self.unsent) > self._high and not self._is_writing_paused:
-                self._is_writing_paused = True
-                self.protocol.pause_writing()
+            self._pause_writing()
 
     def close(self):
         self._is_closing = True
@@ -174,6 +172,12 @@ class FakeTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high=None, low=None):
         self._high = high
+        self._pause_writing()
+
+    def _pause_writing(self):
+        if len(self.unsent) > self._high and not self._is_writing_paused:
+            self._is_writing_paused = True
+            self.protocol.pause_writing()
 
     def get_write_buffer_size(self):
         return len(self.unsent)

@@ -9,12 +9,17 @@ from pathlib import Path
 
 from patience import PATIENCE_SECONDS, until
 
-__all__ = ["RedisServer", "free_port", "program"]
+__all__ = ["RedisServer", "free_port", "program", "tls_options"]
 
 
 def program():
     """Return the path of a server's program, or None if none is installed."""
     return shutil.which("redis-server") or shutil.which("valkey-server")
+
+
+def tls_options(certificates):
+    words = ["--tls-cert-file", certificates.certificate, "--tls-key-file", certificates.key]
+    return [*words, "--tls-ca-cert-file", certificates.trusted, "--tls-auth-clients", "no", "--tls-replication", "yes"]
 
 
 def free_port():
@@ -30,12 +35,15 @@ class RedisServer:
         port: 0 for a unix socket.
         options: of the program, such as "--maxmemory".
         keeps: keep the data on disk, for a restart with them.
+        certificates: files of an authority; the server then has TLS, on a port, beside its unix socket.
     """
 
-    def __init__(self, *options, port=0, keeps=False):
+    def __init__(self, *options, port=0, keeps=False, certificates=None):
         # A short path: that of a unix socket has a limit.
         self.folder = Path(tempfile.mkdtemp(prefix="rd"))
         self.port = port
+        self.certificates = certificates
+        self.tls_port = free_port() if certificates else 0
         self._options = options
         self._keeps = keeps
         self.process = None
@@ -47,12 +55,16 @@ class RedisServer:
 
     @property
     def url(self):
+        if self.certificates:
+            return f"rediss://127.0.0.1:{self.tls_port}/0?ssl_ca_certs={self.certificates.trusted}"
         return f"redis://127.0.0.1:{self.port}/0" if self.port else f"unix://{self.path}"
 
     def start(self):
         words = [program(), "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
         words += ["--appendonly", "yes" if self._keeps else "no", "--appendfsync", "always", *self._options]
         words += ["--unixsocket", str(self.path)] if not self.port else ["--bind", "127.0.0.1"]
+        if self.certificates:
+            words += ["--tls-port", str(self.tls_port), *tls_options(self.certificates)]
         with open(self.folder / "log.txt", "ab") as log:
             self.process = subprocess.Popen(words, stdout=log, stderr=log)
         until(self.answers, "the answer of Redis")

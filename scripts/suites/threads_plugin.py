@@ -8,7 +8,9 @@ refused.
 
 import asyncio
 import contextvars
+import itertools
 import os
+import threading
 import weakref
 from collections import Counter
 from threading import get_ident
@@ -22,6 +24,7 @@ from uvicorn.bridge.work import Work, current_work
 COUNTS = Counter()
 Backend = anyio_threads.Backend
 seams = weakref.WeakKeyDictionary()
+numbers = itertools.count(1)  # of pools
 
 
 class Seam(anyio_threads.AnyioThreads):
@@ -29,7 +32,7 @@ class Seam(anyio_threads.AnyioThreads):
 
     def __init__(self, loop):
         def make(threads, name):
-            return ConsumerPool(threads, 320, loop.call_soon, name=name)
+            return ConsumerPool(threads, 320, loop.call_soon, name=f"{name} {next(numbers)}")
 
         self.pools = (make(40, "AnyIO worker thread"), make(40, "aside"), make(1000, "extra"))
         pool, aside, extra = self.pools
@@ -41,10 +44,6 @@ class Seam(anyio_threads.AnyioThreads):
 def seam_of(loop):
     seam = seams.get(loop)
     if seam is None:
-        for old, other in list(seams.items()):
-            if old.is_closed():
-                for pool in other.pools:
-                    pool.stop()
         # Outside of the test's context, as a worker makes it: or what tests look for would be kept.
         seam = seams[loop] = contextvars.Context().run(Seam, loop)
         known = anyio_threads.AnyioThreads
@@ -53,6 +52,7 @@ def seam_of(loop):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "xdist_group: of pytest-xdist, which does not run these tests")
     if os.environ.get("THREADS") == "own":
         return
     assert not anyio_threads.reason_against()
@@ -84,6 +84,14 @@ def pytest_configure(config):
         setattr(Backend, name, classmethod(from_thread(name)))
 
 
+def pytest_runtest_setup():
+    """End the pools of loops that earlier tests have closed; not on a loop, since it waits."""
+    for loop, seam in list(seams.items()):
+        if loop.is_closed():
+            _end(seam)
+            del seams[loop]
+
+
 def pytest_terminal_summary(terminalreporter):
     counts = ", ".join(f"{count} {what}" for what, count in sorted(COUNTS.items()))
     terminalreporter.write_line(f"through our seam: {counts or 'nothing'}")
@@ -91,5 +99,14 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_unconfigure():
     for seam in list(seams.values()):
-        for pool in seam.pools:
-            pool.stop()
+        _end(seam)
+
+
+def _end(seam):
+    """Stop the pools of a loop, and wait for their threads: some tests count those that are there."""
+    for pool in seam.pools:
+        pool.stop()
+    names = tuple(f"{pool.name}-" for pool in seam.pools)
+    for thread in threading.enumerate():
+        if thread.name.startswith(names):
+            thread.join(10)

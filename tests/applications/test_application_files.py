@@ -102,6 +102,30 @@ def test_a_path_that_is_not_there_raises_in_the_application_and_is_500(make_site
     assert "Error in" in client.site.log.take("error")[0]
 
 
+@pytest.mark.parametrize("size", [10, len(CONTENT)])
+def test_the_loop_does_not_wait_for_a_path(make_site, path, size):
+    os.truncate(path, size)
+    site = make_site(App(start(), pathsend(path)))
+    site.files.is_held = True
+    client = site.connect()
+    client.send(GET)
+    assert client.transport.received == b""
+    site.files.is_held = False
+    site.loop.call_soon(site.files.work)
+    site.settle()
+    assert client.responses()[0].body == CONTENT[:size]
+
+
+def test_a_client_that_leaves_while_a_path_is_opened_leaves_no_file_open(make_site, path):
+    site = make_site(App(start(), pathsend(path)))
+    site.files.is_held = True
+    client = site.connect()
+    client.send(GET)
+    client.leave()
+    site.loop.call_soon(site.files.work)
+    site.settle()
+
+
 def test_pathsend_before_the_start_is_refused(make_site, path):
     client = serve(make_site, App(pathsend(path)))
     assert client.statuses() == [500]

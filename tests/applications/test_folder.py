@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from uvicorn.applications import folder as module
-from uvicorn.applications.folder import Folder, NotCached, NotFound, local_by, read
+from uvicorn.applications import local_disks
+from uvicorn.applications.folder import Folder, NotCached, NotFound, facts_of, read
+from uvicorn.applications.local_disks import is_local, local_by
 
 SECRET = b"the secret outside"
 
@@ -255,3 +257,72 @@ MOUNTS = [
 )  # fmt: skip
 def test_file_systems_of_this_machine_are_told_from_others(path, expected):
     assert local_by(MOUNTS, path) is expected
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM, errno.EINVAL])
+def test_a_system_without_openat2_or_one_that_forbids_it_is_told(monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(module, "_openat2", refuse)
+    assert not module._works(0)
+    monkeypatch.setattr(module.sys, "platform", "darwin")
+    assert not module._works(0)
+
+
+def test_a_name_that_does_not_stand_still_is_not_found(tree, monkeypatch):
+    def wait(*_):
+        tries.append(1)
+        raise OSError(errno.EAGAIN, "something was renamed")
+
+    if not module._has_cached():
+        pytest.skip("the system has no openat2")
+    tries = []
+    folder = Folder(str(tree / "in"))
+    folder.renew()
+    folder.is_local = True
+    monkeypatch.setattr(module, "_openat2", wait)
+    with pytest.raises(NotFound):
+        folder.open(b"file.txt")
+    assert len(tries) == 16
+    with pytest.raises(NotCached):
+        folder.open(b"file.txt", only_cached=True)
+    assert len(tries) == 17
+
+
+def test_a_file_of_another_file_system_inside_is_for_a_thread(tree):
+    folder = Folder(str(tree / "in"))
+    folder.renew()
+    folder._root.device += 1
+    assert content(folder, b"file.txt") == b"inside"
+    facts = facts_of(os.stat(tree / "in" / "file.txt"))
+    assert not folder.is_same(b"file.txt", facts)
+    assert folder.is_same(b"file.txt", facts, only_cached=False)
+    assert not folder.is_same(b"none", facts, only_cached=False)
+    if module._has_cached() and folder.is_local:
+        with pytest.raises(NotCached):
+            folder.open(b"file.txt", only_cached=True)
+
+
+def test_what_becomes_a_fifo_between_look_and_opening_is_closed(tree, monkeypatch):
+    folder = Folder(str(tree / "in"))
+    os.mkfifo(tree / "in" / "fifo")
+    opened = os.open(tree / "in" / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    monkeypatch.setattr(module, "_open_beneath", lambda *_: opened)
+    monkeypatch.setattr(module, "_open_by_components", lambda *_: opened)
+    with pytest.raises(NotFound):
+        folder.open(b"fifo")
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(opened)
+
+
+def test_a_system_without_a_list_of_mounts_says_nothing_of_its_file_systems(monkeypatch):
+    def fail(*_):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(local_disks, "open", fail, raising=False)
+    assert not is_local("/")
+
+
+def test_a_folder_is_shown_by_its_path(tree):
+    assert repr(Folder(str(tree))) == f"<Folder {tree}>"

@@ -3,9 +3,11 @@
 import gzip
 import os
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
-from clients import Kept
+from clients import Kept, Site
 from h2_clients import connect
 
 from uvicorn import mount, route, static
@@ -63,7 +65,12 @@ class Served:
         head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: example.org", *lines])
         client.send(head.encode("latin-1") + b"\r\n\r\n")
         [response] = client.responses(method)
+        self.wait()
         return response
+
+    def wait(self):
+        """Let a moment pass, in which what was found is not looked at again."""
+        self.site.pass_time(0.02)
 
 
 @pytest.fixture
@@ -383,8 +390,25 @@ def test_a_file_is_read_once_and_found_to_be_right(site, remembers, monkeypatch)
     assert site.ask("/static/app.js").body == first.body
 
 
+def test_requests_of_one_moment_look_once_and_later_ones_again(site, build, remembers, monkeypatch):
+    first = site.ask("/static/app.js")
+    looks = []
+    look = folder_module.Folder.is_same
+    monkeypatch.setattr(folder_module.Folder, "is_same", lambda *args: looks.append(1) or look(*args))
+    clients = [site.site.connect() for _ in range(5)]
+    for number in (1, 2):
+        for client in clients:
+            client.send(b"GET /static/app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert len(looks) == number
+        site.wait()
+    write(build / "app.js", first.body[::-1])
+    clients[0].send(b"GET /static/app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert clients[0].responses()[-1].body == first.body[::-1]
+    assert {len(client.responses()) for client in clients[1:]} == {2}
+
+
 @pytest.mark.parametrize("name", ["app.js", "large.bin"])
-def test_a_change_is_seen_at_once(site, build, remembers, monkeypatch, name):
+def test_a_change_is_seen(site, build, remembers, monkeypatch, name):
     monkeypatch.setattr(static_entries, "_TRUSTED_SECONDS", 1e9)
     old = site.ask(f"/static/{name}")
     content = old.body[::-1]
@@ -543,6 +567,59 @@ def test_a_file_that_is_replaced_between_look_and_opening_is_sent_as_it_is_then(
     assert response.headers["content-length"] == str(len(new))
 
 
+def test_a_file_that_is_gone_between_look_and_opening_is_404(site, build, monkeypatch):
+    monkeypatch.setattr(site.files.reader, "open", lambda *_, **__: (build / "large.bin").unlink(missing_ok=True))
+    assert site.ask("/static/large.bin").status == 404
+
+
+def test_a_file_that_is_replaced_all_the_time_is_an_error(site, monkeypatch):
+    tries = []
+    monkeypatch.setattr(site.files.reader, "open", lambda *_, **__: tries.append(1))
+    assert site.ask("/static/large.bin").status == 500
+    assert len(tries) == 3
+    assert len(site.site.log.take("error")) == 1
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_sent_as_it_was_read(site, build, monkeypatch):
+    def read(fd, size, only_cached=False):
+        sizes.append(size)
+        with (build / "docs" / "plain.txt").open("ab") as file:
+            file.write(b"x")
+        return os.pread(fd, size, 0)
+
+    sizes = []
+    monkeypatch.setattr(static_entries, "read", read)
+    response = site.ask("/static/docs/plain.txt")
+    assert sizes == [10, 11, 12]
+    assert response.body == b"0123456789xx"
+    assert response.headers["content-length"] == "12"
+    assert len(site.files._last_side.entries) == 0
+
+
+def test_a_file_system_that_is_mounted_inside_is_for_threads(site, remembers, monkeypatch):
+    monkeypatch.setattr(static_entries, "_TRUSTED_SECONDS", 1e9)
+    site.ask("/static/app.js")
+    before = site.site.files.works
+    site.files.reader.folder._root.device += 1
+    assert site.ask("/static/app.js").status == 200
+    assert site.site.files.works == before + 1
+
+
+def test_several_servers_in_one_process_remember_for_themselves(make_site, build, remembers):
+    consumer = static(build)
+    sites = [Site(consumer) for _ in range(2)]
+    for site in sites * 2:
+        client = site.connect()
+        client.send(b"GET /app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.statuses() == [200]
+    assert len(consumer.target._sides) == 2
+    for site in sites:
+        site.end()
+    third = make_site(consumer)
+    third.connect().send(b"GET /app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert len(consumer.target._sides) == 1  # of loops that are closed nothing is kept
+
+
 # ---- mistakes ----
 
 
@@ -591,6 +668,59 @@ def test_a_start_says_which_files_are_served(build, monkeypatch):
         ("/static", "files of ./build", "on the event loop"),
         ("/docs", "files of ./build/docs", "on the event loop"),
     ]
+
+
+# ---- Django ----
+
+
+@pytest.fixture
+def django(monkeypatch, build):
+    """Django's settings and storage, as far as they are asked."""
+    conf = pytest.importorskip("django.conf")
+    storage = pytest.importorskip("django.contrib.staticfiles.storage")
+    settings = SimpleNamespace(STATIC_ROOT=build)
+    monkeypatch.setattr(conf, "settings", settings)
+    monkeypatch.setattr(storage, "staticfiles_storage", SimpleNamespace(hashed_files={"x": "docs/plain.txt"}))
+    return settings
+
+
+def test_the_names_of_djangos_manifest_are_immutable(make_site, django):
+    site = Served(make_site, None, django=True)
+    assert "immutable" in site.ask("/static/docs/plain.txt").headers["cache-control"]
+    assert "immutable" in site.ask("/static/app.3f2a9c1b.js").headers["cache-control"]
+    assert site.ask("/static/app.js").headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    ("root", "text"),
+    [(None, "STATIC_ROOT is not set"), ("", "is not set"), ("/none/such", "run manage.py collectstatic")],
+)
+def test_a_django_without_static_files_says_what_to_do(django, root, text):
+    django.STATIC_ROOT = root
+    with pytest.raises(RouteError, match=text):
+        as_application(static(django=True))
+
+
+@pytest.mark.parametrize("error", ["ImproperlyConfigured", "ValueError"])
+def test_a_django_that_is_not_configured_is_told(django, monkeypatch, error):
+    from django.core import exceptions
+
+    kind = getattr(exceptions, error, ValueError)
+
+    class Broken:
+        @property
+        def STATIC_ROOT(self):
+            raise kind("set DJANGO_SETTINGS_MODULE")
+
+    monkeypatch.setattr("django.conf.settings", Broken())
+    with pytest.raises(RouteError, match="set DJANGO_SETTINGS_MODULE"):
+        as_application(static(django=True))
+
+
+def test_without_django_that_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "django.conf", None)
+    with pytest.raises(RouteError, match="Django is not installed"):
+        as_application(static(django=True))
 
 
 # ---- HTTP/2 ----

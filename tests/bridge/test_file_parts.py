@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from uvicorn import ReplyError
-from uvicorn.bridge.file_replies import admit_opened, drop_opened
+from uvicorn.bridge.file_replies import admit_opened, drop_opened, read_or_open
 from uvicorn.bridge.files import FilePart, FileShrank, raw_file, take_file
 from uvicorn.errors import ReplyTypeError
 from uvicorn.wire.reply import ReplySequence
@@ -289,6 +289,15 @@ def test_the_file_of_a_reply_that_nobody_hears_is_closed(path):
     drop_opened({"file": os.open(path, os.O_RDONLY)})
     drop_opened({"file": str(path)})
     drop_opened("no reply")
+
+
+def test_what_a_thread_has_opened_or_read_is_a_reply(path):
+    assert read_or_open((path, 5, 100)) == {"content": CONTENT[5:105]}
+    reply = read_or_open(str(path))
+    fields = admit_opened(ReplySequence(False), {"status": 200, **reply}, False, True)[1]
+    assert fields.file is reply["file"]
+    with pytest.raises(FileNotFoundError):
+        read_or_open(f"{path}.no")
 
 
 def test_a_part_shows_where_it_is(path):

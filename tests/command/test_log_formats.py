@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import io
 import json
 import logging
 import logging.handlers
@@ -18,7 +19,7 @@ from uvicorn.command import log_records
 from uvicorn.command.console import ACCESS_FORMAT
 from uvicorn.command.formatters import AccessFormatter, DefaultFormatter
 from uvicorn.command.log_formats import Coloured, JSONFormatter, WithId, dress
-from uvicorn.command.log_presets import dress_standard, dressed, prepare_log
+from uvicorn.command.log_presets import dress_standard, dressed, keep_dressed, prepare_log, wants_paint
 from uvicorn.command.log_records import CarryingRecord, carry, carry_request_ids
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.settings import Settings
@@ -216,8 +217,14 @@ def gunicorn_log(log_class=None, **values):
     return cfg, (log_class or dressed(cfg))(cfg)
 
 
+def handler_of(logger):
+    """Return the handler that Gunicorn has made; pytest may have added others."""
+    [handler] = [handler for handler in logger.handlers if getattr(handler, "_gunicorn", False)]
+    return handler
+
+
 def formatters(log):
-    return [type(logger.handlers[0].formatter) for logger in (log.error_log, log.access_log)]
+    return [type(handler_of(logger).formatter) for logger in (log.error_log, log.access_log)]
 
 
 def test_the_logger_class_of_the_command_writes_json_from_its_first_line_on():
@@ -243,12 +250,32 @@ def test_plain_gunicorn_is_dressed_when_its_worker_class_is_asked():
     assert formatters(log) == [JSONFormatter, JSONFormatter]
 
 
+def test_plain_gunicorn_stays_dressed_when_its_master_sets_the_log_up_anew():
+    cfg, log = gunicorn_log(Logger, log_format="json")
+    keep_dressed(log)
+    keep_dressed(log)
+    log.setup(cfg)  # HUP
+    assert formatters(log) == [JSONFormatter, JSONFormatter]
+    cfg.set("log_format", "text")
+    log.setup(cfg)
+    assert formatters(log) == [logging.Formatter, logging.Formatter]
+
+
+@pytest.mark.parametrize(("log_format", "painted"), [("text", False), ("colour", True), ("json", False)])
+def test_the_lines_of_the_start_are_painted_where_colours_are_wanted(log_format, painted):
+    cfg = Config()
+    cfg.set("log_format", log_format)
+    assert wants_paint(io.StringIO(), Settings.from_config(cfg)) is painted
+    cfg.set("use_colors", True)
+    assert wants_paint(io.StringIO(), Settings.from_config(cfg)) is (log_format != "json")
+
+
 def test_text_with_ids_leaves_a_format_of_somebodys_own_alone():
     cfg, log = gunicorn_log(Logger, request_id=True)
     for _ in range(2):
         prepare_log(log, cfg, Settings.from_config(cfg))
     assert formatters(log) == [WithId, logging.Formatter]
-    assert type(log.error_log.handlers[0].formatter._inner) is logging.Formatter
+    assert type(handler_of(log.error_log).formatter._inner) is logging.Formatter
     cfg.set("access_log_format", ACCESS_FORMAT)
     prepare_log(log, cfg, Settings.from_config(cfg))
     assert formatters(log) == [WithId, WithId]
@@ -275,13 +302,17 @@ def test_loggers_that_nobody_has_configured_are_written_likewise():
     assert type(logging.lastResort.formatter) is JSONFormatter
 
 
+def stream_of(name):
+    """Return the handler of a logger of `uvicorn.run`; pytest may have added others."""
+    return next(handler for handler in logging.getLogger(name).handlers if type(handler) is logging.StreamHandler)
+
+
 def test_the_log_of_run():
     cfg = Config()
     cfg.set("log_format", "json")
     configure(LOGGING_CONFIG)
     dress_standard(Settings.from_config(cfg), LOGGING_CONFIG)
-    assert type(logging.getLogger("uvicorn").handlers[0].formatter) is JSONFormatter
-    assert type(logging.getLogger("uvicorn.access").handlers[0].formatter) is JSONFormatter
+    assert [type(stream_of(name).formatter) for name in ("uvicorn", "uvicorn.access")] == [JSONFormatter] * 2
 
 
 def test_the_log_of_run_in_colours_with_ids(in_request):
@@ -290,7 +321,7 @@ def test_the_log_of_run_in_colours_with_ids(in_request):
     cfg.set("request_id", True)
     configure(LOGGING_CONFIG)
     dress_standard(Settings.from_config(cfg), LOGGING_CONFIG)
-    error, access = (logging.getLogger(name).handlers[0].formatter for name in ("uvicorn", "uvicorn.access"))
+    error, access = (stream_of(name).formatter for name in ("uvicorn", "uvicorn.access"))
     assert isinstance(error._inner, DefaultFormatter)
     assert isinstance(access._inner, AccessFormatter)
     assert "\033[32mINFO" in error.format(in_request(record_of))
@@ -304,7 +335,7 @@ def test_a_log_of_run_that_is_configured_otherwise_is_left_alone():
     cfg.set("log_format", "json")
     configure(LOGGING_CONFIG)
     dress_standard(Settings.from_config(cfg), own)
-    assert type(logging.getLogger("uvicorn").handlers[0].formatter) is DefaultFormatter
+    assert type(stream_of("uvicorn").formatter) is DefaultFormatter
 
 
 def test_what_is_carried_is_asked_for_in_the_thread_that_logs():

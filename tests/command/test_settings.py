@@ -49,6 +49,8 @@ DEFAULTS = {
     "max_age": 0.0,
     "log_format": "text",
     "request_id": False,
+    "otel": False,
+    "request_start": False,
     "websocket_deflate": True,
     "websocket_max_fragments": 100000,
     "websocket_queue_size": 32,
@@ -220,6 +222,7 @@ def test_each_setting_has_its_environment_variable(monkeypatch, name):
         "reload_includes": ("*.html", ["*.html"]), "reload_excludes": ("a", ["a"]), "keyfile_password": ("a", "a"),
         "forwarded_fields": ("forwarded", "forwarded"),
             "http2_engine": ("h2", "h2"), "log_format": ("color", "colour"), "request_id": ("true", True),
+            "otel": ("true", True), "request_start": ("true", True),
         }  # fmt: skip
     value, taken = special.get(name, ("17", 17))
     monkeypatch.setenv(f"UVICORN_{name.upper()}", value)

@@ -377,7 +377,7 @@ def test_what_is_not_in_memory_is_read_by_a_thread(make_site, path, size):
     client.send(GET)
     assert client.responses()[0].body == CONTENT[:size]
     assert client.responses()[0].headers["content-length"] == str(size)
-    assert site.files.works >= size // 65536
+    assert site.files.works == -(-size // 262144)
 
 
 @pytest.mark.usefixtures("cold")

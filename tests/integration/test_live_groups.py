@@ -114,6 +114,32 @@ def test_a_worker_that_is_added_joins_and_one_that_is_taken_away_leaves(serve):
     assert "could not be sent" not in server.log()
 
 
+@pytest.mark.parametrize("kind", ["local", "redis"])
+def test_a_master_that_is_killed_takes_its_workers_with_it_and_no_other_master(request, serve, private, kind):
+    if kind == "redis":
+        layer = ("--channel-layer", f"{request.getfixturevalue('redis').url}?prefix=master&claim=1")
+    else:
+        layer = ("--channel-layer", f"local://{private}/layer")
+    dying = serve("--workers", "2", *layer, app=APP)
+    left = serve("--workers", "1", *layer, app=APP)
+    with members_on(dying, 2) as gone, members_on(left, 1) as [member]:
+        gone[0].socket.send("all are there")
+        for each in (*gone, member):
+            each.receive_until(said="all are there")
+        os.kill(dying.pid, signal.SIGKILL)
+        eventually(lambda: all(each.is_closed() for each in gone), "the end of its workers' sockets")
+        if kind == "local":
+            eventually(lambda: len(list(Path(private, "layer").glob("*.sock"))) == 1, "the sockets of its workers gone")
+        with members_on(serve("--workers", "1", *layer, app=APP), 1) as [new]:
+            new.socket.send("after")
+            for each in (new, member):
+                each.receive_until(said="after")
+            httpx.get(f"{left.url}/job?7", timeout=PATIENCE)
+            member.receive_until(done=7)
+    assert "Traceback" not in left.log()
+    assert "Traceback" not in dying.log()
+
+
 def test_a_background_worker_takes_the_messages_of_a_server_and_binds_nothing(serve, private):
     layer = ("--channel-layer", f"local://{private}/layer")
     server = serve("--exclude-channels", "*", *layer, app=APP)

@@ -1,9 +1,12 @@
 """The log of a real server: ids of requests in every line, on both sides of the bridge, and the presets."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
-from processes import eventually
+from processes import PATIENCE, eventually
 from websockets.sync.client import connect
 
 APP = "live_logs:routes"
@@ -86,6 +89,24 @@ def test_the_whole_log_is_json_from_its_first_line_on(logged):
     assert json.loads(lines[0])["message"].startswith("Starting gunicorn")
     assert [line for line in lines if not line.startswith("{")] == []
     assert all(line["level"] == "info" for line in lines_of(logged) if line["logger"] == "gunicorn.access")
+
+
+def test_the_time_before_us_is_in_the_access_log_and_among_the_numbers(serve):
+    server = serve("--log-format", "json", "--access-log", "--request-start", app=APP)
+    server.get("/ready", headers={"x-request-start": f"t={time.time() - 5:.3f}"})
+
+    def told():
+        return [line["upstream_ms"] for line in lines_of(server) if "upstream_ms" in line]
+
+    [milliseconds] = eventually(told, server.log)
+    assert milliseconds > 4900
+    words = [sys.executable, "-m", "uvicorn", "status", "--json", "--pid", str(server.pid)]
+
+    def numbers():
+        found = json.loads(subprocess.run(words, capture_output=True, timeout=PATIENCE, check=True).stdout)
+        return sum(found["workers"][0]["figures"]["upstream_seconds"][0][0][1:]) == 1
+
+    eventually(numbers, "the histogram")
 
 
 def test_plain_gunicorn_writes_json_and_ids_too(serve):

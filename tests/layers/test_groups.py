@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from bridge_doubles import in_thread, on_loop
-from layer_doubles import Node, until_async
+from layer_doubles import Client, Node, until_async
 
 from uvicorn import ChannelLayerUnavailable, Group
 from uvicorn.layers.limits import ChannelLimits
@@ -106,6 +106,43 @@ async def test_what_a_consumer_sends_goes_out_when_it_has_returned():
         go_on.set()
         await until_async(lambda: exchange.job.is_over and len(client.texts) == 3)
         assert client.texts == ["now", "1", "2"]
+
+
+class Draining(Client):
+    """As the channel of a socket that threads have sent through: what they have sent goes out before what it sends."""
+
+    def __init__(self, node):
+        super().__init__(node)
+        self.is_sending = False
+        self.node = node
+
+    def send(self, reply):
+        assert not self.is_sending, "it waits for its own lock"
+        self.is_sending = True
+        self.node.outbox.drain_now()
+        super().send(reply)
+        self.is_sending = False
+
+
+@on_loop
+async def test_a_message_that_waits_does_not_get_between_one_and_its_members_and_stop_the_loop():
+    async with node() as worker:
+        clients = [Draining(worker) for _ in range(3)]
+        for client in clients:
+            await worker.group("room").add(client)
+        worker.outbox.put(worker.hub.carry, [lambda: worker.hub.publish("room", {"text": "2"})])
+        await worker.group("room").send({"text": "1"})
+        await until_async(lambda: all(len(client.texts) == 2 for client in clients))
+        assert [client.texts for client in clients] == [["1", "2"]] * 3
+
+
+@on_loop
+async def test_what_was_sent_goes_out_before_a_worker_leaves():
+    async with node() as worker:
+        client = worker.client()
+        await worker.group("room").add(client)
+        worker.hub.carry([lambda: worker.hub.publish("room", {"text": "last"})])
+    assert client.texts == ["last"]
 
 
 @on_loop

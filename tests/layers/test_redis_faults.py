@@ -6,8 +6,9 @@ import signal
 import pytest
 from bridge_doubles import in_thread, on_loop
 from carriers import RedisCarrier, needs_redis
-from layer_doubles import Node, RecordingLog, Worked, until_async
+from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
 from redis_server import RedisServer, free_port
+from slow_proxy import SlowProxy
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.layers.limits import ChannelLimits
@@ -115,6 +116,30 @@ async def test_a_redis_that_does_not_answer_is_taken_to_be_away(server, how):
             server.signal(signal.SIGCONT)
         await is_back(node, node.client())
         await until_async(lambda: not node.layer._outage.since)
+
+
+@on_loop
+async def test_a_redis_that_is_slow_delays_messages_and_loses_doubles_and_reorders_none(server):
+    """Each chunk is late: what is sent meanwhile goes in one, so that the delay is not paid for each message."""
+    worked = WorkedOnLoop()
+    proxy = SlowProxy(server.path, server.folder / "proxy", 0.05)
+    async with proxy, make(OwnCarrier(proxy), route("jobs", worked)) as node:
+        client = node.client()
+        await node.group("room").add(client)
+        before = proxy.chunks
+        texts = [str(number) for number in range(500)]
+        for text in texts:
+            node.group("room").send({"text": text})
+        for number in range(80):
+            node.channel("jobs").send({"n": number})
+        await until_async(lambda: len(client.texts) >= 500 and len(worked.messages) >= 80)
+        assert client.texts == texts
+        assert worked.numbers == [*range(80)]
+        assert proxy.chunks - before < 580
+        await in_thread(lambda: node.channel("jobs").send({"n": 80}))  # a thread waits for its own message only
+        await until_async(lambda: len(worked.messages) == 81)
+        assert client.gaps == []
+        assert node.log.texts("error") == node.log.texts("warning") == []
 
 
 @on_loop

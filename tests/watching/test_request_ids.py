@@ -178,6 +178,30 @@ def test_a_stream_has_it_once(make_identified):
     assert client.responses()[0].body == b"ab"
 
 
+def test_a_file_is_sent_with_the_id(make_identified, tmp_path):
+    path = tmp_path / "data.bin"
+    path.write_bytes(b"x" * 1000)
+    site = make_identified(Seen(file=str(path)))
+    client = site.connect()
+    client.send(GET + b"\r\n")
+    site.settle()
+    [response] = client.responses()
+    assert (response.body, response.headers["content-length"]) == (b"x" * 1000, "1000")
+    assert MADE.fullmatch(response.headers["x-request-id"])
+
+
+def test_trailers_are_sent_with_the_id(make_identified):
+    async def consumer(message):
+        reply = {"status": 200, "content": b"a", "trailers": [(b"x-sum", b"1")]}
+        message["reply_channel"].send(reply)
+
+    client = make_identified(consumer).connect()
+    client.send(GET + b"\r\n")
+    head, _, rest = bytes(client.transport.received).partition(b"\r\n\r\n")
+    assert b"x-request-id: " in head
+    assert rest == b"1\r\na\r\n0\r\nx-sum: 1\r\n\r\n"
+
+
 def test_what_is_no_request_has_none(make_identified):
     client = make_identified(Kept()).connect()
     client.send(b"GET / HTTP/1.1\r\n\r\n")

@@ -95,6 +95,7 @@ def test_the_calls_that_frameworks_hand_to_threads_are_counted_by_kind():
     service: Any = types.SimpleNamespace(
         dispatcher=dispatcher, numbers=Numbers(), requests=0, connections=(), sockets=(),
         addresses=types.SimpleNamespace(refused=0),
+        attendants=None,
     )  # fmt: skip
     watch: Any = types.SimpleNamespace(episodes=0, found=0)
     figures = Collector(service, list, None, GarbagePauses(), watch, watch).collect()

@@ -34,6 +34,7 @@ TABLE = [
     (b"gzip;q=-1", b""),
     (b"gzip;q=1.000", b"gzip"),
     (b",,gzip,", b"gzip"),
+    (b"gzip;level=9;q=0.5", b"gzip"),
     (b"deflate", b""),
 ]  # fmt: skip
 

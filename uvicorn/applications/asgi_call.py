@@ -18,7 +18,7 @@ from typing import Any, Final
 from uvicorn.applications.environ import below
 from uvicorn.applications.files import file_of
 from uvicorn.bridge.channels import ReplyChannel, resolve
-from uvicorn.bridge.file_replies import drop_opened
+from uvicorn.bridge.file_replies import drop_opened, read_or_open
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
 
@@ -231,11 +231,16 @@ class HTTPCall:
     async def _send_file(self, event: MutableMapping[str, Any]) -> None:
         """Send a file, or a part of one. Raises: OSError if it cannot be opened, besides what `send` raises."""
         self._flush()
+        reply: dict[str, Any] = {}
+        if not self._channel.closed:
+            if event["type"] == "http.response.pathsend":  # in a thread: a path may be on a network
+                reply = await self._channel.read_aside(partial(read_or_open, event["path"]))
+            else:
+                reply["file"] = file_of(event)
         more = bool(event.get("more_body", False)) or self._has_trailers
-        reply: dict[str, Any] = {"more_content": more}
+        reply["more_content"] = more
         if self._status:
             reply.update(status=self._status, headers=self._fields)
-        reply["file"] = file_of(event)
         self._channel.send(reply)
         self._status = 0
         self._has_begun = True

@@ -52,15 +52,13 @@ class FileWrapper(BlockWrapper):
 
 
 def file_of(event: Mapping[str, Any]) -> Any:
-    """Return what a reply can have as `file`, for `http.response.pathsend` or `http.response.zerocopysend`.
+    """Return what a reply can have as `file`, for `http.response.zerocopysend`.
 
-    Of the second the application closes the file itself: what is sent has a descriptor of its own. Where no offset is
-    said, the file then stands behind what is sent.
+    The application closes the file itself: what is sent has a descriptor of its own. Where no offset is said, the file
+    then stands behind what is sent.
 
-    Raises: ReplyError, ReplyTypeError, OSError.
+    Raises: ReplyTypeError, OSError.
     """
-    if event["type"] == "http.response.pathsend":
-        return event["path"]
     file, offset, count = event["file"], event.get("offset"), event.get("count")
     raw = raw_file(file)
     if raw is None and type(file) is not int:

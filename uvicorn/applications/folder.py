@@ -21,12 +21,13 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable
 from functools import cache
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-__all__ = ["Folder", "NotCached", "NotFound", "is_local", "local_by", "read"]
+from uvicorn.applications.local_disks import is_local
+
+__all__ = ["Facts", "Folder", "NotCached", "NotFound", "facts_of", "read"]
 
 _OPENAT2: Final = 437  # the same on all architectures but Alpha
 _NO_MAGICLINKS, _BENEATH, _CACHED = 0x02, 0x08, 0x20
@@ -39,11 +40,9 @@ _NOT_FOUND: Final = frozenset({
     errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EINVAL,
     errno.ENXIO, errno.ENODEV, errno.EISDIR, errno.EOPNOTSUPP, errno.ESTALE, errno.EMLINK,
 })  # fmt: skip
-#: file systems that need no other machine
-_LOCAL: Final = frozenset(
-    b"bcachefs btrfs erofs exfat ext2 ext3 ext4 f2fs iso9660 jfs ntfs3 overlay ramfs reiserfs rootfs squashfs tmpfs "
-    b"udf vfat xfs zfs".split()
-)
+
+
+Facts: TypeAlias = "tuple[int, int, int, int, int]"
 
 
 class NotFound(Exception):
@@ -106,23 +105,21 @@ class Folder:
             raise _told(error) from None
         self._renewed_at = monotonic()
 
-    def has(self, device: int) -> bool:
-        """Whether this is the folder's own file system, and not one that is mounted inside."""
-        root = self._root
-        return root is not None and root.device == device
+    def is_same(self, name: bytes, facts: Facts, only_cached: bool = True) -> bool:
+        """Whether a name still leads to the file of which these facts are.
 
-    def stat(self, name: bytes) -> os.stat_result:
-        """Return what the system says of a name, to compare it with what it said before. Blocks: on the disk.
+        It may be another name for it by now, outside of the folder: nothing else is told here, and nothing is opened.
 
-        It follows links out of the folder, too: it says only whether a file is still the same.
-
-        Raises: NotFound.
+        Args:
+            only_cached: say False where this would have to wait for a network, or may have to.
         """
-        root = self._opened()
+        root = self._root
+        if root is None or (only_cached and (not self.is_local or facts[0] != root.device)):
+            return False
         try:
-            return os.stat(name, dir_fd=root.fd)
-        except OSError as error:
-            raise _told(error) from None
+            return facts_of(os.stat(name, dir_fd=root.fd)) == facts
+        except OSError:
+            return False
 
     def open(self, name: bytes, only_cached: bool = False) -> tuple[int, os.stat_result]:
         """Open a plain file for reading.
@@ -159,6 +156,11 @@ class Folder:
         return root
 
 
+def facts_of(found: os.stat_result) -> Facts:
+    """Return what is different whenever a file is another one, or was written to."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def read(fd: int, size: int, only_cached: bool = False) -> bytes:
     """Return the first bytes of a file.
 
@@ -182,26 +184,6 @@ def read(fd: int, size: int, only_cached: bool = False) -> bytes:
     if count < size:  # the rest is not in memory; or the file is shorter now, and a thread will see that
         raise NotCached
     return bytes(buffer)
-
-
-def is_local(path: str) -> bool:
-    """Whether a path is on a file system that needs no other machine; False where that cannot be told."""
-    try:
-        with open("/proc/self/mountinfo", "rb") as file:
-            return local_by(file, os.fsencode(os.path.realpath(path)))
-    except OSError:
-        return False
-
-
-def local_by(mounts: Iterable[bytes], path: bytes) -> bool:
-    """Whether a path is on such a file system, by the lines of /proc/self/mountinfo (proc(5))."""
-    best, kind = -1, b""
-    for line in mounts:
-        fields, _, rest = line.partition(b" - ")
-        point = fields.split(b" ")[4].decode("unicode_escape").encode("latin-1").rstrip(b"/")
-        if (path == point or path.startswith(point + b"/")) and len(point) >= best:  # a later one lies on top
-            best, kind = len(point), rest.split(b" ")[0]
-    return kind in _LOCAL
 
 
 class _How(ctypes.Structure):

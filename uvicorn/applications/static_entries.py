@@ -2,10 +2,10 @@
 
 A file is small if its content may be kept in memory with what is known of it. Of others only that is kept.
 
-*Correct when files change.* Each use of an entry compares what `stat` says with what it said when the file was read:
-time of change and of modification, size, device, number. An entry is never remembered while its file is younger than
-the coarsest clock of a file system: it could change once more without another time. Once a second all of it is read
-anew, for siblings (app.js.br) that have come or gone, and for a folder that was replaced.
+*Correct when files change.* Before an entry is used, what `stat` says is compared with what it said when the file was
+read: time of change and of modification, size, device, number. An entry is never remembered while its file is younger
+than the coarsest clock of a file system: it could change once more without another time. Once a second all of it is
+read anew, for siblings (app.js.br) that have come or gone, and for a folder that was replaced.
 
 *Bounded*: by the memory that contents take, and each entry counts for some more.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic, time_ns
 from typing import Final, NamedTuple, TypeAlias
 
-from uvicorn.applications.folder import Folder, NotCached, NotFound, read
+from uvicorn.applications.folder import Facts, Folder, NotFound, facts_of, read
 from uvicorn.applications.static_names import is_plain
 from uvicorn.bridge.files import FilePart
 from uvicorn.wire.conditions import Validators, validators_of
@@ -26,7 +26,7 @@ from uvicorn.wire.media_types import MediaTypes
 from uvicorn.wire.negotiation import coding_for
 from uvicorn.wire.reply import Fields, encode_fields
 
-__all__ = ["FALLBACK", "SMALL", "Entries", "Entry", "Reader", "Variant", "facts_of"]
+__all__ = ["FALLBACK", "SMALL", "Entries", "Entry", "Reader", "Variant"]
 
 SMALL: Final = 65536  # bytes; a file up to this size is sent from memory
 FALLBACK: Final = "*"  # the key of the fallback page: no path, which begins with "/"
@@ -38,7 +38,6 @@ _TRIES: Final = 3  # to read a file that is written to
 _CODINGS: Final = ((b"br", b".br"), (b"zstd", b".zst"), (b"gzip", b".gz"))  # the best first
 _SECOND: Final = 1_000_000_000
 
-Facts: TypeAlias = "tuple[int, int, int, int, int]"
 Pairs: TypeAlias = "list[tuple[bytes, bytes]]"
 
 
@@ -80,6 +79,10 @@ class Entry:
         self._choices: dict[bytes, Variant] = {}  # Accept-Encoding -> what is sent: browsers say few things
         self.size = _ENTRY_BYTES + sum(len(variant.content or b"") for variant in variants.values())
 
+    def is_trusted(self) -> bool:
+        """Whether one `stat` is enough to know that it is still right."""
+        return monotonic() - self.checked_at < _TRUSTED_SECONDS
+
     def variant(self, accept_encoding: bytes | None) -> Variant:
         """Return what to send to a client."""
         if not self.codings:
@@ -108,11 +111,11 @@ class Entries:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: str) -> Entry | None:
-        """Return an entry, which may be out of date."""
-        entry = self._entries.get(key)
+    def get(self, key: str | None) -> Entry | None:
+        """Return an entry, which may be out of date; None for a key of None."""
+        entry = self._entries.get(key)  # type: ignore[arg-type]  # None is no key of it
         if entry is not None:
-            self._entries.move_to_end(key)
+            self._entries.move_to_end(key)  # type: ignore[arg-type]
         return entry
 
     def put(self, key: str, entry: Entry) -> None:
@@ -172,7 +175,12 @@ class Reader:
 
         Raises: NotFound; NotCached; OSError.
         """
-        if known is not None and self.is_current(known, only_cached):
+        folder = self.folder
+        if (
+            known is not None
+            and known.is_trusted()
+            and folder.is_same(known.plain.name, known.plain.facts, only_cached)
+        ):
             return known
         self.folder.renew()
         path = key[1:]
@@ -194,18 +202,6 @@ class Reader:
                 raise
             self._check_index(f"{path}/{self.index}", only_cached)
             return None
-
-    def is_current(self, entry: Entry, only_cached: bool = False) -> bool:
-        """Whether an entry is what is there now.
-
-        Raises: NotFound; NotCached; OSError.
-        """
-        if monotonic() - entry.checked_at > _TRUSTED_SECONDS:
-            return False
-        facts = entry.plain.facts
-        if only_cached and not self.folder.has(facts[0]):
-            raise NotCached
-        return facts_of(self.folder.stat(entry.plain.name)) == facts
 
     def _check_index(self, index: str, only_cached: bool) -> None:
         """Raise NotFound if the index of a folder is not there."""
@@ -290,11 +286,6 @@ class Reader:
 
 
 _Found: TypeAlias = "tuple[bytes, Facts, bytes | None]"
-
-
-def facts_of(stat: os.stat_result) -> Facts:
-    """Return what is different whenever a file is another one, or was written to."""
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _encoded(path: str) -> bytes:

@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from uvicorn.applications.environ import below
-
 __all__ = ["has_hash", "immutable_by", "is_plain", "path_below", "slashed"]
 
 _REFUSED: Final = re.compile(r"[\x00-\x1f\x7f\\]|(?:^|/)\.|^/|//")
@@ -26,12 +24,16 @@ def path_below(message: Mapping[str, Any]) -> str | None:
     It is "/" or empty for the mount point itself. It may still have to be refused: see `is_plain`.
     """
     path: str = message["path"]
-    root: str = message["root_path"].rstrip("/")
-    if root and below(path, root):
-        path = path[len(root) :]
     raw: bytes = message["raw_path"]
     if b"%" in raw and b"%2f" in raw.lower():
         return None
+    root: str = message["root_path"]
+    if root:
+        root = root.rstrip("/")
+        if path.startswith(root):
+            rest = path[len(root) :]
+            if not rest or rest[0] == "/":
+                return rest
     return path if path[:1] == "/" or not path else None
 
 

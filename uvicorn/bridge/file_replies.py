@@ -15,7 +15,7 @@ from typing import Any, Final
 from uvicorn.bridge.files import FilePart, drop_file, take_file
 from uvicorn.wire.reply import BODILESS, Reply, ReplySequence
 
-__all__ = ["admit_opened", "drop_opened"]
+__all__ = ["admit_opened", "drop_opened", "read_or_open"]
 
 _SMALL: Final = 65536  # bytes: up to here to read and write costs less than to begin with a file; see docs
 
@@ -40,6 +40,20 @@ def admit_opened(channel: ReplySequence, reply: Mapping[str, Any], is_head: bool
         part.close()
         raise
     return status, fields.declaring(fields.is_slow, fields.trailers, part), content, more
+
+
+def read_or_open(path: Any) -> dict[str, Any]:
+    """Open a file, and read it if it is small: return what a reply has of it, `content` or `file`.
+
+    For who has a thread do it, so that the loop does not wait. Raises: as `take_file`, and FileShrank.
+    Runs on: a thread. Blocks: for the disk.
+    """
+    part = take_file(path)
+    if part.left > _SMALL:
+        return {"file": part}
+    content = _read(part)
+    part.close()
+    return {"content": content}
 
 
 def drop_opened(reply: object) -> None:

@@ -31,7 +31,7 @@ _FLAGS: Final = (
     | getattr(os, "O_NOCTTY", 0)
 )
 _NOWAIT: Final = getattr(os, "RWF_NOWAIT", 0)  # Linux 4.14
-_STRIDE: Final = 65536  # bytes between two looks into the page cache; arbitrary
+_STRIDE: Final = 262144  # bytes between two looks into the page cache; arbitrary
 _scratch: Final = bytearray(1)
 _MOST_WRAPPERS: Final = 4
 
@@ -166,6 +166,8 @@ def take_file(value: Any) -> FilePart:
     try:
         _check_number("offset", offset)
         _check_number("count", count)
+        if type(source) is FilePart:  # of our own
+            return source
         if type(source) is int:
             part = FilePart(source, f"descriptor {source}")
             if offset is None and stat.S_ISREG(os.fstat(source).st_mode):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextvars
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.bridge.outbox import Log
 from uvicorn.command.attending_settings import AttendingSettings
-from uvicorn.command.log_records import carry_request_ids
+from uvicorn.command.log_records import carry, carry_request_ids
 from uvicorn.connections.attendants import Attendant, Attendants
 from uvicorn.watching.request_ids import RequestIds
+from uvicorn.watching.upstream import UpstreamTimes
 
-__all__ = ["make_attendants"]
+__all__ = ["check_attending", "make_attendants"]
+
+
+def check_attending(settings: AttendingSettings) -> None:
+    """Raise RuntimeError, with one sentence, for what cannot be had here."""
+    if settings.otel and not _has_opentelemetry():
+        raise RuntimeError("otel needs opentelemetry-api: pip install uvicorn[otel]")
 
 
 def make_attendants(
@@ -23,9 +31,36 @@ def make_attendants(
     Args:
         context: that in which all calls begin.
         report: what is called with each exchange that has ended, or None.
+
+    Raises: as `check_attending`.
     """
+    check_attending(settings)
     attendants: list[Attendant] = []
     if settings.request_id:
         carry_request_ids()
         attendants.append(RequestIds())
+    if settings.request_start:
+        attendants.append(UpstreamTimes())
+    if settings.otel:
+        attendants.append(_make_tracing(log))
     return Attendants(attendants, context, report, log) if attendants else None
+
+
+def _make_tracing(log: Log) -> Attendant:
+    from uvicorn.watching import tracing  # it needs OpenTelemetry
+
+    if not tracing.is_configured():
+        log.warning(
+            "otel is on, and no provider of spans is set, so none are recorded: set one in the application, or start "
+            "with opentelemetry-instrument"
+        )
+    carry("trace_id", tracing.trace_id)
+    carry("span_id", tracing.span_id)
+    return tracing.Tracing()
+
+
+def _has_opentelemetry() -> bool:
+    try:
+        return importlib.util.find_spec("opentelemetry.propagate") is not None
+    except ImportError:
+        return False

@@ -48,7 +48,34 @@ class RequestId(OurSetting):
         """
 
 
-ATTENDING_SETTINGS: Final = (LogFormat, RequestId)
+class Otel(OurSetting):
+    name = "otel"
+    is_switch = True
+    cli: ClassVar = ["--otel"]
+    validator = on_or_off("otel")
+    default = False
+    desc = """\
+        Make spans and metrics of OpenTelemetry for requests and sockets.
+
+        They go where the application, or ``opentelemetry-instrument``, has them go. It needs ``opentelemetry-api``:
+        ``pip install uvicorn[otel]``.
+        """
+
+
+class RequestStart(OurSetting):
+    name = "request_start"
+    is_switch = True
+    cli: ClassVar = ["--request-start"]
+    validator = on_or_off("request_start")
+    default = False
+    desc = """\
+        Measure how long requests were on their way from a trusted proxy, by its ``X-Request-Start``.
+
+        It is among the numbers (``upstream_seconds``) and in the access log (``%({upstream.wait}e)s``).
+        """
+
+
+ATTENDING_SETTINGS: Final = (LogFormat, RequestId, Otel, RequestStart)
 
 
 @dataclass(frozen=True)
@@ -56,8 +83,10 @@ class AttendingSettings:
     """What goes with each request."""
 
     request_id: bool = False
+    otel: bool = False
+    request_start: bool = False
 
 
 def attending_settings(ours: Mapping[str, Any]) -> AttendingSettings:
     """Return what these settings say."""
-    return AttendingSettings(ours["request_id"])
+    return AttendingSettings(ours["request_id"], ours["otel"], ours["request_start"])

@@ -44,7 +44,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "Watching": (
         "loop_block_warning", "pool_wait_warning", "slow_consumer_warning", "metrics_bind", "status_dir", "health_path",
-        "ready_max_wait", "ready_grace", "drain_delay", "max_rss", "max_rss_hard", "max_age",
+        "ready_max_wait", "ready_grace", "drain_delay", "otel", "request_start", "max_rss", "max_rss_hard", "max_age",
     ),
     "Logs": (
         "loglevel", "log_format", "request_id", "their_access_log", "accesslog", "access_log_format", "errorlog",
@@ -135,6 +135,8 @@ _TEXTS: Final[dict[str, str]] = {
     "max_rss_hard": "Bytes past which it leaves at once.",
     "max_age": "Seconds after which a worker is replaced.",
     "log_format": "text, colour or json.",
+    "request_start": "Measure the time from a proxy to us.",
+    "otel": "Spans and metrics of OpenTelemetry.",
     "request_id": "Give each request an id, for logs.",
     "access_log_format": "Format of the access log.",
     "reload_dirs": "A folder to watch; as often as needed.",

@@ -19,7 +19,7 @@ from typing import Any, Final
 from uvicorn.command.formatters import ColourizedFormatter, paint_level
 from uvicorn.command.log_records import carried
 
-__all__ = ["COLOUR", "FORMATS", "JSON", "TEXT", "Coloured", "JSONFormatter", "WithId", "dress"]
+__all__ = ["COLOUR", "FORMATS", "JSON", "TEXT", "Coloured", "JSONFormatter", "WithId", "dress", "naked"]
 
 TEXT: Final = "text"
 COLOUR: Final = "colour"
@@ -129,9 +129,9 @@ def dress(
         is_own_line: the line of the access log is the one that we have made up, and may be longer.
     """
     for handler in (*error, *_last_resort()):
-        handler.setFormatter(_dressed(_naked(handler.formatter), log_format, has_ids, False))
+        handler.setFormatter(_dressed(naked(handler.formatter), log_format, has_ids, False))
     for handler in access:
-        own = _naked(handler.formatter)
+        own = naked(handler.formatter)
         if log_format == JSON:
             handler.setFormatter(JSONFormatter())
         elif isinstance(own, ColourizedFormatter) and log_format == COLOUR:
@@ -151,7 +151,7 @@ def _dressed(formatter: logging.Formatter, log_format: str, has_ids: bool, is_la
     return WithId(formatter, is_last) if has_ids else formatter
 
 
-def _naked(formatter: logging.Formatter | None) -> logging.Formatter:
+def naked(formatter: logging.Formatter | None) -> logging.Formatter:
     """Return what was there before we came."""
     while isinstance(formatter, (WithId, Coloured)):
         formatter = formatter._inner

@@ -2,22 +2,26 @@
 
 Under plain `gunicorn` the logger is made before our settings are known. There the lines of the master's start are
 Gunicorn's own; `check_config` comes right after them, and each worker begins with the same. The `uvicorn` command gives
-Gunicorn a logger class that does it from the first line on, and again whenever the log is set up anew (HUP).
+Gunicorn a logger class that does it from the first line on. Both do it again when the log is set up anew (HUP).
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
-from uvicorn.command.console import ACCESS_FORMAT, colour_access
-from uvicorn.command.log_formats import COLOUR, TEXT, dress
+from uvicorn.command.console import ACCESS_FORMAT, colour_access, wants_colours
+from uvicorn.command.formatters import ColourizedFormatter
+from uvicorn.command.log_formats import COLOUR, JSON, TEXT, JSONFormatter, dress, naked
 from uvicorn.command.log_records import carry_request_ids
 from uvicorn.command.log_setup import LOGGING_CONFIG
 from uvicorn.command.settings import Settings
 from uvicorn.command.standard_log import StandardLog
 
-__all__ = ["dress_standard", "dressed", "prepare_log"]
+__all__ = ["dress_standard", "dressed", "keep_dressed", "prepare_log", "wants_paint"]
+
+_MARK: Final = "_uvicorn_dressed"
+_OURS: Final = (ColourizedFormatter, JSONFormatter)  # formatters of the log of `uvicorn.run`, and not somebody's own
 
 
 def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
@@ -38,12 +42,22 @@ def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
     dress(error, access, settings.log_format, has_ids, is_own_line=cfg.access_log_format == ACCESS_FORMAT)
 
 
+def wants_paint(stream: Any, settings: Settings) -> bool:
+    """Whether the lines of the start are to be coloured, which go to this stream."""
+    if settings.log_format == JSON:
+        return False
+    return wants_colours(stream, True if settings.log_format == COLOUR else settings.use_colors)
+
+
 def dress_standard(settings: Settings, log_config: Any) -> None:
     """Have the log of `uvicorn.run` written so, if `log_config` is the default."""
     has_ids = settings.attending.request_id
     if log_config != LOGGING_CONFIG or not (has_ids or settings.log_format != TEXT):
         return
-    error, access = (logging.getLogger(name).handlers for name in ("uvicorn", "uvicorn.access"))
+    error, access = (
+        [handler for handler in logging.getLogger(name).handlers if isinstance(naked(handler.formatter), _OURS)]
+        for name in ("uvicorn", "uvicorn.access")
+    )
     dress(error, access, settings.log_format, has_ids, is_own_line=True)
 
 
@@ -55,7 +69,24 @@ def dressed(cfg: Any) -> Any:
         base.setup(self, cfg)
         prepare_log(self, cfg, Settings.from_config(cfg))
 
-    return type(f"Dressed{base.__name__}", (base,), {"setup": setup, "__module__": base.__module__})
+    return type(f"Dressed{base.__name__}", (base,), {"setup": setup, "__module__": base.__module__, _MARK: True})
+
+
+def keep_dressed(log: Any) -> None:
+    """Have a logger of Gunicorn's write likewise when its master sets it up anew. Idempotent."""
+    if getattr(log, _MARK, False) or not callable(getattr(log, "setup", None)):
+        return
+    before = log.setup
+
+    def setup(cfg: Any) -> None:
+        before(cfg)
+        prepare_log(log, cfg, Settings.from_config(cfg))
+
+    try:
+        log.setup = setup
+        setattr(log, _MARK, True)
+    except AttributeError:
+        pass  # somebody's own, which takes no attributes
 
 
 def _streams(logger: Any) -> list[logging.Handler]:

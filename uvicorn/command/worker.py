@@ -30,13 +30,13 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
+from uvicorn.command.attending import check_attending
 from uvicorn.command.channel_layer import make_place
-from uvicorn.command.console import wants_colours
 from uvicorn.command.departure import Departure
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
-from uvicorn.command.log_presets import prepare_log
+from uvicorn.command.log_presets import keep_dressed, prepare_log, wants_paint
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.plain_master import adjust_master
@@ -132,6 +132,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except (ConfigError, ValueError, ImportError, AttributeError) as error:
             raise RuntimeError(str(error)) from None
         prepare_log(log, cfg, settings)
+        keep_dressed(log)
+        check_attending(settings.attending)
         given = getattr(cfg, "uvicorn_warnings", ())
         for message in (*given, *compatibility.check(cfg, settings.http2_engine)):
             log.warning(message)
@@ -463,7 +465,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
         addresses, threads = [str(listener) for listener in self.sockets], self._serving.dispatcher.pool.threads
         start = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
-        paint = wants_colours(self._error_stream(), self.settings.use_colors)
+        paint = wants_paint(self._error_stream(), self.settings)
         for line in start_lines(start, served(self.application), paint):
             self.log.info("%s", line)
 

@@ -53,17 +53,19 @@ class Attended:
         block: lines that the head of its response gets.
         block_name: the name of the field in them, in lower case with its colon; b"" if there is none.
         error: the name of what its consumer has raised, with its module; "" if it has raised nothing.
+        on_error: called with what the consumer has raised, or None.
         upstream_seconds: how long it took from the first proxy to us; None if that is not known.
         notes: what attendants keep, by their own keys.
     """
 
-    __slots__ = ("block", "block_name", "context", "error", "notes", "request_id", "upstream_seconds")
+    __slots__ = ("block", "block_name", "context", "error", "notes", "on_error", "request_id", "upstream_seconds")
 
     def __init__(self, context: contextvars.Context) -> None:
         self.context: Final = context
         self.request_id: str | None = None
         self.block = self.block_name = b""
         self.error = ""
+        self.on_error: Callable[[BaseException], object] | None = None
         self.upstream_seconds: float | None = None
         self.notes: dict[str, Any] = {}
 
@@ -71,21 +73,14 @@ class Attended:
         """Return the fields of a response with ours; one that the consumer has sent itself stays as it is."""
         if not self.block or self.block_name in fields.block.lower():
             return fields
-        return Fields(
-            self.block + fields.block,
-            fields.content_length,
-            fields.closes,
-            fields.has_date,
-            fields.has_server,
-            fields.is_plain,
-            fields.is_slow,
-            fields.trailers,
-        )
+        return fields.after(self.block)
 
     def on_failed(self, error: BaseException) -> None:
         """The consumer has raised. Keeps nothing of the error, which may hold the request."""
         kind = type(error)
         self.error = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        if self.on_error is not None:
+            self.on_error(error)
 
     def log(self, log: Log) -> Log:
         """Return what writes lines that belong to this request."""

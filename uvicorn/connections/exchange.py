@@ -141,7 +141,7 @@ class Exchange:
             else:
                 if self.feed is None:
                     self.feed = Feed(self)
-                self.feed.add(reply)
+                self.feed.add((status, fields, content, more))
         except Exception:  # a mistake of ours; half a response may be written
             carrier.service.log_of(self).error("Error in the response to %s", self.shown_line, exc_info=True)
             carrier.abort()

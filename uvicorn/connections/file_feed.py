@@ -27,7 +27,9 @@ __all__ = ["Feed"]
 
 _PIECE: Final = 65536  # bytes that are read and written at once; arbitrary
 _FRAMED_PIECE: Final = 16384  # the same where a carrier cuts content into frames of that size
+_FAR_PIECE: Final = 262144  # bytes that a thread reads at once; arbitrary
 _TURN: Final = 262144  # bytes of a response in one turn of the loop, so that others are served; arbitrary
+_AHEAD: Final = 2097152  # bytes that a thread reads into memory at once, for `sendfile`; arbitrary
 _MOST_REPLIES: Final = 256  # that wait, each perhaps with a file that is open: arbitrary, beyond it nobody awaits
 
 
@@ -66,8 +68,8 @@ class Feed:
     """
 
     __slots__ = (
-        "_carrier", "_data", "_exchange", "_has_begun", "_is_framed", "_is_waiting", "_replies", "_transfer", "_warmed",
-        "is_whole", "size",
+        "_carrier", "_data", "_exchange", "_has_begun", "_is_framed", "_is_waiting", "_replies", "_transfer",
+        "_warm_bytes", "is_whole", "size",
     )  # fmt: skip
 
     def __init__(self, exchange: Fed) -> None:
@@ -79,7 +81,7 @@ class Feed:
         self._is_framed = False  # it is in a chunk of its own
         self._is_waiting = False  # somebody will call: the client's gate, its socket, a reader, the loop
         self._transfer: Transfer | None = Transfer(exchange.carrier) if may_transfer(exchange.carrier) else None
-        self._warmed = 0  # bytes that a thread has read into memory
+        self._warm_bytes = 0  # that are in memory, as far as is known
         self.is_whole = False
         self.size = 0
 
@@ -125,7 +127,8 @@ class Feed:
                 left -= size
                 if left <= 0:
                     self._is_waiting = True
-                    self._carrier.service.loop.call_soon(self._run)
+                    if self._transfer is None or not self._transfer.is_watching:  # or the socket calls
+                        self._carrier.service.loop.call_soon(self._run)
                     return
             if not self._replies and self._exchange.feed is self:
                 self._end()
@@ -151,11 +154,11 @@ class Feed:
             return 0
 
     def _copy_next(self, part: FilePart) -> int:
-        piece = _FRAMED_PIECE if self._carrier.frames_content else _PIECE
+        piece, far_piece = (_FRAMED_PIECE, _PIECE) if self._carrier.frames_content else (_PIECE, _FAR_PIECE)
         data, self._data = self._data, None
         if data is None:
             if part.left and not part.is_at_hand(piece):
-                self._have_done(partial(part.read, _PIECE), self._on_read)
+                self._have_done(partial(part.read, far_piece), self._on_read)
                 return 0
             data = part.read(piece)
         if self._is_framed:
@@ -178,10 +181,12 @@ class Feed:
         return len(data)
 
     def _transfer_next(self, transfer: Transfer, part: FilePart) -> int:
-        if part.left and self._warmed <= 0 and not part.is_at_hand(WINDOW):
-            transfer.rest()
-            self._have_done(partial(part.warm, WINDOW), self._on_warmed)
-            return 0
+        if part.left and self._warm_bytes <= 0:
+            if not part.is_at_hand(WINDOW):
+                transfer.rest()
+                self._have_done(partial(part.warm, _AHEAD), self._on_warmed)
+                return 0
+            self._warm_bytes = WINDOW
         if not self._has_begun:
             self._begin_part(part)
         if not part.left:
@@ -195,7 +200,7 @@ class Feed:
             transfer.close()
             self._transfer = None
             return 0
-        self._warmed -= sent
+        self._warm_bytes -= sent
         self._exchange.sent_bytes += sent
         if not part.left:
             self._end_part()
@@ -230,7 +235,7 @@ class Feed:
         reply = self._replies.popleft()
         self.size -= len(reply[2])
         self._has_begun = self._is_framed = False
-        self._warmed = 0
+        self._warm_bytes = 0
 
     # ---- waiting ----
 
@@ -252,7 +257,7 @@ class Feed:
 
     def _on_warmed(self, result: Any) -> None:
         if not self._is_done_for(result):
-            self._warmed = WINDOW
+            self._warm_bytes = _AHEAD
             self._run()
 
     def _is_done_for(self, result: Any) -> bool:

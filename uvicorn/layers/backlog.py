@@ -45,35 +45,41 @@ class Backlog:
         missed: how many were dropped since that was told last.
     """
 
-    __slots__ = ("_bounds", "_size", "_waiting", "missed")
+    __slots__ = ("_bounds", "_counted", "_size", "_waiting", "missed")
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._waiting: deque[tuple[float, int, Mapping[str, Any]]] = deque()  # when it came, its size
+        # When it came, and its size; 0 for one that does not count.
+        self._waiting: deque[tuple[float, int, Mapping[str, Any]]] = deque()
         self._size = 0
+        self._counted = 0
         self.missed = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, content: Mapping[str, Any], now: float) -> bool:
+    def add(self, content: Mapping[str, Any], now: float, counts: bool = True) -> bool:
         """Let a message wait; return False if the member is too far behind, and is to be closed.
 
         One message may be larger than the bound, if it is the only one.
+
+        Args:
+            counts: False for one that may wait beside as many as there may be.
         """
         bounds = self._bounds
         self.expire(now)
-        size = size_of(content)
+        size = size_of(content) if counts else 0
         waiting = self._waiting
-        while waiting and (len(waiting) >= bounds.messages or self._size + size > bounds.bytes):
+        while self._counted and size and (self._counted >= bounds.messages or self._size + size > bounds.bytes):
             if bounds.policy == CLOSE:
                 return False
             self.missed += 1
             if bounds.policy == DROP_NEWEST:
                 return True
-            self._size -= waiting.popleft()[1]
+            self._uncount(waiting.popleft()[1])
         waiting.append((now, size, content))
         self._size += size
+        self._counted += size > 0
         return True
 
     def take(self, now: float) -> Mapping[str, Any] | None:
@@ -82,20 +88,24 @@ class Backlog:
         if not self._waiting:
             return None
         _, size, content = self._waiting.popleft()
-        self._size -= size
+        self._uncount(size)
         return content
 
     def expire(self, now: float) -> None:
         """Drop what has waited for too long."""
         waiting, longest = self._waiting, self._bounds.expiry_seconds
         while waiting and longest and now - waiting[0][0] > longest:
-            self._size -= waiting.popleft()[1]
+            self._uncount(waiting.popleft()[1])
             self.missed += 1
 
     def clear(self) -> None:
         """Drop all, because nobody is left to get it."""
         self._waiting.clear()
-        self._size = 0
+        self._size = self._counted = 0
+
+    def _uncount(self, size: int) -> None:
+        self._size -= size
+        self._counted -= size > 0
 
 
 def size_of(content: Mapping[str, Any]) -> int:

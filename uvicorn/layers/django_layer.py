@@ -25,6 +25,7 @@ from uvicorn.layers.delay import Delays
 from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.ending import end_all
 from uvicorn.layers.handover import Handover
+from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
 from uvicorn.layers.names import is_reply, node_of
 
@@ -92,6 +93,23 @@ class DjangoLayer:
     def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
         """Send to all processes that have subscribed to a group."""
         return self._do(self._other.group_send(group, {"type": _TYPE, "group": group, "content": pack(content)}))
+
+    def check_history(self) -> None:
+        """Raise ValueError: that interface has nothing to keep one in."""
+        raise ValueError(
+            f"{self.name} keeps no history of groups, as the interface of Channels 4 has none: use a local:// or "
+            "redis:// layer, or leave out history="
+        )
+
+    def keep(self, group: str, content: dict[str, Any], history: History) -> Awaitable[Any]:
+        """Refuse."""
+        self.check_history()
+        raise AssertionError
+
+    def recall(self, group: str, history: History, known: Position | None) -> Awaitable[Recalled]:
+        """Refuse."""
+        self.check_history()
+        raise AssertionError
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Ask something of another process."""

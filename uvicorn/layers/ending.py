@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 __all__ = ["close_quietly", "end_all"]
@@ -16,10 +17,11 @@ _CLOSE_SECONDS: Final = 1.0
 async def close_quietly(client: Any) -> None:
     """Close a client of redis-py, or its pub/sub, which may be broken, or None."""
     if client is not None:
-        try:
-            await asyncio.wait_for(client.aclose(), _CLOSE_SECONDS)
-        except Exception:  # it is gone, whatever it says
-            return
+        # Redis-py leaves its clients of the Sentinels themselves open.
+        watched = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+        for each in (client, *getattr(watched, "sentinels", ())):
+            with suppress(Exception):  # it is gone, whatever it says
+                await asyncio.wait_for(each.aclose(), _CLOSE_SECONDS)
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 from uvicorn import messages
 from uvicorn.layers.current import current, office_of
 from uvicorn.layers.delayed import DELAY, opened
+from uvicorn.layers.history import Joining, check_form, check_history, check_since
 from uvicorn.layers.names import check_channel, check_group
 from uvicorn.layers.office import Office
 
@@ -34,33 +35,52 @@ class Group:
     Args:
         name: letters, digits, hyphens, underscores and full stops; less than 100.
         channel_layer: a layer's URL, or an `Office`; None for that of this process.
+        history: how many messages are kept for members that come back; None for what this process has said of the group
+            before, and if that is nothing, for none. Whoever sends to the group says it, too.
+        history_seconds: how long a message is kept, and the whole history when the group has no members; 300.
 
-    Raises: ValueError, TypeError for a name that is not allowed.
+    Raises: ValueError, TypeError for a name or a history that is not allowed.
     """
 
-    __slots__ = ("_layer", "name")
+    __slots__ = ("_history", "_layer", "name")
 
-    def __init__(self, name: str | bytes, channel_layer: Any = None) -> None:
+    def __init__(
+        self,
+        name: str | bytes,
+        channel_layer: Any = None,
+        history: int | None = None,
+        history_seconds: float | None = None,
+    ) -> None:
         self.name = check_group(name)
         self._layer = channel_layer
+        self._history = check_history(history, history_seconds)
 
     def __repr__(self) -> str:
         return f"<Group {self.name}>"
 
-    def add(self, channel: Any) -> Awaitable[Any]:
+    def add(self, channel: Any, since: Any = None, with_offset: Any = None) -> Awaitable[Any]:
         """Make a reply channel a member, until it is discarded, its socket closes, or `group_expiry` is over.
 
         To add a member again renews its membership.
 
         Args:
             channel: `message.reply_channel`, a `Channel`, or the name of a reply channel.
+            since: for a group with a history: what the member has seen last, a pair of epoch and offset. It is given
+                what it has missed, in order and once; of what is not kept any more `websocket.gap` tells. Without an
+                effect for one that is a member already.
+            with_offset: for a group with a history: True for messages with their epoch and offset, text in a JSON
+                object with `epoch`, `offset` and `text`, bytes behind a line "EPOCH OFFSET". Or a function that is
+                called on the loop with content, epoch and offset, and returns what is sent.
 
-        Returns: an awaitable that is done when messages reach the new member; in a thread it is done already.
-        Raises: ValueError if it is not the name of a reply channel; ChannelLayerUnavailable.
+        Returns: an awaitable that is done when messages reach the new member; in a thread it is done already. With a
+            history it is, or gives when awaited, the `Standing` of the group (`epoch`, `offset`, `missed`); None if
+            the socket is in another process.
+        Raises: ValueError if it is not the name of a reply channel, for another history than before, or a layer that
+            keeps none; TypeError; ChannelLayerUnavailable.
         Runs on: any thread. Blocks: in a thread, until it is a member.
         """
         member = _member(channel)
-        return self._office.add(self.name, member)
+        return self._office.add(self.name, member, Joining(self._history, check_since(since), check_form(with_offset)))
 
     def discard(self, channel: Any) -> Awaitable[Any]:
         """Make a reply channel a member no more; one that is none is no error.
@@ -71,7 +91,7 @@ class Group:
         return self._office.discard(self.name, member)
 
     def send(self, content: Mapping[str, Any], immediately: bool = False) -> Awaitable[None]:
-        """Send a message to each member: what one could give to `reply_channel.send`.
+        """Send a message to each member: what one could give to `reply_channel.send`. A history keeps it.
 
         It reaches each member once at most, those of one sender in their order. A member whose client is far behind is
         dealt with as `group_backlog_policy` says; the sender never waits for members.
@@ -80,11 +100,12 @@ class Group:
             immediately: in a synchronous consumer, at once instead of when it has returned.
 
         Returns: an awaitable that is done when it is handed over; in a thread, and when deferred, it is done already.
-        Raises: TypeError, ValueError for what cannot be sent to another process; ChannelLayerUnavailable.
+        Raises: TypeError, ValueError for what cannot be sent to another process, for another history than before, or a
+            layer that keeps none; ChannelLayerUnavailable.
         Runs on: any thread. Blocks: in a thread that is not deferred, until it is handed over.
         """
         content = _checked(content)
-        return self._office.publish(self.name, content, immediately)
+        return self._office.publish(self.name, content, immediately, self._history)
 
     @property
     def _office(self) -> Office:

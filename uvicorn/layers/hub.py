@@ -18,12 +18,14 @@ mark, consumers wait (`is_crowded`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.backlog import Bounds
+from uvicorn.layers.followers import Followers
 from uvicorn.layers.handover import DONE, Done
+from uvicorn.layers.history import PLAIN, History, Joining, packed, unpacked
 from uvicorn.layers.layer import ADD, DISCARD, SEND, Layer
 from uvicorn.layers.members import Member, Named
 from uvicorn.layers.names import is_reply, node_of
@@ -92,6 +94,7 @@ class Hub:
         self._groups: dict[str, dict[str, Member]] = {}
         self._members: dict[str, Member] = {}
         self._subscribing: dict[str, Awaitable[Any]] = {}
+        self._followers = Followers(loop, layer, self)
         self._carried = 0
         self._dropped = 0  # since the last tick, as are the next two
         self._lost = 0
@@ -104,12 +107,16 @@ class Hub:
 
     async def stop(self) -> None:
         """Leave the layer."""
+        await asyncio.sleep(0)  # what consumers have sent goes out
+        self._followers.stop()
         await self.layer.stop()
 
     def tick(self) -> None:
         """Do once a second what depends on time, and tell of what was lost."""
         self.layer.tick()
-        self._expire(self._loop.time())
+        now = self._loop.time()
+        self._expire(now)
+        self._followers.tick(now)
         if self._dropped:
             self._log.warning("Dropped %d group messages for members whose clients are behind", self._dropped)
             self._dropped = 0
@@ -121,22 +128,25 @@ class Hub:
 
     # ---- what applications ask for ----
 
-    def add(self, group: str, member: str) -> Awaitable[Any]:
+    def add(self, group: str, member: str, joining: Joining = PLAIN) -> Awaitable[Any]:
         """Make a reply channel a member of a group."""
         if node_of(member) != self.node:
-            return self.layer.request(node_of(member), ADD, member, group)
+            return self.layer.request(node_of(member), ADD, member, packed(group, joining))
         channel: Named | None = self._directory.find(member)
         if channel is None:
             return DONE  # its client has left
         known = self._members.get(member)
         if known is None:
             known = self._members[member] = Member(member, channel, self._loop, self._bounds, self)
+        is_new = group not in known.groups
         known.groups[group] = self._loop.time() + self._group_expiry
-        members = self._groups.get(group)
-        if members is None:
-            members = self._groups[group] = {}
-            self._subscribe(group)
+        members = self._groups.setdefault(group, {})
+        is_first = not members
         members[member] = known
+        if joining.history is not None:
+            return self._followers.join(group, known, joining, is_new, lambda: self.layer.subscribe(group))
+        if is_first:
+            self._subscribe(group)
         return self._subscribing.get(group, DONE)
 
     def discard(self, group: str, member: str) -> Awaitable[Any]:
@@ -150,9 +160,19 @@ class Hub:
                 del self._members[member]
         return DONE
 
-    def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
+    def publish(self, group: str, content: dict[str, Any], history: History | None = None) -> Awaitable[Any]:
         """Send to all members of a group."""
+        if history is not None:
+            return self.layer.keep(group, content, history)
         return self.layer.publish(group, content)
+
+    def check_history(self) -> None:
+        """Raise ValueError if the layer keeps no history."""
+        self.layer.check_history()
+
+    def has_history(self, group: str) -> bool:
+        """Whether a group with a history has members here. Runs on: any thread."""
+        return group in self._followers
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to a channel, or to a reply channel."""
@@ -169,17 +189,22 @@ class Hub:
         """A message has come for the members of a group."""
         members = self._groups.get(group)
         if members is not None:
-            shared = self._share(content) if len(members) > 1 else None
-            for member in tuple(members.values()):
-                if member.is_gone:  # a request that was answered
-                    self._directory.closed(member.name)
-                else:
-                    member.give(content, shared)
+            self.deliver(tuple(members.values()), content)
+
+    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any]) -> None:
+        """A message has come for the members of a group with a history."""
+        if not self._followers.take(group, epoch, offset, content):
+            self.on_group(group, content)  # nobody has asked for its history here
+
+    def on_doubt(self) -> None:
+        """Messages of groups with a history may not have come."""
+        self._followers.doubt()
 
     def on_request(self, kind: str, channel: str, content: Any) -> None:
         """A process asks something of one of our reply channels."""
         if kind == ADD:
-            self.add(content, channel)
+            group, joining = unpacked(content)
+            self.add(group, channel, joining)
         elif kind == DISCARD:
             self.discard(content, channel)
         else:
@@ -195,11 +220,31 @@ class Hub:
                 self._members.pop(channel, None)
 
     def on_gap(self, groups: Iterable[str] | None, missed: int | None) -> None:
-        """Messages may be lost: the members of these groups are told; None for all groups."""
-        names = tuple(self._groups) if groups is None else groups
+        """Messages may be lost: the members of these groups are told; None for all groups.
+
+        Those of groups with a history are given what was missed.
+        """
+        names = tuple(self._groups if groups is None else groups)
+        self._followers.doubt(names)
+        names = tuple(name for name in names if name not in self._followers)
         found = {member.name: member for name in names for member in self._groups.get(name, {}).values()}
         for member in found.values():
             member.tell_gap(missed)
+
+    # ---- members of a group ----
+
+    def members_of(self, group: str) -> Collection[Member]:
+        """Return the members of a group that this process has."""
+        return tuple(self._groups.get(group, {}).values())
+
+    def deliver(self, members: Collection[Member], content: Mapping[str, Any]) -> None:
+        """Give a message to members; its frame is made once."""
+        shared = self._share(content) if len(members) > 1 else None
+        for member in members:
+            if member.is_gone:  # a request that was answered
+                self._directory.closed(member.name)
+            else:
+                member.give(content, shared)
 
     # ---- what members tell ----
 
@@ -214,11 +259,16 @@ class Hub:
     # ---- deferred messages ----
 
     def carry(self, calls: Iterable[Callable[[], object]]) -> None:
-        """Make the calls of a consumer that has returned, in order; what fails is tried again, and then logged."""
-        for call in calls:
-            self._carried += 1
-            self._attempt(call, self._loop.time() + _RETRY_SECONDS)
+        """Make the calls of a consumer that has returned, in order; what fails is tried again, and then logged.
+
+        In the loop's next turn: we may be called while a reply channel is about to send, which first has all go out
+        that threads have sent before. To deliver another message to it then would have it wait for itself, and those
+        behind it in the group get the two in the wrong order.
+        """
+        calls = list(calls)
+        self._carried += len(calls)
         self.is_crowded = self._carried > _MOST_CARRIED
+        self._loop.call_soon(self._carry, calls)
 
     async def carry_slowly(self, calls: Iterable[Callable[[], object]]) -> None:
         """Wait until there is room, and make these calls."""
@@ -230,6 +280,10 @@ class Hub:
         """A message that nobody waits for could not be sent."""
         self._lost += 1
         self._last_lost = error
+
+    def _carry(self, calls: Iterable[Callable[[], object]]) -> None:
+        for call in calls:
+            self._attempt(call, self._loop.time() + _RETRY_SECONDS)
 
     def _attempt(self, call: Callable[[], object], until: float) -> None:
         try:
@@ -286,8 +340,10 @@ class Hub:
 
     def _leave(self, group: str, member: Member) -> None:
         members = self._groups.get(group)
+        self._followers.leave(group, member.name)
         if members is not None and members.pop(member.name, None) is not None and not members:
             del self._groups[group]
+            self._followers.forget(group)
             self._subscribing.pop(group, None)
             self.layer.unsubscribe(group)
 

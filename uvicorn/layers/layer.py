@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Protocol
 
+from uvicorn.layers.history import History, Position, Recalled
+
 __all__ = [
-    "ADD", "DISCARD", "FAILED", "LATER", "PUBLISH", "RETURNED", "SEND", "UNDONE", "UNKNOWN", "Delivery", "Intake",
-    "Layer", "Receiver",
+    "ADD", "DISCARD", "FAILED", "KEEP", "LATER", "PUBLISH", "RETURNED", "SEND", "UNDONE", "UNKNOWN", "Delivery",
+    "Intake", "Layer", "Receiver",
 ]  # fmt: skip
 
 # What one process asks of another: of the hub that has a reply channel.
 SEND = "send"  # a reply, for the channel
 PUBLISH = "publish"  # a program asks for it: to all members of a group
+KEEP = "keep"  # the same for a group with a history
 ADD = "add"  # the channel is to be a member of the group
 DISCARD = "discard"
 
@@ -69,6 +72,12 @@ class Receiver(Protocol):
     def on_group(self, group: str, content: Mapping[str, Any]) -> None:
         """A message has come for the members of a group."""
 
+    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any]) -> None:
+        """A message has come for the members of a group with a history; it may come twice, or out of order."""
+
+    def on_doubt(self) -> None:
+        """Messages of groups with a history may not have come: the layer is to be asked."""
+
     def on_request(self, kind: str, channel: str, content: Any) -> None:
         """Another process asks something of one of our reply channels: SEND, ADD or DISCARD."""
 
@@ -102,6 +111,23 @@ class Layer(Protocol):
         """Send to all processes that have subscribed to a group, this one included.
 
         Raises: TypeError, ValueError for what cannot be encoded; ChannelLayerUnavailable.
+        """
+
+    def check_history(self) -> None:
+        """Raise ValueError with one sentence if this layer keeps no history."""
+
+    def keep(self, group: str, content: dict[str, Any], history: History) -> Awaitable[Any]:
+        """Send to all processes that have subscribed to a group, and keep it in the group's history.
+
+        Raises: as `publish` does.
+        """
+
+    def recall(self, group: str, history: History, known: Position | None) -> Awaitable[Recalled]:
+        """Return the epoch of a group's history, and what is kept of it after `known`.
+
+        If the history has gone back behind what is known, it begins a new epoch. To ask keeps the history for another
+        `history.seconds`. What is kept before is found here or comes to the receiver, for who has subscribed before.
+        Raises: when awaited, ChannelLayerUnavailable.
         """
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:

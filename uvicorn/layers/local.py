@@ -13,6 +13,9 @@ members without being encoded. A process that subscribes is answered by all othe
 added misses nothing that is sent after that. A peer that takes nothing loses messages; they are counted, and told to it
 when it has caught up, so that its members learn of the gap.
 
+*Histories.* The message of a group with a history is kept first, in a file that all processes share, which gives its
+offset (`history_files.py`). Then it goes the same way; a process that finds one missing looks into the file.
+
 *Channels.* A message is offered to the processes that consume its channel, one after the other, in turn; each has a
 queue of `channel_capacity`, and all full is `ChannelFull`. Where nobody consumes the channel it waits with the sender,
 until somebody does. It is delivered at most once: a worker that is killed loses what it has.
@@ -30,9 +33,12 @@ from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.delay import Delays
 from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.history import History, Position, Recalled
+from uvicorn.layers.history_files import FileHistories
 from uvicorn.layers.ids import new_id
-from uvicorn.layers.layer import LATER, PUBLISH, SEND, UNDONE, Delivery, Intake, Receiver
+from uvicorn.layers.layer import KEEP, LATER, PUBLISH, SEND, UNDONE, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.local_history import Histories, Keeper, MemoryHistories
 from uvicorn.layers.local_links import frame
 from uvicorn.layers.local_peers import Peers
 from uvicorn.layers.local_place import Place
@@ -84,6 +90,10 @@ class LocalLayer:
         self._queues = Queues(self._limits, loop.time)
         self._delays = Delays(loop, self._due)
         self._peers = Peers(self, receiver.node, self._place, self._log)
+        # In the directory only if others find us there, or they would not hear of what we send.
+        is_shared, place = self._peers.enter(), self._place
+        histories: Histories = FileHistories(place.path) if is_shared and place else MemoryHistories()
+        self._keeper = Keeper(loop, histories, self._on_appended, self._on_lost)
         await self._peers.start()
 
     async def stop(self) -> None:
@@ -104,10 +114,12 @@ class LocalLayer:
                     task.cancel()
         if lost:
             self._log.warning("%d messages of channels are lost: no other process of %s takes them", lost, self.name)
+        await self._keeper.stop(_HAND_OVER_SECONDS)
         await self._peers.stop()
 
     def tick(self) -> None:
         """Tell of what was dropped; look for processes that we are not connected to."""
+        self._keeper.tick()
         self._queues.tick()
         for channel, count in self._queues.expired.items():
             self._log.warning("%d messages of %s waited for longer than channel_expiry: dropped", count, channel)
@@ -136,6 +148,17 @@ class LocalLayer:
         if group in self._groups:
             self._receiver.on_group(group, content)
         return DONE
+
+    def check_history(self) -> None:
+        """Do nothing: all groups can have a history."""
+
+    def keep(self, group: str, content: dict[str, Any], history: History) -> Awaitable[Any]:
+        """Send to all processes that have subscribed to a group, and keep it."""
+        return self._keeper.keep(group, content, history)
+
+    def recall(self, group: str, history: History, known: Position | None) -> Awaitable[Recalled]:
+        """Return what is kept of a group's history after what is known."""
+        return self._keeper.recall(group, history, known)
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Ask something of another process; one that is gone is no error."""
@@ -192,6 +215,15 @@ class LocalLayer:
         if group in self._groups:
             self._receiver.on_group(group, content)
 
+    def on_kept(self, group: str, epoch: str, offset: int, packed: bytes) -> None:
+        """A message of a group with a history has come."""
+        if group in self._groups:
+            self._receiver.on_kept(group, epoch, offset, unpack(packed))
+
+    def on_peers_changed(self) -> None:
+        """A process has come, or gone: it may have kept messages of which it has told nobody."""
+        self._receiver.on_doubt()
+
     def on_request(self, kind: str, channel: str, content: Any) -> None:
         """Another process asks something of one of our reply channels."""
         self._receiver.on_request(kind, channel, content)
@@ -205,6 +237,9 @@ class LocalLayer:
         """A program that is no server asks for something."""
         if kind == PUBLISH:
             return self.publish(name, content)
+        if kind == KEEP:
+            message, *history = content
+            return self.keep(name, message, History(*history))
         if delay or not is_reply(name):
             return self.put(name, content, delay)
         if node_of(name) != self._receiver.node:
@@ -231,6 +266,11 @@ class LocalLayer:
         self._offer_waiting(channel)
 
     # ---- one message ----
+
+    def _on_appended(self, group: str, position: Position, content: dict[str, Any], packed: bytes) -> None:
+        self._peers.publish(group, frame("kept", group, *position, packed))
+        if group in self._groups:
+            self._receiver.on_kept(group, *position, content)
 
     def _offer_waiting(self, channel: str) -> None:
         """Offer what waits here to those that consume the channel, if we do not."""

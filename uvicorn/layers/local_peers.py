@@ -38,6 +38,12 @@ class Layer(Protocol):
     def on_message(self, group: str, content: dict[str, Any]) -> None:
         """A message of a group has come."""
 
+    def on_kept(self, group: str, epoch: str, offset: int, packed: bytes) -> None:
+        """A message of a group with a history has come."""
+
+    def on_peers_changed(self) -> None:
+        """A process has come, or gone: it may have kept messages of which it has told nobody."""
+
     def on_request(self, kind: str, channel: str, content: Any) -> None:
         """Another process asks something of one of our reply channels."""
 
@@ -51,7 +57,7 @@ class Layer(Protocol):
         """A process consumes a channel from now on."""
 
     def on_program(self, kind: str, name: str, content: Any, delay: float) -> Awaitable[Any]:
-        """A program that is no server asks for something: PUBLISH, SEND, ADD or DISCARD."""
+        """A program that is no server asks for something: PUBLISH, KEEP, SEND, ADD or DISCARD."""
 
 
 class Peer:
@@ -113,17 +119,24 @@ class Peers:
         self._greeted = asyncio.Event()
         self._is_stopping = False
 
-    async def start(self) -> None:
-        """Make our socket, and connect to all that are there; wait until they know us, as long as is decent."""
+    def enter(self) -> bool:
+        """Make our socket; return whether others can find us."""
         if self._place is None:
-            return
-        loop = asyncio.get_running_loop()
+            return False
         try:
-            listener = self._place.enter(self._node)
+            self._listener = self._place.enter(self._node)
         except OSError as error:
             self._log.error("Groups and channels reach this worker alone: %s", error)
             self._place = None
+            return False
+        return True
+
+    async def start(self) -> None:
+        """Connect to all that are there, after `enter`; wait until they know us, as long as is decent."""
+        if self._place is None:
             return
+        loop = asyncio.get_running_loop()
+        listener = self._listener
         listener.setblocking(False)
         self._server = await loop.create_unix_server(lambda: Link(self), sock=listener)
         self._look()
@@ -223,6 +236,8 @@ class Peers:
         peer = self._peers.get(link.node)
         if kind == "message":
             self._layer.on_message(parts[1], parts[2])
+        elif kind == "kept":
+            self._layer.on_kept(*parts[1:5])
         elif kind == "request":
             self._layer.on_request(parts[1], parts[2], parts[3])
             answer(link, parts[4], True)
@@ -242,6 +257,7 @@ class Peers:
                 del self._peers[peer.node]
                 if not self._is_stopping:
                     self._look()
+                    self._layer.on_peers_changed()
             self._greeted.set()
 
     def on_behind(self, link: Link) -> None:
@@ -276,6 +292,7 @@ class Peers:
         self._set_channels(peer, parts[3])
         if peer.link is None:
             self._look(node)
+        self._layer.on_peers_changed()
 
     def _on_news(self, link: Link, peer: Peer, parts: list[Any]) -> None:
         kind = parts[0]

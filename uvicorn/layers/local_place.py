@@ -13,7 +13,10 @@ import struct
 import sys
 from typing import Any, Final
 
-__all__ = ["Place", "is_ours"]
+__all__ = ["HISTORY_ENDING", "PART_ENDING", "Place", "is_ours"]
+
+HISTORY_ENDING: Final = ".history"  # of a group (`history_files.py`)
+PART_ENDING: Final = ".part"  # of one that is not finished
 
 _ENDING: Final = ".sock"
 _UNREADY: Final = ".new"
@@ -97,14 +100,25 @@ class Place:
             pass
 
     def leave(self) -> None:
-        """Remove our socket, and the directory if we are the last."""
+        """Remove our socket; if we are the last, the histories of groups and the directory, too."""
         if self._own is not None:
             self.forget(self._own)
             self._own = None
+            if not self.others():
+                self._forget_histories()
             try:
                 os.rmdir(self.path)
             except OSError:
                 pass
+
+    def _forget_histories(self) -> None:
+        try:
+            names = os.listdir(self.path)
+        except OSError:
+            return
+        for name in names:
+            if name.endswith((HISTORY_ENDING, PART_ENDING)):
+                self.forget(os.path.join(self.path, name))
 
 
 def is_ours(connection: Any) -> bool:

@@ -108,6 +108,19 @@ class Member:
             self._teller.on_dropped(backlog.missed - before)
         self._watch()
 
+    def give_again(self, content: Mapping[str, Any]) -> None:
+        """Send it a message of the past, or let it wait.
+
+        How much that is, the history bounds; and so it does not count for what the member may be behind.
+        """
+        if (self._backlog is None or not len(self._backlog)) and self._channel.is_writable:
+            self._send(content)
+            return
+        if self._backlog is None:
+            self._backlog = Backlog(self._bounds)
+        self._backlog.add(content, self._loop.time(), counts=False)
+        self._watch()
+
     def tell_gap(self, missed: int | None) -> None:
         """Messages for it may be lost: its consumer is told, if it wants to be."""
         if not self._channel.closed:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from uvicorn.layers.handover import DONE
+from uvicorn.layers.history import PLAIN, History, HistorySettings, Joining, Standing
 
 __all__ = ["Office", "Sides", "WorkerOffice"]
 
@@ -16,13 +17,15 @@ _T = TypeVar("_T")
 class Office(Protocol):
     """What carries out the calls of applications. Runs on: any thread. Names and contents are checked already."""
 
-    def add(self, group: str, member: str) -> Awaitable[Any]:
-        """Make a reply channel a member of a group."""
+    def add(self, group: str, member: str, joining: Joining = PLAIN) -> Awaitable[Any]:
+        """Make a reply channel a member of a group. Raises: ValueError for a history that cannot be."""
 
     def discard(self, group: str, member: str) -> Awaitable[Any]:
         """Make it a member no more."""
 
-    def publish(self, group: str, content: dict[str, Any], immediately: bool) -> Awaitable[Any]:
+    def publish(
+        self, group: str, content: dict[str, Any], immediately: bool, history: History | None = None
+    ) -> Awaitable[Any]:
         """Send to all members of a group."""
 
     def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:
@@ -30,19 +33,25 @@ class Office(Protocol):
 
 
 class Posts(Protocol):
-    """What a worker's office needs of its hub. All runs on: the loop."""
+    """What a worker's office needs of its hub. All runs on: the loop, if it does not say otherwise."""
 
-    def add(self, group: str, member: str) -> Awaitable[Any]:
+    def add(self, group: str, member: str, joining: Joining = PLAIN) -> Awaitable[Any]:
         """Make a reply channel a member of a group."""
 
     def discard(self, group: str, member: str) -> Awaitable[Any]:
         """Make it a member no more."""
 
-    def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
+    def publish(self, group: str, content: dict[str, Any], history: History | None = None) -> Awaitable[Any]:
         """Send to all members of a group."""
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to a channel, or to a reply channel."""
+
+    def check_history(self) -> None:
+        """Raise ValueError if no history is kept. Runs on: any thread."""
+
+    def has_history(self, group: str) -> bool:
+        """Whether a group with a history has members here. Runs on: any thread."""
 
 
 class Sides(Protocol):
@@ -70,22 +79,33 @@ class WorkerOffice:
         self.url: Final = url
         self._hub: Final = hub
         self._sides: Final = sides
+        self._histories: Final = HistorySettings(hub.has_history)
 
-    def add(self, group: str, member: str) -> Awaitable[Any]:
+    def add(self, group: str, member: str, joining: Joining = PLAIN) -> Awaitable[Any]:
         """Make a reply channel a member of a group."""
-        return self._at_once(partial(self._hub.add, group, member))
+        history = self._history_of(group, joining.history)
+        return self._at_once(partial(self._hub.add, group, member, joining.with_history(group, history)))
 
     def discard(self, group: str, member: str) -> Awaitable[Any]:
         """Make it a member no more."""
         return self._at_once(partial(self._hub.discard, group, member))
 
-    def publish(self, group: str, content: dict[str, Any], immediately: bool) -> Awaitable[Any]:
+    def publish(
+        self, group: str, content: dict[str, Any], immediately: bool, history: History | None = None
+    ) -> Awaitable[Any]:
         """Send to all members of a group."""
-        return self._send(partial(self._hub.publish, group, content), immediately)
+        history = self._history_of(group, history)
+        return self._send(partial(self._hub.publish, group, content, history), immediately)
 
     def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:
         """Send to a channel, or to a reply channel."""
         return self._send(partial(self._hub.put, channel, content, delay), immediately)
+
+    def _history_of(self, group: str, history: History | None) -> History | None:
+        """Return the history of a group. Raises: ValueError, on the line of the caller."""
+        if history is not None:
+            self._hub.check_history()
+        return self._histories.setting_of(group, history)
 
     def _send(self, call: Callable[[], Awaitable[Any]], immediately: bool) -> Awaitable[Any]:
         sides = self._sides
@@ -97,6 +117,8 @@ class WorkerOffice:
         if self._sides.is_loop:
             return call()
         result = self._sides.wait_for(_awaited(call))
+        if isinstance(result, Standing):
+            return result
         return DONE if result is None else _Result(result)
 
 

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.handover import DONE, Handover
-from uvicorn.layers.layer import ADD, DISCARD, PUBLISH, SEND
+from uvicorn.layers.history import PLAIN, History, HistorySettings, Joining, packed
+from uvicorn.layers.layer import ADD, DISCARD, KEEP, PUBLISH, SEND
 from uvicorn.layers.limits import ChannelLimits, check_capacity
 from uvicorn.layers.office import Office
 from uvicorn.layers.program_local import LocalCarrier
@@ -37,7 +38,10 @@ class Carrier(Protocol):
     """What carries one request of a program. Blocks until it is taken."""
 
     def carry(self, kind: str, name: str, content: Any, delay: float) -> None:
-        """Carry PUBLISH, SEND, ADD or DISCARD. Raises: ChannelFull, ChannelLayerUnavailable, ValueError, TypeError."""
+        """Carry PUBLISH, SEND, ADD, DISCARD, or KEEP, with content and history in a list.
+
+        Raises: ChannelFull, ChannelLayerUnavailable, ValueError, TypeError.
+        """
 
 
 def use(url: str) -> None:
@@ -96,17 +100,24 @@ class _ProgramOffice:
         self.url: Final = url
         self._carrier = carrier
         self._last: asyncio.Task[None] | None = None
+        self._histories: Final = HistorySettings()
 
-    def add(self, group: str, member: str) -> Awaitable[Any]:
+    def add(self, group: str, member: str, joining: Joining = PLAIN) -> Awaitable[Any]:
         """Make a reply channel a member of a group."""
-        return self._do(ADD, member, group, 0.0)
+        history = self._histories.setting_of(group, joining.history)
+        return self._do(ADD, member, packed(group, joining.with_history(group, history)), 0.0)
 
     def discard(self, group: str, member: str) -> Awaitable[Any]:
         """Make it a member no more."""
         return self._do(DISCARD, member, group, 0.0)
 
-    def publish(self, group: str, content: dict[str, Any], immediately: bool) -> Awaitable[Any]:
+    def publish(
+        self, group: str, content: dict[str, Any], immediately: bool, history: History | None = None
+    ) -> Awaitable[Any]:
         """Send to all members of a group."""
+        history = self._histories.setting_of(group, history)
+        if history is not None:
+            return self._do(KEEP, group, [content, *history], 0.0)
         return self._do(PUBLISH, group, content, 0.0)
 
     def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:

@@ -6,10 +6,13 @@ from typing import Any, Final
 
 from uvicorn.errors import ChannelFull
 from uvicorn.layers.encoding import pack
+from uvicorn.layers.history import History
 from uvicorn.layers.ids import new_id
-from uvicorn.layers.layer import PUBLISH, SEND
+from uvicorn.layers.layer import KEEP, PUBLISH, SEND
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.names import is_reply, node_of
+from uvicorn.layers.redis_history import KEEP as KEEP_SCRIPT
+from uvicorn.layers.redis_history import keep_arguments, keys_of
 from uvicorn.layers.redis_scripts import DELAY, PUT, Keys, Script
 from uvicorn.layers.redis_servers import RedisAddress, translate
 
@@ -30,12 +33,14 @@ class RedisCarrier:
 
     def carry(self, kind: str, name: str, content: Any, delay: float) -> None:
         """Have Redis take it."""
-        packed = pack(content)
+        packed = pack(content[0] if kind == KEEP else content)
         try:
             if self._client is None:
                 self._client = self._address.program_client()
             if kind == PUBLISH:
                 self._publish(self._keys.group(name), packed)
+            elif kind == KEEP:
+                self._keep(self._keys.group(name), packed, History(*content[1:]))
             elif delay:
                 self._delay(name, new_id(content), packed, delay)
             elif is_reply(name):
@@ -46,11 +51,18 @@ class RedisCarrier:
             raise translate(error, self._address.shown, was_sent=True) from None
 
     def _publish(self, name: str, data: bytes) -> None:
-        self._client.execute_command("SPUBLISH" if self._address.is_cluster else "PUBLISH", name, data)
+        self._client.execute_command(self._publish_command, name, data)
+
+    @property
+    def _publish_command(self) -> str:
+        return "SPUBLISH" if self._address.is_cluster else "PUBLISH"
+
+    def _keep(self, name: str, packed: bytes, history: History) -> None:
+        self._run(KEEP_SCRIPT, keys_of(name), *keep_arguments(name, self._publish_command, history, packed))
 
     def _put(self, channel: str, id: str, packed: bytes) -> None:
         capacity, stream = self._limits.capacity_of(channel), self._keys.stream(channel)
-        if not self._run(PUT, stream, capacity, self._keys.consumers, id, packed):
+        if not self._run(PUT, (stream,), capacity, self._keys.consumers, id, packed):
             raise ChannelFull(f"{capacity} messages wait in {channel}: no consumer takes them")
 
     def _delay(self, name: str, id: str, packed: bytes, seconds: float) -> None:
@@ -59,13 +71,13 @@ class RedisCarrier:
             life = int(seconds) + _SPARE_SECONDS
         else:
             member, key, life = id.encode() + packed, self._keys.delayed(name), 0
-        if not self._run(DELAY, key, max(1, int(seconds * 1000)), member, life, _MOST_DELAYED):
+        if not self._run(DELAY, (key,), max(1, int(seconds * 1000)), member, life, _MOST_DELAYED):
             raise ChannelFull(f"{_MOST_DELAYED} delayed messages wait already")
 
-    def _run(self, script: Script, key: str, *arguments: Any) -> Any:
+    def _run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> Any:
         from redis.exceptions import NoScriptError
 
         try:
-            return self._client.execute_command("EVALSHA", script.sha, 1, key, *arguments)
+            return self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except NoScriptError:
-            return self._client.execute_command("EVAL", script.text, 1, key, *arguments)
+            return self._client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)

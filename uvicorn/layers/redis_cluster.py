@@ -101,6 +101,8 @@ class ClusterSubscriber:
             place = f"{node.host}:{node.port}"
             old = self._places.get(name)
             if old == place:
+                if not future.done():  # asked for again
+                    self._nodes[place].subscribe(name).add_done_callback(partial(_settle, future))
                 continue
             if old in self._nodes:
                 self._nodes[old].unsubscribe(name)

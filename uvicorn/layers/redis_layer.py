@@ -14,11 +14,13 @@ from typing import Any, Final, Protocol
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.handover import Handover
+from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import SEND, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.names import is_reply, node_of
 from uvicorn.layers.redis_cluster import ClusterSubscriber
+from uvicorn.layers.redis_history import KEEP, keep_arguments, keys_of, recall
 from uvicorn.layers.redis_outage import Outage
 from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_scripts import DELAY, DUE, MOVE, PUT, Keys
@@ -60,6 +62,7 @@ class RedisLayer:
         self._loop = loop
         self._receiver = receiver
         self._own = self._keys.node(receiver.node)
+        self._publish_command = "SPUBLISH" if self._address.is_cluster else "PUBLISH"
         self._outage = Outage(self.name, loop.time, self._log)
         self._publisher = Publisher(self._address, self._outage)
         timeout = self._address.timeout
@@ -104,6 +107,19 @@ class RedisLayer:
     def publish(self, group: str, content: dict[str, Any]) -> Awaitable[Any]:
         """Send to all processes that have subscribed to a group."""
         return self._handed(self._publish(self._keys.group(group), pack(content)))
+
+    def check_history(self) -> None:
+        """Do nothing: all groups can have a history."""
+
+    def keep(self, group: str, content: dict[str, Any], history: History) -> Awaitable[Any]:
+        """Send to all processes that have subscribed to a group, and keep it."""
+        channel = self._keys.group(group)
+        arguments = keep_arguments(channel, self._publish_command, history, pack(content))
+        return self._handed(self._publisher.run(KEEP, keys_of(channel), *arguments))
+
+    def recall(self, group: str, history: History, known: Position | None) -> Awaitable[Recalled]:
+        """Return what is kept of a group's history after what is known."""
+        return recall(self._publisher, self._keys.group(group), history, known)
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Ask something of another process; one that is gone is no error."""
@@ -151,7 +167,10 @@ class RedisLayer:
     def _on_message(self, name: str, data: bytes) -> None:
         try:
             content = unpack(data)
-            if name != self._own:
+            if name != self._own and isinstance(content, list):
+                epoch, offset, message = content
+                self._receiver.on_kept(name.removeprefix(self._keys.group("")), epoch, offset, message)
+            elif name != self._own:
                 self._receiver.on_group(name.removeprefix(self._keys.group("")), content)
             elif content[0] == _LOOK:
                 self._take_due()
@@ -167,7 +186,7 @@ class RedisLayer:
     # ---- sending ----
 
     def _publish(self, name: str, data: bytes) -> asyncio.Future[Any]:
-        return self._publisher.execute("SPUBLISH" if self._address.is_cluster else "PUBLISH", name, data)
+        return self._publisher.execute(self._publish_command, name, data)
 
     def _handed(self, future: asyncio.Future[Any]) -> Awaitable[Any]:
         return Handover(self._loop.create_task(_forget(future)), self._on_lost)

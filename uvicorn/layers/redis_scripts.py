@@ -6,6 +6,7 @@
     PREFIX:{CHANNEL}.dead       stream: those that were given up
     PREFIX:{CHANNEL}:delayed    sorted set by due time (milliseconds of Redis' clock): what is not due yet
     PREFIX:{NODE}:delayed       the same, for the reply channels of one process
+    {PREFIX:g:GROUP}:...        the history of a group: `redis_history.py`
 
 All keys of a channel have the same part in braces, so that a cluster keeps them on one node.
 """

@@ -6,7 +6,7 @@
 
 Our own options stand behind "?" and are taken out before redis-py sees the URL: `prefix` of all keys ("uvicorn"),
 `timeout` in seconds, after which Redis is taken not to answer (5), and `claim`, seconds of silence after which a
-worker's messages are for others (30).
+worker's messages are for others (30). The rest is redis-py's: `ssl_ca_certs`, `ssl_certfile`, ...
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _CLUSTER: Final = "+cluster"
 _SENTINEL_PORT: Final = 26379
 _CLUSTER_PORT: Final = 6379
 _CLUSTER_ATTEMPTS: Final = 3
+_BOOLEANS: Final[dict[str, Any]] = {"true": True, "false": False, "1": True, "0": False}
 #: answers of a Redis that is there and cannot serve, beside those for which redis-py has classes
 _UNABLE: Final = ("MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS")
 
@@ -62,6 +63,11 @@ class RedisAddress:
             timeout = claim = -1.0
         if not timeout > 0 or not claim > 0:
             raise ValueError(f"timeout and claim in {shown_url(self.url)} must be numbers of seconds, more than 0")
+        wrong = [name for name, _ in others if not name.startswith("ssl_")]
+        if wrong and "+" in parts.scheme:
+            raise ValueError(
+                f"{wrong[0]} has no effect in {shown_url(self.url)}: options of redis-py there are ssl_..."
+            )
         plain = self.url.partition("?")[0] + (f"?{urlencode(others)}" if others else "")
         for name, found in (
             ("prefix", ours.get("prefix", self.prefix)), ("timeout", timeout), ("claim_seconds", claim),
@@ -78,6 +84,13 @@ class RedisAddress:
     def is_cluster(self) -> bool:
         """Whether it is a cluster: other ways of pub/sub, and of reading several streams."""
         return _CLUSTER in urlsplit(self.url).scheme
+
+    def _tls(self) -> dict[str, Any]:
+        """Return what redis-py is to know of TLS, where it does not read it in the URL itself."""
+        parts = urlsplit(self.plain)
+        if not parts.scheme.startswith("rediss"):
+            return {}
+        return {"ssl": True, **{name: _BOOLEANS.get(value.lower(), value) for name, value in parse_qsl(parts.query)}}
 
     def client(self, read_seconds: float | None = None) -> Any:
         """Make a client of redis-py for asyncio. It connects when it is used, and tries nothing twice.
@@ -110,7 +123,7 @@ class RedisAddress:
             port=port,
             username=parts.username,
             password=parts.password,
-            ssl=parts.scheme.startswith("rediss"),
+            **self._tls(),
             socket_connect_timeout=self.timeout,
             socket_timeout=self.timeout,
             retry=Retry(NoBackoff(), 0),
@@ -141,8 +154,7 @@ class RedisAddress:
 
             node = AsyncNode if redis.__name__ == "redis.asyncio" else ClusterNode
             options["retry"] = type(options["retry"])(NoBackoff(), _CLUSTER_ATTEMPTS)  # names may have moved
-            if parts.scheme.startswith("rediss"):
-                options["ssl"] = True
+            options.update(self._tls())
             return redis.RedisCluster(
                 startup_nodes=[node(host, port) for host, port in _hosts(parts.netloc, _CLUSTER_PORT)],
                 username=parts.username,
@@ -151,13 +163,13 @@ class RedisAddress:
             )
         if _SENTINEL in parts.scheme:
             name, _, database = parts.path.strip("/").partition("/")
+            options.update(self._tls())  # Sentinel itself has it, too
             watched = sentinel(_hosts(parts.netloc, _SENTINEL_PORT), sentinel_kwargs=dict(options), **options)
             return watched.master_for(
                 name or "mymaster",
                 db=int(database or 0),
                 username=parts.username,
                 password=parts.password,
-                **({"ssl": True} if parts.scheme.startswith("rediss") else {}),
             )
         return redis.Redis.from_url(self.plain, **options)
 

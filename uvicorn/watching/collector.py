@@ -87,6 +87,8 @@ class Collector:
         memory = memory_bytes()
         if memory:
             figures["memory_bytes"] = figures["largest_memory_bytes"] = {(): memory}
+        if service.attendants is not None:
+            figures.update(service.attendants.figures())
         self._add_calls(figures)
         self._add_pools(figures)
         self._add_watches(figures)

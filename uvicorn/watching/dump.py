@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from uvicorn.bridge.dry import held_threads
 from uvicorn.bridge.loop_watch import LoopWatch
+from uvicorn.bridge.served import line_with_id
 from uvicorn.bridge.stacks import describe_all_threads, frames_of, line_in, thread_name
 from uvicorn.bridge.stuck import name_of_job
 from uvicorn.bridge.suspects import suspect_on_loop
@@ -116,7 +117,7 @@ def _described(served: Any, client: Any, threads: dict[int, int], now: float) ->
     frames = frames_of(runner) if runner is not None and (isinstance(runner, int) or not runner.done()) else []
     return {
         "consumer": served.consumer_name,
-        "request": served.shown_line,
+        "request": line_with_id(served),
         "client": client.client_name,
         "side": "loop" if consumer.is_async else "pool",
         "mount": consumer.mount,

@@ -11,12 +11,10 @@ import os
 import re
 from typing import Any, Final
 
-from uvicorn.messages import Headers
-
 __all__ = ["RequestIds", "current_request_id", "is_request_id"]
 
 _FIELD: Final = b"x-request-id"
-_SPELLINGS: Final = (_FIELD, b"x_request_id")  # one name for WSGI, where `header_map` lets the other pass
+_SPELLINGS: Final = frozenset((_FIELD, b"x_request_id"))  # one name for WSGI, where `header_map` lets the other pass
 # Letters, digits, and what ids of all kinds have between them: UUIDs, base64, paths of Envoy and AWS. No quotes, spaces
 # or commas, which would break lines of logs and lists. The length is that of the longest which Heroku takes.
 _ID: Final = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,200}")
@@ -38,8 +36,11 @@ class RequestIds:
             value = values[0]
         else:
             value = os.urandom(_RANDOM_BYTES).hex().encode()
-        for headers in (message["headers"], exchange.headers):
-            _put(headers, value)
+        if values != [value]:
+            for headers in (message["headers"], exchange.headers):
+                if values:
+                    headers[:] = [field for field in headers if field[0] not in _SPELLINGS]
+                headers.append([_FIELD, value])
         text = value.decode()
         attended = exchange.attended
         attended.request_id = message["request_id"] = text
@@ -61,10 +62,3 @@ class RequestIds:
 def is_request_id(value: bytes) -> bool:
     """Whether this may be the id of a request: by its length and its characters."""
     return _ID.fullmatch(value) is not None
-
-
-def _put(headers: Headers, value: bytes) -> None:
-    """Set the field, in place of all that are there."""
-    if [field[1] for field in headers if field[0] in _SPELLINGS] != [value]:
-        headers[:] = [field for field in headers if field[0] not in _SPELLINGS]
-        headers.append([_FIELD, value])

@@ -109,8 +109,7 @@ def multipart(
     parts: list[Part] = []
     for number, each in enumerate(ranges):
         head = b"\r\n" * (number > 0) + b"--" + boundary + b"\r\n"
-        if content_type:
-            head += b"content-type: " + content_type + b"\r\n"
+        head += b"content-type: " + content_type + b"\r\n"
         head += b"content-range: " + content_range(each, size) + b"\r\n\r\n"
         parts.append(Part(head, each))
     end = b"\r\n--" + boundary + b"--\r\n"

@@ -134,6 +134,8 @@ class Fields:
             self.has_server,
             self.is_plain,
             self.is_slow,
+            self.trailers,
+            self.file,
         )
 
     def declaring(self, is_slow: bool, trailers: bytes, file: Any = None) -> Fields:

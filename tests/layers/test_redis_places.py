@@ -1,0 +1,124 @@
+"""Redis behind TLS, and the one that Sentinel names: groups and channels, from workers and from a program."""
+
+import asyncio
+
+import pytest
+from bridge_doubles import on_loop
+from carriers import RedisCarrier, needs_redis
+from certificates import Files
+from layer_doubles import Node, RecordingLog, Worked, until_async
+from redis_sentinel import RedisSentinel
+from redis_server import RedisServer
+
+from uvicorn import Channel, ChannelLayerUnavailable, Group, route
+from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.opening import open_layer
+from uvicorn.layers.redis_servers import RedisAddress
+
+pytestmark = needs_redis
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return Files(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module", params=["TLS", "Sentinel", "Sentinel and TLS"])
+def place(request, certificates):
+    if request.param == "TLS":
+        made = RedisServer(certificates=certificates)
+    else:
+        made = RedisSentinel(certificates if "TLS" in request.param else None)
+    yield made
+    made.close()
+
+
+def make(carrier, *routes):
+    log = RecordingLog()
+    node = Node(carrier.layer(log), routes=routes)
+    log.records = node.log.records
+    return node
+
+
+class QuickCarrier(RedisCarrier):
+    @property
+    def url(self):
+        return f"{super().url}&timeout=1"
+
+
+@on_loop
+async def test_groups_and_channels_work_from_workers_and_from_a_program(place):
+    worked = Worked()
+    carrier = RedisCarrier(place)
+    async with make(carrier) as one, make(carrier, route("jobs", worked)) as other:
+        far = other.client()
+        await other.group("room").add(far)
+        await one.group("room").send({"text": "from a worker"})
+        await one.channel("jobs").send({"n": 1})
+        await one.channel("jobs").send({"n": 2}, delay=0.05)
+
+        def program():
+            Group("room", carrier.url).send({"text": "from a program"})
+            Channel("jobs", carrier.url).send({"n": 3})
+
+        await asyncio.to_thread(program)
+        await until_async(lambda: len(worked.messages) == 3 and len(far.texts) == 2)
+        assert sorted(far.texts) == ["from a program", "from a worker"]
+        assert sorted(worked.numbers) == [1, 2, 3]
+        assert one.log.texts("error") == other.log.texts("error") == []
+
+
+@on_loop
+async def test_a_certificate_that_nobody_vouches_for_is_refused(certificates):
+    server = RedisServer(certificates=certificates)
+    try:
+        url = server.url.partition("?")[0] + "?timeout=1"
+        log = RecordingLog()
+        node = Node(open_layer(url, None, ChannelLimits(), log))
+        log.records = node.log.records
+        async with node:
+            [text] = node.log.texts("error")
+            assert "CERTIFICATE_VERIFY_FAILED" in text
+            with pytest.raises(ChannelLayerUnavailable):
+                await node.group("room").send({"text": "1"})
+    finally:
+        server.close()
+
+
+@on_loop
+async def test_when_the_master_dies_the_one_that_sentinel_names_next_is_used():
+    place = RedisSentinel()
+    try:
+        worked = Worked()
+        async with make(QuickCarrier(place), route("jobs", worked)) as node:
+            client = node.client()
+            await node.group("room").add(client)
+            await node.group("room").send({"text": "before"})
+            await until_async(lambda: client.texts == ["before"])
+            place.master.process.kill()
+            place.master.process.wait()
+
+            async def is_sent(send):
+                try:
+                    await send()
+                except ChannelLayerUnavailable:
+                    return False
+                return True
+
+            while "after" not in client.texts:
+                await is_sent(lambda: node.group("room").send({"text": "after"}))
+                await asyncio.sleep(0.02)
+            while not worked.messages:
+                await is_sent(lambda: node.channel("jobs").send({"n": 1}))
+                await asyncio.sleep(0.02)
+            assert client.gaps
+            assert len([text for text in node.log.texts("error") if "cannot be reached" in text]) == 1
+    finally:
+        place.close()
+
+
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "redis+cluster"])
+def test_an_option_that_has_no_effect_is_refused(scheme):
+    with pytest.raises(ValueError, match="socket_keepalive"):
+        RedisAddress(f"{scheme}://host?socket_keepalive=1")
+    RedisAddress(f"{scheme}://host?ssl_ca_certs=/a&ssl_check_hostname=false")
