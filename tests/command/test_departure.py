@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+import time
 
 import pytest
 from doubles import FakeLog
@@ -165,6 +166,26 @@ def test_the_old_one_stays_if_the_new_one_is_killed(scene, gone):
     new.entry.set_pid(gone)
     scene.loop.turn()
     assert scene.events == ["1 stays"]
+
+
+def test_the_old_one_stays_if_the_new_one_has_failed_before_it_was_told_to_leave(scene, gone):
+    old, failed, killed = scene.make(1, is_ready=True), scene.make(2), scene.make(3)
+    failed.entry.tell(FAILED, "no such module: x")
+    killed.entry.set_pid(gone)
+    departure = scene.departure(old)
+    departure.begin()
+    assert scene.events == ["1 stays"]
+    assert not departure.is_waiting
+    assert "could not start: no such module: x; the old one stays" in scene.log.take("error")[0]
+
+
+def test_a_failure_of_long_ago_keeps_nobody(scene, monkeypatch):
+    old, failed = scene.make(1, is_ready=True), scene.make(2)
+    failed.entry.tell(FAILED, "no such module: x")
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+    scene.departure(old).begin()
+    assert scene.events == ["1 leaves"]
 
 
 def test_one_that_stayed_leaves_the_next_time(scene):

@@ -220,7 +220,9 @@ def test_a_new_worker_that_is_killed_while_it_starts_costs_nobody_anything(serve
         if command == "uvicorn":
             server.wait_for_log("The reload is given up")
         else:
-            eventually(lambda: booted(server) == 3 or "the old one stays" in server.log(), server.log)
+            eventually(
+                lambda: set(server.workers()) - {old, new} or "the old one stays" in server.log(), server.log
+            )  # fmt: skip
         clients.go_on()
         assert clients.pids == {old}
         shut.unlink()
@@ -274,8 +276,8 @@ LISTENS = "bind = '127.0.0.1:0'\n"
     ids=["syntax", "bind", "on_reload", "post_fork"],
 )
 def test_a_configuration_that_cannot_be_taken_leaves_all_as_it_was(serve, command, text, words):
-    if command == "gunicorn" and "post_fork" in text:
-        pytest.skip("what fails in a worker before its class is asked ends Gunicorn's master")
+    if command == "gunicorn" and "Python" not in text:
+        pytest.skip("one will do; what fails in a post_fork hook ends Gunicorn's master")
     config = f"{LISTENS}workers = 2\n"
     server = serve("--threads", "4", binds=(), config=config, app=APP, command=command)
     old = eventually(lambda: len(server.workers()) == 2 and server.workers(), "two workers")
@@ -335,8 +337,8 @@ def test_the_delay_ends_and_the_server_stops(serve, command):
     assert "SIGKILL" not in server.log()
 
 
-def test_a_worker_that_is_replaced_alone_does_not_delay(slow_to_stop):
-    server = slow_to_stop
+def test_a_worker_that_is_replaced_alone_does_not_delay(serve, command):
+    server = serve("--threads", "4", app=APP, command=command, env={"UVICORN_DRAIN_DELAY": "800"})
     [old] = server.workers()
     server.signal(signal.SIGHUP)
     eventually(lambda: has_left(old), "the old worker to leave")
@@ -414,6 +416,7 @@ def test_systemd_is_told_what_happens_when_it_happens(serve, systemd, tmp_path):
     systemd.wait_for("STOPPING=1")
 
 
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
 def test_systemd_knows_the_new_master_when_the_old_one_goes(serve, systemd):
     server = started(serve, "uvicorn", "--pid", "master.pid", workers=1, env={"NOTIFY_SOCKET": systemd.name})
     server.signal(signal.SIGHUP)  # Gunicorn copies the environment anew then
@@ -432,6 +435,7 @@ def test_systemd_knows_the_new_master_when_the_old_one_goes(serve, systemd):
     assert systemd.has("STOPPING=1")
 
 
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
 def test_systemd_hears_nothing_of_a_worker_that_does_not_answer(serve, systemd):
     env = {"NOTIFY_SOCKET": systemd.name, "WATCHDOG_USEC": "100000"}
     server = serve("--timeout", "900", env=env, app=APP)
@@ -442,8 +446,9 @@ def test_systemd_hears_nothing_of_a_worker_that_does_not_answer(serve, systemd):
         silent = 0
         while silent < 3:  # passes of the master, one a second, in which it says nothing
             before = systemd.told().count("WATCHDOG=1")
+            handled = server.log().count("Handling signal: usr1")
             server.signal(signal.SIGUSR1)
-            server.wait_for_log("Handling signal: usr1", server.log().count("Handling signal: usr1") + 1)
+            server.wait_for_log("Handling signal: usr1", handled + 1)
             threading.Event().wait(0.5)
             silent = silent + 1 if systemd.told().count("WATCHDOG=1") == before else 0
     finally:

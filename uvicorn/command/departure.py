@@ -11,8 +11,9 @@ after it is starting, it goes on accepting, and looks again twenty times a secon
     as leave before it, and one more
     all have settled, and too few are ready   it stays for good: the master counts it again
 
-Nobody leaves before all have settled, so all see the same number of workers that want to leave, and the oldest leave
-first. It leaves at once when the master stops, and when the bound has passed.
+One that was made a moment ago and has failed already counts, too: the master told the old one to leave before it could
+know. Nobody leaves before all have settled, so all see the same number of workers that want to leave, and the oldest
+leave first. It leaves at once when the master stops, and when the bound has passed.
 
 While it stays it is marked as leaving (`replacement.py`), so that the master counts the new workers alone, and tells it
 no second time. The `uvicorn` command's master tells a worker to leave when the new ones are ready: it leaves at once.
@@ -21,6 +22,7 @@ no second time. The `uvicorn` command's master tells a worker to leave when the 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Set
 from typing import Any, Final
 
@@ -30,6 +32,7 @@ from uvicorn.command.roll import FAILED, LEAVING, READY, STARTING, STAYING, Entr
 __all__ = ["LEAVE", "STAY", "WAIT", "Departure", "verdict"]
 
 _LOOK_SECONDS: Final = 0.05
+_RECENT_SECONDS: Final = 5.0  # arbitrary: from the fork of a new worker until a busy loop sees the signal of the master
 
 LEAVE: Final = "leave"
 STAY: Final = "stay"
@@ -77,8 +80,15 @@ class Departure:
         entry = self._entry
         if self.is_waiting:
             return
-        if entry is None or entry.roll.is_stopping or entry.roll.is_orderly or not self._look(entry):
+        if entry is None or entry.roll.is_stopping or entry.roll.is_orderly:
             self._leave()
+            return
+        if not self._look(entry):
+            just_made = self._just_made(entry)
+            if just_made and verdict(just_made, 0) == STAY:
+                self._remain(just_made)
+            else:
+                self._leave()
             return
         self.is_waiting = True
         self._end = self._loop.time() + self._bound
@@ -96,6 +106,18 @@ class Departure:
             self._leaving |= {each.number for each in everybody if each.state == STAYING and each.number not in
                               self._expected}  # fmt: skip
         return expected
+
+    def _just_made(self, entry: Entry) -> list[Standing]:
+        """Return the workers that were made a moment ago, after this one; none of them is starting still."""
+        own, since = entry.standing.number, time.monotonic() - _RECENT_SECONDS
+        return [each for each in entry.roll.read_all() if each.number > own and each.made_at > since]
+
+    def _remain(self, failed: Iterable[Standing]) -> None:
+        """Go on: the new workers could not start."""
+        self._log.error(
+            "The new worker could not start: %s; the old one stays (pid: %s)", reason_of(failed), self._worker.pid
+        )
+        self._stay()
 
     def _turn(self, entry: Entry) -> None:
         if not self._worker.alive:
@@ -122,10 +144,7 @@ class Departure:
         self._expected, self._leaving = set(), set()
         unmark(self._worker)
         entry.tell(READY)
-        self._log.error(
-            "The new worker could not start: %s; the old one stays (pid: %s)", reason_of(expected), self._worker.pid
-        )
-        self._stay()
+        self._remain(expected)
 
 
 def is_starting(standing: Standing) -> bool:

@@ -29,10 +29,10 @@ FAILED: Final = 5  # it could not start
 
 _PLACES: Final = 1024  # workers of one master, those that leave included; arbitrary: untouched pages cost nothing
 _PLACE_BYTES: Final = 256
-_NUMBERS: Final = struct.Struct("=II")  # process id, the worker's number
+_NUMBERS: Final = struct.Struct("=IId")  # process id, the worker's number, when it was made
 _AT_TOLD: Final = 1
 _AT_NUMBERS: Final = 4
-_AT_REASON: Final = 16
+_AT_REASON: Final = _AT_NUMBERS + _NUMBERS.size
 _REASON_BYTES: Final = _PLACE_BYTES - _AT_REASON
 _FAILURES: Final = struct.Struct("=Id")  # in a row, and when the last one was
 _AT_FAILURES: Final = 4
@@ -47,6 +47,7 @@ class Standing:
         pid: 0 before the fork.
         number: workers get theirs in the order in which they are made.
         reason: why it could not start, in one line.
+        made_at: time.monotonic() of that.
     """
 
     place: int
@@ -54,6 +55,7 @@ class Standing:
     pid: int
     number: int
     reason: str = ""
+    made_at: float = 0.0
 
     @property
     def is_there(self) -> bool:
@@ -83,7 +85,7 @@ class Roll:
         for place, known in enumerate(self._owners, 1):
             if known is None or known() is None:
                 self._owners[place - 1] = weakref.ref(owner)
-                self._write(place, _AT_NUMBERS, _NUMBERS.pack(0, number))
+                self._write(place, _AT_NUMBERS, _NUMBERS.pack(0, number, time.monotonic()))
                 self._memory[place * _PLACE_BYTES + _AT_TOLD] = 0
                 self._memory[place * _PLACE_BYTES] = STARTING
                 return Entry(self, place)
@@ -127,9 +129,9 @@ class Roll:
         """Return what is said of the worker at a place."""
         start = place * _PLACE_BYTES
         state = self._memory[start]
-        pid, number = _NUMBERS.unpack(self._memory[start + _AT_NUMBERS : start + _AT_NUMBERS + _NUMBERS.size])
+        pid, number, made_at = _NUMBERS.unpack(self._memory[start + _AT_NUMBERS : start + _AT_REASON])
         reason = self._memory[start + _AT_REASON : start + _PLACE_BYTES] if state == FAILED else b""
-        return Standing(place, state, pid, number, reason.partition(b"\0")[0].decode(errors="replace"))
+        return Standing(place, state, pid, number, reason.partition(b"\0")[0].decode(errors="replace"), made_at)
 
     def read_all(self) -> list[Standing]:
         """Return what is said of all workers, of those that have gone, too, until another one has the place."""
@@ -173,7 +175,8 @@ class Entry:
 
     def set_pid(self, pid: int) -> None:
         """Tell the process. Runs on: the master after the fork, and the worker."""
-        self.roll._write(self.place, _AT_NUMBERS, _NUMBERS.pack(pid, self.standing.number))
+        standing = self.standing
+        self.roll._write(self.place, _AT_NUMBERS, _NUMBERS.pack(pid, standing.number, standing.made_at))
 
     def tell(self, state: int, reason: str = "") -> None:
         """Tell how far the worker has come. Runs on: the worker; signal handlers, too."""
