@@ -44,7 +44,7 @@ from uvicorn.command.replacement import Replacement, age_for_master, hand_over, 
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
 from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.settings import DefaultThreads, Settings, read
 from uvicorn.command.share import enter, share_for
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.server import Server
@@ -95,7 +95,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._delayed_seconds = 0.0  # of graceful_timeout, in which it accepts still
         self._replacement: Replacement | None = None
         self._departure: Departure | None = None
-        self._place = make_place(self.cfg.uid, self.cfg.gid, self.cfg.channel_layer)
+        self._place = make_place(self.cfg.uid, self.cfg.gid, read(self.cfg)["channel_layer"])
         self._watching: Watching | None = None
         self._shared = share_for(self, self.cfg, self.log)
         self._reloading: Reloading | None = None
