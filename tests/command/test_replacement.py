@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import tempfile
+from typing import Any
 
 import pytest
 from doubles import FakeLog
@@ -308,7 +309,8 @@ def test_a_plain_master_waits_before_it_makes_a_worker_again_that_could_not_star
 
 
 def test_the_command_s_master_is_left_as_it_is(worker):
-    cfg, master = FakeConfig(), FakeMaster(worker)
+    cfg = FakeConfig()
+    master: Any = FakeMaster(worker)
     master.is_orderly = True
     adjust_master(cfg)
     cfg.when_ready(master)

@@ -309,6 +309,20 @@ def test_a_file_that_cannot_be_copied_by_the_system_is_read(connect, path, monke
     assert client.site.reports[0].sent_bytes == len(CONTENT)
 
 
+def test_without_another_descriptor_a_file_is_read(connect, path, monkeypatch):
+    def dup(descriptor):
+        raise OSError(24, "Too many open files")
+
+    client = connect(consumer_of({"status": 200, "file": path}))
+    monkeypatch.setattr(file_transfer.os, "dup", dup)
+    client.send()
+    monkeypatch.undo()
+    client.take()
+    _, _, rest = client.head.partition(b"\r\n\r\n")
+    assert bytes(client.content) + rest == CONTENT
+    assert client.content
+
+
 def test_a_transport_that_closes_is_left_alone(connect, path, monkeypatch, descriptors):
     """Its descriptor may be that of another connection, soon."""
     client = connect(consumer_of({"status": 200, "file": path}))

@@ -169,6 +169,17 @@ def test_a_task_whose_worker_is_killed_runs_again_and_knows_it(remote, tmp_path)
     assert (ended["status"], ended["value"], ended["attempts"]) == ("SUCCESSFUL", 2, 2)
 
 
+def test_a_task_that_kills_each_of_its_workers_has_failed_in_the_end(redis, serve, tmp_path):
+    layer = ("--channel-layer", f"{redis.url}?prefix=deadly&claim=1", "--channel-deliveries", "2")
+    site = Site(tmp_path, serve, "--exclude-channels", "*", *layer)
+    worker = serve("--only-channels", "*", *layer, app="live_tasks:routes", env=site.env, is_ready=False)
+    (tmp_path / "go").touch()
+    ended = site.wait_for_result(site.enqueue("attempt", until=str(tmp_path / "go"), dies=99))
+    assert (ended["status"], ended["attempts"]) == ("FAILED", 2)
+    assert ended["errors"] == [["TaskFailed", "delivered 2 times"]]
+    assert "A message of django.tasks.default is given up: delivered 2 times" in worker.log()
+
+
 def test_background_workers_take_the_queues_that_they_are_told(redis, serve, tmp_path):
     layer = ("--channel-layer", f"{redis.url}?prefix=apart")
     site = Site(tmp_path, serve, "--exclude-channels", "*", *layer)

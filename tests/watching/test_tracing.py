@@ -133,7 +133,8 @@ class Noting:
 def test_a_span_is_current_where_the_application_runs_and_ends_with_the_response(make_traced, sdk, kind):
     noting = Noting(sdk)
     application = getattr(noting, kind)
-    site = make_traced([mount("/shop", {"wsgi": wsgi, "asgi": asgi}.get(kind, lambda same: same)(application))])
+    made = wsgi(application) if kind == "wsgi" else asgi(application) if kind == "asgi" else application
+    site = make_traced([mount("/shop", made)])
     assert ask(site, b"User-Agent: test/1", path=b"/shop/caf%C3%A9?a=1&sig=secret&b=2").statuses() == [200]
     span = sdk.span()
     assert span.name == "GET /shop"

@@ -197,17 +197,21 @@ class Feed:
             return 0
         sent = transfer.send(part)
         if sent < 0:  # not this file, or not to this client: what is wrong will be seen when it is copied
-            transfer.close()
-            self._transfer = None
+            self._copy_from_here(transfer)
             return 0
         self._warm_bytes -= sent
         self._exchange.sent_bytes += sent
         if not part.left:
             self._end_part()
         elif transfer.is_full:
-            self._is_waiting = True
-            transfer.wait(self._run)
+            self._is_waiting = transfer.wait(self._run)
+            if not self._is_waiting:
+                self._copy_from_here(transfer)
         return sent
+
+    def _copy_from_here(self, transfer: Transfer) -> None:
+        transfer.close()
+        self._transfer = None
 
     def _begin_part(self, part: FilePart) -> None:
         """Write what comes before the bytes of a part."""

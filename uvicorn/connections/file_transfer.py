@@ -90,13 +90,20 @@ class Transfer:
         pipeline.unsent_bytes = 1 if self.is_full else 0
         return sent
 
-    def wait(self, callback: Callable[[], None]) -> None:
-        """Call back when the socket takes more, and again until `rest`."""
+    def wait(self, callback: Callable[[], None]) -> bool:
+        """Call back when the socket takes more, and again until `rest`.
+
+        Returns: False if no descriptor is left for that.
+        """
         if not self.is_watching:
             if self._twin < 0:
-                self._twin = os.dup(self._descriptor)
+                try:
+                    self._twin = os.dup(self._descriptor)
+                except OSError:
+                    return False
             self.is_watching = True
             self._pipeline.service.loop.add_writer(self._twin, callback)
+        return True
 
     def rest(self) -> None:
         """Wait for the client no longer."""

@@ -33,6 +33,7 @@ class Found(Protocol):
     is_async: bool
     name: str
     pool: Any
+    target: Any
 
 
 class Calls(Protocol):
@@ -100,16 +101,24 @@ class Background:
             self._log.error("No consumer for a message of %s: its routes match other messages", channel)
             self._layer.settle(delivery, UNKNOWN)
             return
-        message = Message(content)
-        message["channel"] = channel
-        message["message_id"] = delivery.id
-        if isinstance(content.get("reply_channel"), str):
-            try:
-                message["reply_channel"] = Channel(content["reply_channel"])
-            except ValueError:
-                pass  # it is no name, and whoever sent it may have meant something else
         self._running[_lane(consumer)] += 1
-        self._calls.start(consumer, message, partial(self._ended, delivery, consumer))
+        self._calls.start(consumer, _message(delivery), partial(self._ended, delivery, consumer))
+
+    def on_given_up(self, delivery: Delivery, why: str) -> None:
+        """A message is put aside: its consumer is called with the reason, if it wants to know (`hears_given_up`)."""
+        channel, content = delivery.channel, delivery.content
+        try:
+            consumer = self._find(channel, content) if isinstance(content, dict) else None
+        except Exception:  # it is logged already that the message is given up
+            return
+        if consumer is not None and getattr(consumer.target, "hears_given_up", False):
+            message = _message(delivery)
+            message["given_up"] = why
+            self._calls.start(consumer, message, partial(self._heard, consumer))
+
+    def _heard(self, consumer: Found, error: BaseException | None) -> None:
+        if error is not None:
+            self._log.error("Error in %s, over a message that is given up", consumer.name, exc_info=error)
 
     def _ended(self, delivery: Delivery, consumer: Found, error: BaseException | None) -> None:
         self._running[_lane(consumer)] -= 1
@@ -129,6 +138,18 @@ class Background:
                 exc_info=(type(error), error, error.__traceback__),
             )
         self._layer.settle(delivery, outcome)
+
+
+def _message(delivery: Delivery) -> Message:
+    message = Message(delivery.content)
+    message["channel"] = delivery.channel
+    message["message_id"] = delivery.id
+    if isinstance(delivery.content.get("reply_channel"), str):
+        try:
+            message["reply_channel"] = Channel(delivery.content["reply_channel"])
+        except ValueError:
+            pass  # it is no name, and whoever sent it may have meant something else
+    return message
 
 
 def _lane(consumer: Found) -> Any:

@@ -61,6 +61,9 @@ class Intake(Protocol):
     def take(self, delivery: Delivery) -> None:
         """Call the consumer of a message; `Layer.settle` is called once, when that has ended."""
 
+    def on_given_up(self, delivery: Delivery, why: str) -> None:
+        """A message is put aside, and not delivered any more. Nothing is settled."""
+
 
 class Receiver(Protocol):
     """What a layer brings messages to: the hub."""

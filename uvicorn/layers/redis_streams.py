@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelLayerUnavailable
@@ -279,6 +280,8 @@ class Streams:
         self._log.error("A message of %s is given up: %s. It is in %s.dead, with the id %s", channel, why, channel, id)
         keys = (self._keys.stream(channel), self._keys.dead(channel))
         self._surely(DEAD, keys, self._keys.consumers, entry, id, content, why, _MOST_DEAD)
+        with suppress(ValueError):  # it may be no message at all
+            self._intake.on_given_up(Delivery(channel, unpack(content), id), why)
 
     def _surely(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> None:
         """Run a script, again while Redis is away."""

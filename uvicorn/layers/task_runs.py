@@ -26,7 +26,7 @@ from uvicorn.layers.task_records import LIBRARY, as_json, record_of, result_of, 
 __all__ = ["UNFINISHED_SECONDS", "LoopTasks", "ThreadTasks"]
 
 UNFINISHED_SECONDS: Final = 30 * 86400.0  # that a record is kept after its task could have run; arbitrary
-_ADDED: Final = ("channel", "message_id", PRIORITY)  # to what was sent
+_ADDED: Final = ("channel", "message_id", "given_up", PRIORITY)  # to what was sent
 _signals: Final[Any] = import_module(f"{LIBRARY}.signals")
 _Status: Final[Any] = tasks_base.TaskResultStatus
 _log: Final = logging.getLogger("django.tasks")
@@ -36,9 +36,13 @@ class ThreadTasks:
     """The consumer of tasks that are plain functions. What they send to groups and channels goes out at once."""
 
     sends_at_once: Final = True
+    hears_given_up: Final = True
 
     def __call__(self, message: Any) -> None:
         """Run a task. Raises: TaskFailed if it raises; ConsumeLater if it does."""
+        if "given_up" in message:
+            _given_up(message)
+            return
         close_old_connections()
         try:
             run = _begun(message)
@@ -54,8 +58,13 @@ class ThreadTasks:
 class LoopTasks:
     """The consumer of tasks that are coroutine functions."""
 
+    hears_given_up: Final = True
+
     async def __call__(self, message: Any) -> None:
         """Run a task. Raises: as for a thread; CancelledError at the end of the worker: it is for another one."""
+        if "given_up" in message:
+            await sync_to_async(_given_up)(message)
+            return
         await sync_to_async(close_old_connections)()
         try:
             run = await sync_to_async(_begun)(message)
@@ -127,23 +136,41 @@ class _Run:
 def _begun(message: Mapping[str, Any]) -> _Run | None:
     """Begin to run the task of a message; return None if it has ended already."""
     backend = tasks.task_backends[message["backend"]]
-    results = backend.results
-    record = results.load(message["id"]) if results is not None else None
+    record = _record(backend, message)
     if record is None:
-        record = {key: value for key, value in message.items() if key not in _ADDED}
-    if record["status"] in (_Status.SUCCESSFUL.value, _Status.FAILED.value):
         return None  # and only its acknowledgement was lost
     try:
         run = _Run(backend, result_of(record))
         run.begin()
     except Exception as error:
-        failed = _error(error)
-        record["errors"] = [*record["errors"], [failed.exception_class_path, failed.traceback]]
-        record["status"], record["finished_at"] = _Status.FAILED.value, timezone.now().isoformat()
-        if results is not None:
-            results.save(record, backend.result_seconds)
+        _fail(backend, record, _error(error))
         raise TaskFailed(f"the task {record['task']} ({record['id']}) cannot be run") from error
     return run
+
+
+def _given_up(message: Mapping[str, Any]) -> None:
+    """Keep that a task has failed because the layer delivers it no more: its workers died, again and again."""
+    backend = tasks.task_backends[message["backend"]]
+    record = _record(backend, message)
+    if record is not None:
+        path = f"{TaskFailed.__module__}.{TaskFailed.__qualname__}"
+        _fail(backend, record, tasks_base.TaskError(exception_class_path=path, traceback=message["given_up"]))
+
+
+def _record(backend: Any, message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is known of the task of a message; None if it has ended."""
+    results = backend.results
+    record: dict[str, Any] | None = results.load(message["id"]) if results is not None else None
+    if record is None:
+        record = {key: value for key, value in message.items() if key not in _ADDED}
+    return None if record["status"] in (_Status.SUCCESSFUL.value, _Status.FAILED.value) else record
+
+
+def _fail(backend: Any, record: dict[str, Any], error: Any) -> None:
+    record["errors"] = [*record["errors"], [error.exception_class_path, error.traceback]]
+    record["status"], record["finished_at"] = _Status.FAILED.value, timezone.now().isoformat()
+    if backend.results is not None:
+        backend.results.save(record, backend.result_seconds)
 
 
 def _error(error: BaseException) -> Any:
