@@ -77,6 +77,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(certificates):
         node = Node(open_layer(url, None, ChannelLimits(), log))
         log.records = node.log.records
         async with node:
+            await until_async(lambda: node.log.texts("error"))  # a busy machine takes longer than a start waits
             [text] = node.log.texts("error")
             assert "CERTIFICATE_VERIFY_FAILED" in text
             with pytest.raises(ChannelLayerUnavailable):
