@@ -11,12 +11,12 @@ from typing import Any, Final, Protocol
 
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.local_links import Link, answer, frame
+from uvicorn.layers.local_peer import Peer, wait_for_answers
 from uvicorn.layers.local_place import Place
 
-__all__ = ["Peer", "Peers"]
+__all__ = ["Peers"]
 
 _GREET_SECONDS: Final = 2.0  # that a process which comes waits for those that are there
-_TOLD_SECONDS: Final = 2.0  # that one which subscribes waits for the others to know
 _LOOK_EVERY: Final = 5  # ticks
 _ANSWER_SECONDS: Final = 5.0  # that a process may take
 
@@ -58,45 +58,6 @@ class Layer(Protocol):
 
     def on_program(self, kind: str, name: str, content: Any, delay: float) -> Awaitable[Any]:
         """A program that is no server asks for something: PUBLISH, KEEP, SEND, ADD or DISCARD."""
-
-
-class Peer:
-    """One other process.
-
-    Attributes:
-        link: the connection on which we send; None while there is none.
-        groups, channels: of which it has members, and which it consumes.
-        missed: group -> messages that were dropped because it was behind.
-        is_stale: it was not told of groups and channels of ours, for the same reason.
-    """
-
-    def __init__(self, node: str) -> None:
-        self.node: Final = node
-        self.link: Link | None = None
-        self.groups: set[str] = set()
-        self.channels: tuple[str, ...] = ()
-        self.missed: dict[str, int] = {}
-        self.has_greeted = False
-        self.is_stale = False
-
-    @property
-    def takes(self) -> bool:
-        """Whether it is there, and takes what is sent."""
-        return self.link is not None and not self.link.is_lost and not self.link.is_behind
-
-    def send(self, data: bytes) -> None:
-        """Send a frame."""
-        if self.link is not None:
-            self.link.send(data)
-
-    def ask(self, *parts: Any) -> asyncio.Future[Any]:
-        """Send a frame that is answered. Raises: when awaited, ConnectionError."""
-        if self.link is None or self.link.is_behind:
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            future.set_exception(ConnectionError("the process takes nothing"))
-            future.exception()
-            return future
-        return self.link.ask(*parts)
 
 
 class Peers:
@@ -203,7 +164,7 @@ class Peers:
         asked = [peer.ask(*parts) for peer in self._ready()]
         if not asked:
             return DONE
-        waiting = asyncio.get_running_loop().create_task(_all_of(asked))
+        waiting = asyncio.get_running_loop().create_task(wait_for_answers(asked))
         return Handover(waiting, lambda error: None)
 
     def ask(self, node: str, *parts: Any) -> Awaitable[Any]:
@@ -211,7 +172,7 @@ class Peers:
         peer = self._peers.get(node)
         if peer is None:
             return DONE
-        waiting = asyncio.get_running_loop().create_task(_all_of([peer.ask(*parts)]))
+        waiting = asyncio.get_running_loop().create_task(wait_for_answers([peer.ask(*parts)]))
         return Handover(waiting, lambda error: None)
 
     def _ready(self) -> list[Peer]:
@@ -316,7 +277,7 @@ class Peers:
         except Exception as error:
             answer(link, parts[-1], [type(error).__name__, str(error)])
             return
-        task = asyncio.get_running_loop().create_task(_all_of([handover], is_strict=True))
+        task = asyncio.get_running_loop().create_task(wait_for_answers([handover], is_strict=True))
         task.add_done_callback(lambda task: answer(link, parts[-1], _error_of(task)))
 
     def _set_channels(self, peer: Peer, channels: list[str]) -> None:
@@ -357,20 +318,6 @@ class Peers:
         link.send(frame("hello", self._node, groups, channels))
         for channel in peer.channels:
             self._layer.on_consumers(channel)
-
-
-async def _all_of(asked: list[Any], is_strict: bool = False) -> None:
-    """Wait for all answers, for a bounded time; who has left has nothing to answer."""
-    if is_strict:
-        for each in asked:
-            await each
-        return
-    pending = [future for future in asked if not future.done()]
-    if pending:
-        await asyncio.wait(pending, timeout=_TOLD_SECONDS)
-    for future in asked:
-        if future.done() and not future.cancelled():
-            future.exception()
 
 
 def _error_of(task: asyncio.Task[None]) -> Any:
