@@ -1,6 +1,6 @@
 """The other processes of a local layer: who is there, what each wants, and the connections to them. Loop thread only.
 
-See `local.py` for how they find each other.
+See `local_finding.py` for how they find each other.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
 from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.local_finding import Finder
 from uvicorn.layers.local_links import Link, answer, frame
 from uvicorn.layers.local_peer import Peer, wait_for_answers
 from uvicorn.layers.local_place import Place
@@ -70,39 +71,22 @@ class Peers:
     def __init__(self, layer: Layer, node: str, place: Place | None, log: Log) -> None:
         self._layer = layer
         self._node = node
-        self._place = place
         self._log = log
         self._peers: dict[str, Peer] = {}
         self._inbound: set[Link] = set()
-        self._server: Any = None
-        self._connecting: dict[str, asyncio.Task[None]] = {}
         self._ticks = 0
         self._greeted = asyncio.Event()
+        self._finder = Finder(self, node, place, log)
         self._is_stopping = False
 
     def enter(self) -> bool:
         """Make our socket; return whether others can find us."""
-        if self._place is None:
-            return False
-        try:
-            self._listener = self._place.enter(self._node)
-        except OSError as error:
-            self._log.error("Groups and channels reach this worker alone: %s", error)
-            self._place = None
-            return False
-        return True
+        return self._finder.enter()
 
     async def start(self) -> None:
         """Connect to all that are there, after `enter`; wait until they know us, as long as is decent."""
-        if self._place is None:
-            return
+        await self._finder.start()
         loop = asyncio.get_running_loop()
-        listener = self._listener
-        listener.setblocking(False)
-        self._server = await loop.create_unix_server(lambda: Link(self), sock=listener)
-        self._look()
-        if self._connecting:
-            await asyncio.wait([*self._connecting.values()], timeout=_GREET_SECONDS)
         until = loop.time() + _GREET_SECONDS
         while any(peer.link is not None and not peer.has_greeted for peer in self._peers.values()):
             self._greeted.clear()
@@ -114,12 +98,7 @@ class Peers:
     async def stop(self) -> None:
         """Leave."""
         self._is_stopping = True
-        if self._place is not None:
-            self._place.leave()
-        if self._server is not None:
-            self._server.close()
-        for task in self._connecting.values():
-            task.cancel()
+        self._finder.stop()
         for link in (*self._inbound, *(peer.link for peer in self._peers.values() if peer.link is not None)):
             link.close()
         await asyncio.sleep(0)
@@ -132,7 +111,7 @@ class Peers:
                 peer.link.expire(before)
         self._ticks += 1
         if self._ticks % _LOOK_EVERY == 0:
-            self._look()
+            self._finder.look()
 
     def all(self) -> list[Peer]:
         """Return all that are connected."""
@@ -181,6 +160,22 @@ class Peers:
             peer.is_stale = peer.is_stale or (peer.link is not None and peer.link.is_behind)
         return [peer for peer in self._peers.values() if peer.takes]
 
+    # ---- what the finder asks and tells ----
+
+    def is_connected(self, node: str) -> bool:
+        """Whether there is a connection to a process, on which we send."""
+        peer = self._peers.get(node)
+        return peer is not None and peer.link is not None
+
+    def on_connected(self, node: str, link: Link) -> None:
+        """There is a connection to a process."""
+        peer = self._peers.setdefault(node, Peer(node))
+        peer.link = link
+        groups, channels = self._layer.greeting()
+        link.send(frame("hello", self._node, groups, channels))
+        for channel in peer.channels:
+            self._layer.on_consumers(channel)
+
     # ---- what links tell ----
 
     def on_frame(self, link: Link, parts: list[Any]) -> None:
@@ -217,7 +212,7 @@ class Peers:
             if peer.link is link or peer.link is None or peer.link.is_lost:
                 del self._peers[peer.node]
                 if not self._is_stopping:
-                    self._look()
+                    self._finder.look()
                     self._layer.on_peers_changed()
             self._greeted.set()
 
@@ -252,7 +247,7 @@ class Peers:
         self._greeted.set()
         self._set_channels(peer, parts[3])
         if peer.link is None:
-            self._look(node)
+            self._finder.look(node)
         self._layer.on_peers_changed()
 
     def _on_news(self, link: Link, peer: Peer, parts: list[Any]) -> None:
@@ -286,38 +281,6 @@ class Peers:
         if peer.link is not None:
             for channel in new:
                 self._layer.on_consumers(channel)
-
-    def _look(self, node: str | None = None) -> None:
-        """Connect to those that are there, and to which we are not connected."""
-        if self._place is None or self._is_stopping:
-            return
-        loop = asyncio.get_running_loop()
-        for other, path in self._place.others():
-            peer = self._peers.get(other)
-            if other not in self._connecting and (peer is None or peer.link is None) and node in (None, other):
-                self._connecting[other] = loop.create_task(self._connect(other, path))
-
-    async def _connect(self, node: str, path: str) -> None:
-        try:
-            link = Link(self, node)
-            await asyncio.get_running_loop().create_unix_connection(lambda: link, path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            if self._place is not None:
-                self._place.forget(path)  # killed
-            return
-        except OSError as error:
-            self._log.warning("A worker cannot be reached for groups and channels: %s", error)
-            return
-        finally:
-            self._connecting.pop(node, None)
-        if link.is_lost:
-            return
-        peer = self._peers.setdefault(node, Peer(node))
-        peer.link = link
-        groups, channels = self._layer.greeting()
-        link.send(frame("hello", self._node, groups, channels))
-        for channel in peer.channels:
-            self._layer.on_consumers(channel)
 
 
 def _error_of(task: asyncio.Task[None]) -> Any:
