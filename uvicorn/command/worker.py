@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.wsgiapp import WSGIApplication
-from gunicorn.errors import AppImportError, ConfigError
+from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
 from uvicorn import __version__
@@ -29,17 +28,16 @@ from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
-from uvicorn.command import compatibility
-from uvicorn.command.attending import check_attending
+from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.channel_layer import make_place
 from uvicorn.command.departure import Departure
 from uvicorn.command.http2 import alpn_protocols, make_http2
+from uvicorn.command.interpreter import tune_collector
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
-from uvicorn.command.log_presets import keep_dressed, prepare_log, wants_paint
+from uvicorn.command.log_presets import prepare_log, wants_paint
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
-from uvicorn.command.plain_master import adjust_master
 from uvicorn.command.replacement import Replacement, age_for_master, hand_over, wake_master
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
@@ -72,7 +70,6 @@ _WHY_SLOW_START: Final = (
     "the application was not imported, and had not started, within %s seconds (timeout). What the main thread does "
     "below has taken so long: make it shorter, or raise the timeout"
 )
-_COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
@@ -126,26 +123,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
         Raises: RuntimeError, which Gunicorn prints as one line.
         """
-        try:
-            settings = Settings.from_config(cfg)
-            loop_factory(settings.loop_factory)
-        except (ConfigError, ValueError, ImportError, AttributeError) as error:
-            raise RuntimeError(str(error)) from None
-        prepare_log(log, cfg, settings)
-        keep_dressed(log)
-        check_attending(settings.attending)
-        given = getattr(cfg, "uvicorn_warnings", ())
-        for message in (*given, *compatibility.check(cfg, settings.http2_engine)):
-            log.warning(message)
-        if settings.drain_delay >= cfg.graceful_timeout:
-            log.warning(
-                "drain_delay (%g seconds) leaves nothing of graceful_timeout (%s) for requests",
-                settings.drain_delay,
-                cfg.graceful_timeout,
-            )
-        adjust_master(cfg)
-        gc.collect()
-        gc.freeze()  # the workers' collectors do not touch, and so copy, what they share with the master
+        check_and_prepare(cfg, log)
 
     # ---- start, in the child ----
 
@@ -229,8 +207,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         sys.exit(code)
 
     def _prepare(self, application: Router | SingleConsumer) -> None:
-        _tune_collector()
-        self._check_again()
+        tune_collector()
+        check_after_reload(self.cfg, self.settings.http2_engine, self.log)
         engine = self.settings.http2_engine
         self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
         self._http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
@@ -269,13 +247,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._reloading.is_loaded()
         self.application = failing_application(text)
         self._prepare(self.application)
-
-    def _check_again(self) -> None:
-        """Tell of what `check_config` would have refused: Gunicorn does not call it when it reloads."""
-        try:
-            compatibility.check(self.cfg, self.settings.http2_engine)
-        except RuntimeError as error:
-            self.log.error("%s (ignored until the next start)", error)
 
     def _load(self) -> Router | SingleConsumer:
         app = self.app
@@ -661,18 +632,6 @@ def drain_seconds(graceful_timeout: float) -> float:
 def _is_told_to(error: BaseException) -> bool:
     """Whether a worker that starts ends because it is told to."""
     return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and not error.code)
-
-
-def _tune_collector() -> None:
-    """Spare the cyclic garbage collector what lives as long as the worker, and what dies with its request.
-
-    At Python's default threshold a burst of requests sets off a collection every few dozen of them, which finds
-    nothing: measured 7% of a small page. An application that has set thresholds of its own keeps them.
-    """
-    gc.collect()
-    gc.freeze()
-    if gc.get_threshold()[0] in (700, 2000):  # Python's defaults, up to 3.12 and from 3.13 on
-        gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def _nothing() -> None:
