@@ -36,6 +36,7 @@ from uvicorn.command.interpreter import tune_collector
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.log_presets import prepare_log, wants_paint
+from uvicorn.command.loop_end import close_generators, end_tasks, run_until_done
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.replacement import Replacement, age_for_master, hand_over, wake_master
@@ -322,9 +323,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         assert self._loop is not None
         loop = self._loop
         try:
-            self._run_until_served(loop)
-            loop.run_until_complete(self._end_tasks())
-            loop.run_until_complete(self._close_generators())
+            run_until_done(loop, self._serve(), self._on_exit)
+            loop.run_until_complete(end_tasks(loop, self.log))
+            loop.run_until_complete(close_generators(loop))
         finally:
             if self._serving is not None:
                 self._serving.give_back()
@@ -332,40 +333,13 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             loop.close()
             self._leave_stuck_threads()
 
-    def _run_until_served(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the loop until the worker has stopped; stop in order if a task of the application exits the process."""
-        serving = loop.create_task(self._serve())
-        while not serving.done():
-            try:
-                loop.run_until_complete(serving)
-            except (SystemExit, KeyboardInterrupt):
-                if self._is_quick or serving.done():  # we are on our way out already
-                    raise
-                self.log.exception("A task of the application asked the process to exit: the worker stops")
-                self._stop_soon()
-
-    async def _end_tasks(self) -> None:
-        """Cancel what the application has begun beside its requests, as `asyncio.run` does."""
-        assert self._loop is not None
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        if not left:
-            return
-        for task in left:
-            task.cancel()
-        ended, stubborn = await asyncio.wait(left, timeout=_LAST_SECONDS)
-        for task in ended:
-            if not task.cancelled() and task.exception() is not None:
-                text = "A task of the application failed at the end"
-                self._loop.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
-        for task in stubborn:
-            self.log.warning("Leaving without waiting for a task that was cancelled: %r", task.get_coro())
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is said already
-
-    async def _close_generators(self) -> None:
-        """Let asynchronous generators that were left behind end; one that does not is not waited for."""
-        assert self._loop is not None
-        closing = self._loop.create_task(self._loop.shutdown_asyncgens())
-        await asyncio.wait([closing], timeout=_LAST_SECONDS)
+    def _on_exit(self) -> bool:
+        """A task of the application exits the process. Returns: whether to go on, so as to stop in order."""
+        if self._is_quick:
+            return False
+        self.log.exception("A task of the application asked the process to exit: the worker stops")
+        self._stop_soon()
+        return True
 
     async def _serve(self) -> None:
         assert self._loop is not None
