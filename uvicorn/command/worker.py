@@ -27,7 +27,7 @@ from uvicorn import __version__
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.stacks import describe_all_threads, threads_left
+from uvicorn.bridge.stacks import describe_all_threads
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.channel_layer import make_place
 from uvicorn.command.departure import Departure
@@ -39,6 +39,7 @@ from uvicorn.command.log_presets import prepare_log, wants_paint
 from uvicorn.command.loop_end import close_generators, end_tasks, run_until_done
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
+from uvicorn.command.process_end import end_despite_threads
 from uvicorn.command.replacement import Replacement, age_for_master, hand_over, wake_master
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
@@ -178,7 +179,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except BaseException as error:
             self._is_loading = False
             if _is_told_to(error):
-                self._leave_stuck_threads()
+                end_despite_threads(self.cfg, self.log)
                 raise
             self._has_failed(error)
 
@@ -204,7 +205,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         code = _LATE_BOOT_ERROR if self._others_serve() else _BOOT_ERROR
         if self.entry is not None:
             self.entry.tell(FAILED, reason)
-        self._leave_stuck_threads(exit_code=code)
+        end_despite_threads(self.cfg, self.log, exit_code=code)
         sys.exit(code)
 
     def _prepare(self, application: Router | SingleConsumer) -> None:
@@ -331,7 +332,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
                 self._serving.give_back()
             asyncio.set_event_loop(None)
             loop.close()
-            self._leave_stuck_threads()
+            end_despite_threads(self.cfg, self.log)
 
     def _on_exit(self) -> bool:
         """A task of the application exits the process. Returns: whether to go on, so as to stop in order."""
@@ -541,7 +542,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             )
         except Exception:
             traceback.print_exc()
-        self._leave_stuck_threads(exit_code=1)
+        end_despite_threads(self.cfg, self.log, exit_code=1)
         if self.server is not None:  # SystemExit may end no more than the task that blocked the loop
             self._is_quick = True
             self.server.hurry()
@@ -567,31 +568,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             if hasattr(stream, "fileno"):
                 return stream
         return sys.__stderr__
-
-    def _leave_stuck_threads(self, exit_code: int = 0) -> None:
-        """Have the process end after Gunicorn's `worker_exit` hook, if a thread would hold it.
-
-        Python joins every thread but daemons when it exits; a consumer, or a thread of the application, that never
-        ends would keep the worker for ever. The hook is the last thing that Gunicorn does.
-        """
-        faulthandler.cancel_dump_traceback_later()
-        left = [] if exit_code else threads_left(_LAST_SECONDS)
-        if left:
-            self.log.warning("Leaving without waiting for threads: %s", ", ".join(left))
-        if not left and not exit_code:
-            return
-        hook = self.cfg.worker_exit
-
-        def exit_now(server: Any, worker: Any) -> None:
-            try:
-                hook(server, worker)
-            except Exception:
-                self.log.exception("Exception in worker_exit hook")
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(exit_code)
-
-        self.cfg.set("worker_exit", exit_now)
 
 
 def drain_seconds(graceful_timeout: float) -> float:
