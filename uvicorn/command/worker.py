@@ -12,7 +12,6 @@ memory ask for another worker first (`replacement.py`).
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import os
 import signal
 import sys
@@ -27,8 +26,8 @@ from uvicorn import __version__
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.stacks import describe_all_threads
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
+from uvicorn.command.blocked import error_stream, report_abort, set_stack_timer
 from uvicorn.command.channel_layer import make_place
 from uvicorn.command.departure import Departure
 from uvicorn.command.http2 import alpn_protocols, make_http2
@@ -62,16 +61,6 @@ _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 _BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 _LATE_BOOT_ERROR: Final = 1  # while others serve: it does not halt the master
 _LEAST_BOUND_SECONDS: Final = 60.0  # for new workers to be ready, under plain gunicorn; arbitrary
-_LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
-_WHY_BLOCKED: Final = (
-    "its event loop has done nothing for %s seconds (timeout). What the main thread does below has blocked it, "
-    "most often a coroutine that computes, or calls what waits: write it as a plain 'def', or call that with "
-    "'await run_in_pool(...)'"
-)
-_WHY_SLOW_START: Final = (
-    "the application was not imported, and had not started, within %s seconds (timeout). What the main thread does "
-    "below has taken so long: make it shorter, or raise the timeout"
-)
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
@@ -411,7 +400,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
         addresses, threads = [str(listener) for listener in self.sockets], self._serving.dispatcher.pool.threads
         start = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
-        paint = wants_paint(self._error_stream(), self.settings)
+        paint = wants_paint(error_stream(self.log), self.settings)
         for line in start_lines(start, served(self.application), paint):
             self.log.info("%s", line)
 
@@ -422,7 +411,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         # First of all the next heartbeat: nothing that follows may stop it.
         self._loop.call_later(min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS), self._tick)
         self.notify()
-        self._set_stack_timer()
+        set_stack_timer(self.cfg.timeout, self.log)
         self._serving.tick()
         self._look_at_bounds()
         self.nr = self.server.service.requests
@@ -534,12 +523,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         try:
             if self.server is None and self.entry is not None:
                 self.entry.tell(FAILED, f"it was not ready within {self.cfg.timeout} seconds (timeout)")
-            requests = "The worker was starting." if self.server is None else self.server.describe_requests()
-            why = _WHY_BLOCKED if self.server is not None else _WHY_SLOW_START
-            seconds = self.cfg.timeout
-            self.log.critical(
-                f"Worker aborted (pid: %s): {why}\n%s\n%s", self.pid, seconds, requests, describe_all_threads()
-            )
+            report_abort(self.pid, self.cfg.timeout, self.server, self.log)
         except Exception:
             traceback.print_exc()
         end_despite_threads(self.cfg, self.log, exit_code=1)
@@ -548,26 +532,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.server.hurry()
         self.cfg.worker_abort(self)
         sys.exit(1)
-
-    def _set_stack_timer(self) -> None:
-        """Have the stacks written if no tick comes in time.
-
-        For C code that holds the interpreter: no handler of ABRT in Python can run then.
-        """
-        if not self.cfg.timeout:
-            return
-        try:
-            faulthandler.dump_traceback_later(self.cfg.timeout + _LATER_SECONDS, file=self._error_stream())
-        except (AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:  # no file to write to
-            self.log.debug("No stacks can be written for a loop that is blocked in C: %s", error)
-
-    def _error_stream(self) -> Any:
-        """Return where the error log is written, if that is a file or a terminal, or else the standard error."""
-        for handler in self.log.error_log.handlers if hasattr(self.log, "error_log") else ():
-            stream = getattr(handler, "stream", None)
-            if hasattr(stream, "fileno"):
-                return stream
-        return sys.__stderr__
 
 
 def drain_seconds(graceful_timeout: float) -> float:
