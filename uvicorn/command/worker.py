@@ -25,13 +25,12 @@ from gunicorn.workers.base import Worker
 from uvicorn import __version__
 from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
-from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import error_stream, report_abort, set_stack_timer
 from uvicorn.command.channel_layer import make_place
-from uvicorn.command.departure import Departure
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.interpreter import tune_collector
+from uvicorn.command.leaving import Leaving, drain_seconds
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.log_presets import prepare_log, wants_paint
@@ -39,7 +38,7 @@ from uvicorn.command.loop_end import close_generators, end_tasks, run_until_done
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.process_end import end_despite_threads
-from uvicorn.command.replacement import Replacement, age_for_master, hand_over, wake_master
+from uvicorn.command.replacement import age_for_master, wake_master
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
 from uvicorn.command.serving import Frame, Serving
@@ -47,7 +46,6 @@ from uvicorn.command.settings import DefaultThreads, Settings, read
 from uvicorn.command.share import enter, share_for
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.connections.server import Server
-from uvicorn.watching.retirement import NOW
 from uvicorn.watching.watching import Watching
 
 if TYPE_CHECKING:
@@ -60,7 +58,6 @@ _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 _BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
 _LATE_BOOT_ERROR: Final = 1  # while others serve: it does not halt the master
-_LEAST_BOUND_SECONDS: Final = 60.0  # for new workers to be ready, under plain gunicorn; arbitrary
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
@@ -76,13 +73,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.server: Server | None = None
         self.application: Router | SingleConsumer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
         self._serving: Serving | None = None
-        self._is_quick = False
         self._is_loading = False
-        self._delayed_seconds = 0.0  # of graceful_timeout, in which it accepts still
-        self._replacement: Replacement | None = None
-        self._departure: Departure | None = None
+        self._leaving: Leaving | None = None
         self._place = make_place(self.cfg.uid, self.cfg.gid, read(self.cfg)["channel_layer"])
         self._watching: Watching | None = None
         self._shared = share_for(self, self.cfg, self.log)
@@ -253,7 +246,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: what an `on_startup` raises, StartupError; SystemExit(0) if the worker is told to stop meanwhile.
         """
         assert self._loop is not None
-        self._serving = self._make_serving(self._loop, application)
+        self._leaving = Leaving(self, self.entry, self._loop, self.settings.drain_delay, self._reloading)
+        self._serving = self._leaving.serving = self._make_serving(self._loop, application, self._leaving)
         if self._serving.lifecycle.is_empty:
             return
         try:
@@ -262,7 +256,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._serving.close()
             raise
 
-    def _make_serving(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Serving:
+    def _make_serving(
+        self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer, leaving: Leaving
+    ) -> Serving:
         """Give what serves the application Gunicorn's settings, hooks and log."""
         cfg, log = self.cfg, self.log
         threads: int = cfg.threads
@@ -287,8 +283,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             hooks=GunicornHooks(cfg, self, log) if GunicornHooks.wanted(cfg, log) else None,
             http2=self._http2,
             report=Reporter(log) if Reporter.wanted(log) else None,
-            on_most_requests=self._on_most_requests,
-            on_lost_pool=self._on_lost_pool,
+            on_most_requests=leaving.on_most_requests,
+            on_lost_pool=leaving.on_lost_pool,
         )
 
     async def _started(self, serving: Serving) -> None:
@@ -325,21 +321,22 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     def _on_exit(self) -> bool:
         """A task of the application exits the process. Returns: whether to go on, so as to stop in order."""
-        if self._is_quick:
+        assert self._leaving is not None
+        if self._leaving.is_quick:
             return False
         self.log.exception("A task of the application asked the process to exit: the worker stops")
-        self._stop_soon()
+        self._leaving.begin()
         return True
 
     async def _serve(self) -> None:
         assert self._loop is not None
         assert self._serving is not None
-        loop, serving = self._loop, self._serving
+        assert self._leaving is not None
+        loop, serving, leaving = self._loop, self._serving, self._leaving
         if self.settings.switch_interval:
             sys.setswitchinterval(self.settings.switch_interval)
-        self._stop = asyncio.Event()
         for number, handler in (
-            (signal.SIGTERM, self._on_term),
+            (signal.SIGTERM, leaving.on_term),
             (signal.SIGINT, self._on_quit),
             (signal.SIGQUIT, self._on_quit),
             (signal.SIGUSR1, self.log.reopen_files),
@@ -347,38 +344,30 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         ):
             loop.add_signal_handler(number, handler)
         loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
-        self._watch_departure(loop)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
         self._report_start()
         self._tick()
         self._is_ready()
-        await self._stop.wait()
-        if self._is_quick:
-            self.server.hurry()
+        await leaving.has_begun.wait()
+        await self._end(self.server, serving, leaving)
+
+    async def _end(self, server: Server, serving: Serving, leaving: Leaving) -> None:
+        """Stop in stages: what is there is answered, as far as there is time, and the application stops."""
+        assert self._loop is not None
+        if leaving.is_quick:
+            server.hurry()
         else:
             self.log.info("Worker stopping (pid: %s)", self.pid)
-        graceful = self.cfg.graceful_timeout - self._delayed_seconds
-        deadline = loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
-        await self.server.drain(drain_seconds(graceful))
-        await serving.stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
+        graceful = leaving.graceful_seconds
+        deadline = self._loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
+        await server.drain(drain_seconds(graceful))
+        left = _QUICK_SECONDS if leaving.is_quick else max(_LAST_SECONDS, deadline - self._loop.time())
+        await serving.stop_application(left)
         serving.close()
         for listener in self.sockets:
             listener.close()
-
-    def _watch_departure(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make what knows when the worker may leave, and what asks for another one in its place."""
-        bound = max(_LEAST_BOUND_SECONDS, self.cfg.timeout + self.cfg.graceful_timeout)
-        departure = Departure(self, self.entry, loop, self.log, bound, self._stop_soon, self._on_staying)
-        is_orderly = self.entry is not None and self.entry.roll.is_orderly
-        self._replacement = Replacement(self, loop, self.log, self._stop_soon, is_orderly, lambda: departure.is_waiting)
-        self._departure = departure
-
-    def _on_staying(self) -> None:
-        """The worker was told to leave, and stays: the one in its place could not start."""
-        assert self._replacement is not None
-        self._replacement.ask_again()
 
     def _is_ready(self) -> None:
         """Tell that the worker accepts: old ones may leave."""
@@ -408,96 +397,26 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         assert self._loop is not None
         assert self._serving is not None
         assert self.server is not None
+        assert self._leaving is not None
+        assert self._watching is not None
         # First of all the next heartbeat: nothing that follows may stop it.
         self._loop.call_later(min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS), self._tick)
         self.notify()
         set_stack_timer(self.cfg.timeout, self.log)
         self._serving.tick()
-        self._look_at_bounds()
+        self._leaving.look_at_bounds(self._watching)
         self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
-            self._stop_soon()
-
-    def _look_at_bounds(self) -> None:
-        """Leave if the worker has grown too large or too old: in its turn, after there is a new one; or at once."""
-        if self._watching is None or self._replacement is None or not self.alive:
-            return
-        leaving = self._watching.leaving()
-        if leaving == NOW:
-            self.log.error("The worker leaves at once: %s (pid: %s)", self._watching.reason, self.pid)
-            self._is_quick = True
-            if self.server is not None:
-                self.server.hurry()
-            self._stop_soon()
-        elif leaving:
-            self.log.info("The worker is replaced: %s (pid: %s)", self._watching.reason, self.pid)
-            self._replacement.begin()
-
-    def _on_lost_pool(self, pool: ConsumerPool) -> None:
-        assert self._replacement is not None
-        assert self._serving is not None
-        if self.alive:
-            self.log.error(
-                "All %d threads of %s are stuck and requests wait: the worker is replaced (pid: %s)\n%s",
-                pool.threads,
-                pool.name,
-                self.pid,
-                self._serving.stuck.stacks(pool),
-            )
-            self._replacement.begin()
-
-    def _on_most_requests(self) -> None:
-        if self.alive and self._replacement is not None and not self._replacement.is_asked:
-            self.log.info("Autorestarting worker after current request.")
-            self._replacement.begin()
+            self._leaving.begin()
 
     # ---- signals; on the loop, but for handle_abort ----
 
-    def _stop_soon(self) -> None:
-        if self.alive:
-            hand_over(self)  # the master makes another one, if this one will be missing
-        self.alive = False
-        if self.entry is not None:
-            self.entry.tell(LEAVING)
-        if self._reloading is not None and self._reloading.has_begun:
-            self._reloading.is_noticed = True
-            if self.server is not None:
-                self.server.step_aside()
-        if self._serving is not None:
-            self._serving.begin_stopping()
-            if self._replacement is not None and self._replacement.is_asked:
-                self._serving.dispatcher.give_up_stuck()
-        if self._stop is not None:
-            self._stop.set()
-
-    def _on_term(self) -> None:
-        if self._departure is None:
-            self._stop_soon()
-        elif not self._waits_for_clients():
-            self._departure.begin()
-
-    def _waits_for_clients(self) -> bool:
-        """Whether the worker goes on for `drain_delay`, since the whole server stops; readiness says no meanwhile."""
-        delay = min(self.settings.drain_delay, drain_seconds(self.cfg.graceful_timeout))
-        if not (delay and self.entry is not None and self.entry.roll.is_stopping and self.alive):
-            return False
-        if not self._delayed_seconds:
-            self._delayed_seconds = delay
-            self.log.info("The server stops in %g seconds, and accepts until then (pid: %s)", delay, self.pid)
-            if self._serving is not None:
-                self._serving.announce_stop()
-            assert self._loop is not None
-            self._loop.call_later(delay, self._stop_soon)
-        return True
-
     def _on_quit(self) -> None:
-        self._is_quick = True
-        if self.server is not None:
-            self.server.hurry()
-        self._stop_soon()
+        assert self._leaving is not None
+        self._leaving.on_quit()
         self.cfg.worker_int(self)
 
     def _on_pipe(self) -> None:
@@ -505,8 +424,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             os.read(self.PIPE[0], 512)
         except BlockingIOError:
             return
-        if not self.alive:
-            self._stop_soon()
+        if not self.alive and self._leaving is not None:
+            self._leaving.begin()
 
     def _on_usr2(self, sig: int, frame: Any) -> None:
         """Have the log tell what the worker does. A plain handler, for a loop that is blocked."""
@@ -527,20 +446,12 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except Exception:
             traceback.print_exc()
         end_despite_threads(self.cfg, self.log, exit_code=1)
-        if self.server is not None:  # SystemExit may end no more than the task that blocked the loop
-            self._is_quick = True
-            self.server.hurry()
+        if (
+            self.server is not None and self._leaving is not None
+        ):  # SystemExit may end no more than the task that blocked the loop
+            self._leaving.hurry()
         self.cfg.worker_abort(self)
         sys.exit(1)
-
-
-def drain_seconds(graceful_timeout: float) -> float:
-    """Return how long to wait for what is running, in seconds.
-
-    A little less than `graceful_timeout`, so that our report is written and the hooks are called before the
-    master's SIGKILL: a tenth of it or 0.7 s, but never more than six tenths.
-    """
-    return graceful_timeout - min(max(0.1 * graceful_timeout, 0.7), 0.6 * graceful_timeout)
 
 
 def _is_told_to(error: BaseException) -> bool:
