@@ -18,12 +18,10 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
 from uvicorn import __version__
-from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import error_stream, report_abort, set_stack_timer
@@ -36,15 +34,14 @@ from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.log_presets import prepare_log, wants_paint
 from uvicorn.command.loop_end import close_generators, end_tasks, run_until_done
 from uvicorn.command.loops import loop_factory
-from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.process_end import end_despite_threads
 from uvicorn.command.replacement import age_for_master, wake_master
-from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
-from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads, Settings, read
+from uvicorn.command.serving import Serving
+from uvicorn.command.settings import Settings, read
 from uvicorn.command.share import enter, share_for
 from uvicorn.command.tls import make_ssl_context
+from uvicorn.command.worker_application import load, make_serving, start
 from uvicorn.connections.server import Server
 from uvicorn.watching.watching import Watching
 
@@ -150,7 +147,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         try:
             self._is_loading = True
             prepare(self.cfg)
-            self.application = self._load()
+            self.application = load(self.app, self.cfg, self.settings.interface)
             self._is_loading = False
             if not self.alive:
                 sys.exit(0)  # the application has caught the SystemExit of `handle_exit`
@@ -191,6 +188,12 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         sys.exit(code)
 
     def _prepare(self, application: Router | SingleConsumer) -> None:
+        """Make all that serves the application, and have it start.
+
+        Raises: what an `on_startup` raises, StartupError; SystemExit(0) if the worker is told to stop meanwhile.
+        """
+        assert self._loop is not None
+        loop = self._loop
         tune_collector()
         check_after_reload(self.cfg, self.settings.http2_engine, self.log)
         engine = self.settings.http2_engine
@@ -198,7 +201,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
-        self._start_application(application)
+        leaving = self._leaving = Leaving(self, self.entry, loop, self.settings.drain_delay, self._reloading)
+        serving = make_serving(self, loop, application, self.settings, self._http2, leaving, self._place)
+        self._serving = leaving.serving = serving
+        start(self, loop, serving, self._beat_seconds)
 
     def _watch_files(self) -> None:
         """Watch files in our own way, in place of Gunicorn's reloader."""
@@ -231,78 +237,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._reloading.is_loaded()
         self.application = failing_application(text)
         self._prepare(self.application)
-
-    def _load(self) -> Router | SingleConsumer:
-        app = self.app
-        uri = getattr(app, "app_uri", None) or "the application"
-        # Gunicorn's own loader would refuse a list of routes, and shows a traceback for a wrong name.
-        if type(app) is WSGIApplication and app.callable is None and self.cfg.paste is None:
-            return load_site(uri, self.settings.interface)
-        return make_application(app.wsgi(), uri, self.settings.interface)
-
-    def _start_application(self, application: Router | SingleConsumer) -> None:
-        """Make what consumers run in, and have the application start.
-
-        Raises: what an `on_startup` raises, StartupError; SystemExit(0) if the worker is told to stop meanwhile.
-        """
-        assert self._loop is not None
-        self._leaving = Leaving(self, self.entry, self._loop, self.settings.drain_delay, self._reloading)
-        self._serving = self._leaving.serving = self._make_serving(self._loop, application, self._leaving)
-        if self._serving.lifecycle.is_empty:
-            return
-        try:
-            self._loop.run_until_complete(self._started(self._serving))
-        except BaseException:
-            self._serving.close()
-            raise
-
-    def _make_serving(
-        self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer, leaving: Leaving
-    ) -> Serving:
-        """Give what serves the application Gunicorn's settings, hooks and log."""
-        cfg, log = self.cfg, self.log
-        threads: int = cfg.threads
-        frame = Frame(
-            threads=threads,
-            are_threads_given=threads > 1 and not isinstance(threads, DefaultThreads),
-            connections=cfg.worker_connections,
-            lifespan=cfg.asgi_lifespan,
-            root_path=cfg.root_path,
-            upload_folder=cfg.tmp_upload_dir,
-            shows_errors=cfg.reload,
-            most_requests=self.max_requests,
-            layer_place=self._place,
-        )
-        return Serving(
-            loop,
-            application,
-            self.settings,
-            frame,
-            GunicornPeers(cfg, self.settings.forwarded_fields),
-            log,
-            hooks=GunicornHooks(cfg, self, log) if GunicornHooks.wanted(cfg, log) else None,
-            http2=self._http2,
-            report=Reporter(log) if Reporter.wanted(log) else None,
-            on_most_requests=leaving.on_most_requests,
-            on_lost_pool=leaving.on_lost_pool,
-        )
-
-    async def _started(self, serving: Serving) -> None:
-        """Wait until the application has started; go on telling the master that we live.
-
-        Raises: SystemExit(0) if the worker is to stop meanwhile.
-        """
-        starting = asyncio.ensure_future(serving.lifecycle.start())
-        while not starting.done():
-            self.notify()
-            await asyncio.wait([starting], timeout=min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS))
-            if not starting.done() and (not self.alive or self.ppid != os.getppid()):
-                starting.cancel()
-                await asyncio.wait([starting], timeout=_LAST_SECONDS)
-                sys.exit(0)
-        starting.result()
-
-    # ---- life ----
 
     def run(self) -> None:
         """Serve until told to stop. Called by Gunicorn."""
@@ -393,6 +327,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         for line in start_lines(start, served(self.application), paint):
             self.log.info("%s", line)
 
+    @property
+    def _beat_seconds(self) -> float:
+        """From one sign of life for the master to the next."""
+        return min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
+
     def _tick(self) -> None:
         assert self._loop is not None
         assert self._serving is not None
@@ -400,7 +339,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         assert self._leaving is not None
         assert self._watching is not None
         # First of all the next heartbeat: nothing that follows may stop it.
-        self._loop.call_later(min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS), self._tick)
+        self._loop.call_later(self._beat_seconds, self._tick)
         self.notify()
         set_stack_timer(self.cfg.timeout, self.log)
         self._serving.tick()
