@@ -26,6 +26,7 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import error_stream, report_abort, set_stack_timer
 from uvicorn.command.channel_layer import make_place
+from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.interpreter import tune_collector
 from uvicorn.command.leaving import Leaving, drain_seconds
@@ -53,8 +54,6 @@ __all__ = ["ASGIWorker"]
 _TICK_SECONDS: Final = 1.0
 _LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
 _QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
-_BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
-_LATE_BOOT_ERROR: Final = 1  # while others serve: it does not halt the master
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
@@ -119,10 +118,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except AppImportError:
             raise
         except Exception as error:
-            if self.booted or not self._others_serve():
+            if self.booted or not others_serve(self.entry):
                 raise
             self.log.exception("Exception in worker process")
-            self._give_up_start(f"{type(error).__name__}: {error}")
+            give_up(self, f"{type(error).__name__}: {error}")
 
     def init_signals(self) -> None:
         """Set handlers that are good until the loop runs; the loop has a wake-up descriptor of its own."""
@@ -157,10 +156,12 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._prepare(self.application)
         except BaseException as error:
             self._is_loading = False
-            if _is_told_to(error):
+            if is_told_to(error):
                 end_despite_threads(self.cfg, self.log)
                 raise
-            self._has_failed(error)
+            if self._reloading is None:
+                refuse(self, error)
+            self._serve_failure(self._reloading, error)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """TERM has come before the loop runs: an import is not waited for, nobody needs it any more.
@@ -172,20 +173,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.entry.tell(LEAVING)
         if self._is_loading:
             sys.exit(0)
-
-    def _others_serve(self) -> bool:
-        return self.entry is not None and self.entry.has_sibling_that_serves()
-
-    def _give_up_start(self, reason: str) -> None:
-        """Leave because the worker cannot start; the master goes on if others serve.
-
-        Raises: SystemExit.
-        """
-        code = _LATE_BOOT_ERROR if self._others_serve() else _BOOT_ERROR
-        if self.entry is not None:
-            self.entry.tell(FAILED, reason)
-        end_despite_threads(self.cfg, self.log, exit_code=code)
-        sys.exit(code)
 
     def _prepare(self, application: Router | SingleConsumer) -> None:
         """Make all that serves the application, and have it start.
@@ -213,28 +200,14 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._reloading = Reloading(self, self.settings)
         self.reloader = self._reloading.reloader
 
-    def _has_failed(self, error: BaseException) -> None:
-        """Say what went wrong; in development to each client, too, until a file changes.
+    def _serve_failure(self, reloading: Reloading, error: BaseException) -> None:
+        """Tell each client what went wrong, until a file changes."""
+        from uvicorn.applications.failures import failing_application, failure_text
 
-        Raises: what `load_wsgi` does, but in development.
-        """
-        from uvicorn.applications.failures import failing_application, failure_text, short_reason
-
-        if self._reloading is None and isinstance(error, AppImportError):
-            if self._others_serve():
-                self.log.error("The application cannot be served: %s", error)
-                self._give_up_start(str(error))
-            if self.entry is not None:
-                self.entry.tell(FAILED, str(error))
-            raise error
         text = failure_text(error)
-        waits = "" if self._reloading is None else "; waiting for a change"
-        self.log.error("The application cannot be served%s\n%s", waits, text)
-        if self._reloading is None:
-            self._give_up_start(short_reason(error))
-        assert self._reloading is not None
-        self._reloading.has_failed(error)
-        self._reloading.is_loaded()
+        self.log.error("The application cannot be served; waiting for a change\n%s", text)
+        reloading.has_failed(error)
+        reloading.is_loaded()
         self.application = failing_application(text)
         self._prepare(self.application)
 
@@ -391,11 +364,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._leaving.hurry()
         self.cfg.worker_abort(self)
         sys.exit(1)
-
-
-def _is_told_to(error: BaseException) -> bool:
-    """Whether a worker that starts ends because it is told to."""
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and not error.code)
 
 
 def _nothing() -> None:
