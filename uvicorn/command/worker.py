@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
-from uvicorn import __version__
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
-from uvicorn.command.blocked import error_stream, report_abort, set_stack_timer
+from uvicorn.command.blocked import report_abort, set_stack_timer
 from uvicorn.command.channel_layer import make_place
 from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
 from uvicorn.command.http2 import alpn_protocols, make_http2
@@ -32,7 +31,7 @@ from uvicorn.command.interpreter import tune_collector
 from uvicorn.command.leaving import Leaving, drain_seconds
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
-from uvicorn.command.log_presets import prepare_log, wants_paint
+from uvicorn.command.log_presets import prepare_log
 from uvicorn.command.loop_end import close_generators, end_tasks, run_until_done
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.process_end import end_despite_threads
@@ -41,6 +40,7 @@ from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
 from uvicorn.command.serving import Serving
 from uvicorn.command.settings import Settings, read
 from uvicorn.command.share import enter, share_for
+from uvicorn.command.start_report import report_first, report_next, start_of
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.command.worker_application import load, make_serving, start
 from uvicorn.connections.server import Server
@@ -254,7 +254,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
-        self._report_start()
+        self._report_start(serving)
         self._tick()
         self._is_ready()
         await leaving.has_begun.wait()
@@ -282,23 +282,15 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.entry.tell(READY)
         wake_master(self)
 
-    def _report_start(self) -> None:
+    def _report_start(self, serving: Serving) -> None:
         """Say what is served; the first worker does it at length."""
-        assert self._serving is not None
         assert self.application is not None
-        from uvicorn.command.start_report import start_lines, start_of, variants
-
         if self._age > 1:
-            text = "Serving with uvicorn %s, %s (pid: %s)"
-            self.log.info(text, __version__, variants(self._http2_name), self.pid)
+            report_next(self.log, self.pid, self._http2_name)
             return
-        from uvicorn.applications.contents import served  # once
-
-        addresses, threads = [str(listener) for listener in self.sockets], self._serving.dispatcher.pool.threads
-        start = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
-        paint = wants_paint(error_stream(self.log), self.settings)
-        for line in start_lines(start, served(self.application), paint):
-            self.log.info("%s", line)
+        addresses, threads = [str(listener) for listener in self.sockets], serving.dispatcher.pool.threads
+        first = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
+        report_first(self.log, first, self.application, self.settings)
 
     @property
     def _beat_seconds(self) -> float:
