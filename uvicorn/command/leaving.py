@@ -7,7 +7,7 @@
     a file has changed           at once; it leaves what waits to the next worker (`reloading.py`)
 
 All of them come to `begin`, which says on the roll and to clients that the worker leaves, and sets `has_begun`. The
-stop itself is the worker's.
+worker waits for that, and goes on with `stop_serving`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Leaving", "drain_seconds"]
 
+_LAST_SECONDS: Final = 0.1  # for the application to stop, if there is no time left
+_QUICK_SECONDS: Final = 1.0  # for the same on INT and QUIT
 _LEAST_BOUND_SECONDS: Final = 60.0  # for new workers to be ready, under plain gunicorn; arbitrary
 
 
@@ -70,12 +72,6 @@ class Leaving:
         self._departure = departure
         self._replacement = Replacement(worker, loop, self._log, self.begin, is_orderly, lambda: departure.is_waiting)
 
-    @property
-    def graceful_seconds(self) -> float:
-        """What is left of `graceful_timeout`."""
-        graceful: float = self._worker.cfg.graceful_timeout - self._delayed_seconds
-        return graceful
-
     def begin(self) -> None:
         """Accept no longer, and tell it. Idempotent."""
         if self._worker.alive:
@@ -100,7 +96,29 @@ class Leaving:
         if self.serving is not None:
             self.serving.hurry()
 
+    async def stop_serving(self, serving: Serving) -> None:
+        """Stop in stages: what is there is answered, as far as there is time, and the application stops."""
+        if self.is_quick:
+            serving.hurry()
+        else:
+            self._log.info("Worker stopping (pid: %s)", self._worker.pid)
+        graceful = self._worker.cfg.graceful_timeout - self._delayed_seconds
+        deadline = self._loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
+        if serving.server is not None:
+            await serving.server.drain(drain_seconds(graceful))
+        left = _QUICK_SECONDS if self.is_quick else max(_LAST_SECONDS, deadline - self._loop.time())
+        await serving.stop_application(left)
+        serving.close()
+
     # ---- reasons ----
+
+    def on_exit(self) -> bool:
+        """A task of the application exits the process. Returns: whether the loop goes on, so as to stop in order."""
+        if self.is_quick:
+            return False
+        self._log.exception("A task of the application asked the process to exit: the worker stops")
+        self.begin()
+        return True
 
     def on_term(self) -> None:
         """The worker was told to leave; perhaps not for the first time."""

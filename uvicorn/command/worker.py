@@ -1,12 +1,15 @@
-"""ASGIWorker: Gunicorn on one side, the loop on the other. No protocol knowledge.
+"""ASGIWorker: Gunicorn on one side, the loop on the other. Here is the order of its life; each part is elsewhere.
 
-Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the
-child. `run` is the whole life of the worker: serve until something says stop, drain, leave.
+    check_config     in the master: settings, log, Gunicorn's own master          `before_fork.py`
+    __init__         in the master, before the fork: its place among the workers  `share.py`, `roll.py`
+    init_process     in the child: the loop; then Gunicorn calls all that follows
+    load_wsgi        the application is loaded, served and started                `worker_application.py`, `serving.py`
+                     or it cannot be                                              `failed_start.py`
+    run              accept, and once a second `_tick`, until it leaves           `leaving.py`
+                     the end of the loop, and of the process                      `loop_end.py`, `process_end.py`
+    handle_abort     the loop was silent for too long                             `blocked.py`
 
-What stops it - TERM (also sent on HUP and TTOU), the reloader, a master that has gone - sets `alive` to False, and all
-go through `Server.drain`. INT and QUIT do so without waiting. TERM may find that the worker that was made in the place
-of this one is not ready yet: then it goes on for a while (`departure.py`). `max_requests` and the bounds of age and
-memory ask for another worker first (`replacement.py`).
+Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the child.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from uvicorn.command.channel_layer import make_place
 from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.interpreter import tune_collector
-from uvicorn.command.leaving import Leaving, drain_seconds
+from uvicorn.command.leaving import Leaving
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
 from uvicorn.command.log_presets import prepare_log
@@ -52,8 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["ASGIWorker"]
 
 _TICK_SECONDS: Final = 1.0
-_LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
-_QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
@@ -180,16 +181,15 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         Raises: what an `on_startup` raises, StartupError; SystemExit(0) if the worker is told to stop meanwhile.
         """
         assert self._loop is not None
-        loop = self._loop
+        loop, engine = self._loop, self.settings.http2_engine
         tune_collector()
-        check_after_reload(self.cfg, self.settings.http2_engine, self.log)
-        engine = self.settings.http2_engine
+        check_after_reload(self.cfg, engine, self.log)
         self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
-        self._http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
+        http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
         leaving = self._leaving = Leaving(self, self.entry, loop, self.settings.drain_delay, self._reloading)
-        serving = make_serving(self, loop, application, self.settings, self._http2, leaving, self._place)
+        serving = make_serving(self, loop, application, self.settings, http2, leaving, self._place)
         self._serving = leaving.serving = serving
         start(self, loop, serving, self._beat_seconds)
 
@@ -214,65 +214,31 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def run(self) -> None:
         """Serve until told to stop. Called by Gunicorn."""
         assert self._loop is not None
-        loop = self._loop
+        assert self._serving is not None
+        assert self._leaving is not None
+        loop, serving, leaving = self._loop, self._serving, self._leaving
         try:
-            run_until_done(loop, self._serve(), self._on_exit)
+            run_until_done(loop, self._serve(loop, serving, leaving), leaving.on_exit)
             loop.run_until_complete(end_tasks(loop, self.log))
             loop.run_until_complete(close_generators(loop))
         finally:
-            if self._serving is not None:
-                self._serving.give_back()
+            serving.give_back()
             asyncio.set_event_loop(None)
             loop.close()
             end_despite_threads(self.cfg, self.log)
 
-    def _on_exit(self) -> bool:
-        """A task of the application exits the process. Returns: whether to go on, so as to stop in order."""
-        assert self._leaving is not None
-        if self._leaving.is_quick:
-            return False
-        self.log.exception("A task of the application asked the process to exit: the worker stops")
-        self._leaving.begin()
-        return True
-
-    async def _serve(self) -> None:
-        assert self._loop is not None
-        assert self._serving is not None
-        assert self._leaving is not None
-        loop, serving, leaving = self._loop, self._serving, self._leaving
+    async def _serve(self, loop: asyncio.AbstractEventLoop, serving: Serving, leaving: Leaving) -> None:
         if self.settings.switch_interval:
             sys.setswitchinterval(self.settings.switch_interval)
-        for number, handler in (
-            (signal.SIGTERM, leaving.on_term),
-            (signal.SIGINT, self._on_quit),
-            (signal.SIGQUIT, self._on_quit),
-            (signal.SIGUSR1, self.log.reopen_files),
-            (signal.SIGWINCH, _nothing),
-        ):
-            loop.add_signal_handler(number, handler)
-        loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
+        self._handle_signals(loop, leaving)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
         self._report_start(serving)
-        self._tick()
+        self._tick(loop, serving, leaving, self._watching)
         self._is_ready()
         await leaving.has_begun.wait()
-        await self._end(self.server, serving, leaving)
-
-    async def _end(self, server: Server, serving: Serving, leaving: Leaving) -> None:
-        """Stop in stages: what is there is answered, as far as there is time, and the application stops."""
-        assert self._loop is not None
-        if leaving.is_quick:
-            server.hurry()
-        else:
-            self.log.info("Worker stopping (pid: %s)", self.pid)
-        graceful = leaving.graceful_seconds
-        deadline = self._loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
-        await server.drain(drain_seconds(graceful))
-        left = _QUICK_SECONDS if leaving.is_quick else max(_LAST_SECONDS, deadline - self._loop.time())
-        await serving.stop_application(left)
-        serving.close()
+        await leaving.stop_serving(serving)
         for listener in self.sockets:
             listener.close()
 
@@ -297,39 +263,45 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         """From one sign of life for the master to the next."""
         return min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
 
-    def _tick(self) -> None:
-        assert self._loop is not None
-        assert self._serving is not None
-        assert self.server is not None
-        assert self._leaving is not None
-        assert self._watching is not None
+    def _tick(self, loop: asyncio.AbstractEventLoop, serving: Serving, leaving: Leaving, watching: Watching) -> None:
         # First of all the next heartbeat: nothing that follows may stop it.
-        self._loop.call_later(self._beat_seconds, self._tick)
+        loop.call_later(self._beat_seconds, self._tick, loop, serving, leaving, watching)
         self.notify()
         set_stack_timer(self.cfg.timeout, self.log)
-        self._serving.tick()
-        self._leaving.look_at_bounds(self._watching)
-        self.nr = self.server.service.requests
+        serving.tick()
+        leaving.look_at_bounds(watching)
+        if self.server is not None:
+            self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
-            self._leaving.begin()
+            leaving.begin()
 
-    # ---- signals; on the loop, but for handle_abort ----
+    # ---- signals; on the loop, but for those of USR2 and ABRT ----
 
-    def _on_quit(self) -> None:
-        assert self._leaving is not None
-        self._leaving.on_quit()
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop, leaving: Leaving) -> None:
+        for number, handler in (
+            (signal.SIGTERM, leaving.on_term),
+            (signal.SIGINT, lambda: self._on_quit(leaving)),
+            (signal.SIGQUIT, lambda: self._on_quit(leaving)),
+            (signal.SIGUSR1, self.log.reopen_files),
+            (signal.SIGWINCH, lambda: None),  # it is for the master
+        ):
+            loop.add_signal_handler(number, handler)
+        loop.add_reader(self.PIPE[0], self._on_pipe, leaving)  # the reloader writes to it
+
+    def _on_quit(self, leaving: Leaving) -> None:
+        leaving.on_quit()
         self.cfg.worker_int(self)
 
-    def _on_pipe(self) -> None:
+    def _on_pipe(self, leaving: Leaving) -> None:
         try:
             os.read(self.PIPE[0], 512)
         except BlockingIOError:
             return
-        if not self.alive and self._leaving is not None:
-            self._leaving.begin()
+        if not self.alive:
+            leaving.begin()
 
     def _on_usr2(self, sig: int, frame: Any) -> None:
         """Have the log tell what the worker does. A plain handler, for a loop that is blocked."""
@@ -350,13 +322,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except Exception:
             traceback.print_exc()
         end_despite_threads(self.cfg, self.log, exit_code=1)
-        if (
-            self.server is not None and self._leaving is not None
-        ):  # SystemExit may end no more than the task that blocked the loop
-            self._leaving.hurry()
+        if self.server is not None and self._leaving is not None:
+            self._leaving.hurry()  # SystemExit may end no more than the task that blocked the loop
         self.cfg.worker_abort(self)
         sys.exit(1)
-
-
-def _nothing() -> None:
-    """Ignore WINCH: it is for the master."""
