@@ -143,7 +143,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._shared.begin(self.pid)
         prepare_log(self.log, self.cfg, self.settings)
         if self.cfg.reload:
-            self._watch_files()
+            from uvicorn.command.reloading import Reloading  # in development only
+
+            self._reloading = Reloading(self, self.settings)
+            self.reloader = self._reloading.reloader  # in place of Gunicorn's
         try:
             self._is_loading = True
             prepare(self.cfg)
@@ -193,13 +196,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._serving = leaving.serving = serving
         start(self, loop, serving, self._beat_seconds)
 
-    def _watch_files(self) -> None:
-        """Watch files in our own way, in place of Gunicorn's reloader."""
-        from uvicorn.command.reloading import Reloading  # in development only
-
-        self._reloading = Reloading(self, self.settings)
-        self.reloader = self._reloading.reloader
-
     def _serve_failure(self, reloading: Reloading, error: BaseException) -> None:
         """Tell each client what went wrong, until a file changes."""
         from uvicorn.applications.failures import failing_application, failure_text
@@ -236,17 +232,13 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._watching = serving.watch(self._shared, self.pid)
         self._report_start(serving)
         self._tick(loop, serving, leaving, self._watching)
-        self._is_ready()
+        if self.entry is not None and self.alive:
+            self.entry.tell(READY)  # old ones may leave
+        wake_master(self)
         await leaving.has_begun.wait()
         await leaving.stop_serving(serving)
         for listener in self.sockets:
             listener.close()
-
-    def _is_ready(self) -> None:
-        """Tell that the worker accepts: old ones may leave."""
-        if self.entry is not None and self.alive:
-            self.entry.tell(READY)
-        wake_master(self)
 
     def _report_start(self, serving: Serving) -> None:
         """Say what is served; the first worker does it at length."""
