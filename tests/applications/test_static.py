@@ -545,6 +545,14 @@ def test_clients_that_come_and_leave_while_a_disk_hangs_are_not_all_remembered(s
     assert site.ask("/static/app.js").status == 200
 
 
+@pytest.mark.parametrize("ranges", ["bytes=0-99999", "bytes=0-99999,200000-299999"])
+def test_a_large_file_is_refused_while_few_descriptors_are_left(site, build, monkeypatch, ranges):
+    monkeypatch.setattr("uvicorn.bridge.files.resource.getrlimit", lambda _: (4, 4))
+    assert site.ask("/static/large.bin", range=ranges).status == 503
+    assert open_files(build / "large.bin") == 0
+    assert site.ask("/static/app.js").status == 200
+
+
 def open_files(path):
     """Return how often this process has a file open, where that can be told."""
     if not os.path.exists("/proc/self/fd"):
