@@ -149,6 +149,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.reloader = self._reloading.reloader  # in place of Gunicorn's
         try:
             self._is_loading = True
+            if not self.alive:
+                sys.exit(0)  # TERM has come since `init_signals`: the import would be waited for
             prepare(self.cfg)
             self.application = load(self.app, self.cfg, self.settings.interface)
             self._is_loading = False
