@@ -323,6 +323,17 @@ def test_without_another_descriptor_a_file_is_read(connect, path, monkeypatch):
     assert client.content
 
 
+def test_while_few_descriptors_are_left_a_file_is_read(connect, path, monkeypatch):
+    length = [(b"content-length", b"%d" % len(CONTENT))]
+    client = connect(consumer_of({"status": 200, "headers": length, "more_content": True}, {"file": path}))
+    monkeypatch.setattr("uvicorn.bridge.files.resource.getrlimit", lambda _: (4, 4))
+    client.send()
+    client.take()
+    _, _, rest = client.head.partition(b"\r\n\r\n")
+    assert rest  # by the transport, and not by a second descriptor of the socket
+    assert bytes(client.content) + rest == CONTENT
+
+
 def test_a_transport_that_closes_is_left_alone(connect, path, monkeypatch, descriptors):
     """Its descriptor may be that of another connection, soon."""
     client = connect(consumer_of({"status": 200, "file": path}))

@@ -16,13 +16,14 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
 import stat
 from typing import Any, Final
 
-from uvicorn.errors import ReplyError, ReplyTypeError, UvicornError
+from uvicorn.errors import ChannelFull, ReplyError, ReplyTypeError, UvicornError
 from uvicorn.wire.reply import shown
 
-__all__ = ["FilePart", "FileShrank", "drop_file", "raw_file", "take_file"]
+__all__ = ["FilePart", "FileShrank", "check_room", "drop_file", "has_room", "raw_file", "take_file"]
 
 _FLAGS: Final = (
     os.O_RDONLY
@@ -184,6 +185,22 @@ def take_file(value: Any) -> FilePart:
             drop_file(source)
         raise
     return part
+
+
+def has_room(descriptor: int) -> bool:
+    """Whether a descriptor that was just made may stay open for a client: enough are left for all others.
+
+    The system gives the lowest number that is free. A client over HTTP/2 may ask for a hundred files at once, and take
+    none of them: the last quarter is for connections, and for what applications open.
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most == resource.RLIM_INFINITY or descriptor < most - most // 4
+
+
+def check_room(descriptor: int) -> None:
+    """Raise ChannelFull, for which a request gets 503, if a file must not stay open for it."""
+    if not has_room(descriptor):
+        raise ChannelFull("too many files are open")
 
 
 def drop_file(value: Any) -> None:

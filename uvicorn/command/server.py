@@ -34,13 +34,14 @@ from uvicorn.command.interpreter import restore_switch_interval, shorten_switch_
 from uvicorn.command.listening import Listening, bind_all, shown
 from uvicorn.command.loops import run_in_loop
 from uvicorn.command.peers import GunicornPeers
+from uvicorn.command.server_state import ServerState
 from uvicorn.command.serving import Frame, Serving
 from uvicorn.command.settings import DefaultThreads
 from uvicorn.command.standard_log import AccessLog
 from uvicorn.command.start_report import start_lines, start_of
 from uvicorn.errors import StartupError
 
-__all__ = ["Server", "ServerState"]
+__all__ = ["Server"]
 
 logger: Final = logging.getLogger("uvicorn.error")
 
@@ -48,41 +49,6 @@ _LOOK_SECONDS: Final = 0.1  # between two looks at what other threads may have s
 _TICKS: Final = 10  # looks, per tick of the connections
 _FAILED_TO_BIND: Final = 1  # the exit code, as that of the other package
 _HANDLED: Final = (signal.SIGINT, signal.SIGTERM)
-
-
-class ServerState:
-    """What a server is doing, for those who look at it from outside.
-
-    Attributes:
-        default_headers: those that each response gets, encoded.
-    """
-
-    def __init__(self) -> None:
-        self.default_headers: list[tuple[bytes, bytes]] = []
-        self._serving: Serving | None = None
-        self._seen_requests = 0
-
-    @property
-    def total_requests(self) -> int:
-        """How many requests there were."""
-        if self._serving is not None and self._serving.server is not None:
-            self._seen_requests = self._serving.server.service.requests
-        return self._seen_requests
-
-    @property
-    def connections(self) -> set[Any]:
-        """The connections that are open."""
-        if self._serving is None or self._serving.server is None:
-            return set()
-        service = self._serving.server.service
-        return {*service.connections, *service.sockets}
-
-    @property
-    def tasks(self) -> set[asyncio.Task[None]]:
-        """The tasks of consumers that run on the loop."""
-        if self._serving is None:
-            return set()
-        return {runner for _, runner in self._serving.dispatcher.running.calls() if isinstance(runner, asyncio.Task)}
 
 
 class Server:

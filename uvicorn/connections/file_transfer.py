@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.bridge.files import FilePart
+from uvicorn.bridge.files import FilePart, has_room
 
 __all__ = ["WINDOW", "Transfer", "may_transfer"]
 
@@ -93,13 +93,16 @@ class Transfer:
     def wait(self, callback: Callable[[], None]) -> bool:
         """Call back when the socket takes more, and again until `rest`.
 
-        Returns: False if no descriptor is left for that.
+        Returns: False if no descriptor is left for that, or few are.
         """
         if not self.is_watching:
             if self._twin < 0:
                 try:
                     self._twin = os.dup(self._descriptor)
                 except OSError:
+                    return False
+                if not has_room(self._twin):
+                    self.close()
                     return False
             self.is_watching = True
             self._pipeline.service.loop.add_writer(self._twin, callback)
