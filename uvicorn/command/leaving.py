@@ -67,7 +67,7 @@ class Leaving:
         self._delayed_seconds = 0.0  # of graceful_timeout, in which it accepts still
         self._reloading = reloading
         bound = max(_LEAST_BOUND_SECONDS, worker.cfg.timeout + worker.cfg.graceful_timeout)
-        departure = Departure(worker, entry, loop, self._log, bound, self.begin, self._on_staying)
+        departure = Departure(worker, entry, loop, self._log, bound, self._on_leave, self._on_staying)
         is_orderly = entry is not None and entry.roll.is_orderly
         self._departure = departure
         self._replacement = Replacement(worker, loop, self._log, self.begin, is_orderly, lambda: departure.is_waiting)
@@ -122,8 +122,7 @@ class Leaving:
 
     def on_term(self) -> None:
         """The worker was told to leave; perhaps not for the first time."""
-        if not self._waits_for_clients():
-            self._departure.begin()
+        self._departure.begin()
 
     def on_quit(self) -> None:
         """The worker was told to leave at once."""
@@ -161,6 +160,11 @@ class Leaving:
         elif leaving:
             self._log.info("The worker is replaced: %s (pid: %s)", watching.reason, self._worker.pid)
             self._replacement.begin()
+
+    def _on_leave(self) -> None:
+        """The one in its place is ready, or nobody waits for that one any more: the whole server stops."""
+        if not self._waits_for_clients():
+            self.begin()
 
     def _on_staying(self) -> None:
         """The worker was told to leave, and stays: the one in its place could not start."""

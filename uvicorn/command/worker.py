@@ -100,10 +100,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse settings that we cannot serve, and name those that have no effect. Runs in the master.
-
-        Raises: RuntimeError, which Gunicorn prints as one line.
-        """
+        """Refuse settings that we cannot serve, name those without effect. In the master. Raises: RuntimeError."""
         check_and_prepare(cfg, log)
 
     # ---- start, in the child ----
@@ -149,6 +146,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self.reloader = self._reloading.reloader  # in place of Gunicorn's
         try:
             self._is_loading = True
+            if not self.alive:
+                sys.exit(0)  # TERM has come since `init_signals`: the import would be waited for
             prepare(self.cfg)
             self.application = load(self.app, self.cfg, self.settings.interface)
             self._is_loading = False
@@ -192,9 +191,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
             self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
         leaving = self._leaving = Leaving(self, self.entry, loop, self.settings.drain_delay, self._reloading)
-        serving = make_serving(self, loop, application, self.settings, http2, leaving, self._place)
-        self._serving = leaving.serving = serving
-        start(self, loop, serving, self._beat_seconds)
+        self._serving = make_serving(self, loop, application, self.settings, http2, leaving, self._place)
+        leaving.serving = self._serving
+        start(self, loop, self._serving, self._beat_seconds)
 
     def _serve_failure(self, reloading: Reloading, error: BaseException) -> None:
         """Tell each client what went wrong, until a file changes."""
@@ -303,8 +302,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def handle_abort(self, sig: int, frame: Any) -> None:
         """Tell where everything stands, and leave: the master has found the loop silent.
 
-        A plain signal handler: one of the loop's would not run while the loop is blocked. It has one
-        second before SIGKILL.
+        A plain handler: one of the loop's would not run while that is blocked. It has one second before SIGKILL.
         """
         self.alive = False
         try:
