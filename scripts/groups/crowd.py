@@ -9,20 +9,28 @@ import time
 from collections.abc import Callable
 
 PATIENCE = 120.0
+TEXT, PING, PONG = 1, 9, 10
 
 
 class Member(asyncio.Protocol):
     """One socket: it counts the messages that it gets, and keeps nothing of them."""
 
+    target = "/"
+
     def __init__(self, crowd: Crowd, compresses: bool) -> None:
         self.crowd, self.compresses = crowd, compresses
+        self.transport: asyncio.Transport
         self.buffer, self.is_open, self.count = bytearray(), False, -1  # the first one says that it is a member
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # it is a socket's
         offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if self.compresses else ""
         key = base64.b64encode(os.urandom(16)).decode()
-        head = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        transport.write(f"{head}Sec-WebSocket-Key: {key}\r\n{offer}\r\n".encode())  # type: ignore[attr-defined]
+        head = "HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        self.transport.write(f"GET {self.target} {head}Sec-WebSocket-Key: {key}\r\n{offer}\r\n".encode())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.crowd.closed += 1
 
     def data_received(self, data: bytes) -> None:
         buffer = self.buffer
@@ -40,18 +48,51 @@ class Member(asyncio.Protocol):
                 size, start = int.from_bytes(buffer[at + 2 : at + 4], "big"), at + 4
             if len(buffer) < start + size:
                 break
-            if buffer[at] & 15 == 1:
-                self.crowd.on_message(self.count)
-                self.count += 1
+            kind = buffer[at] & 15
+            if kind == TEXT:
+                self.on_text(buffer, start)
+            elif kind == PING:  # who does not answer is closed, by Daphne after 50 seconds
+                self.send(PONG, bytes(buffer[start : start + size]))
             at = start + size
         del buffer[:at]
+
+    def on_text(self, buffer: bytearray, start: int) -> None:
+        self.crowd.on_message(self.count)
+        self.count += 1
+
+    def send(self, kind: int, content: bytes) -> None:
+        self.transport.write(bytes([0x80 | kind, 0x80 | len(content), 0, 0, 0, 0]) + content)
+
+
+class SocketIoMember(Member):
+    """One socket of Socket.IO: it answers the handshake and pings, and counts the events that it gets.
+
+    A text begins with a digit of Engine.IO: 0 open, 2 ping, 4 message; then one of Socket.IO: 0 connected, 2 event.
+    Compressed ones are told apart by their order: the handshake has two, and the server of `theirs_socketio` no pings.
+    """
+
+    target = "/socket.io/?EIO=4&transport=websocket"
+    texts = 0
+
+    def on_text(self, buffer: bytearray, start: int) -> None:
+        self.texts += 1
+        kind = bytes(buffer[start : start + 2])
+        if self.compresses:
+            kind = (b"0", b"40", b"42")[min(self.texts, 3) - 1]
+        if kind[:1] == b"0":
+            self.send(TEXT, b"40")
+        elif kind[:1] == b"2":
+            self.send(TEXT, b"3")
+        elif kind == b"42":
+            super().on_text(buffer, start)
 
 
 class Crowd:
     """All members, and when the last of them got each message."""
 
-    def __init__(self, count: int) -> None:
-        self.count, self.joined, self.total = count, 0, 0
+    def __init__(self, count: int, member: type[Member] = Member) -> None:
+        self.count, self.member = count, member
+        self.joined, self.total, self.closed = 0, 0, 0
         self.arrived: dict[int, int] = {}
         self.last: dict[int, float] = {}
 
@@ -64,11 +105,21 @@ class Crowd:
         if self.arrived[number] == self.count:
             self.last[number] = time.monotonic()
 
+    def has_kept(self, times: list[float], rate: float) -> bool:
+        """Whether this rate was kept: half of the messages were with the last member before the next one was due.
+
+        Who is slower falls behind further with each message; who was held up once does not.
+        """
+        if len(self.last) < len(times) or not rate:
+            return False
+        late = sorted(self.last[n] - times[0] - n / rate for n in range(len(times)))
+        return late[len(late) // 2] < 1 / rate
+
     async def join(self, ports: list[int], compresses: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in range(self.count):
             port = ports[number % len(ports)]
-            await loop.create_connection(lambda: Member(self, compresses), "127.0.0.1", port)
+            await loop.create_connection(lambda: self.member(self, compresses), "127.0.0.1", port)
             if number % 50 == 49:
                 await until(lambda: self.joined >= number - 49)  # noqa: B023
         await until(lambda: self.joined == self.count)

@@ -19,14 +19,15 @@ async def connect(message: Message) -> None:
 
 
 async def run(message: Message) -> None:
-    """Send messages that all differ, so many a second; tell when."""
+    """Send messages that all differ, so many a second whatever each takes; tell when."""
     asked = {key: value[0] for key, value in parse_qs(message["query_string"].decode()).items()}
     times, rate = [], float(asked["rate"])
     for number in range(int(asked["messages"])):
         text = f"{number:08d} {os.urandom(60).hex()}"
         times.append(time.monotonic())
         await Group("room").send({"text": text})
-        await asyncio.sleep(1 / rate if rate else 0)
+        due = times[0] + (number + 1) / rate if rate else 0.0
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
     message["reply_channel"].send({"status": 200, "content": json.dumps(times).encode()})
 
 

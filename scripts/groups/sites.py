@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .crowd import Member, SocketIoMember
+
 PATIENCE = 600.0
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -18,6 +20,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 class Site:
     """A server: its processes, its ports, and what they have used."""
+
+    is_ours = False
+    member: type[Member] = Member
 
     def __init__(self, name: str, commands: list[list[str]], ports: list[int], folder: str, **env: str) -> None:
         self.name = name
@@ -73,7 +78,9 @@ def ours(folder: str, layer: str, workers: int, *more: str, binds: bool = True, 
     words += ["--websocket-ping-interval", "0"]
     words += ["--bind", f"127.0.0.1:{port}"] if binds else []
     shown = name or f"this server, {layer.partition('?')[0].partition('//')[0]}//, {workers} processes"
-    return Site(shown, [[*words, *more]], [port] if binds else [], folder, PYTHONPATH=str(HERE), **env)
+    site = Site(shown, [[*words, *more]], [port] if binds else [], folder, PYTHONPATH=str(HERE), **env)
+    site.is_ours = True
+    return site
 
 
 def theirs(folder: str, python: str, server: str, backend: str, count: int, redis: Redis) -> Site:
@@ -84,11 +91,25 @@ def theirs(folder: str, python: str, server: str, backend: str, count: int, redi
             options = ["-b", "127.0.0.1", "--websocket_connect_timeout", "60"]
             commands.append([python, "-m", "daphne", *options, "-p", str(port), "theirs:application"])
         else:
-            options = ["--port", str(port), "--log-level", "error", "--ws-ping-interval", "1000"]
-            commands.append([python, "-m", "uvicorn", *options, "theirs:application"])
+            commands.append(released(python, port, "theirs:application"))
     kind = "core" if "core" in backend else "pub/sub"
     name = f"Channels 4, {kind}, {server}, {count} processes"
     return Site(name, commands, ports, folder, BACKEND=backend, REDIS=redis.url, PYTHONPATH=str(HERE))
+
+
+def theirs_socketio(folder: str, python: str, count: int, redis: Redis) -> Site:
+    ports = [free_port() for _ in range(count)]
+    commands = [released(python, port, "theirs_socketio:application") for port in ports]
+    name = f"python-socketio, Redis, uvicorn, {count} processes"
+    site = Site(name, commands, ports, folder, REDIS=redis.url, PYTHONPATH=str(HERE))
+    site.member = SocketIoMember
+    return site
+
+
+def released(python: str, port: int, application: str) -> list[str]:
+    """Return the command of the released uvicorn."""
+    options = ["--port", str(port), "--log-level", "error", "--ws-ping-interval", "1000"]
+    return [python, "-m", "uvicorn", *options, application]
 
 
 @contextlib.contextmanager

@@ -36,7 +36,8 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
         text = f"{number:08d} {os.urandom(60).hex()}"
         times.append(time.monotonic())
         await layer.group_send("room", {"type": "room.message", "text": text})
-        await asyncio.sleep(1 / rate if rate else 0)
+        due = times[0] + (number + 1) / rate if rate else 0.0
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": json.dumps(times).encode()})
 
