@@ -31,6 +31,7 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.stacks import describe_all_threads, threads_left
 from uvicorn.command import compatibility
 from uvicorn.command.attending import check_attending
+from uvicorn.command.balance import balance_for
 from uvicorn.command.channel_layer import make_place
 from uvicorn.command.departure import Departure
 from uvicorn.command.http2 import alpn_protocols, make_http2
@@ -414,6 +415,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
         self._watch_departure(loop)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
+        self.server.take_turns(balance_for(self.entry, self.cfg, serving.dispatcher))
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
         self._report_start()
