@@ -302,13 +302,19 @@ class ManualFiles:
 
     Attributes:
         is_held: work waits for `work`.
+        most: works that may wait.
         works: how much was done.
     """
 
     def __init__(self):
         self.is_held = False
+        self.most = 1000
         self.works = 0
         self.waiting = deque()
+
+    @property
+    def is_full(self):
+        return len(self.waiting) >= self.most
 
     def run(self, work, on_done):
         self.waiting.append((work, on_done))

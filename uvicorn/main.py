@@ -13,7 +13,8 @@ from typing import Any, Final
 from uvicorn.command.config import Config
 from uvicorn.command.missing import refuse
 from uvicorn.command.run import STARTUP_FAILURE, run
-from uvicorn.command.server import Server, ServerState
+from uvicorn.command.server import Server
+from uvicorn.command.server_state import ServerState
 
 __all__ = ["STARTUP_FAILURE", "Config", "Server", "ServerState", "main", "run"]
 

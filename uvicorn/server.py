@@ -1,5 +1,6 @@
 """`Server`, by the name under which other packages import it."""
 
-from uvicorn.command.server import Server, ServerState
+from uvicorn.command.server import Server
+from uvicorn.command.server_state import ServerState
 
 __all__ = ["Server", "ServerState"]

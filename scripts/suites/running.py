@@ -14,8 +14,10 @@ from gunicorn.glogging import Logger
 
 from uvicorn import wsgi
 from uvicorn.applications.routing import as_application
+from uvicorn.command.leaving import Leaving
 from uvicorn.command.settings import Settings
 from uvicorn.command.worker import ASGIWorker
+from uvicorn.command.worker_application import make_serving
 
 THREADS = 8
 PATIENCE = 20.0
@@ -63,9 +65,8 @@ class RunningServer:
         cfg.set("timeout", 0)
         cfg.set("loglevel", "critical")  # the suites let applications fail on purpose
         worker = ASGIWorker(0, os.getpid(), [Listener(self.socket)], None, 0, cfg, Logger(cfg))
-        worker.settings = Settings.from_config(cfg)
-        worker.application = self._application
-        serving = worker._make_serving(self._loop, self._application)
+        leaving = Leaving(worker, None, self._loop, 0.0, None)
+        serving = make_serving(worker, self._loop, self._application, Settings.from_config(cfg), None, leaving, None)
         server = serving.listen([self.socket])
         self._stop = asyncio.Event()
         server.start()

@@ -11,6 +11,7 @@ import contextvars
 import itertools
 import os
 import threading
+import time
 import weakref
 from collections import Counter
 from threading import get_ident
@@ -25,6 +26,8 @@ COUNTS = Counter()
 Backend = anyio_threads.Backend
 seams = weakref.WeakKeyDictionary()
 numbers = itertools.count(1)  # of pools
+unended = []  # names of threads whose pool was stopped, and that went on
+PATIENCE = 10.0  # seconds
 
 
 class Seam(anyio_threads.AnyioThreads):
@@ -95,6 +98,8 @@ def pytest_runtest_setup():
 def pytest_terminal_summary(terminalreporter):
     counts = ", ".join(f"{count} {what}" for what, count in sorted(COUNTS.items()))
     terminalreporter.write_line(f"through our seam: {counts or 'nothing'}")
+    if unended:
+        terminalreporter.write_line(f"threads that did not end with their pool: {', '.join(unended)}")
 
 
 def pytest_unconfigure():
@@ -103,10 +108,16 @@ def pytest_unconfigure():
 
 
 def _end(seam):
-    """Stop the pools of a loop, and wait for their threads: some tests count those that are there."""
+    """Stop the pools of a loop, and wait for their threads: some tests count those that are there.
+
+    A thread whose call goes on is waited for once, and named at the end; all of them cost no more than one wait.
+    """
     for pool in seam.pools:
         pool.stop()
     names = tuple(f"{pool.name}-" for pool in seam.pools)
-    for thread in threading.enumerate():
-        if thread.name.startswith(names):
-            thread.join(10)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(names)]
+    until = time.monotonic() + (PATIENCE if not unended else 0.1)  # or a suite that leaves many would take hours
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            unended.append(thread.name)

@@ -370,12 +370,15 @@ app = FastAPI(lifespan=lifespan)
     [
         ("./build", True), ("./build/", True), ("../x", True), ("/srv/x", True), ("~/x", True), ("build/", True),
         (".", True), ("files", True), ("none", False), ("package", False), ("module:name", False), ("module", False),
-        ("django:", False),
+        ("django:", False), ("namespace", False), ("beside", False), ("beside/", True),
     ],
 )  # fmt: skip
 def test_a_target_is_told_from_a_folder(site, target, expected):
     (site / "files").mkdir()
     write(site, "package/__init__.py", "")
+    write(site, "namespace/settings.py", "")
+    write(site, "beside/a.html", "")
+    write(site, "beside.py", "")
     assert is_folder(target) is expected
 
 

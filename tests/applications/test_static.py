@@ -527,6 +527,32 @@ def test_a_client_that_leaves_while_its_file_is_opened_leaves_no_file_open(site,
     assert open_files(build / "large.bin") == 0
 
 
+def test_clients_that_come_and_leave_while_a_disk_hangs_are_not_all_remembered(site):
+    threads = site.site.files
+    site.files.reader.folder.is_local = False
+    threads.is_held, threads.most = True, 3
+    for _ in range(5):
+        client = site.site.connect()
+        client.send(b"GET /static/app.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.leave()
+        site.site.pass_time(60)
+    assert len(threads.waiting) == 3
+    response = site.ask("/static/app.js")
+    assert (response.status, response.headers["retry-after"]) == (503, "1")
+    while threads.waiting:
+        threads.work()
+    threads.is_held = False
+    assert site.ask("/static/app.js").status == 200
+
+
+@pytest.mark.parametrize("ranges", ["bytes=0-99999", "bytes=0-99999,200000-299999"])
+def test_a_large_file_is_refused_while_few_descriptors_are_left(site, build, monkeypatch, ranges):
+    monkeypatch.setattr("uvicorn.bridge.files.resource.getrlimit", lambda _: (4, 4))
+    assert site.ask("/static/large.bin", range=ranges).status == 503
+    assert open_files(build / "large.bin") == 0
+    assert site.ask("/static/app.js").status == 200
+
+
 def open_files(path):
     """Return how often this process has a file open, where that can be told."""
     if not os.path.exists("/proc/self/fd"):

@@ -213,6 +213,27 @@ def test_a_part_that_the_system_cannot_tell_of_is_not_at_hand(path, monkeypatch)
     assert not part.is_at_hand(10)
 
 
+@pytest.mark.parametrize(
+    ("is_at_hand", "warmed", "most", "expected"),
+    [
+        (True, 0, 1000, 1000),
+        (True, 0, 1 << 30, len(CONTENT)),
+        (True, 500, 1000, 1000),
+        (False, 0, 1000, 0),
+        (False, 500, 1000, 500),
+        (False, 2000, 1000, 1000),
+    ],
+)
+def test_what_is_in_memory_or_was_warmed_needs_no_disk(path, monkeypatch, is_at_hand, warmed, most, expected):
+    monkeypatch.setattr(FilePart, "is_at_hand", lambda part, most: is_at_hand)
+    part = take_file(path)
+    part.warm(warmed)
+    assert part.look_ahead(most) == expected
+    part.take(300)
+    if not is_at_hand:
+        assert part.look_ahead(most) == min(most, max(0, warmed - 300))
+
+
 def test_closing_twice_closes_no_other_file(path):
     part = take_file(path)
     part.close()

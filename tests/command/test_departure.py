@@ -4,11 +4,13 @@ import os
 import subprocess
 import tempfile
 import time
+from types import SimpleNamespace
 
 import pytest
 from doubles import FakeLog
 
 from uvicorn.command.departure import LEAVE, STAY, WAIT, Departure, reason_of, verdict
+from uvicorn.command.leaving import Leaving
 from uvicorn.command.replacement import is_leaving
 from uvicorn.command.roll import FAILED, LEAVING, READY, STAYING, Roll, Standing
 
@@ -232,6 +234,26 @@ def test_it_leaves_when_the_master_stops_meanwhile(scene):
     scene.roll.is_stopping = True
     scene.loop.turn()
     assert scene.events == ["1 leaves"]
+
+
+@pytest.mark.parametrize("is_told_again", [False, True])
+def test_one_that_waits_for_others_delays_its_stop_as_all_do_when_the_server_stops(scene, is_told_again):
+    old = scene.make(1, is_ready=True)
+    scene.make(2)
+    old.log, old.ppid = scene.log, 0
+    old.cfg = SimpleNamespace(timeout=30, graceful_timeout=30)
+    leaving = Leaving(old, old.entry, scene.loop, 10.0, None)
+    leaving.on_term()
+    scene.roll.is_stopping = True
+    if is_told_again:
+        leaving.on_term()
+    scene.loop.turn()
+    assert "The server stops in 10 seconds" in scene.log.take("info")[-1]
+    assert old.alive
+    assert not leaving.has_begun.is_set()
+    scene.loop.turn()  # the delay is over
+    assert not old.alive
+    assert leaving.has_begun.is_set()
 
 
 def test_it_leaves_when_the_bound_has_passed(scene):

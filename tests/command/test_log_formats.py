@@ -156,6 +156,12 @@ def test_json_has_what_was_given_as_extra_and_does_not_let_it_replace_ours():
     assert line["circle"] == "[[...]]"
 
 
+def test_a_number_that_json_does_not_have_is_told_as_text():
+    text = JSONFormatter().format(record_of(loss=float("nan"), most=float("inf"), each=[float("nan")], share=0.5))
+    line = json.loads(text, parse_constant=pytest.fail)
+    assert (line["loss"], line["most"], line["each"], line["share"]) == ("nan", "inf", "[nan]", 0.5)
+
+
 ATOMS = {
     "h": "192.0.2.7", "m": "GET", "U": "/a", "q": "b=1", "H": "HTTP/1.1", "s": "200", "B": 12, "f": "-",
     "a": 'say \\"x\\" \\\\"', "D": 1234, "r": "GET /a?b=1 HTTP/1.1", "{consumer.mode}e": "pool",

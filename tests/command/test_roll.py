@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,17 +95,32 @@ def test_a_reason_is_one_line_that_fits(roll):
     assert roll.enter(other, 2).standing.reason == ""  # nothing has run over into the next place
 
 
-def test_each_failure_in_a_row_makes_the_next_try_later_and_a_start_makes_them_forgotten(roll):
+@pytest.fixture
+def clock(monkeypatch):
+    made = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr("uvicorn.command.roll.time.monotonic", lambda: made.now)
+    return made
+
+
+def test_each_failure_in_a_row_makes_the_next_try_later_and_a_start_makes_them_forgotten(roll, clock):
     assert roll.retry_at == 0.0
-    before = 0.0
+    pauses = []
     for _ in range(10):
         roll.note_failure()
-        assert roll.retry_at > before
-        before = roll.retry_at
+        pauses.append(roll.retry_at - clock.now)
+        clock.now = roll.retry_at
+    assert pauses == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0, 60.0]
     worker = Worker()
     entry = roll.enter(worker, 1)
     entry.tell(READY)
     assert roll.retry_at == 0.0
+
+
+def test_many_workers_that_fail_together_make_the_next_try_no_later_than_one_does(roll, clock):
+    for _ in range(8):
+        roll.note_failure()
+        clock.now += 0.1
+    assert roll.retry_at == pytest.approx(1000.7 + 2.0)
 
 
 def test_a_worker_that_stays_makes_no_failure_forgotten(roll):

@@ -11,7 +11,7 @@ import socket
 import pytest
 from clients import Kept, read_responses
 
-from uvicorn.connections import file_transfer
+from uvicorn.connections import file_feed, file_transfer
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CONTENT = bytes(range(256)) * 8192
@@ -170,6 +170,7 @@ def test_pipelined_answers_wait_for_the_file(connect, path):
 def test_others_have_the_loop_between_two_windows(connect, path, monkeypatch):
     sizes = []
     sendfile = os.sendfile
+    monkeypatch.setattr(file_feed, "WINDOW", 524288)  # several in the file
     monkeypatch.setattr(file_transfer.os, "sendfile", lambda *given: sizes.append(sendfile(*given)) or sizes[-1])
     client = connect(consumer_of({"status": 200, "file": path}))
     for sock in client.client.transport.sockets:
@@ -183,12 +184,13 @@ def test_others_have_the_loop_between_two_windows(connect, path, monkeypatch):
         assert len(sizes) <= before + 1
     client.take()
     assert bytes(client.content) == CONTENT
-    assert max(sizes) <= file_transfer.WINDOW
+    assert max(sizes) <= 524288
 
 
 def test_a_client_that_was_behind_is_sent_one_window_in_a_turn(connect, path, monkeypatch):
     calls = []
     sendfile = os.sendfile
+    monkeypatch.setattr(file_feed, "WINDOW", 524288)
     client = connect(consumer_of({"status": 200, "file": path}))
     client.send()
 
@@ -323,6 +325,17 @@ def test_without_another_descriptor_a_file_is_read(connect, path, monkeypatch):
     assert client.content
 
 
+def test_while_few_descriptors_are_left_a_file_is_read(connect, path, monkeypatch):
+    length = [(b"content-length", b"%d" % len(CONTENT))]
+    client = connect(consumer_of({"status": 200, "headers": length, "more_content": True}, {"file": path}))
+    monkeypatch.setattr("uvicorn.bridge.files.resource.getrlimit", lambda _: (4, 4))
+    client.send()
+    client.take()
+    _, _, rest = client.head.partition(b"\r\n\r\n")
+    assert rest  # by the transport, and not by a second descriptor of the socket
+    assert bytes(client.content) + rest == CONTENT
+
+
 def test_a_transport_that_closes_is_left_alone(connect, path, monkeypatch, descriptors):
     """Its descriptor may be that of another connection, soon."""
     client = connect(consumer_of({"status": 200, "file": path}))
@@ -351,6 +364,31 @@ def test_what_is_not_in_memory_is_warmed_by_a_thread(connect, path, monkeypatch)
     client.take()
     assert bytes(client.content) == CONTENT
     assert client.site.files.works == 1  # for 2 MiB
+
+
+def test_no_more_is_sent_than_a_thread_has_warmed(connect, path, monkeypatch):
+    """The system would read the rest from the disk, on the loop."""
+    ends, sent = [0], []
+    sendfile, warm = os.sendfile, file_feed.FilePart.warm
+
+    def sending(out, file, at, most):
+        sent.append(at + most <= ends[-1])
+        return sendfile(out, file, at, most)
+
+    def warming(part, most):
+        ends.append(part.at + most)
+        warm(part, most)
+
+    monkeypatch.setattr(file_feed, "WINDOW", 300000)
+    monkeypatch.setattr("uvicorn.bridge.files.FilePart.is_at_hand", lambda part, most: False)
+    monkeypatch.setattr("uvicorn.bridge.files.FilePart.warm", warming)
+    monkeypatch.setattr(file_transfer.os, "sendfile", sending)
+    client = connect(consumer_of({"status": 200, "file": path}))
+    client.send()
+    client.take()
+    assert bytes(client.content) == CONTENT
+    assert ends[1:] == list(range(300000, len(CONTENT) + 300000, 300000))
+    assert all(sent)
 
 
 def test_others_are_served_and_nobody_is_blamed_while_a_disk_is_slow(connect, path, monkeypatch, descriptors):

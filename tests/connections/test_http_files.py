@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from typing import Any
@@ -531,3 +532,36 @@ def test_over_http_2_a_client_that_leaves_leaves_no_file_open(make_http2, path, 
     assert len(descriptors()) == 1
     client.leave()
     assert descriptors() == []
+
+
+@pytest.mark.parametrize("limit", [(4, 4), (8, 4096)])
+def test_clients_that_take_no_files_leave_descriptors_to_others(make_site, path, monkeypatch, limit):
+    monkeypatch.setattr("uvicorn.bridge.files.resource.getrlimit", lambda _: limit)
+    monkeypatch.setattr("uvicorn.bridge.files.os.open", opener_of(limit[0] - 1))
+    response = respond(make_site, {"status": 200, "file": path})
+    assert (response.status, response.headers["retry-after"]) == (503, "1")
+
+
+def opener_of(number, real=os.open):
+    """Return what opens files under a number, or a higher one."""
+
+    def opened(path, flags):
+        low = real(path, flags)
+        high = fcntl.fcntl(low, fcntl.F_DUPFD, number)
+        os.close(low)
+        return high
+
+    return opened
+
+
+@pytest.mark.parametrize("most", [100_000, -1])
+def test_where_enough_descriptors_are_left_a_file_is_sent(make_site, path, monkeypatch, most):
+    monkeypatch.setattr("uvicorn.bridge.files.resource.getrlimit", lambda _: (most, most))
+    assert respond(make_site, {"status": 200, "file": path}).body == CONTENT
+
+
+def test_a_small_file_and_one_in_a_response_that_has_begun_are_sent_all_the_same(make_site, path, monkeypatch):
+    monkeypatch.setattr("uvicorn.bridge.files.resource.getrlimit", lambda _: (4, 4))
+    assert respond(make_site, {"status": 200, "file": (path, 0, 100)}).body == CONTENT[:100]
+    replies = [{"status": 200, "content": b"a", "more_content": True}, {"file": path}]
+    assert respond(make_site, *replies).body == b"a" + CONTENT

@@ -16,11 +16,12 @@ __all__ = ["Page", "browsing", "needs_browser"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+SITES = ("http://127", "https://127")  # else it is a page of the browser's own
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
 
 @contextlib.contextmanager
-def browsing(url, folder):
+def browsing(url, folder, *options):
     """Open a page in a browser without a window, and end it by its process group."""
     words = [
         BROWSER,
@@ -34,6 +35,7 @@ def browsing(url, folder):
         "--remote-debugging-port=0",
         "--remote-allow-origins=*",
         f"--user-data-dir={folder}",
+        *options,
         url,
     ]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -55,6 +57,7 @@ class Page:
         self._stack = contextlib.ExitStack()
         self._socket = self._stack.enter_context(connect(page["webSocketDebuggerUrl"], proxy=None, max_size=None))
         self._count = 0
+        self._events = []
 
     def __enter__(self):
         return self
@@ -64,21 +67,33 @@ class Page:
 
     def _find(self):
         pages = httpx.get(f"{self._base}/json", trust_env=False, timeout=PATIENCE).json()
-        return next((page for page in pages if page["type"] == "page" and page["url"].startswith("http://127")), None)
+        return next((page for page in pages if page["type"] == "page" and page["url"].startswith(SITES)), None)
 
     def evaluate(self, expression):
+        result = self.command("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def command(self, method, **params):
+        """Have DevTools do something; return its result. The events that come meanwhile are kept."""
         self._count += 1
-        command = {
-            "id": self._count,
-            "method": "Runtime.evaluate",
-            "params": {"expression": expression, "returnByValue": True},
-        }
-        self._socket.send(json.dumps(command))
+        self._socket.send(json.dumps({"id": self._count, "method": method, "params": params}))
         while True:
             answer = json.loads(self._socket.recv(PATIENCE))
             if answer.get("id") == self._count:
-                assert "exceptionDetails" not in answer["result"], answer
-                return answer["result"]["result"].get("value")
+                assert "result" in answer, answer
+                return answer["result"]
+            self._events.append(answer)
+
+    def events(self, method, count):
+        """Wait until DevTools has told of so many events; return what it told."""
+
+        def told():
+            self.evaluate("0")
+            found = [event["params"] for event in self._events if event.get("method") == method]
+            return found if len(found) >= count else None
+
+        return eventually(told, lambda: f"{count} of {method} in {self._events}")
 
     def wait_for(self, expression):
         return eventually(lambda: self.evaluate(expression), expression)

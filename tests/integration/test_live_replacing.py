@@ -296,6 +296,20 @@ def test_a_configuration_that_cannot_be_taken_leaves_all_as_it_was(serve, comman
     assert server.stop() == 0
 
 
+def test_an_address_that_a_reload_gives_up_is_left_to_others(serve, command):
+    config = f"{LISTENS}workers = 2\n"
+    server = serve("--threads", "4", binds=(), config=config, app=APP, command=command)
+    old = eventually(lambda: len(server.workers()) == 2 and server.workers(), "two workers")
+    (server.folder / "conf.py").write_text(config.replace("127.0.0.1", "127.0.0.2"))
+    server.signal(signal.SIGHUP)
+    all_are_new(server, old)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(server.address)
+        other.listen()  # refused if a worker, or the master, listens there still
+    assert server.stop() == 0
+
+
 # ---- the stop of a server that others have to notice ----
 
 

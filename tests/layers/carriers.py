@@ -37,7 +37,7 @@ class LocalCarrier:
 
     def count_waiting(self, node, channel):
         """Return how many messages wait for a consumer in this node."""
-        return node.layer._queues.count(channel)
+        return node.layer.channels._queues.count(channel)
 
     def close(self):
         self._directory.cleanup()

@@ -99,7 +99,7 @@ class Node(Bridge):
             self.calls,
             self.log,
         )
-        self.office = WorkerOffice(self.hub, Sides(self.dispatcher.crossing, self.hub))
+        self.office = WorkerOffice(self.hub, Sides(self.dispatcher.crossing, self.hub.deferred))
         self._ticking = None
 
     async def __aenter__(self):

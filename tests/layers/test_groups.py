@@ -130,7 +130,7 @@ async def test_a_message_that_waits_does_not_get_between_one_and_its_members_and
         clients = [Draining(worker) for _ in range(3)]
         for client in clients:
             await worker.group("room").add(client)
-        worker.outbox.put(worker.hub.carry, [lambda: worker.hub.publish("room", {"text": "2"})])
+        worker.outbox.put(worker.hub.deferred.carry, [lambda: worker.hub.publish("room", {"text": "2"})])
         await worker.group("room").send({"text": "1"})
         await until_async(lambda: all(len(client.texts) == 2 for client in clients))
         assert [client.texts for client in clients] == [["1", "2"]] * 3
@@ -141,7 +141,7 @@ async def test_what_was_sent_goes_out_before_a_worker_leaves():
     async with node() as worker:
         client = worker.client()
         await worker.group("room").add(client)
-        worker.hub.carry([lambda: worker.hub.publish("room", {"text": "last"})])
+        worker.hub.deferred.carry([lambda: worker.hub.publish("room", {"text": "last"})])
     assert client.texts == ["last"]
 
 

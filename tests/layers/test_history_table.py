@@ -289,6 +289,7 @@ async def test_the_group_without_its_history_named_is_the_same_group(carrier):
         client = one.client()
         await room(one).add(client)
         await one.group("room").send({"text": "1"})
+        await until_async(lambda: client.texts == ["1"])
         back = one.client()
         standing = await one.group("room").add(back, with_offset=stamped)
         await one.group("room").send({"text": "2"})

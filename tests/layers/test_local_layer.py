@@ -51,7 +51,7 @@ async def test_a_delayed_message_whose_channel_is_full_when_it_is_due_is_not_los
         await until_async(lambda: worked.running == 1)
         await one.channel("jobs").send({"n": 1})
         await one.channel("jobs").send({"n": 2}, delay=0.01)
-        await until_async(lambda: one.layer._queues.count("jobs"), "the message that was refused")
+        await until_async(lambda: one.layer.channels._queues.count("jobs"), "the message that was refused")
         worked.go.set()
         await until_async(lambda: len(worked.messages) == 3)
         assert worked.numbers == [0, 1, 2]
@@ -83,9 +83,9 @@ async def test_what_is_wanted_later_is_handed_over_by_a_worker_that_stops(carrie
     await leaving.__aenter__()
     async with make(carrier) as one:
         await one.channel("jobs").send({"n": 1})
-        await until_async(lambda: leaving.layer._later)
+        await until_async(lambda: leaving.layer.channels._later)
         async with make(carrier, route("jobs", second)):
-            await until_async(lambda: leaving.layer._peers.consumers("jobs") and leaving.layer._later)
+            await until_async(lambda: leaving.layer._peers.consumers("jobs") and leaving.layer.channels._later)
             await leaving.__aexit__(None, None, None)
             await until_async(lambda: second.messages)
             assert second.messages[0]["message_id"] == first.messages[0]["message_id"]
@@ -102,7 +102,7 @@ async def test_messages_that_are_wanted_later_take_the_room_of_others(carrier):
     async with make(carrier, route("jobs", later), limits={"capacity": 3}) as node:
         for number in range(3):
             await node.channel("jobs").send({"n": number})
-        await until_async(lambda: len(node.layer._later) == 3)
+        await until_async(lambda: len(node.layer.channels._later) == 3)
         with pytest.raises(ChannelFull):
             await node.channel("jobs").send({"n": 3})
 

@@ -93,10 +93,18 @@ def static(
 
 
 def is_folder(target: str) -> bool:
-    """Whether a target on the command line is a folder, and no "module:name": a package is one only if it says so."""
+    """Whether a target on the command line is a folder, and no "module:name".
+
+    A bare name that may be a module's is none: nobody's source is served because a folder is called like it.
+    """
     if target.startswith(("./", "../", "/", "~/")) or target.endswith("/") or target in (".", ".."):
         return True
-    return ":" not in target and os.path.isdir(target) and not os.path.exists(os.path.join(target, "__init__.py"))
+    if ":" in target or not os.path.isdir(target) or os.path.exists(f"{target}.py"):
+        return False
+    try:
+        return not any(name.endswith(".py") for name in os.listdir(target))
+    except OSError:
+        return False
 
 
 def static_of(target: str) -> Consumer | Mistaken:

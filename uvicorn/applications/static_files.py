@@ -26,7 +26,7 @@ from typing import Any, Final
 from uvicorn.applications.folder import NotCached, NotFound
 from uvicorn.applications.static_entries import FALLBACK, Entries, Entry, Reader, Variant
 from uvicorn.applications.static_names import path_below, slashed
-from uvicorn.bridge.files import FilePart
+from uvicorn.bridge.files import FilePart, check_room
 from uvicorn.wire.conditions import CONDITIONAL, range_holds, unmet
 from uvicorn.wire.encoder import error_page
 from uvicorn.wire.negotiation import accepts_html
@@ -192,6 +192,7 @@ class StaticFiles:
         if isinstance(first, Range):
             channel.send({"status": status, "headers": fields, "file": (_given(file), *first)})
             return True
+        check_room(file.descriptor)
         await channel.send({**head, "more_content": True})
         for part in parts:
             if isinstance(part, bytes):

@@ -236,6 +236,7 @@ class ReplyChannel(ReplySequence):
         """Have a thread do what waits for a disk: one of the few for files, and none of the pool.
 
         Returns: what the work returns. If nobody waits for that any more it is let go of.
+        Raises: ChannelFull if too much waits: its request gets 503.
         """
         done: asyncio.Future[Any] = self._outbox.loop.create_future()
         self._exchange.read_aside(work, partial(_settle_future, done))

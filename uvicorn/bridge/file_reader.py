@@ -9,6 +9,9 @@ work for files that are not in memory, and where the system does not tell.
 They are few, and none of the pool: a disk that hangs stops at most this many reads, and no consumer. They are daemons:
 one that hangs in a read holds up no exit. The loop alone counts and starts them; the queue is all that both sides
 touch.
+
+What waits for a disk that hangs is not waited for by its clients: they leave, and others come. So the queue has a bound
+for what consumers ask for. What responses ask for has one by itself: each has a file open.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from uvicorn.bridge.outbox import Outbox
 __all__ = ["FileReader"]
 
 _MOST_THREADS: Final = 4  # arbitrary: a disk does little more at once
+_MOST_WORKS: Final = 1024  # that wait; arbitrary
 
 
 class FileReader:
@@ -33,6 +37,11 @@ class FileReader:
         self._works: queue.SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]] | None] = queue.SimpleQueue()
         self._threads = 0
         self._under_way = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for the disk that what is new must be refused."""
+        return self._under_way >= _MOST_WORKS
 
     def run(self, work: Callable[[], Any], on_done: Callable[[Any], None]) -> None:
         """Have a thread do some work; `on_done` is called on the loop with what it has returned, or raised."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from uvicorn.bridge.files import FilePart, drop_file, take_file
+from uvicorn.bridge.files import FilePart, check_room, drop_file, take_file
 from uvicorn.wire.reply import BODILESS, Reply, ReplySequence
 
 __all__ = ["admit_opened", "drop_opened", "read_or_open"]
@@ -24,7 +24,8 @@ def admit_opened(channel: ReplySequence, reply: Mapping[str, Any], is_head: bool
     """Check a reply that has `file`, and open that.
 
     Returns: as `ReplySequence.admit`; what is sent later is the `file` of the fields.
-    Raises: as `take_file` and `ReplySequence.admit`; the sequence is then where it was, and the file is closed.
+    Raises: as `take_file` and `ReplySequence.admit`; ChannelFull for a response that has not begun, if too many files
+        are open; the sequence is then where it was, and the file is closed.
     """
     rest = {key: value for key, value in reply.items() if key != "file"}
     part = take_file(reply["file"])
@@ -35,6 +36,8 @@ def admit_opened(channel: ReplySequence, reply: Mapping[str, Any], is_head: bool
             content = _read(part)
             part.close()
             return channel.admit({**rest, "content": content})
+        if rest.get("status"):
+            check_room(part.descriptor)
         status, fields, content, more = channel.admit_file(rest, part.left)
     except BaseException:
         part.close()

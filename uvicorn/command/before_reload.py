@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
 from gunicorn import sock as gunicorn_sock
 
 from uvicorn.applications.failures import short_reason
 
 __all__ = ["BeforeReload", "why_not_taken"]
+
+_under_way: Final[WeakSet[BeforeReload]] = WeakSet()
 
 
 class BeforeReload:
@@ -29,6 +32,7 @@ class BeforeReload:
         self._pidfile = master.pidfile and master.pidfile.fname
         # A reload with another `bind` closes them, and an address that is in use cannot be bound again.
         self._listeners: list[tuple[Any, socket.socket]] = [(each, each.sock.dup()) for each in master.LISTENERS]
+        _under_way.add(self)
 
     def restore(self) -> None:
         """Give the master what it had."""
@@ -62,6 +66,15 @@ class BeforeReload:
             each.sock.setblocking(False)
             each.sock.set_inheritable(True)  # a new master (USR2) gets it
         self._master.LISTENERS = before
+
+
+def _forget_all() -> None:
+    """Close in a new worker what the master has kept: nobody may listen at an address that was given up."""
+    for each in [*_under_way]:
+        each.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def why_not_taken(error: BaseException) -> str:

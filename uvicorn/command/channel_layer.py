@@ -113,7 +113,7 @@ class WorkerLayer:
         if settings.only:
             shown = ", ".join(sorted(channels)) or "none: no route is for a channel that only_channels matches"
             log.info("Channels consumed here: %s", shown)
-        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub), settings.url)
+        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub.deferred), settings.url)
         install(self._office)
 
     async def start(self) -> None:

@@ -13,8 +13,8 @@ from gunicorn.errors import AppImportError, ConfigError
 from uvicorn.applications.loading import is_site, load_site, make_application
 from uvicorn.command import questions
 from uvicorn.command.arbiter import OrderlyApplication
-from uvicorn.command.config import load_environment
 from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
+from uvicorn.command.environment_file import load_environment
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.holders import taken
 from uvicorn.command.http2 import DefaultProtocols

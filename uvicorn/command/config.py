@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import socket
@@ -15,12 +14,10 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from gunicorn import config as gunicorn_config
-from gunicorn.errors import AppImportError
 
-from uvicorn.applications.detect import interface_of
-from uvicorn.applications.loading import is_site, load_application, load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
-from uvicorn.bridge.consumer import Consumer
+from uvicorn.command.config_application import application_of, exit_if_wrong, imported, made_by_factory
+from uvicorn.command.environment_file import load_environment
 from uvicorn.command.equivalents import DEFAULTS, equivalents
 from uvicorn.command.http2 import alpn_protocols
 from uvicorn.command.legacy import prepare, with_layer
@@ -31,9 +28,8 @@ from uvicorn.command.loops import loop_factory
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
 from uvicorn.command.threads import default_threads
 from uvicorn.command.tls import make_ssl_context
-from uvicorn.errors import ConsumerError
 
-__all__ = ["Config", "load_environment"]
+__all__ = ["Config"]
 
 logger: Final = logging.getLogger("uvicorn.error")
 
@@ -50,7 +46,6 @@ _NOT_SETTINGS: Final = (
     "ssl_context_factory",
 )
 _STARTUP_FAILURE: Final = 1
-_MADE: Final = (Router, SingleConsumer, Consumer)  # what is known already
 
 
 class Config:
@@ -271,23 +266,11 @@ class Config:
         """
         app = self.app
         if isinstance(app, str):
-            try:
+            with exit_if_wrong():
                 if "channels1" in self.more_settings or "UVICORN_CHANNELS1" in os.environ:
                     prepare(self.settings())
-                app = load_site(app, self.interface) if is_site(app) else load_application(app)
-            except AppImportError as error:
-                logger.error("Error loading ASGI app. %s", error)
-                sys.exit(_STARTUP_FAILURE)
-        if self.factory:
-            try:
-                return app()
-            except TypeError as error:
-                logger.error("Error loading ASGI app factory: %s", error)
-                sys.exit(_STARTUP_FAILURE)
-        if _is_factory(app):
-            logger.warning("ASGI app factory detected. Using it, but please consider setting the --factory flag.")
-            return app()
-        return app
+                app = imported(app, self.interface)
+        return made_by_factory(app, self.factory)
 
     def application(self) -> Router | SingleConsumer:
         """Return what is served, of what is loaded now.
@@ -297,29 +280,15 @@ class Config:
         # What a subclass has put around it speaks ASGI, whatever the application itself does.
         interface = self.interface if self.loaded_app is self._raw_app else "asgi"
         uri = self.app if isinstance(self.app, str) else "the application"
-        if interface == "auto" and callable(self.loaded_app) and not isinstance(self.loaded_app, _MADE):
-            try:
-                interface = interface_of(self.loaded_app, unknown="asgi")
-            except ConsumerError:
-                pass  # told below, with what can be done
-        try:
-            made = make_application(self.loaded_app, uri, interface.replace("asgi3", "asgi"))
-        except AppImportError as error:
-            logger.error("Error loading ASGI app. %s", error)
-            sys.exit(_STARTUP_FAILURE)
-        # A Router is an application itself: a copy may be served by another server of this process.
-        return made.moved(lambda consumer: consumer.replaced()) if isinstance(made, Router) else made
+        return application_of(self.loaded_app, interface, uri)
 
     def checked_settings(self, cfg: Any) -> Settings:
         """Return our settings, when the application is loaded: with `channels1` it may say which layer there is.
 
         Raises: ConfigError for what is not allowed; SystemExit, with one line in the log, for a wrong layer.
         """
-        try:
+        with exit_if_wrong():
             return with_layer(Settings.from_config(cfg))
-        except AppImportError as error:
-            logger.error("Error loading ASGI app. %s", error)
-            sys.exit(_STARTUP_FAILURE)
 
     def _make_ssl_context(self) -> ssl.SSLContext:
         def make() -> ssl.SSLContext:
@@ -373,20 +342,3 @@ def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
         if name not in names:
             raise TypeError(f"there is no parameter and no setting {name!r}: see docs/compatibility.md and settings.md")
     return dict(settings)
-
-
-def load_environment(path: str | os.PathLike[str]) -> None:
-    """Take environment variables from a file; those that are set already stay. Raises: RuntimeError."""
-    try:
-        from dotenv import load_dotenv
-    except ImportError:
-        raise RuntimeError("env_file needs python-dotenv: pip install python-dotenv") from None
-    logger.info("Loading environment from '%s'", path)
-    load_dotenv(dotenv_path=path)
-
-
-def _is_factory(app: Any) -> bool:
-    """Whether this is a plain function without parameters: it can be called for nothing but to make something."""
-    if not inspect.isfunction(app) or inspect.iscoroutinefunction(app):
-        return False
-    return not inspect.signature(app).parameters

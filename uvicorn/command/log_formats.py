@@ -13,6 +13,7 @@ import copy
 import datetime
 import json
 import logging
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -74,8 +75,8 @@ class JSONFormatter(logging.Formatter):
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
         try:
-            return json.dumps(line, default=str)
-        except (TypeError, ValueError):  # keys that are no texts, or a circle
+            return json.dumps(line, default=str, allow_nan=False)
+        except (TypeError, ValueError):  # keys that are no texts, a circle, or what JSON has no number for
             return json.dumps({name: value if _is_plain(value) else str(value) for name, value in line.items()})
 
 
@@ -194,4 +195,4 @@ def _atoms_of(atoms: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, (str, int, float))
+    return value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))

@@ -6,7 +6,8 @@ The master makes the roll before it forks the first worker, and enters each work
 is told to leave sees one that was made in its place, even if that has not done anything yet. From then on each worker
 writes its own entry, and the master what it knows itself. Anybody who has the memory may read all of it.
 
-No lock: each number has one writer at a time. What belongs to a state is written before the state, which is one byte.
+No lock: each number has one writer at a time, but for that of failures, which may be one too few. What belongs to a
+state is written before the state, which is one byte.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _AT_TOLD: Final = 1
 _AT_NUMBERS: Final = 4
 _AT_REASON: Final = _AT_NUMBERS + _NUMBERS.size
 _REASON_BYTES: Final = _PLACE_BYTES - _AT_REASON
-_FAILURES: Final = struct.Struct("=Id")  # in a row, and when the last one was
+_FAILURES: Final = struct.Struct("=Id")  # tries in a row that failed, and when the last one was
 _AT_FAILURES: Final = 4
 _LONGEST_PAUSE: Final = 60.0  # between two tries to start a worker; arbitrary
 
@@ -116,8 +117,11 @@ class Roll:
     # ---- anybody ----
 
     def note_failure(self) -> None:
-        """A worker could not start."""
-        self._write(0, _AT_FAILURES, _FAILURES.pack(min(self._failures()[0] + 1, 99), time.monotonic()))
+        """A worker could not start. Those that were tried together, as by a reload, count as one."""
+        failures, now = self._failures()[0], time.monotonic()
+        if now >= self.retry_at:
+            failures = min(failures + 1, 99)
+        self._write(0, _AT_FAILURES, _FAILURES.pack(failures, now))
 
     def forget_failures(self) -> None:
         """A worker has started."""

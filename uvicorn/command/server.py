@@ -17,30 +17,23 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
-from uvicorn.applications.contents import served
 from uvicorn.bridge.stacks import is_main_thread
 from uvicorn.command.config import Config
-from uvicorn.command.http2 import check_http2, make_http2
-from uvicorn.command.interpreter import restore_switch_interval, shorten_switch_interval
-from uvicorn.command.listening import Listening, bind_all, shown
+from uvicorn.command.listening import Listening, bind_all
 from uvicorn.command.loops import run_in_loop
-from uvicorn.command.peers import GunicornPeers
-from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads
-from uvicorn.command.standard_log import AccessLog
-from uvicorn.command.start_report import start_lines, start_of
-from uvicorn.errors import StartupError
+from uvicorn.command.server_application import close, prepare, report_start, start_application, unless
+from uvicorn.command.server_state import ServerState
+from uvicorn.command.serving import Serving
 
-__all__ = ["Server", "ServerState"]
+__all__ = ["Server"]
 
 logger: Final = logging.getLogger("uvicorn.error")
 
@@ -48,41 +41,6 @@ _LOOK_SECONDS: Final = 0.1  # between two looks at what other threads may have s
 _TICKS: Final = 10  # looks, per tick of the connections
 _FAILED_TO_BIND: Final = 1  # the exit code, as that of the other package
 _HANDLED: Final = (signal.SIGINT, signal.SIGTERM)
-
-
-class ServerState:
-    """What a server is doing, for those who look at it from outside.
-
-    Attributes:
-        default_headers: those that each response gets, encoded.
-    """
-
-    def __init__(self) -> None:
-        self.default_headers: list[tuple[bytes, bytes]] = []
-        self._serving: Serving | None = None
-        self._seen_requests = 0
-
-    @property
-    def total_requests(self) -> int:
-        """How many requests there were."""
-        if self._serving is not None and self._serving.server is not None:
-            self._seen_requests = self._serving.server.service.requests
-        return self._seen_requests
-
-    @property
-    def connections(self) -> set[Any]:
-        """The connections that are open."""
-        if self._serving is None or self._serving.server is None:
-            return set()
-        service = self._serving.server.service
-        return {*service.connections, *service.sockets}
-
-    @property
-    def tasks(self) -> set[asyncio.Task[None]]:
-        """The tasks of consumers that run on the loop."""
-        if self._serving is None:
-            return set()
-        return {runner for _, runner in self._serving.dispatcher.running.calls() if isinstance(runner, asyncio.Task)}
 
 
 class Server:
@@ -107,7 +65,6 @@ class Server:
         self._drain_delay = 0.0  # the setting
         self._delayed_seconds = 0.0
         self._serving: Serving | None = None
-        self._lines: Callable[[list[str], bool], list[str]] | None = None  # of the start, plain or painted
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in a loop of its own, until told to stop. Blocks: until then. Runs on: any thread that has no loop."""
@@ -148,10 +105,17 @@ class Server:
         Raises: SystemExit if the server cannot listen where it should.
         """
         config = self.config
-        serving = self._serving = self._make_serving(asyncio.get_running_loop())
-        self.server_state._serving = serving
+        prepared = prepare(config, asyncio.get_running_loop(), self._on_most_requests)
+        serving = self._serving = self.server_state._serving = prepared.serving
+        self._drain_delay = prepared.drain_delay
         self.server_state.default_headers = list(config.encoded_headers)
-        if not await self._start_application(serving):
+        try:
+            has_started = await start_application(serving, lambda: self.should_exit)
+        except asyncio.CancelledError:
+            self._give_up(serving)
+            raise
+        if not has_started:
+            self._give_up(serving)
             self.should_exit = True
             return
         try:
@@ -161,7 +125,7 @@ class Server:
             sys.exit(_FAILED_TO_BIND)
         serving.listen(listening, config.ssl).start()
         self.servers = [Listening(listening)]
-        self._log_started(listening)
+        report_start(config, prepared, listening)
         self.started = True
 
     async def main_loop(self) -> None:
@@ -211,9 +175,10 @@ class Server:
         try:
             await self._drain(serving)
             if not self.force_exit:
-                await self._unless_forced(serving.stop_application(None))
+                with contextlib.suppress(asyncio.CancelledError):
+                    await unless(lambda: self.force_exit, serving.stop_application(None))
         finally:
-            _close(serving)
+            close(serving)
             self.server_state.total_requests  # noqa: B018 (remembers the number)
             self.server_state._serving = None
             for listening in self.servers:
@@ -257,77 +222,10 @@ class Server:
 
     # ---- what they do ----
 
-    def _make_serving(self, loop: asyncio.AbstractEventLoop) -> Serving:
-        config = self.config
-        cfg = config.settings()
-        settings = config.checked_settings(cfg)
-        self._drain_delay = settings.drain_delay
-        frame = Frame(
-            threads=cfg.threads,
-            are_threads_given=not isinstance(cfg.threads, DefaultThreads),
-            connections=cfg.worker_connections,
-            lifespan=cfg.asgi_lifespan,
-            root_path=config.root_path,
-            upload_folder=cfg.tmp_upload_dir,
-            shows_errors=False,
-            most_requests=cfg.max_requests + random.randint(0, cfg.max_requests_jitter)
-            if cfg.max_requests
-            else sys.maxsize,
-            is_alone=False,
-        )
-        for message in check_http2(cfg, settings.http2_engine):
-            logger.warning("%s", message)
-        http2, name = make_http2(cfg, settings.http2_engine, settings.limits)
-        application = config.application()
-        shorten_switch_interval(settings.switch_interval)
-        try:
-            serving = Serving(
-                loop,
-                application,
-                settings,
-                frame,
-                GunicornPeers(cfg, settings.forwarded_fields),
-                logger,
-                report=AccessLog() if AccessLog.wanted() else None,
-                on_most_requests=self._on_most_requests,
-                http2=http2,
-            )
-        except BaseException:
-            restore_switch_interval()
-            raise
-        threads, contents = serving.dispatcher.pool.threads, served(application)
-        self._lines = lambda addresses, paint: start_lines(
-            start_of(addresses, cfg, settings, 1, threads, name), contents, paint
-        )
-        return serving
-
-    async def _start_application(self, serving: Serving) -> bool:
-        """Return whether it has started."""
-        if serving.lifecycle.is_empty:
-            return True
-        logger.info("Waiting for application startup.")
-        try:
-            await self._unless_told(serving.lifecycle.start())
-        except asyncio.CancelledError:
-            if not self.should_exit:
-                self._give_up(serving)
-                raise
-            logger.info("Told to stop while the application started.")
-        except StartupError as error:
-            logger.error("%s", error, exc_info=error.__cause__)
-            logger.error("Application startup failed. Exiting.")
-        except Exception:
-            logger.exception("Application startup failed. Exiting.")
-        else:
-            logger.info("Application startup complete.")
-            return True
-        self._give_up(serving)
-        return False
-
     def _give_up(self, serving: Serving) -> None:
         """Leave nothing of a start that came to nothing."""
         self._serving = self.server_state._serving = None
-        _close(serving)
+        close(serving)
 
     async def _wait_for_clients(self) -> None:
         """Accept for `drain_delay` more after TERM, while readiness says no. Another signal ends it."""
@@ -361,27 +259,6 @@ class Server:
             await asyncio.wait([draining], timeout=_LOOK_SECONDS)
         draining.result()
 
-    async def _unless_told(self, work: Any) -> None:
-        await self._unless(work, lambda: self.should_exit)
-
-    async def _unless_forced(self, work: Any) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._unless(work, lambda: self.force_exit)
-
-    async def _unless(self, work: Any, is_over: Callable[[], bool]) -> None:
-        """Wait for something; break it off if something else is said meanwhile. Raises: CancelledError then."""
-        task = asyncio.ensure_future(work)
-        try:
-            while not task.done():
-                await asyncio.wait([task], timeout=_LOOK_SECONDS)
-                if is_over() and not task.done():
-                    raise asyncio.CancelledError
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task], timeout=_LOOK_SECONDS)
-        task.result()
-
     async def _notify(self) -> None:
         config, now = self.config, time.time()
         if config.callback_notify is not None and now - self.last_notified > config.timeout_notify:
@@ -392,20 +269,3 @@ class Server:
         if not self.should_exit:
             logger.warning("Maximum request limit of %d exceeded. Terminating process.", self.config.limit_max_requests)
             self.should_exit = True
-
-    def _log_started(self, sockets: list[socket.socket]) -> None:
-        scheme = "https" if self.config.is_ssl else "http"
-        if self.config.fd is not None:
-            where = f"socket {sockets[0].getsockname()}"
-        else:
-            where = ", ".join(shown(sock, scheme) for sock in sockets)
-        assert self._lines is not None
-        for line, painted in zip(self._lines([where], False), self._lines([where], True), strict=True):
-            logger.info(line, extra={"color_message": painted})
-        text = "Uvicorn running on %s (Press CTRL+C to quit)"
-        logger.info(text, where, extra={"color_message": text.replace("%s", "\033[1m%s\033[0m")})
-
-
-def _close(serving: Serving) -> None:
-    serving.close()
-    restore_switch_interval()

@@ -1,8 +1,10 @@
-"""Our additions to Gunicorn's settings, one class each.
+"""Our additions to Gunicorn's settings: where a value comes from, and all values together.
+
+The settings themselves, one class each, are in the modules whose names end with `_settings`.
 
 A value is taken from the first of these that gives one: the command line, the Gunicorn config
 file, an environment variable given with Gunicorn's `raw_env`, the environment, the default.
-Under plain `gunicorn` these classes are not known when its command line is read; the config file and
+Under plain `gunicorn` our settings are not known when its command line is read; the config file and
 the environment work there all the same.
 
 Importing this module registers the settings with Gunicorn.
@@ -14,19 +16,20 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
 from uvicorn.command.attending_settings import ATTENDING_SETTINGS, AttendingSettings, attending_settings
+from uvicorn.command.consumer_settings import CONSUMER_SETTINGS
 from uvicorn.command.http2 import HTTP2_SETTINGS, http2_limits
 from uvicorn.command.interface_settings import INTERFACE_SETTINGS
 from uvicorn.command.layer_settings import LAYER_SETTINGS, LayerSettings
 from uvicorn.command.legacy_settings import LEGACY_SETTINGS
 from uvicorn.command.limit_settings import LIMIT_SETTINGS, given_limits
 from uvicorn.command.proxy_settings import PROXY_SETTINGS
-from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
+from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
 from uvicorn.watching.watching import WatchSettings
@@ -38,186 +41,13 @@ _NO_LAYER = LayerSettings()
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 
 
-def server_header(value: Any) -> str:
-    """Validate the text of a header, or a switch. Raises: ValueError."""
-    if str(value).lower() in ("true", "false"):
-        return "uvicorn" if str(value).lower() == "true" else ""
-    return header_value("server_header")(value)
-
-
 class DefaultThreads(int):
     """A number of threads that nobody has set."""
 
 
-class ApplicationInterface(OurSetting):
-    name = "interface"
-    cli: ClassVar = ["--interface"]
-    meta = "NAME"
-    validator = one_of("interface", "auto", "consumer", "wsgi", "asgi", "asgi3", "asgi2")
-    default = "auto"
-    desc = """\
-        What the application is: ``auto``, ``consumer``, ``wsgi``, ``asgi`` (or ``asgi3``) or ``asgi2``.
-
-        ``auto``, the default, looks at the callable: one required parameter is a consumer, two are WSGI, three are
-        ASGI. It does not concern what is in a list of routes.
-        """
-
-
-class QueueSize(OurSetting):
-    name = "queue_size"
-    cli: ClassVar = ["--queue-size"]
-    meta = "INT"
-    type = int
-    validator = whole("queue_size", "requests", -1)
-    default = -1
-    desc = """\
-        Requests for synchronous consumers that may wait for a thread, per worker.
-
-        -1, the default, means eight times the number of threads; 0 means that none may wait. A
-        request that finds all threads busy and the queue full is answered with 503 and ``Retry-After``.
-        """
-
-
-class QueueTimeout(OurSetting):
-    name = "queue_timeout"
-    cli: ClassVar = ["--queue-timeout"]
-    meta = "SECONDS"
-    type = float
-    validator = seconds("queue_timeout")
-    default = 30.0
-    desc = """\
-        Seconds that a request may wait for a thread; then it is answered with 503.
-        """
-
-
-class StuckAfter(OurSetting):
-    name = "stuck_after"
-    cli: ClassVar = ["--stuck-after"]
-    meta = "SECONDS"
-    type = float
-    validator = seconds("stuck_after")
-    default = 0.0
-    desc = """\
-        Seconds without a sign of life, past which a synchronous consumer is taken for stuck; 0, the default, means
-        ``reply_timeout``.
-
-        A thread that is stuck is named in the log. When all threads of a pool are, and requests wait, the worker is
-        replaced. Consumers that are declared long (``runs_long``) are never taken for stuck.
-        """
-
-
-class BodyBuffer(OurSetting):
-    name = "body_buffer"
-    cli: ClassVar = ["--body-buffer"]
-    meta = "BYTES"
-    type = int
-    validator = whole("body_buffer", "bytes", 1)
-    default = 65536
-    desc = """\
-        Bytes up to which a request body always arrives whole in ``message["body"]``.
-
-        It is also how far a client may be ahead of a coroutine that reads a larger body as it comes; of a thread,
-        sixteen times as far. An ASGI application gets every body as it comes.
-        """
-
-
-class WriteBuffer(OurSetting):
-    name = "write_buffer"
-    cli: ClassVar = ["--write-buffer"]
-    meta = "BYTES"
-    type = int
-    validator = whole("write_buffer", "bytes", 1)
-    default = 65536
-    desc = """\
-        Bytes of a response that may wait for a slow client before a coroutine's ``send()`` waits.
-
-        A thread's ``send()`` blocks at four times as many.
-        """
-
-
-class ServerHeader(OurSetting):
-    name = "server_header"
-    cli: ClassVar = ["--server-header"]
-    meta = "TEXT"
-    nargs = "?"
-    const = "uvicorn"
-    validator = server_header
-    default = "uvicorn"
-    desc = """\
-        Value of the ``server`` header of each response; empty for no such header.
-
-        A switch is understood, too, since it is one in the other package: on is the default, off is empty.
-        """
-
-    def add_option(self, parser: Any) -> None:
-        """Add the option, and the one for no such header. Called by Gunicorn."""
-        super().add_option(parser)
-        text = "Send no ``server`` header."
-        parser.add_argument("--no-server-header", dest=self.name, action="store_const", const="", help=text)
-
-
-class Governor(OurSetting):
-    name = "governor"
-    cli: ClassVar = ["--governor"]
-    meta = "STRING"
-    validator = one_of("governor", "on", "off")
-    default = "on"
-    desc = """\
-        ``on``: while synchronous consumers compute, fewer of them run at once, so that asynchronous ones are
-        answered soon. ``off``: as many run as there are threads.
-
-        What runs at once is limited by what the consumers compute: consumers that wait are not limited. On an
-        interpreter without the global lock it has no effect.
-        """
-
-
-class SwitchInterval(OurSetting):
-    name = "switch_interval"
-    cli: ClassVar = ["--switch-interval"]
-    meta = "SECONDS"
-    type = float
-    validator = seconds("switch_interval")
-    default = 0.0007
-    desc = """\
-        Seconds after which a thread that computes gives the interpreter to one that waits for it; 0 leaves
-        what Python or the application has set (0.005).
-
-        It is set in each worker, with ``sys.setswitchinterval``. Shorter: asynchronous consumers are answered
-        sooner beside a thread that computes. Longer: computing is interrupted less often.
-        """
-
-
-class FrameworkThreadsSetting(OurSetting):
-    name = "framework_threads"
-    cli: ClassVar = ["--framework-threads"]
-    meta = "STRING"
-    validator = one_of("framework_threads", "pool", "own")
-    default = "pool"
-    desc = """\
-        ``pool``: what frameworks hand to threads (anyio, asyncio's default executor, asgiref) runs in our pools:
-        bounded, governed and seen. ``own``: they keep their own threads.
-        """
-
-
-class BackgroundThreads(OurSetting):
-    name = "background_threads"
-    cli: ClassVar = ["--background-threads"]
-    meta = "INT"
-    type = int
-    validator = whole("background_threads", "threads")
-    default = 0
-    desc = """\
-        Threads of a pool of their own for background tasks that are plain functions; 0, the default, has them run in
-        the pool of their application, behind its requests.
-        """
-
-
 OURS = (
-    ApplicationInterface, QueueSize, QueueTimeout, StuckAfter, BodyBuffer, WriteBuffer, ServerHeader,
-    Governor, SwitchInterval, FrameworkThreadsSetting, BackgroundThreads, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS,
-    *LAYER_SETTINGS, *LEGACY_SETTINGS,
-    *INTERFACE_SETTINGS, *PROXY_SETTINGS,
-    *HTTP2_SETTINGS, *WATCH_SETTINGS, *ATTENDING_SETTINGS,
+    *CONSUMER_SETTINGS, *LIMIT_SETTINGS, *WEBSOCKET_SETTINGS, *LAYER_SETTINGS, *LEGACY_SETTINGS, *INTERFACE_SETTINGS,
+    *PROXY_SETTINGS, *HTTP2_SETTINGS, *WATCH_SETTINGS, *ATTENDING_SETTINGS,
 )  # fmt: skip
 
 
@@ -375,8 +205,3 @@ class Settings:
     def queue_size_of(self, threads: int) -> int:
         """Return the queue size of a pool of so many threads."""
         return 8 * threads if self.given_queue_size < 0 else self.given_queue_size
-
-
-def _field(text: str) -> tuple[str, str]:
-    name, _, value = text.partition(":")
-    return name, value.strip()

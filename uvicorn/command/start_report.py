@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from uvicorn import __version__, variant
-from uvicorn.applications.contents import Served
+from uvicorn.applications.contents import Served, served
+from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.command.blocked import error_stream
+from uvicorn.command.log_presets import wants_paint
 from uvicorn.command.settings import Settings
 from uvicorn.command.unusual import unusual
 
-__all__ = ["Start", "start_lines", "start_of", "variants"]
+__all__ = ["Start", "report_first", "report_next", "start_lines", "start_of"]
 
 _MOST_MOUNTS: Final = 12  # arbitrary: about as many as one looks at
 _BOLD: Final = "1"
@@ -38,7 +41,7 @@ class Start:
     unusual: Sequence[str] = ()
 
 
-def variants(http2_name: str) -> str:
+def _variants(http2_name: str) -> str:
     """Return which package serves, and what HTTP/2; "" if that is not served."""
     return variant.described() + (f", HTTP/2 by {http2_name}" if http2_name else "")
 
@@ -52,7 +55,7 @@ def start_of(
         cfg: Gunicorn's.
     """
     return Start(
-        addresses, workers, threads, settings.queue_size_of(threads), variants(http2_name), unusual(cfg, settings)
+        addresses, workers, threads, settings.queue_size_of(threads), _variants(http2_name), unusual(cfg, settings)
     )
 
 
@@ -82,6 +85,17 @@ def start_lines(start: Start, contents: Sequence[Served], paint: bool = False) -
     if start.unusual:
         lines.append(painted(f"Unusual: {'; '.join(start.unusual)}", _YELLOW))
     return lines
+
+
+def report_first(log: Any, start: Start, application: Router | SingleConsumer, settings: Settings) -> None:
+    """Write the lines into Gunicorn's log: the first worker has started."""
+    for line in start_lines(start, served(application), wants_paint(error_stream(log), settings)):
+        log.info("%s", line)
+
+
+def report_next(log: Any, pid: int, http2_name: str) -> None:
+    """Write into Gunicorn's log that one more worker has started."""
+    log.info("Serving with uvicorn %s, %s (pid: %s)", __version__, _variants(http2_name), pid)
 
 
 def _number(count: int, noun: str) -> str:

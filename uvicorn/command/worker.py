@@ -1,55 +1,53 @@
-"""ASGIWorker: Gunicorn on one side, the loop on the other. No protocol knowledge.
+"""ASGIWorker: Gunicorn on one side, the loop on the other. Here is the order of its life; each part is elsewhere.
 
-Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the
-child. `run` is the whole life of the worker: serve until something says stop, drain, leave.
+    check_config     in the master: settings, log, Gunicorn's own master          `before_fork.py`
+    __init__         in the master, before the fork: its place among the workers  `share.py`, `roll.py`
+    init_process     in the child: the loop; then Gunicorn calls all that follows
+    load_wsgi        the application is loaded, served and started                `worker_application.py`, `serving.py`
+                     or it cannot be                                              `failed_start.py`
+    run              accept, and once a second `_tick`, until it leaves           `leaving.py`
+                     the end of the loop, and of the process                      `loop_end.py`, `process_end.py`
+    handle_abort     the loop was silent for too long                             `blocked.py`
 
-What stops it - TERM (also sent on HUP and TTOU), the reloader, a master that has gone - sets `alive` to False, and all
-go through `Server.drain`. INT and QUIT do so without waiting. TERM may find that the worker that was made in the place
-of this one is not ready yet: then it goes on for a while (`departure.py`). `max_requests` and the bounds of age and
-memory ask for another worker first (`replacement.py`).
+Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the child.
 """
 
 from __future__ import annotations
 
 import asyncio
-import faulthandler
-import gc
 import os
 import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn.app.wsgiapp import WSGIApplication
-from gunicorn.errors import AppImportError, ConfigError
+from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
-from uvicorn import __version__
-from uvicorn.applications.loading import load_site, make_application
 from uvicorn.applications.router import Router, SingleConsumer
-from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.stacks import describe_all_threads, threads_left
-from uvicorn.command import compatibility
-from uvicorn.command.attending import check_attending
 from uvicorn.command.balance import balance_for
+from uvicorn.command.before_fork import check_after_reload, check_and_prepare
+from uvicorn.command.blocked import report_abort, set_stack_timer
 from uvicorn.command.channel_layer import make_place
-from uvicorn.command.departure import Departure
+from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
 from uvicorn.command.http2 import alpn_protocols, make_http2
+from uvicorn.command.interpreter import tune_collector
+from uvicorn.command.leaving import Leaving
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs
-from uvicorn.command.log_presets import keep_dressed, prepare_log, wants_paint
+from uvicorn.command.log_presets import prepare_log
+from uvicorn.command.loop_end import close_generators, end_tasks, run_until_done
 from uvicorn.command.loops import loop_factory
-from uvicorn.command.peers import GunicornPeers
-from uvicorn.command.plain_master import adjust_master
-from uvicorn.command.replacement import Replacement, age_for_master, hand_over, wake_master
-from uvicorn.command.reporting import GunicornHooks, Reporter
+from uvicorn.command.process_end import end_despite_threads
+from uvicorn.command.replacement import age_for_master, wake_master
 from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
-from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads, Settings, read
+from uvicorn.command.serving import Serving
+from uvicorn.command.settings import Settings, read
 from uvicorn.command.share import enter, share_for
+from uvicorn.command.start_report import report_first, report_next, start_of
 from uvicorn.command.tls import make_ssl_context
+from uvicorn.command.worker_application import load, make_serving, start
 from uvicorn.connections.server import Server
-from uvicorn.watching.retirement import NOW
 from uvicorn.watching.watching import Watching
 
 if TYPE_CHECKING:
@@ -58,22 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["ASGIWorker"]
 
 _TICK_SECONDS: Final = 1.0
-_LAST_SECONDS: Final = 0.1  # for threads and generators that are about to end
-_QUICK_SECONDS: Final = 1.0  # for the application to stop on INT and QUIT
-_BOOT_ERROR: Final = 3  # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR
-_LATE_BOOT_ERROR: Final = 1  # while others serve: it does not halt the master
-_LEAST_BOUND_SECONDS: Final = 60.0  # for new workers to be ready, under plain gunicorn; arbitrary
-_LATER_SECONDS: Final = 0.9  # after the master may have sent ABRT, and before it sends KILL
-_WHY_BLOCKED: Final = (
-    "its event loop has done nothing for %s seconds (timeout). What the main thread does below has blocked it, "
-    "most often a coroutine that computes, or calls what waits: write it as a plain 'def', or call that with "
-    "'await run_in_pool(...)'"
-)
-_WHY_SLOW_START: Final = (
-    "the application was not imported, and had not started, within %s seconds (timeout). What the main thread does "
-    "below has taken so long: make it shorter, or raise the timeout"
-)
-_COLLECT_AFTER: Final = 10_000  # objects; arbitrary: about a thousand requests in flight
 
 
 class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
@@ -89,13 +71,9 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self.server: Server | None = None
         self.application: Router | SingleConsumer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
         self._serving: Serving | None = None
-        self._is_quick = False
         self._is_loading = False
-        self._delayed_seconds = 0.0  # of graceful_timeout, in which it accepts still
-        self._replacement: Replacement | None = None
-        self._departure: Departure | None = None
+        self._leaving: Leaving | None = None
         self._place = make_place(self.cfg.uid, self.cfg.gid, read(self.cfg)["channel_layer"])
         self._watching: Watching | None = None
         self._shared = share_for(self, self.cfg, self.log)
@@ -123,30 +101,8 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse settings that we cannot serve, and name those that have no effect. Runs in the master.
-
-        Raises: RuntimeError, which Gunicorn prints as one line.
-        """
-        try:
-            settings = Settings.from_config(cfg)
-            loop_factory(settings.loop_factory)
-        except (ConfigError, ValueError, ImportError, AttributeError) as error:
-            raise RuntimeError(str(error)) from None
-        prepare_log(log, cfg, settings)
-        keep_dressed(log)
-        check_attending(settings.attending)
-        given = getattr(cfg, "uvicorn_warnings", ())
-        for message in (*given, *compatibility.check(cfg, settings.http2_engine)):
-            log.warning(message)
-        if settings.drain_delay >= cfg.graceful_timeout:
-            log.warning(
-                "drain_delay (%g seconds) leaves nothing of graceful_timeout (%s) for requests",
-                settings.drain_delay,
-                cfg.graceful_timeout,
-            )
-        adjust_master(cfg)
-        gc.collect()
-        gc.freeze()  # the workers' collectors do not touch, and so copy, what they share with the master
+        """Refuse settings that we cannot serve, name those without effect. In the master. Raises: RuntimeError."""
+        check_and_prepare(cfg, log)
 
     # ---- start, in the child ----
 
@@ -161,10 +117,10 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         except AppImportError:
             raise
         except Exception as error:
-            if self.booted or not self._others_serve():
+            if self.booted or not others_serve(self.entry):
                 raise
             self.log.exception("Exception in worker process")
-            self._give_up_start(f"{type(error).__name__}: {error}")
+            give_up(self, f"{type(error).__name__}: {error}")
 
     def init_signals(self) -> None:
         """Set handlers that are good until the loop runs; the loop has a wake-up descriptor of its own."""
@@ -185,11 +141,16 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._shared.begin(self.pid)
         prepare_log(self.log, self.cfg, self.settings)
         if self.cfg.reload:
-            self._watch_files()
+            from uvicorn.command.reloading import Reloading  # in development only
+
+            self._reloading = Reloading(self, self.settings)
+            self.reloader = self._reloading.reloader  # in place of Gunicorn's
         try:
             self._is_loading = True
+            if not self.alive:
+                sys.exit(0)  # TERM has come since `init_signals`: the import would be waited for
             prepare(self.cfg)
-            self.application = self._load()
+            self.application = load(self.app, self.cfg, self.settings.interface)
             self._is_loading = False
             if not self.alive:
                 sys.exit(0)  # the application has caught the SystemExit of `handle_exit`
@@ -199,10 +160,12 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._prepare(self.application)
         except BaseException as error:
             self._is_loading = False
-            if _is_told_to(error):
-                self._leave_stuck_threads()
+            if is_told_to(error):
+                end_despite_threads(self.cfg, self.log)
                 raise
-            self._has_failed(error)
+            if self._reloading is None:
+                refuse(self, error)
+            self._serve_failure(self._reloading, error)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """TERM has come before the loop runs: an import is not waited for, nobody needs it any more.
@@ -215,365 +178,123 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         if self._is_loading:
             sys.exit(0)
 
-    def _others_serve(self) -> bool:
-        return self.entry is not None and self.entry.has_sibling_that_serves()
-
-    def _give_up_start(self, reason: str) -> None:
-        """Leave because the worker cannot start; the master goes on if others serve.
-
-        Raises: SystemExit.
-        """
-        code = _LATE_BOOT_ERROR if self._others_serve() else _BOOT_ERROR
-        if self.entry is not None:
-            self.entry.tell(FAILED, reason)
-        self._leave_stuck_threads(exit_code=code)
-        sys.exit(code)
-
     def _prepare(self, application: Router | SingleConsumer) -> None:
-        _tune_collector()
-        self._check_again()
-        engine = self.settings.http2_engine
-        self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
-        self._http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
-        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
-            self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
-        self._start_application(application)
-
-    def _watch_files(self) -> None:
-        """Watch files in our own way, in place of Gunicorn's reloader."""
-        from uvicorn.command.reloading import Reloading  # in development only
-
-        self._reloading = Reloading(self, self.settings)
-        self.reloader = self._reloading.reloader
-
-    def _has_failed(self, error: BaseException) -> None:
-        """Say what went wrong; in development to each client, too, until a file changes.
-
-        Raises: what `load_wsgi` does, but in development.
-        """
-        from uvicorn.applications.failures import failing_application, failure_text, short_reason
-
-        if self._reloading is None and isinstance(error, AppImportError):
-            if self._others_serve():
-                self.log.error("The application cannot be served: %s", error)
-                self._give_up_start(str(error))
-            if self.entry is not None:
-                self.entry.tell(FAILED, str(error))
-            raise error
-        text = failure_text(error)
-        waits = "" if self._reloading is None else "; waiting for a change"
-        self.log.error("The application cannot be served%s\n%s", waits, text)
-        if self._reloading is None:
-            self._give_up_start(short_reason(error))
-        assert self._reloading is not None
-        self._reloading.has_failed(error)
-        self._reloading.is_loaded()
-        self.application = failing_application(text)
-        self._prepare(self.application)
-
-    def _check_again(self) -> None:
-        """Tell of what `check_config` would have refused: Gunicorn does not call it when it reloads."""
-        try:
-            compatibility.check(self.cfg, self.settings.http2_engine)
-        except RuntimeError as error:
-            self.log.error("%s (ignored until the next start)", error)
-
-    def _load(self) -> Router | SingleConsumer:
-        app = self.app
-        uri = getattr(app, "app_uri", None) or "the application"
-        # Gunicorn's own loader would refuse a list of routes, and shows a traceback for a wrong name.
-        if type(app) is WSGIApplication and app.callable is None and self.cfg.paste is None:
-            return load_site(uri, self.settings.interface)
-        return make_application(app.wsgi(), uri, self.settings.interface)
-
-    def _start_application(self, application: Router | SingleConsumer) -> None:
-        """Make what consumers run in, and have the application start.
+        """Make all that serves the application, and have it start.
 
         Raises: what an `on_startup` raises, StartupError; SystemExit(0) if the worker is told to stop meanwhile.
         """
         assert self._loop is not None
-        self._serving = self._make_serving(self._loop, application)
-        if self._serving.lifecycle.is_empty:
-            return
-        try:
-            self._loop.run_until_complete(self._started(self._serving))
-        except BaseException:
-            self._serving.close()
-            raise
+        loop, engine = self._loop, self.settings.http2_engine
+        tune_collector()
+        check_after_reload(self.cfg, engine, self.log)
+        self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
+        http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
+        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
+            self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
+        leaving = self._leaving = Leaving(self, self.entry, loop, self.settings.drain_delay, self._reloading)
+        self._serving = make_serving(self, loop, application, self.settings, http2, leaving, self._place)
+        leaving.serving = self._serving
+        start(self, loop, self._serving, self._beat_seconds)
 
-    def _make_serving(self, loop: asyncio.AbstractEventLoop, application: Router | SingleConsumer) -> Serving:
-        """Give what serves the application Gunicorn's settings, hooks and log."""
-        cfg, log = self.cfg, self.log
-        threads: int = cfg.threads
-        frame = Frame(
-            threads=threads,
-            are_threads_given=threads > 1 and not isinstance(threads, DefaultThreads),
-            connections=cfg.worker_connections,
-            lifespan=cfg.asgi_lifespan,
-            root_path=cfg.root_path,
-            upload_folder=cfg.tmp_upload_dir,
-            shows_errors=cfg.reload,
-            most_requests=self.max_requests,
-            layer_place=self._place,
-        )
-        return Serving(
-            loop,
-            application,
-            self.settings,
-            frame,
-            GunicornPeers(cfg, self.settings.forwarded_fields),
-            log,
-            hooks=GunicornHooks(cfg, self, log) if GunicornHooks.wanted(cfg, log) else None,
-            http2=self._http2,
-            report=Reporter(log) if Reporter.wanted(log) else None,
-            on_most_requests=self._on_most_requests,
-            on_lost_pool=self._on_lost_pool,
-        )
+    def _serve_failure(self, reloading: Reloading, error: BaseException) -> None:
+        """Tell each client what went wrong, until a file changes."""
+        from uvicorn.applications.failures import failing_application, failure_text
 
-    async def _started(self, serving: Serving) -> None:
-        """Wait until the application has started; go on telling the master that we live.
-
-        Raises: SystemExit(0) if the worker is to stop meanwhile.
-        """
-        starting = asyncio.ensure_future(serving.lifecycle.start())
-        while not starting.done():
-            self.notify()
-            await asyncio.wait([starting], timeout=min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS))
-            if not starting.done() and (not self.alive or self.ppid != os.getppid()):
-                starting.cancel()
-                await asyncio.wait([starting], timeout=_LAST_SECONDS)
-                sys.exit(0)
-        starting.result()
-
-    # ---- life ----
+        text = failure_text(error)
+        self.log.error("The application cannot be served; waiting for a change\n%s", text)
+        reloading.has_failed(error)
+        reloading.is_loaded()
+        self.application = failing_application(text)
+        self._prepare(self.application)
 
     def run(self) -> None:
         """Serve until told to stop. Called by Gunicorn."""
         assert self._loop is not None
-        loop = self._loop
+        assert self._serving is not None
+        assert self._leaving is not None
+        loop, serving, leaving = self._loop, self._serving, self._leaving
         try:
-            self._run_until_served(loop)
-            loop.run_until_complete(self._end_tasks())
-            loop.run_until_complete(self._close_generators())
+            run_until_done(loop, self._serve(loop, serving, leaving), leaving.on_exit)
+            loop.run_until_complete(end_tasks(loop, self.log))
+            loop.run_until_complete(close_generators(loop))
         finally:
-            if self._serving is not None:
-                self._serving.give_back()
+            serving.give_back()
             asyncio.set_event_loop(None)
             loop.close()
-            self._leave_stuck_threads()
+            end_despite_threads(self.cfg, self.log)
 
-    def _run_until_served(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the loop until the worker has stopped; stop in order if a task of the application exits the process."""
-        serving = loop.create_task(self._serve())
-        while not serving.done():
-            try:
-                loop.run_until_complete(serving)
-            except (SystemExit, KeyboardInterrupt):
-                if self._is_quick or serving.done():  # we are on our way out already
-                    raise
-                self.log.exception("A task of the application asked the process to exit: the worker stops")
-                self._stop_soon()
-
-    async def _end_tasks(self) -> None:
-        """Cancel what the application has begun beside its requests, as `asyncio.run` does."""
-        assert self._loop is not None
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        if not left:
-            return
-        for task in left:
-            task.cancel()
-        ended, stubborn = await asyncio.wait(left, timeout=_LAST_SECONDS)
-        for task in ended:
-            if not task.cancelled() and task.exception() is not None:
-                text = "A task of the application failed at the end"
-                self._loop.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
-        for task in stubborn:
-            self.log.warning("Leaving without waiting for a task that was cancelled: %r", task.get_coro())
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is said already
-
-    async def _close_generators(self) -> None:
-        """Let asynchronous generators that were left behind end; one that does not is not waited for."""
-        assert self._loop is not None
-        closing = self._loop.create_task(self._loop.shutdown_asyncgens())
-        await asyncio.wait([closing], timeout=_LAST_SECONDS)
-
-    async def _serve(self) -> None:
-        assert self._loop is not None
-        assert self._serving is not None
-        loop, serving = self._loop, self._serving
+    async def _serve(self, loop: asyncio.AbstractEventLoop, serving: Serving, leaving: Leaving) -> None:
         if self.settings.switch_interval:
             sys.setswitchinterval(self.settings.switch_interval)
-        self._stop = asyncio.Event()
-        for number, handler in (
-            (signal.SIGTERM, self._on_term),
-            (signal.SIGINT, self._on_quit),
-            (signal.SIGQUIT, self._on_quit),
-            (signal.SIGUSR1, self.log.reopen_files),
-            (signal.SIGWINCH, _nothing),
-        ):
-            loop.add_signal_handler(number, handler)
-        loop.add_reader(self.PIPE[0], self._on_pipe)  # the reloader writes to it
-        self._watch_departure(loop)
+        self._handle_signals(loop, leaving)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.take_turns(balance_for(self.entry, self.cfg, serving.dispatcher))
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
-        self._report_start()
-        self._tick()
-        self._is_ready()
-        await self._stop.wait()
-        if self._is_quick:
-            self.server.hurry()
-        else:
-            self.log.info("Worker stopping (pid: %s)", self.pid)
-        graceful = self.cfg.graceful_timeout - self._delayed_seconds
-        deadline = loop.time() + graceful - (graceful - drain_seconds(graceful)) / 2
-        await self.server.drain(drain_seconds(graceful))
-        await serving.stop_application(_QUICK_SECONDS if self._is_quick else max(_LAST_SECONDS, deadline - loop.time()))
-        serving.close()
+        self._report_start(serving)
+        self._tick(loop, serving, leaving, self._watching)
+        if self.entry is not None and self.alive:
+            self.entry.tell(READY)  # old ones may leave
+        wake_master(self)
+        await leaving.has_begun.wait()
+        await leaving.stop_serving(serving)
         for listener in self.sockets:
             listener.close()
 
-    def _watch_departure(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make what knows when the worker may leave, and what asks for another one in its place."""
-        bound = max(_LEAST_BOUND_SECONDS, self.cfg.timeout + self.cfg.graceful_timeout)
-        departure = Departure(self, self.entry, loop, self.log, bound, self._stop_soon, self._on_staying)
-        is_orderly = self.entry is not None and self.entry.roll.is_orderly
-        self._replacement = Replacement(self, loop, self.log, self._stop_soon, is_orderly, lambda: departure.is_waiting)
-        self._departure = departure
-
-    def _on_staying(self) -> None:
-        """The worker was told to leave, and stays: the one in its place could not start."""
-        assert self._replacement is not None
-        self._replacement.ask_again()
-
-    def _is_ready(self) -> None:
-        """Tell that the worker accepts: old ones may leave."""
-        if self.entry is not None and self.alive:
-            self.entry.tell(READY)
-        wake_master(self)
-
-    def _report_start(self) -> None:
+    def _report_start(self, serving: Serving) -> None:
         """Say what is served; the first worker does it at length."""
-        assert self._serving is not None
         assert self.application is not None
-        from uvicorn.command.start_report import start_lines, start_of, variants
-
         if self._age > 1:
-            text = "Serving with uvicorn %s, %s (pid: %s)"
-            self.log.info(text, __version__, variants(self._http2_name), self.pid)
+            report_next(self.log, self.pid, self._http2_name)
             return
-        from uvicorn.applications.contents import served  # once
+        addresses, threads = [str(listener) for listener in self.sockets], serving.dispatcher.pool.threads
+        first = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
+        report_first(self.log, first, self.application, self.settings)
 
-        addresses, threads = [str(listener) for listener in self.sockets], self._serving.dispatcher.pool.threads
-        start = start_of(addresses, self.cfg, self.settings, self.cfg.workers, threads, self._http2_name)
-        paint = wants_paint(self._error_stream(), self.settings)
-        for line in start_lines(start, served(self.application), paint):
-            self.log.info("%s", line)
+    @property
+    def _beat_seconds(self) -> float:
+        """From one sign of life for the master to the next."""
+        return min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS)
 
-    def _tick(self) -> None:
-        assert self._loop is not None
-        assert self._serving is not None
-        assert self.server is not None
+    def _tick(self, loop: asyncio.AbstractEventLoop, serving: Serving, leaving: Leaving, watching: Watching) -> None:
         # First of all the next heartbeat: nothing that follows may stop it.
-        self._loop.call_later(min(_TICK_SECONDS, self.timeout / 2 or _TICK_SECONDS), self._tick)
+        loop.call_later(self._beat_seconds, self._tick, loop, serving, leaving, watching)
         self.notify()
-        self._set_stack_timer()
-        self._serving.tick()
-        self._look_at_bounds()
-        self.nr = self.server.service.requests
+        set_stack_timer(self.cfg.timeout, self.log)
+        serving.tick()
+        leaving.look_at_bounds(watching)
+        if self.server is not None:
+            self.nr = self.server.service.requests
         if self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
         if not self.alive:
-            self._stop_soon()
+            leaving.begin()
 
-    def _look_at_bounds(self) -> None:
-        """Leave if the worker has grown too large or too old: in its turn, after there is a new one; or at once."""
-        if self._watching is None or self._replacement is None or not self.alive:
-            return
-        leaving = self._watching.leaving()
-        if leaving == NOW:
-            self.log.error("The worker leaves at once: %s (pid: %s)", self._watching.reason, self.pid)
-            self._is_quick = True
-            if self.server is not None:
-                self.server.hurry()
-            self._stop_soon()
-        elif leaving:
-            self.log.info("The worker is replaced: %s (pid: %s)", self._watching.reason, self.pid)
-            self._replacement.begin()
+    # ---- signals; on the loop, but for those of USR2 and ABRT ----
 
-    def _on_lost_pool(self, pool: ConsumerPool) -> None:
-        assert self._replacement is not None
-        assert self._serving is not None
-        if self.alive:
-            self.log.error(
-                "All %d threads of %s are stuck and requests wait: the worker is replaced (pid: %s)\n%s",
-                pool.threads,
-                pool.name,
-                self.pid,
-                self._serving.stuck.stacks(pool),
-            )
-            self._replacement.begin()
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop, leaving: Leaving) -> None:
+        for number, handler in (
+            (signal.SIGTERM, leaving.on_term),
+            (signal.SIGINT, lambda: self._on_quit(leaving)),
+            (signal.SIGQUIT, lambda: self._on_quit(leaving)),
+            (signal.SIGUSR1, self.log.reopen_files),
+            (signal.SIGWINCH, lambda: None),  # it is for the master
+        ):
+            loop.add_signal_handler(number, handler)
+        loop.add_reader(self.PIPE[0], self._on_pipe, leaving)  # the reloader writes to it
 
-    def _on_most_requests(self) -> None:
-        if self.alive and self._replacement is not None and not self._replacement.is_asked:
-            self.log.info("Autorestarting worker after current request.")
-            self._replacement.begin()
-
-    # ---- signals; on the loop, but for handle_abort ----
-
-    def _stop_soon(self) -> None:
-        if self.alive:
-            hand_over(self)  # the master makes another one, if this one will be missing
-        self.alive = False
-        if self.entry is not None:
-            self.entry.tell(LEAVING)
-        if self._reloading is not None and self._reloading.has_begun:
-            self._reloading.is_noticed = True
-            if self.server is not None:
-                self.server.step_aside()
-        if self._serving is not None:
-            self._serving.begin_stopping()
-            if self._replacement is not None and self._replacement.is_asked:
-                self._serving.dispatcher.give_up_stuck()
-        if self._stop is not None:
-            self._stop.set()
-
-    def _on_term(self) -> None:
-        if self._departure is None:
-            self._stop_soon()
-        elif not self._waits_for_clients():
-            self._departure.begin()
-
-    def _waits_for_clients(self) -> bool:
-        """Whether the worker goes on for `drain_delay`, since the whole server stops; readiness says no meanwhile."""
-        delay = min(self.settings.drain_delay, drain_seconds(self.cfg.graceful_timeout))
-        if not (delay and self.entry is not None and self.entry.roll.is_stopping and self.alive):
-            return False
-        if not self._delayed_seconds:
-            self._delayed_seconds = delay
-            self.log.info("The server stops in %g seconds, and accepts until then (pid: %s)", delay, self.pid)
-            if self._serving is not None:
-                self._serving.announce_stop()
-            assert self._loop is not None
-            self._loop.call_later(delay, self._stop_soon)
-        return True
-
-    def _on_quit(self) -> None:
-        self._is_quick = True
-        if self.server is not None:
-            self.server.hurry()
-        self._stop_soon()
+    def _on_quit(self, leaving: Leaving) -> None:
+        leaving.on_quit()
         self.cfg.worker_int(self)
 
-    def _on_pipe(self) -> None:
+    def _on_pipe(self, leaving: Leaving) -> None:
         try:
             os.read(self.PIPE[0], 512)
         except BlockingIOError:
             return
         if not self.alive:
-            self._stop_soon()
+            leaving.begin()
 
     def _on_usr2(self, sig: int, frame: Any) -> None:
         """Have the log tell what the worker does. A plain handler, for a loop that is blocked."""
@@ -583,99 +304,17 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     def handle_abort(self, sig: int, frame: Any) -> None:
         """Tell where everything stands, and leave: the master has found the loop silent.
 
-        A plain signal handler: one of the loop's would not run while the loop is blocked. It has one
-        second before SIGKILL.
+        A plain handler: one of the loop's would not run while that is blocked. It has one second before SIGKILL.
         """
         self.alive = False
         try:
             if self.server is None and self.entry is not None:
                 self.entry.tell(FAILED, f"it was not ready within {self.cfg.timeout} seconds (timeout)")
-            requests = "The worker was starting." if self.server is None else self.server.describe_requests()
-            why = _WHY_BLOCKED if self.server is not None else _WHY_SLOW_START
-            seconds = self.cfg.timeout
-            self.log.critical(
-                f"Worker aborted (pid: %s): {why}\n%s\n%s", self.pid, seconds, requests, describe_all_threads()
-            )
+            report_abort(self.pid, self.cfg.timeout, self.server, self.log)
         except Exception:
             traceback.print_exc()
-        self._leave_stuck_threads(exit_code=1)
-        if self.server is not None:  # SystemExit may end no more than the task that blocked the loop
-            self._is_quick = True
-            self.server.hurry()
+        end_despite_threads(self.cfg, self.log, exit_code=1)
+        if self.server is not None and self._leaving is not None:
+            self._leaving.hurry()  # SystemExit may end no more than the task that blocked the loop
         self.cfg.worker_abort(self)
         sys.exit(1)
-
-    def _set_stack_timer(self) -> None:
-        """Have the stacks written if no tick comes in time.
-
-        For C code that holds the interpreter: no handler of ABRT in Python can run then.
-        """
-        if not self.cfg.timeout:
-            return
-        try:
-            faulthandler.dump_traceback_later(self.cfg.timeout + _LATER_SECONDS, file=self._error_stream())
-        except (AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:  # no file to write to
-            self.log.debug("No stacks can be written for a loop that is blocked in C: %s", error)
-
-    def _error_stream(self) -> Any:
-        """Return where the error log is written, if that is a file or a terminal, or else the standard error."""
-        for handler in self.log.error_log.handlers if hasattr(self.log, "error_log") else ():
-            stream = getattr(handler, "stream", None)
-            if hasattr(stream, "fileno"):
-                return stream
-        return sys.__stderr__
-
-    def _leave_stuck_threads(self, exit_code: int = 0) -> None:
-        """Have the process end after Gunicorn's `worker_exit` hook, if a thread would hold it.
-
-        Python joins every thread but daemons when it exits; a consumer, or a thread of the application, that never
-        ends would keep the worker for ever. The hook is the last thing that Gunicorn does.
-        """
-        faulthandler.cancel_dump_traceback_later()
-        left = [] if exit_code else threads_left(_LAST_SECONDS)
-        if left:
-            self.log.warning("Leaving without waiting for threads: %s", ", ".join(left))
-        if not left and not exit_code:
-            return
-        hook = self.cfg.worker_exit
-
-        def exit_now(server: Any, worker: Any) -> None:
-            try:
-                hook(server, worker)
-            except Exception:
-                self.log.exception("Exception in worker_exit hook")
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(exit_code)
-
-        self.cfg.set("worker_exit", exit_now)
-
-
-def drain_seconds(graceful_timeout: float) -> float:
-    """Return how long to wait for what is running, in seconds.
-
-    A little less than `graceful_timeout`, so that our report is written and the hooks are called before the
-    master's SIGKILL: a tenth of it or 0.7 s, but never more than six tenths.
-    """
-    return graceful_timeout - min(max(0.1 * graceful_timeout, 0.7), 0.6 * graceful_timeout)
-
-
-def _is_told_to(error: BaseException) -> bool:
-    """Whether a worker that starts ends because it is told to."""
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and not error.code)
-
-
-def _tune_collector() -> None:
-    """Spare the cyclic garbage collector what lives as long as the worker, and what dies with its request.
-
-    At Python's default threshold a burst of requests sets off a collection every few dozen of them, which finds
-    nothing: measured 7% of a small page. An application that has set thresholds of its own keeps them.
-    """
-    gc.collect()
-    gc.freeze()
-    if gc.get_threshold()[0] in (700, 2000):  # Python's defaults, up to 3.12 and from 3.13 on
-        gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
-
-
-def _nothing() -> None:
-    """Ignore WINCH: it is for the master."""

@@ -20,7 +20,7 @@ from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.file_feed import Feed
 from uvicorn.connections.flow import FLOOD_FACTOR
 from uvicorn.connections.numbers import CLIENT_LEFT
-from uvicorn.errors import ChannelClosed, ReadTimeout, is_all_full, is_full
+from uvicorn.errors import ChannelClosed, ChannelFull, ReadTimeout, is_all_full, is_full
 from uvicorn.messages import Headers
 from uvicorn.wire.encoder import chunk, error_page, last_chunk
 from uvicorn.wire.reply import BODILESS, NO_FIELDS, Fields, Reply
@@ -327,8 +327,14 @@ class Exchange:
             self.carrier.hint(fields)
 
     def read_aside(self, work: Callable[[], object], on_done: Callable[[object], None]) -> None:
-        """Have a thread for files do some work; call back with what it has returned, or raised."""
-        self.carrier.service.files.run(work, on_done)
+        """Have a thread for files do some work; call back with what it has returned, or raised.
+
+        Raises: ChannelFull if too much waits.
+        """
+        files = self.carrier.service.files
+        if files.is_full:
+            raise ChannelFull("too much waits for the disk")
+        files.run(work, on_done)
 
     def lose(self, is_stopping: bool = False) -> None:
         """Close without a complete response; the connection is closed with it."""

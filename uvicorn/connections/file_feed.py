@@ -29,7 +29,6 @@ _PIECE: Final = 65536  # bytes that are read and written at once; arbitrary
 _FRAMED_PIECE: Final = 16384  # the same where a carrier cuts content into frames of that size
 _FAR_PIECE: Final = 262144  # bytes that a thread reads at once; arbitrary
 _TURN: Final = 262144  # bytes of a response in one turn of the loop, so that others are served; arbitrary
-_AHEAD: Final = 2097152  # bytes that a thread reads into memory at once, for `sendfile`; arbitrary
 _MOST_REPLIES: Final = 256  # that wait, each perhaps with a file that is open: arbitrary, beyond it nobody awaits
 
 
@@ -69,7 +68,7 @@ class Feed:
 
     __slots__ = (
         "_carrier", "_data", "_exchange", "_has_begun", "_is_framed", "_is_waiting", "_replies", "_transfer",
-        "_warm_bytes", "is_whole", "size",
+        "is_whole", "size",
     )  # fmt: skip
 
     def __init__(self, exchange: Fed) -> None:
@@ -81,7 +80,6 @@ class Feed:
         self._is_framed = False  # it is in a chunk of its own
         self._is_waiting = False  # somebody will call: the client's gate, its socket, a reader, the loop
         self._transfer: Transfer | None = Transfer(exchange.carrier) if may_transfer(exchange.carrier) else None
-        self._warm_bytes = 0  # that are in memory, as far as is known
         self.is_whole = False
         self.size = 0
 
@@ -181,12 +179,11 @@ class Feed:
         return len(data)
 
     def _transfer_next(self, transfer: Transfer, part: FilePart) -> int:
-        if part.left and self._warm_bytes <= 0:
-            if not part.is_at_hand(WINDOW):
-                transfer.rest()
-                self._have_done(partial(part.warm, _AHEAD), self._on_warmed)
-                return 0
-            self._warm_bytes = WINDOW
+        most = part.look_ahead(WINDOW)
+        if part.left and not most:
+            transfer.rest()
+            self._have_done(partial(part.warm, WINDOW), self._on_warmed)
+            return 0
         if not self._has_begun:
             self._begin_part(part)
         if not part.left:
@@ -195,11 +192,10 @@ class Feed:
         if not transfer.is_clear():
             self._wait_for_gate()
             return 0
-        sent = transfer.send(part)
+        sent = transfer.send(part, most)
         if sent < 0:  # not this file, or not to this client: what is wrong will be seen when it is copied
             self._copy_from_here(transfer)
             return 0
-        self._warm_bytes -= sent
         self._exchange.sent_bytes += sent
         if not part.left:
             self._end_part()
@@ -239,7 +235,6 @@ class Feed:
         reply = self._replies.popleft()
         self.size -= len(reply[2])
         self._has_begun = self._is_framed = False
-        self._warm_bytes = 0
 
     # ---- waiting ----
 
@@ -261,7 +256,6 @@ class Feed:
 
     def _on_warmed(self, result: Any) -> None:
         if not self._is_done_for(result):
-            self._warm_bytes = _AHEAD
             self._run()
 
     def _is_done_for(self, result: Any) -> bool:

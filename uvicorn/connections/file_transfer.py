@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.bridge.files import FilePart
+from uvicorn.bridge.files import FilePart, has_room
 
 __all__ = ["WINDOW", "Transfer", "may_transfer"]
 
-WINDOW: Final = 524288  # bytes at once: about 100 microseconds of the loop; arbitrary
+WINDOW: Final = 2097152  # bytes at once, as nginx has it: fills a socket's buffer at one wake-up
 
 
 def may_transfer(carrier: Any) -> bool:
@@ -66,14 +66,14 @@ class Transfer:
         transport.set_write_buffer_limits(0)  # calls `pause_writing`
         return False
 
-    def send(self, part: FilePart) -> int:
-        """Send a window of a file, or less if that fills the buffers.
+    def send(self, part: FilePart, most: int) -> int:
+        """Send the next bytes of a file, or less of them if that fills the buffers.
 
         Returns: how many bytes; -1 if it cannot be done.
         Raises: FileShrank.
         """
         pipeline = self._pipeline
-        most = min(WINDOW, part.left)
+        most = min(most, part.left)
         try:
             sent = os.sendfile(self._descriptor, part.descriptor, part.at, most)
         except (BlockingIOError, InterruptedError):
@@ -93,13 +93,16 @@ class Transfer:
     def wait(self, callback: Callable[[], None]) -> bool:
         """Call back when the socket takes more, and again until `rest`.
 
-        Returns: False if no descriptor is left for that.
+        Returns: False if no descriptor is left for that, or few are.
         """
         if not self.is_watching:
             if self._twin < 0:
                 try:
                     self._twin = os.dup(self._descriptor)
                 except OSError:
+                    return False
+                if not has_room(self._twin):
+                    self.close()
                     return False
             self.is_watching = True
             self._pipeline.service.loop.add_writer(self._twin, callback)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final
 
-__all__ = ["DONE", "Done", "Handover"]
+__all__ = ["DONE", "Done", "Handover", "wait_for"]
 
 
 class Done:
@@ -52,3 +52,8 @@ class Handover:
     def _settled(self, future: asyncio.Future[Any]) -> None:
         if not future.cancelled():
             future.exception()  # asyncio need not tell of it: we do
+
+
+async def wait_for(handover: Any) -> None:
+    """Wait until something is handed over: what a task does that nobody awaits."""
+    await handover

@@ -10,9 +10,7 @@ each that is added meanwhile waits for the same one.
 A member is a reply channel that the worker's directory keeps. When its socket closes the directory says so at once
 (`on_gone`), and the member leaves all its groups.
 
-*Deferred* messages of synchronous consumers come here when their consumer has returned (`carry`). What cannot be sent
-then is tried again for two seconds, as in Channels 1, and logged. They are counted while they are under way: past a
-mark, consumers wait (`is_crowded`).
+*Deferred* messages of synchronous consumers come here when their consumer has returned (`deferred.py`).
 """
 
 from __future__ import annotations
@@ -21,21 +19,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol
 
-from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.backlog import Bounds
+from uvicorn.layers.deferred import DeferredMessages
 from uvicorn.layers.followers import Followers
-from uvicorn.layers.handover import DONE, Done
+from uvicorn.layers.handover import DONE, Done, wait_for
 from uvicorn.layers.history import PLAIN, History, Joining, packed, unpacked
 from uvicorn.layers.layer import ADD, DISCARD, SEND, Layer
 from uvicorn.layers.members import Member, Named
 from uvicorn.layers.names import is_reply, node_of
 
 __all__ = ["Directory", "Hub"]
-
-_RETRY_SECONDS: Final = 2.0  # of a deferred message; Channels 1
-_RETRY_EVERY_SECONDS: Final = 0.05
-_MOST_CARRIED: Final = 10_000  # deferred messages under way; arbitrary
-_WAIT_SECONDS: Final = 0.02  # between two looks of a consumer that waits for room
 
 
 class Log(Protocol):
@@ -84,7 +77,6 @@ class Hub:
     ) -> None:
         self.node: Final = directory.node
         self.layer: Final = layer
-        self.is_crowded = False
         self._loop = loop
         self._log = log
         self._bounds = bounds
@@ -95,7 +87,7 @@ class Hub:
         self._members: dict[str, Member] = {}
         self._subscribing: dict[str, Awaitable[Any]] = {}
         self._followers = Followers(loop, layer, self)
-        self._carried = 0
+        self.deferred: Final = DeferredMessages(loop, log, self.on_lost)
         self._dropped = 0  # since the last tick, as are the next two
         self._lost = 0
         self._last_lost: BaseException | None = None
@@ -256,70 +248,10 @@ class Hub:
         """A message is none that this member could get."""
         self._log.error("A message for %s cannot be sent to it: %s", name, _told(error))
 
-    # ---- deferred messages ----
-
-    def carry(self, calls: Iterable[Callable[[], object]]) -> None:
-        """Make the calls of a consumer that has returned, in order; what fails is tried again, and then logged.
-
-        In the loop's next turn: we may be called while a reply channel is about to send, which first has all go out
-        that threads have sent before. To deliver another message to it then would have it wait for itself, and those
-        behind it in the group get the two in the wrong order.
-        """
-        calls = list(calls)
-        self._carried += len(calls)
-        self.is_crowded = self._carried > _MOST_CARRIED
-        self._loop.call_soon(self._carry, calls)
-
-    async def carry_slowly(self, calls: Iterable[Callable[[], object]]) -> None:
-        """Wait until there is room, and make these calls."""
-        while self.is_crowded:  # noqa: ASYNC110 (hardly ever, and never for longer than the retries last)
-            await asyncio.sleep(_WAIT_SECONDS)
-        self.carry(calls)
-
     def on_lost(self, error: BaseException) -> None:
         """A message that nobody waits for could not be sent."""
         self._lost += 1
         self._last_lost = error
-
-    def _carry(self, calls: Iterable[Callable[[], object]]) -> None:
-        for call in calls:
-            self._attempt(call, self._loop.time() + _RETRY_SECONDS)
-
-    def _attempt(self, call: Callable[[], object], until: float) -> None:
-        try:
-            handover = call()
-        except Exception as error:
-            self._failed(call, until, error)
-            return
-        if isinstance(handover, Done):
-            self._settled()
-            return
-        task = self._loop.create_task(_wait_for(handover))
-        task.add_done_callback(lambda task: self._attempted(call, until, task))
-
-    def _attempted(self, call: Callable[[], object], until: float, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            self._failed(call, 0.0, asyncio.CancelledError("the worker is stopping"))
-        elif (error := task.exception()) is not None:
-            self._failed(call, until, error)
-        else:
-            self._settled()
-
-    def _failed(self, call: Callable[[], object], until: float, error: BaseException) -> None:
-        may_pass = isinstance(error, (ChannelFull, ChannelLayerUnavailable))
-        if may_pass and self._loop.time() < until and not getattr(error, "was_sent", False):  # or it could come twice
-            self._loop.call_later(_RETRY_EVERY_SECONDS, self._attempt, call, until)
-            return
-        if may_pass:
-            self.on_lost(error)
-        else:
-            self._log.error("A message that a consumer has sent cannot be: %s", _told(error), exc_info=error)
-        self._settled()
-
-    def _settled(self) -> None:
-        self._carried -= 1
-        if self.is_crowded:
-            self.is_crowded = self._carried > _MOST_CARRIED
 
     # ---- members that come and go ----
 
@@ -327,7 +259,7 @@ class Hub:
         handover = self.layer.subscribe(group)
         if isinstance(handover, Done):
             return
-        task = self._loop.create_task(_wait_for(handover))
+        task = self._loop.create_task(wait_for(handover))
         self._subscribing[group] = task
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -359,10 +291,6 @@ class Hub:
             for group, until in tuple(member.groups.items()):
                 if until <= now:
                     self.discard(group, member.name)
-
-
-async def _wait_for(handover: Any) -> None:
-    await handover
 
 
 def _told(error: BaseException | None) -> str:

@@ -1,6 +1,6 @@
 """The other processes of a local layer: who is there, what each wants, and the connections to them. Loop thread only.
 
-See `local.py` for how they find each other.
+See `local_finding.py` for how they find each other.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
 from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.local_finding import Finder
 from uvicorn.layers.local_links import Link, answer, frame
+from uvicorn.layers.local_peer import Peer, wait_for_answers
 from uvicorn.layers.local_place import Place
 
-__all__ = ["Peer", "Peers"]
+__all__ = ["Peers"]
 
 _GREET_SECONDS: Final = 2.0  # that a process which comes waits for those that are there
-_TOLD_SECONDS: Final = 2.0  # that one which subscribes waits for the others to know
 _LOOK_EVERY: Final = 5  # ticks
 _ANSWER_SECONDS: Final = 5.0  # that a process may take
 
@@ -60,45 +61,6 @@ class Layer(Protocol):
         """A program that is no server asks for something: PUBLISH, KEEP, SEND, ADD or DISCARD."""
 
 
-class Peer:
-    """One other process.
-
-    Attributes:
-        link: the connection on which we send; None while there is none.
-        groups, channels: of which it has members, and which it consumes.
-        missed: group -> messages that were dropped because it was behind.
-        is_stale: it was not told of groups and channels of ours, for the same reason.
-    """
-
-    def __init__(self, node: str) -> None:
-        self.node: Final = node
-        self.link: Link | None = None
-        self.groups: set[str] = set()
-        self.channels: tuple[str, ...] = ()
-        self.missed: dict[str, int] = {}
-        self.has_greeted = False
-        self.is_stale = False
-
-    @property
-    def takes(self) -> bool:
-        """Whether it is there, and takes what is sent."""
-        return self.link is not None and not self.link.is_lost and not self.link.is_behind
-
-    def send(self, data: bytes) -> None:
-        """Send a frame."""
-        if self.link is not None:
-            self.link.send(data)
-
-    def ask(self, *parts: Any) -> asyncio.Future[Any]:
-        """Send a frame that is answered. Raises: when awaited, ConnectionError."""
-        if self.link is None or self.link.is_behind:
-            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            future.set_exception(ConnectionError("the process takes nothing"))
-            future.exception()
-            return future
-        return self.link.ask(*parts)
-
-
 class Peers:
     """All other processes.
 
@@ -109,39 +71,22 @@ class Peers:
     def __init__(self, layer: Layer, node: str, place: Place | None, log: Log) -> None:
         self._layer = layer
         self._node = node
-        self._place = place
         self._log = log
         self._peers: dict[str, Peer] = {}
         self._inbound: set[Link] = set()
-        self._server: Any = None
-        self._connecting: dict[str, asyncio.Task[None]] = {}
         self._ticks = 0
         self._greeted = asyncio.Event()
+        self._finder = Finder(self, node, place, log)
         self._is_stopping = False
 
     def enter(self) -> bool:
         """Make our socket; return whether others can find us."""
-        if self._place is None:
-            return False
-        try:
-            self._listener = self._place.enter(self._node)
-        except OSError as error:
-            self._log.error("Groups and channels reach this worker alone: %s", error)
-            self._place = None
-            return False
-        return True
+        return self._finder.enter()
 
     async def start(self) -> None:
         """Connect to all that are there, after `enter`; wait until they know us, as long as is decent."""
-        if self._place is None:
-            return
+        await self._finder.start()
         loop = asyncio.get_running_loop()
-        listener = self._listener
-        listener.setblocking(False)
-        self._server = await loop.create_unix_server(lambda: Link(self), sock=listener)
-        self._look()
-        if self._connecting:
-            await asyncio.wait([*self._connecting.values()], timeout=_GREET_SECONDS)
         until = loop.time() + _GREET_SECONDS
         while any(peer.link is not None and not peer.has_greeted for peer in self._peers.values()):
             self._greeted.clear()
@@ -153,12 +98,7 @@ class Peers:
     async def stop(self) -> None:
         """Leave."""
         self._is_stopping = True
-        if self._place is not None:
-            self._place.leave()
-        if self._server is not None:
-            self._server.close()
-        for task in self._connecting.values():
-            task.cancel()
+        self._finder.stop()
         for link in (*self._inbound, *(peer.link for peer in self._peers.values() if peer.link is not None)):
             link.close()
         await asyncio.sleep(0)
@@ -171,7 +111,7 @@ class Peers:
                 peer.link.expire(before)
         self._ticks += 1
         if self._ticks % _LOOK_EVERY == 0:
-            self._look()
+            self._finder.look()
 
     def all(self) -> list[Peer]:
         """Return all that are connected."""
@@ -203,7 +143,7 @@ class Peers:
         asked = [peer.ask(*parts) for peer in self._ready()]
         if not asked:
             return DONE
-        waiting = asyncio.get_running_loop().create_task(_all_of(asked))
+        waiting = asyncio.get_running_loop().create_task(wait_for_answers(asked))
         return Handover(waiting, lambda error: None)
 
     def ask(self, node: str, *parts: Any) -> Awaitable[Any]:
@@ -211,7 +151,7 @@ class Peers:
         peer = self._peers.get(node)
         if peer is None:
             return DONE
-        waiting = asyncio.get_running_loop().create_task(_all_of([peer.ask(*parts)]))
+        waiting = asyncio.get_running_loop().create_task(wait_for_answers([peer.ask(*parts)]))
         return Handover(waiting, lambda error: None)
 
     def _ready(self) -> list[Peer]:
@@ -219,6 +159,22 @@ class Peers:
         for peer in self._peers.values():
             peer.is_stale = peer.is_stale or (peer.link is not None and peer.link.is_behind)
         return [peer for peer in self._peers.values() if peer.takes]
+
+    # ---- what the finder asks and tells ----
+
+    def is_connected(self, node: str) -> bool:
+        """Whether there is a connection to a process, on which we send."""
+        peer = self._peers.get(node)
+        return peer is not None and peer.link is not None
+
+    def on_connected(self, node: str, link: Link) -> None:
+        """There is a connection to a process."""
+        peer = self._peers.setdefault(node, Peer(node))
+        peer.link = link
+        groups, channels = self._layer.greeting()
+        link.send(frame("hello", self._node, groups, channels))
+        for channel in peer.channels:
+            self._layer.on_consumers(channel)
 
     # ---- what links tell ----
 
@@ -256,7 +212,7 @@ class Peers:
             if peer.link is link or peer.link is None or peer.link.is_lost:
                 del self._peers[peer.node]
                 if not self._is_stopping:
-                    self._look()
+                    self._finder.look()
                     self._layer.on_peers_changed()
             self._greeted.set()
 
@@ -291,7 +247,7 @@ class Peers:
         self._greeted.set()
         self._set_channels(peer, parts[3])
         if peer.link is None:
-            self._look(node)
+            self._finder.look(node)
         self._layer.on_peers_changed()
 
     def _on_news(self, link: Link, peer: Peer, parts: list[Any]) -> None:
@@ -316,7 +272,7 @@ class Peers:
         except Exception as error:
             answer(link, parts[-1], [type(error).__name__, str(error)])
             return
-        task = asyncio.get_running_loop().create_task(_all_of([handover], is_strict=True))
+        task = asyncio.get_running_loop().create_task(wait_for_answers([handover], is_strict=True))
         task.add_done_callback(lambda task: answer(link, parts[-1], _error_of(task)))
 
     def _set_channels(self, peer: Peer, channels: list[str]) -> None:
@@ -325,52 +281,6 @@ class Peers:
         if peer.link is not None:
             for channel in new:
                 self._layer.on_consumers(channel)
-
-    def _look(self, node: str | None = None) -> None:
-        """Connect to those that are there, and to which we are not connected."""
-        if self._place is None or self._is_stopping:
-            return
-        loop = asyncio.get_running_loop()
-        for other, path in self._place.others():
-            peer = self._peers.get(other)
-            if other not in self._connecting and (peer is None or peer.link is None) and node in (None, other):
-                self._connecting[other] = loop.create_task(self._connect(other, path))
-
-    async def _connect(self, node: str, path: str) -> None:
-        try:
-            link = Link(self, node)
-            await asyncio.get_running_loop().create_unix_connection(lambda: link, path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            if self._place is not None:
-                self._place.forget(path)  # killed
-            return
-        except OSError as error:
-            self._log.warning("A worker cannot be reached for groups and channels: %s", error)
-            return
-        finally:
-            self._connecting.pop(node, None)
-        if link.is_lost:
-            return
-        peer = self._peers.setdefault(node, Peer(node))
-        peer.link = link
-        groups, channels = self._layer.greeting()
-        link.send(frame("hello", self._node, groups, channels))
-        for channel in peer.channels:
-            self._layer.on_consumers(channel)
-
-
-async def _all_of(asked: list[Any], is_strict: bool = False) -> None:
-    """Wait for all answers, for a bounded time; who has left has nothing to answer."""
-    if is_strict:
-        for each in asked:
-            await each
-        return
-    pending = [future for future in asked if not future.done()]
-    if pending:
-        await asyncio.wait(pending, timeout=_TOLD_SECONDS)
-    for future in asked:
-        if future.done() and not future.cancelled():
-            future.exception()
 
 
 def _error_of(task: asyncio.Task[None]) -> Any:

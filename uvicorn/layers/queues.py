@@ -103,6 +103,11 @@ class Queues:
         while queue:
             yield queue.popleft()
 
+    def drain(self) -> Iterator[Waiting]:
+        """Take all messages."""
+        for channel in self.channels():
+            yield from self.take_channel(channel)
+
     def channels(self) -> tuple[str, ...]:
         """Return the channels in which messages wait."""
         return tuple(self._queues)

@@ -27,10 +27,11 @@ from uvicorn.layers.encoding import unpack
 from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNKNOWN, Delivery, Intake
 from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.redis_acknowledgements import Acknowledgements
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_priorities import with_messages
 from uvicorn.layers.redis_publisher import Publisher
-from uvicorn.layers.redis_scripts import DEAD, DONE, MOVE, Keys, Script
+from uvicorn.layers.redis_scripts import DEAD, DONE, MOVE, Keys
 from uvicorn.layers.redis_servers import RedisAddress
 
 __all__ = ["Streams"]
@@ -40,7 +41,6 @@ _BLOCK_SOME_SECONDS: Final = 0.25  # the same, while other channels have no room
 _LATER_MILLISECONDS: Final = 1000
 _MOST_DEAD: Final = 10_000  # messages in a `.dead`
 _GONE_AFTER: Final = 20  # claims: a consumer that has nothing and was silent for that long is removed
-_ACKNOWLEDGE_SECONDS: Final = 60.0  # that it is tried; then the message comes again
 _PART: Final = "channels"
 
 
@@ -82,6 +82,7 @@ class Streams:
         self._outage = outage
         self._log = log
         self._loop = asyncio.get_running_loop()
+        self._acknowledgements = Acknowledgements(self._loop, publisher, log)
         self._held: dict[tuple[str, bytes], float] = {}  # channel and entry -> when its claim was renewed
         self._room = asyncio.Event()
         self._is_retired = False
@@ -104,7 +105,7 @@ class Streams:
             then = {RETURNED: "", LATER: "later"}.get(outcome, "again")
             stream = self._keys.stream(delivery.channel)
             other = self._keys.delayed(delivery.channel)
-            self._surely(
+            self._acknowledgements.run(
                 DONE, (stream, other), self._keys.consumers, entry, then, delivery.id, content, _LATER_MILLISECONDS
             )
 
@@ -279,29 +280,9 @@ class Streams:
     def _give_up(self, channel: str, entry: bytes, id: str, content: bytes, why: str) -> None:
         self._log.error("A message of %s is given up: %s. It is in %s.dead, with the id %s", channel, why, channel, id)
         keys = (self._keys.stream(channel), self._keys.dead(channel))
-        self._surely(DEAD, keys, self._keys.consumers, entry, id, content, why, _MOST_DEAD)
+        self._acknowledgements.run(DEAD, keys, self._keys.consumers, entry, id, content, why, _MOST_DEAD)
         with suppress(ValueError):  # it may be no message at all
             self._intake.on_given_up(Delivery(channel, unpack(content), id), why)
-
-    def _surely(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> None:
-        """Run a script, again while Redis is away."""
-        self._attempt(script, keys, arguments, self._loop.time() + _ACKNOWLEDGE_SECONDS)
-
-    def _attempt(self, script: Script, keys: tuple[str, ...], arguments: tuple[Any, ...], until: float) -> None:
-        def again(error: BaseException) -> None:
-            if self._loop.time() < until:
-                self._loop.call_later(1.0, self._attempt, script, keys, arguments, until)
-            else:
-                self._log.error("A message could not be acknowledged, and comes again: %s", error)
-
-        def settled(future: asyncio.Future[Any]) -> None:
-            if not future.cancelled() and (error := future.exception()) is not None:
-                again(error)
-
-        try:
-            self._publisher.run(script, keys, *arguments).add_done_callback(settled)
-        except ChannelLayerUnavailable as error:
-            again(error)
 
 
 def _pairs(found: Any) -> Any:
