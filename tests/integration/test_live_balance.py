@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 from collections import Counter
 
 import pytest
@@ -72,3 +74,33 @@ def test_a_worker_whose_pool_is_full_leaves_new_connections_to_the_others(server
         client.get("/release?name=balance")
         for raw in held:
             assert raw.receive(until=b"balance").startswith(b"HTTP/1.1 200")
+
+
+def test_connections_go_on_when_all_pools_are_full(server):
+    with contextlib.ExitStack() as stack:
+        raws = {}
+        while len(raws) < WORKERS or any(len(found) < 3 for found in raws.values()):
+            raw = stack.enter_context(server.raw())
+            raws.setdefault(pid_of(raw), []).append(raw)
+        for first, second, _ in (found[:3] for found in raws.values()):
+            for raw in (first, second):
+                raw.get("/sync/hold?name=all")
+        counts = Counter(pid_of(stack.enter_context(server.raw())) for _ in range(CONNECTIONS))
+        for first, second, third, *_ in raws.values():
+            third.get("/release?name=all").receive(until=b"released")
+            for raw in (first, second):
+                assert raw.receive(until=b"all").startswith(b"HTTP/1.1 200")
+    assert are_even(counts), counts
+
+
+def test_others_take_what_a_stopped_worker_cannot(server):
+    with contextlib.ExitStack() as stack:
+        for _ in range(CONNECTIONS):  # the others have more than the one that is stopped
+            stack.enter_context(server.raw())
+        with server.raw() as raw:
+            stopped = pid_of(raw)
+        os.kill(stopped, signal.SIGSTOP)
+        stack.callback(os.kill, stopped, signal.SIGCONT)
+        counts = Counter(pid_of(stack.enter_context(server.raw())) for _ in range(CONNECTIONS))
+    assert sum(counts.values()) == CONNECTIONS
+    assert stopped not in counts
