@@ -40,7 +40,7 @@ def descriptors():
     before = len(opened())
     yield files
     assert files() == []
-    assert len(opened()) == before
+    assert len(opened()) <= before  # what an earlier test has left may be closed meanwhile
 
 
 def _is_there(name):
