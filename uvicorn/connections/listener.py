@@ -6,9 +6,6 @@ Sibling workers share the listening sockets. A worker that has `worker_connectio
 next one comes, so that it goes to a sibling or waits in the backlog, and watches them again when one closes. `on_knock`
 may have one closed (`crowd.py`). asyncio's servers cannot stop and go on, hence an accept loop of our own. Loop thread
 only.
-
-When it is a sibling's turn (`Turns`), the sockets are not watched for some milliseconds: epoll would tell at once again
-that a connection waits. Stopping takes what waits whoever's turn it is.
 """
 
 from __future__ import annotations
@@ -20,37 +17,16 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.bridge.outbox import Log
 from uvicorn.connections.addresses import AddressLimit
 
-__all__ = ["Acceptor", "Turns"]
+__all__ = ["Acceptor"]
 
 _MOST_PER_TURN: Final = 8  # arbitrary: few, so that siblings get their share of a burst
 _TLS_SHUTDOWN_SECONDS: Final = 1.0  # for the client's close_notify; arbitrary: few clients send one in time
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-class Turns(Protocol):
-    """Who of several workers takes the next connection."""
-
-    def tell(self, connections: int, is_accepting: bool) -> None:
-        """So many connections are open; whether another one would be accepted."""
-
-    def take(self) -> tuple[int, float]:
-        """Return how many connections to accept at once, or 0 and for how many seconds to leave them to siblings."""
-
-
-class _NoTurns:
-    """A worker without siblings."""
-
-    def tell(self, connections: int, is_accepting: bool) -> None:
-        """Nobody wants to know."""
-
-    def take(self) -> tuple[int, float]:
-        """Take all."""
-        return _MOST_PER_TURN, 0.0
 
 
 class Acceptor:
@@ -88,9 +64,7 @@ class Acceptor:
         self._tls_timeouts = {"ssl_handshake_timeout": handshake_timeout, "ssl_shutdown_timeout": _TLS_SHUTDOWN_SECONDS}
         if sys.version_info < (3, 11) and isinstance(loop, asyncio.BaseEventLoop):
             del self._tls_timeouts["ssl_shutdown_timeout"]  # not known to asyncio's own loop yet
-        self.turns: Turns = _NoTurns()
         self._is_watching = False
-        self._leaving: asyncio.TimerHandle | None = None  # until when what waits is left to siblings
         self._is_closed = False
         self._handshakes: dict[asyncio.Task[None], float] = {}  # -> since when; oldest first
 
@@ -110,48 +84,26 @@ class Acceptor:
 
     def resume(self, even_if_full: bool = False) -> None:
         """Accept, if there is room; otherwise, if this is asked for, call `on_knock` when a connection waits."""
-        if self._is_closed:
-            return
-        if not self._is_watching and self._leaving is None and (even_if_full or not self.is_full):
-            self._watch()
-        self.turns.tell(self.open, not self.is_full)
+        if not self._is_watching and not self._is_closed and (even_if_full or not self.is_full):
+            self._is_watching = True
+            for sock, address in self._sockets:
+                self._loop.add_reader(sock.fileno(), self._accept, sock, address)
 
     def pause(self) -> None:
         """Accept nothing for now."""
-        if self._leaving is not None:
-            self._leaving.cancel()
-            self._leaving = None
-        self._unwatch()
-        self.turns.tell(self.open, False)
-
-    def _watch(self) -> None:
-        self._is_watching = True
-        for sock, address in self._sockets:
-            self._loop.add_reader(sock.fileno(), self._accept, sock, address)
-
-    def _unwatch(self) -> None:
         if self._is_watching:
             self._is_watching = False
             for sock, _ in self._sockets:
                 self._loop.remove_reader(sock.fileno())
 
-    def _leave_to_siblings(self, seconds: float) -> None:
-        self._unwatch()
-        self._leaving = self._loop.call_later(seconds, self._come_back)
-
-    def _come_back(self) -> None:
-        self._leaving = None
-        self._watch()
-
     def close(self) -> None:
         """Take what clients have been told is connected, and then accept nothing more."""
-        was_watching = self._is_watching or self._leaving is not None
+        was_watching = self._is_watching
         self.pause()
         if was_watching:
             for sock, address in self._sockets:
                 while self.open < self._limit and self._accept_one(sock, address):
                     pass
-            self.turns.tell(self.open, False)
         for sock, _ in self._sockets:
             sock.close()  # our copy: or clients would be connected to a backlog that nobody serves
         self._is_closed = True
@@ -183,14 +135,9 @@ class Acceptor:
         self._addresses.leave(place)
         if not self._is_watching:
             self.resume()
-        elif not self.is_full:
-            self.turns.tell(self.open, True)
 
     def _accept(self, sock: socket.socket, address: list[Any] | None) -> None:
-        most, seconds = (1, 0.0) if self.is_full else self.turns.take()
-        if not most:
-            self._leave_to_siblings(seconds)
-        for number in range(min(most, _MOST_PER_TURN)):
+        for number in range(_MOST_PER_TURN):
             if self.is_full:
                 if not number:  # or it is not known whether another one waits
                     self.pause()
@@ -222,7 +169,6 @@ class Acceptor:
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open += 1
-        self.turns.tell(self.open, not self.is_full)
         task = self._loop.create_task(self._connect(accepted, address_of(peer), address, place))
         self._handshakes[task] = self._loop.time()
         task.add_done_callback(lambda task: self._handshakes.pop(task, None))
