@@ -35,7 +35,11 @@ def on_loop(test):
     @functools.wraps(test)
     def run(*args, **kwargs):
         async def bounded():
-            await asyncio.wait_for(test(*args, **kwargs), 2 * PATIENCE_SECONDS)
+            try:
+                await asyncio.wait_for(test(*args, **kwargs), 2 * PATIENCE_SECONDS)
+            finally:
+                for _ in range(3):  # a transport that a library has closed is gone a turn later
+                    await asyncio.sleep(0)
 
         asyncio.run(bounded())
 
