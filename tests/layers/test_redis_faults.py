@@ -274,3 +274,18 @@ async def test_what_was_delivered_does_not_count_as_waiting(server):
 def test_a_url_that_is_wrong_is_refused_with_one_sentence(url, match):
     with pytest.raises(ValueError, match=match):
         RedisAddress(url)
+
+
+@on_loop
+async def test_a_worker_that_stops_waits_until_redis_has_heard_what_is_done_and_sends_no_content_back(server):
+    worked = WorkedOnLoop()
+    proxy = SlowProxy(server.path, server.folder / "proxy", 0.02)
+    async with proxy:
+        carrier = RedisCarrier(proxy)
+        async with make(carrier, route("jobs", worked)) as node:
+            await node.channel("jobs").send({"bytes": bytes(2_000_000)})
+            await until_async(lambda: worked.messages)
+            before = proxy.chunks
+            await until_async(lambda: node.layer._publisher._batch, "the acknowledgement on its way")
+        assert proxy.chunks - before < 30  # of 64 KiB at most: the content alone has 31
+    assert await asyncio.to_thread(server.ask, "XLEN", f"{carrier.prefix}:{{jobs}}") == b":0\r\n"

@@ -54,6 +54,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._client: Any = None
         self._queue: deque[_Command] = deque()
+        self._batch: list[_Command] = []  # that is on its way
         self._bytes = 0
         self._wanted = asyncio.Event()
         self._is_up = False
@@ -73,9 +74,9 @@ class Publisher:
         return self._put(("EVALSHA", script.sha, len(keys), *keys, *arguments), script)
 
     async def stop(self, seconds: float) -> None:
-        """Send what waits, for so many seconds at most, and leave."""
+        """Send what waits, and wait for the answers, for so many seconds at most, and leave."""
         until = self._loop.time() + seconds
-        waiting = [command.future for command in self._queue]
+        waiting = [command.future for command in (*self._batch, *self._queue)]
         if waiting and self._is_up:
             await asyncio.wait(waiting, timeout=until - self._loop.time())
         await end_all([self._task])
@@ -107,9 +108,10 @@ class Publisher:
             await self._wanted.wait()
             self._wanted.clear()
             while self._queue and self._is_up:
-                batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
-                self._bytes -= sum(command.size for command in batch)
-                await self._send(batch)
+                self._batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+                self._bytes -= sum(command.size for command in self._batch)
+                await self._send(self._batch)
+                self._batch = []
             if self._queue:
                 self._wanted.set()
 

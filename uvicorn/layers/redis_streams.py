@@ -105,8 +105,9 @@ class Streams:
             then = {RETURNED: "", LATER: "later"}.get(outcome, "again")
             stream = self._keys.stream(delivery.channel)
             other = self._keys.delayed(delivery.channel)
+            kept = content if then else b""
             self._acknowledgements.run(
-                DONE, (stream, other), self._keys.consumers, entry, then, delivery.id, content, _LATER_MILLISECONDS
+                DONE, (stream, other), self._keys.consumers, entry, then, delivery.id, kept, _LATER_MILLISECONDS
             )
 
     def retire(self) -> None:
