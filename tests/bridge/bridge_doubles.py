@@ -35,15 +35,7 @@ def on_loop(test):
     @functools.wraps(test)
     def run(*args, **kwargs):
         async def bounded():
-            try:
-                await asyncio.wait_for(test(*args, **kwargs), 2 * PATIENCE_SECONDS)
-            finally:
-                left = asyncio.all_tasks() - {asyncio.current_task()}
-                for task in left:
-                    task.cancel()
-                await asyncio.wait([*left, asyncio.ensure_future(asyncio.sleep(0))], timeout=PATIENCE_SECONDS)
-                for _ in range(3):  # a transport that a library has closed is gone a turn later
-                    await asyncio.sleep(0)
+            await asyncio.wait_for(test(*args, **kwargs), 2 * PATIENCE_SECONDS)
 
         asyncio.run(bounded())
 
