@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import Counter
 
 import pytest
 from clients import Kept, read_responses
@@ -37,10 +38,10 @@ def descriptors():
     def files():
         return [name for name in opened() if "data.bin" in name]
 
-    before = len(opened())
+    before = Counter(opened())
     yield files
     assert files() == []
-    assert len(opened()) <= before  # what an earlier test has left may be closed meanwhile
+    assert Counter(opened()) - before == Counter()  # what an earlier test has left may be closed meanwhile
 
 
 def _is_there(name):
