@@ -14,7 +14,6 @@ from uvicorn import bridge
 from uvicorn.applications.detect import asgi, consumer, wsgi
 from uvicorn.applications.origins import is_allowed_origin, origin_of
 from uvicorn.applications.routing import Router, include, mount, route, route_class
-from uvicorn.applications.static import static
 from uvicorn.bridge.consumer import runs_long, streams_body, streams_slowly
 from uvicorn.errors import (
     BodyTooLarge,
@@ -32,6 +31,7 @@ from uvicorn.layers.groups import Channel, Group
 from uvicorn.messages import Message
 
 if TYPE_CHECKING:
+    from uvicorn.applications.static import static
     from uvicorn.command.config import Config
     from uvicorn.command.run import run
     from uvicorn.command.server import Server
@@ -81,6 +81,7 @@ _LATER = {
     "Config": "uvicorn.command.config",
     "Server": "uvicorn.command.server",
     "run": "uvicorn.command.run",
+    "static": "uvicorn.applications.static",
 }
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -221,6 +222,30 @@ def what_is_there():
             thread.join(PATIENCE)
     gc.collect()
     return len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
+
+
+def test_what_is_not_served_is_not_imported():
+    code = """
+import asyncio, sys, uvicorn
+
+async def application(scope, receive, send):
+    raise AssertionError
+
+async def serve():
+    server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", log_level="warning"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    server.should_exit = True
+    await task
+
+asyncio.run(serve())
+unwanted = "ctypes hashlib websockets uvicorn.channels1 uvicorn.connections.h2_connection"
+unwanted += " uvicorn.connections.socket uvicorn.applications.static_files"
+print([name for name in unwanted.split() if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
 def count_of(kind):

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.applications.routes import Finder, Mount, Route
-from uvicorn.applications.static_files import StaticFiles
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer
 
@@ -55,7 +54,8 @@ def _below(prefix: str, application: Finder, pools: dict[str, int]) -> list[Serv
 
 
 def _single(prefix: str, consumer: Consumer, pools: dict[str, int]) -> Served:
-    what = consumer.name if isinstance(consumer.target, StaticFiles) else f"{_kind(consumer)} {consumer.name}"
+    names_itself = getattr(consumer.target, "names_itself", False)
+    what = consumer.name if names_itself else f"{_kind(consumer)} {consumer.name}"
     return Served(prefix or "/", what, _side(consumer, pools))
 
 

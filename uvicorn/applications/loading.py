@@ -26,7 +26,7 @@ from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.router import LifecycleHooks, Router, SingleConsumer, callables
 from uvicorn.applications.routes import Mount
 from uvicorn.applications.routing import as_application, mount
-from uvicorn.applications.static import DJANGO, is_folder, static_of
+from uvicorn.applications.static_targets import DJANGO, is_folder, static_of
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.errors import RouteError
 

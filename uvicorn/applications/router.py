@@ -16,8 +16,6 @@ from uvicorn.applications.environ import below
 from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.routes import Entry, Finder, Include, LifecycleHooks, Mount, Route
 from uvicorn.applications.shapes import entry_of
-from uvicorn.applications.static_files import StaticFiles
-from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, name_of
 from uvicorn.errors import ConsumerError
 
@@ -208,7 +206,7 @@ class SingleConsumer:
         if sockets is None:
             sockets = consumer.replaced(call=ASGISockets(target)) if isinstance(target, ASGIApplication) else consumer
         self._sockets = sockets
-        self._channels = ("http.request",) if isinstance(target, (WSGIApplication, StaticFiles)) else _SINGLE
+        self._channels = ("http.request",) if getattr(target, "knows_no_sockets", False) else _SINGLE
 
     def find(self, channel: str, path: str, message: Mapping[str, Any] | None = None) -> Consumer | None:
         """Return the consumer, if it is for this channel."""

@@ -23,9 +23,8 @@ from uvicorn.errors import ConsumerError, ReplyError
 from uvicorn.wire.media_types import MediaTypes
 from uvicorn.wire.reply import encode_fields
 
-__all__ = ["DJANGO", "is_folder", "static", "static_of"]
+__all__ = ["static"]
 
-DJANGO: Final = "django:"
 _MEMORY: Final = 16 * 1024 * 1024  # bytes; arbitrary: the files of most sites, compressed and not
 
 
@@ -90,26 +89,6 @@ def static(
         shown = _shown(path)
         made = Consumer(StaticFiles(reader, memory, shown)).replaced(name=f"files of {shown}")
     return made if made is not None else wrong.entry()
-
-
-def is_folder(target: str) -> bool:
-    """Whether a target on the command line is a folder, and no "module:name".
-
-    A bare name that may be a module's is none: nobody's source is served because a folder is called like it.
-    """
-    if target.startswith(("./", "../", "/", "~/")) or target.endswith("/") or target in (".", ".."):
-        return True
-    if ":" in target or not os.path.isdir(target) or os.path.exists(f"{target}.py"):
-        return False
-    try:
-        return not any(name.endswith(".py") for name in os.listdir(target))
-    except OSError:
-        return False
-
-
-def static_of(target: str) -> Consumer | Mistaken:
-    """Return the application for a target on the command line, which is a folder or DJANGO."""
-    return static(django=True) if target == DJANGO else static(os.path.expanduser(target))
 
 
 def _checked_folder(folder: Any) -> str:

@@ -20,7 +20,6 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from secrets import token_hex
 from typing import Any, Final
 
 from uvicorn.applications.folder import NotCached, NotFound
@@ -50,6 +49,8 @@ class StaticFiles:
     """
 
     begins_early: Final = True  # a body is nothing to wait for
+    knows_no_sockets: Final = True
+    names_itself: Final = True  # the name of its consumer says what it is
 
     def __init__(self, reader: Reader, most_bytes: int, shown: str) -> None:
         self.reader: Final = reader
@@ -270,7 +271,7 @@ def _framed(
     """
     if len(ranges) == 1:
         return [*variant.fields, (b"content-range", content_range(ranges[0], variant.size))], ranges, ranges[0].length
-    boundary = token_hex(12).encode("ascii")
+    boundary = os.urandom(12).hex().encode("ascii")
     parts, end, length = multipart(ranges, variant.size, variant.content_type, boundary)
     fields = [pair for pair in variant.fields if pair[0] != b"content-type"]
     fields.append((b"content-type", b"multipart/byteranges; boundary=" + boundary))

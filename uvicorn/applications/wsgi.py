@@ -40,6 +40,7 @@ class WSGIApplication:
         why_no_socket: why a WebSocket for it is refused, and what to do.
     """
 
+    knows_no_sockets: Final = True  # nor any channel but http.request
     sends_at_once: Final = True  # a view is no consumer of messages: what it sends to groups is not deferred
     why_no_socket = (
         "a WSGI application gets no raw socket here (werkzeug.socket, as flask-sock and simple-websocket want it). Put "

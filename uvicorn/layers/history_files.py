@@ -19,9 +19,7 @@ either: what is written is in the kernel's memory, and need not outlive that.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import secrets
 import struct
 import time
 import zlib
@@ -139,6 +137,8 @@ class FileHistories:
                 _unlink(path)
 
     def _path(self, group: str) -> str:
+        import hashlib  # 1 MB that a process without a history need not have
+
         # By a digest, since file systems may take "Room" and "room" for the same.
         digest = hashlib.sha256(group.encode()).hexdigest()[:32]
         return os.path.join(self._folder, digest + HISTORY_ENDING)
@@ -166,13 +166,13 @@ class FileHistories:
             try:
                 return os.open(path, os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
-                head = _Head(secrets.token_hex(8), 0, 0, _HEAD_BYTES, _HEAD_BYTES, self._clock(), history.seconds)
+                head = _Head(os.urandom(8).hex(), 0, 0, _HEAD_BYTES, _HEAD_BYTES, self._clock(), history.seconds)
                 self._make(path, head, b"", replace=False)
         raise BlockingIOError("the history of the group is made and removed all the time")
 
     def _make(self, path: str, head: _Head, data: bytes, replace: bool) -> None:
         """Make a file; with `replace` in the place of another one, else only if there is none."""
-        part = os.path.join(self._folder, secrets.token_hex(8) + PART_ENDING)
+        part = os.path.join(self._folder, os.urandom(8).hex() + PART_ENDING)
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             _write(fd, _packed(head) + data, 0)

@@ -8,7 +8,7 @@ So the order is known wherever the id is, in a queue of a worker as in Redis.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,10 +25,10 @@ def new_id(content: Mapping[str, Any]) -> str:
     """
     priority = content.get(PRIORITY)
     if priority is None:
-        return secrets.token_hex(8)
+        return os.urandom(8).hex()
     if not isinstance(priority, int) or isinstance(priority, bool) or abs(priority) > MOST_PRIORITY:
         raise ValueError(f"{PRIORITY} must be a whole number from -100 to 100, not {priority!r}")
-    return f"p{MOST_PRIORITY - priority:03d}{secrets.token_hex(6)}"
+    return f"p{MOST_PRIORITY - priority:03d}{os.urandom(6).hex()}"
 
 
 def is_ranked(id: str) -> bool:

@@ -8,7 +8,7 @@ the same group behind it, and is tried again a little later.
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -199,7 +199,7 @@ class _Remembered:
 
     def __init__(self, history: History) -> None:
         self.history: Final = history
-        self.epoch: Final = secrets.token_hex(8)
+        self.epoch: Final = os.urandom(8).hex()
         self.last = 0
         self.used = 0.0
         self.kept: Final[deque[tuple[int, float, bytes]]] = deque(maxlen=history.messages)
