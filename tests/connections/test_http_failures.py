@@ -139,7 +139,7 @@ def test_channel_full_that_escapes_a_consumer_is_answered_with_503_and_not_with_
     assert client.is_closed
     assert len(client.site.log.take("error")) == logged
     client.site.service.dispatcher.tick()
-    assert client.site.log.take("warning")[0].startswith("Rejected 1 requests: ")
+    assert client.site.log.take("warning")[0].startswith(f"Rejected 1 requests (the last one: {error}): ")
 
 
 def test_channel_full_in_the_middle_of_a_response_breaks_it_off(make_site):

@@ -190,6 +190,17 @@ def test_a_file_is_sent_with_the_id(make_identified, tmp_path):
     assert MADE.fullmatch(response.headers["x-request-id"])
 
 
+def test_a_field_whose_name_ends_like_it_is_another_one(make_identified):
+    seen = Seen(headers=[(b"my-x-request-id", b"mine")])
+    site = make_identified(seen)
+    client = site.connect()
+    client.send(GET + b"\r\n")
+    site.settle()
+    [response] = client.responses()
+    assert response.headers["my-x-request-id"] == "mine"
+    assert MADE.fullmatch(response.headers["x-request-id"])
+
+
 def test_trailers_are_sent_with_the_id(make_identified):
     async def consumer(message):
         reply = {"status": 200, "content": b"a", "trailers": [(b"x-sum", b"1")]}

@@ -20,6 +20,7 @@ cdef class Dispatcher:
     cdef readonly object shared
     cdef readonly dict frameworks
     cdef Py_ssize_t _rejected
+    cdef str _reason
     cdef readonly Measured measured
     cdef readonly object context
     cdef readonly tuple context_items

@@ -81,6 +81,7 @@ class Dispatcher:
         self.shared: Final = shared
         self.frameworks: Final[dict[ConsumerPool, FrameworkThreads]] = {}
         self._rejected = 0  # since the last line in the log
+        self._reason = ""  # of the last one, where that was another bound than that of the threads
         self.measured: Final = Measured()
         self.all_pools: Final = (*self.pools, *(shared or ()))
         self.context: Final = contextvars.copy_context()  # each call runs in a copy of it
@@ -147,15 +148,17 @@ class Dispatcher:
         if self._rejected:
             held = sum(pool.held for pool in self.pools)
             self._log.warning(
-                "Rejected %d requests: %d threads busy of %d, %d queued%s%s; see threads, queue_size and queue_timeout",
+                "Rejected %d requests%s: %d threads busy of %d, %d queued%s%s; "
+                "see threads, queue_size and queue_timeout",
                 self._rejected,
+                f" (the last one: {self._reason})" if self._reason else "",
                 sum(pool.busy for pool in self.pools),
                 sum(pool.threads for pool in self.pools),
                 sum(pool.queued for pool in self.pools),
                 f" ({held} held back by the governor)" if held else "",
                 f"; threads are held by {names}" if (names := self.held_by()) else "",
             )
-            self._rejected = 0
+            self._rejected, self._reason = 0, ""
 
     def held_by(self) -> str:
         """Say who holds the threads: "app.slow (38), app.report (2)"; "" if nobody does. Runs on: any thread."""
@@ -190,9 +193,10 @@ class Dispatcher:
             if consumer.pool_name is not None:
                 consumer.pool = self._named_pools[consumer.pool_name]
 
-    def on_refused(self) -> None:
-        """A request found no thread: it is counted, for the log."""
+    def on_refused(self, reason: str = "") -> None:
+        """A request found no thread, or what else it needed: it is counted, for the log."""
         self._rejected += 1
+        self._reason = reason
 
     def stop_pools(self) -> None:
         """Let every thread end that has nothing to do."""

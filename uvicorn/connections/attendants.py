@@ -71,7 +71,7 @@ class Attended:
 
     def added_to(self, fields: Fields) -> Fields:
         """Return the fields of a response with ours; one that the consumer has sent itself stays as it is."""
-        if not self.block or self.block_name in fields.block.lower():
+        if not self.block or b"\n" + self.block_name in b"\n" + fields.block.lower():
             return fields
         return fields.after(self.block)
 

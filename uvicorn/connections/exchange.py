@@ -288,7 +288,7 @@ class Exchange:
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)) and self.is_closed:
             return
         if not self.status and not self.is_closed and is_full(error):
-            service.dispatcher.on_refused()
+            service.dispatcher.on_refused(str(error))
             self.refuse(503, str(error), retry_after=1)
             if is_all_full(error):
                 return

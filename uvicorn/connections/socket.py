@@ -211,7 +211,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
                 handshake.on_failed(error)
             return
         if is_all_full(error) and not self.is_closed and not self.is_flooded():
-            self.service.dispatcher.on_refused()
+            self.service.dispatcher.on_refused(str(error))
             self.close_slow(str(error))
         elif isinstance(error, ChannelClosed) and self.is_closed:
             self.service.log_of(self).debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
