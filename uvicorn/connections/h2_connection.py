@@ -144,6 +144,8 @@ class Http2Connection(WritingConnection):
         finally:
             self.is_taking = False
         self._frames.feed_gathered()
+        if self.closes_when_idle and self.requests:  # its GOAWAY came just now, or the last stream ended while we took
+            self.end_with_last()
         self._learn(told, len(piece))
         if self.accounts.overdrawn:
             self.break_off(ENHANCE_YOUR_CALM, f"too many frames of one kind: {self.accounts.overdrawn}")
