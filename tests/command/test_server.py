@@ -106,6 +106,14 @@ def test_synchronous_consumers_run_in_threads_of_the_pool():
         assert httpx.get(url).text == "uvicorn-consumer-1"
 
 
+def test_one_thread_counts_as_not_given_for_an_asgi_application_as_in_a_worker(caplog):
+    caplog.set_level(logging.INFO, "uvicorn.error")
+    with Server(config(hello, threads=1)).running():
+        pass
+    assert "anyio's own default, as threads is not set to more than 1\n" in caplog.text
+    assert "1 worker, with 40 threads, " in caplog.text
+
+
 def test_it_serves_in_the_loop_of_its_caller():
     async def test():
         server = uvicorn.Server(config(hello))

@@ -99,7 +99,7 @@ class Frame:
 
     Attributes:
         threads: of the pool without a name.
-        are_threads_given: somebody has said how many.
+        are_threads_given: somebody has set it to more than 1.
         connections: the most that are open at a time.
         lifespan: "auto", "on" or "off".
         upload_folder: for large bodies; None for the system's.
