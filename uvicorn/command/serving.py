@@ -177,7 +177,8 @@ class Serving:
         if self.dispatcher.frameworks:
             self._frameworks = Frameworks(loop, self.dispatcher, log, settings.governor and not reason_against())
             self._frameworks.install()
-        self.layer: Final = WorkerLayer(loop, self.dispatcher, application, settings.layer, frame.layer_place, log)
+        ids, place = settings.attending.request_id, frame.layer_place
+        self.layer: Final = WorkerLayer(loop, self.dispatcher, application, settings.layer, place, log, ids)
         self.lifecycle: Final = Lifecycle(application, self.dispatcher, log, frame.lifespan, self.layer)
         self.stuck: Final = StuckWatch(self.dispatcher.pools, loop.time, log, settings.stuck_after, self._pool_is_lost)
 
