@@ -319,6 +319,16 @@ def test_c_code_in_a_thread_that_keeps_the_interpreter_is_told_apart_from_the_lo
     assert "nothing else ran meanwhile: app.other (GET /other) at /app.py:9, in other." in machine.told()[0]
 
 
+def test_c_code_whose_caller_cannot_be_seen_is_told_all_the_same():
+    machine = Machine()
+    machine.doing = None
+    machine.leap(0.75, computing=LOOP, wants=OWN)
+    assert machine.told() == [
+        "C code kept the interpreter for 0.70 seconds, and nothing else ran meanwhile: it is not known whose. Call it "
+        "in another process, or let it release the interpreter"
+    ]
+
+
 def test_several_threads_that_take_turns_are_no_c_code():
     machine = Machine()
     machine.cpu[OTHER] += 0.6
