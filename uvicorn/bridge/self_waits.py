@@ -78,7 +78,7 @@ class SelfWaits:
         if waiting is None or waiting.f_locals.get("timeout") is not None:
             return None
         future = waiting.f_locals.get("self")
-        if not isinstance(future, Future) or (self._known is not None and self._known() is future):
+        if not isinstance(future, Future) or future.done() or (self._known is not None and self._known() is future):
             return None
         awaited = self._task_of(future) or self._queued_for(future)
         if not awaited:
