@@ -49,6 +49,11 @@ def callback():
     time.sleep(WALL)  # LINE: callback
 
 
+async def waits_for_itself(message):
+    loop = asyncio.get_running_loop()
+    asyncio.run_coroutine_threadsafe(hello(message), loop).result()  # LINE: waits_for_itself
+
+
 async def holds(message):
     ctypes.PyDLL(None).usleep(ctypes.c_uint(int(WALL * 1e6)))  # LINE: holds
     reply(message, "held")
@@ -113,6 +118,6 @@ routes = [
     route("http.request", consumer, path=f"^/{consumer.__name__.replace('_', '-')}$")
     for consumer in (
         sleeps, sleeps_long, computes, later, holds, holds_in_thread, collects, burns, waits, waits_on_loop, opens,
-        hello, hello_in_thread,
+        hello, hello_in_thread, waits_for_itself,
     )
 ] + [route("http.request", hello)]  # fmt: skip

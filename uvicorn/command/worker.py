@@ -188,8 +188,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         check_after_reload(self.cfg, engine, self.log)
         self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
         http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
-        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
-            self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
         leaving = self._leaving = Leaving(self, self.entry, loop, self.settings.drain_delay, self._reloading)
         self._serving = make_serving(self, loop, application, self.settings, http2, leaving, self._place)
         leaving.serving = self._serving
