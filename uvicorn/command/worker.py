@@ -25,6 +25,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
 from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.command.balance import balance_for
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import report_abort, set_stack_timer
 from uvicorn.command.channel_layer import make_place
@@ -227,6 +228,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             sys.setswitchinterval(self.settings.switch_interval)
         self._handle_signals(loop, leaving)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
+        self.server.take_turns(balance_for(self.entry, self.cfg, serving.dispatcher))
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
         self._report_start(serving)
