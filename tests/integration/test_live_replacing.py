@@ -437,6 +437,21 @@ def test_systemd_is_told_what_happens_when_it_happens(serve, systemd, tmp_path):
 
 
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_systemd_hears_of_gunicorns_own_master_only_when_a_worker_is_ready(serve, systemd, tmp_path):
+    shut = is_written(tmp_path / "shut-waiting")
+    env = {"NOTIFY_SOCKET": systemd.name}
+    server = serve("--workers", "2", "--chdir", str(tmp_path), app=APP, command="gunicorn", env=env, is_ready=False)
+    eventually(lambda: booted(server) == 2, "two workers")
+    assert systemd.told() == []
+    shut.unlink()
+    systemd.wait_for("READY=1")
+    server.signal(signal.SIGHUP)
+    eventually(lambda: booted(server) == 4, "two new workers")
+    assert server.stop() == 0
+    assert systemd.told() == ["READY=1\nSTATUS=Serving"]
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
 def test_systemd_knows_the_new_master_when_the_old_one_goes(serve, systemd):
     server = started(serve, "uvicorn", "--pid", "master.pid", workers=1, env={"NOTIFY_SOCKET": systemd.name})
     server.signal(signal.SIGHUP)  # Gunicorn copies the environment anew then

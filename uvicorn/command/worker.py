@@ -1,5 +1,6 @@
 """ASGIWorker: Gunicorn on one side, the loop on the other. Here is the order of its life; each part is elsewhere.
 
+    setup            in the master: systemd is told nothing yet                   `systemd.py`
     check_config     in the master: settings, log, Gunicorn's own master          `before_fork.py`
     __init__         in the master, before the fork: its place among the workers  `share.py`, `roll.py`
     init_process     in the child: the loop; then Gunicorn calls all that follows
@@ -45,6 +46,7 @@ from uvicorn.command.serving import Serving
 from uvicorn.command.settings import Settings, read
 from uvicorn.command.share import enter, share_for
 from uvicorn.command.start_report import report_first, report_next, start_of
+from uvicorn.command.systemd import hold_back
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.command.worker_application import load, make_serving, start
 from uvicorn.connections.server import Server
@@ -98,6 +100,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._pid = pid
         if self.entry is not None and isinstance(pid, int):
             self.entry.set_pid(pid)
+
+    @classmethod
+    def setup(cls) -> None:
+        """Keep Gunicorn from telling systemd what is not true yet. In the master, when it has found this class."""
+        hold_back(os.environ)
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
