@@ -205,6 +205,7 @@ class FakeMaster:
         self.WORKERS = dict(enumerate(workers))
         self._num_workers = wanted
         self.made = []
+        self.log = FakeLog()
         self.reexec_pid = self.master_pid = 0
         self.systemd = True
         self.ended = []
