@@ -167,6 +167,11 @@ class ConsumerPool:
         return len(self._backlog.late)
 
     @property
+    def working(self) -> int:
+        """How many threads are not parked: that run a job, or look for one."""
+        return self._started - len(self._parked)
+
+    @property
     def has_free_thread(self) -> bool:
         """Whether a job that is submitted now would find a thread at once; it errs on the side of no."""
         backlog = self._backlog
