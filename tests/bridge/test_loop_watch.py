@@ -174,9 +174,7 @@ def test_a_wait_for_the_loop_itself_is_told_with_both_lines_and_ended(doing, who
     machine.turn()
     machine.pass_time(0.05)
     assert Wait.ends == 1
-    assert machine.told() == [
-        "The event loop turns again, after 0.25 seconds: a wait for itself at /app.py:7, in slow"
-    ]
+    assert machine.told() == ["The event loop turns again, after 0.25 seconds: a wait for itself at /app.py:7, in slow"]
 
 
 def test_a_wait_for_the_loop_itself_is_told_once_a_minute_and_ended_each_time():

@@ -100,9 +100,7 @@ class Node(Bridge):
             self.calls,
             self.log,
         )
-        self.office = WorkerOffice(
-            self.hub, Sides(self.dispatcher.crossing, self.hub.deferred), request_id=request_id
-        )
+        self.office = WorkerOffice(self.hub, Sides(self.dispatcher.crossing, self.hub.deferred), request_id=request_id)
         self._ticking = None
 
     async def __aenter__(self):
