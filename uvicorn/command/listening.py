@@ -68,7 +68,7 @@ def bind_host(host: str | None, port: int) -> list[socket.socket]:
                     sock.close()
                     continue  # "localhost" may have an IPv6 address that this machine has not
                 text = f"error while attempting to bind on address {address}: {(error.strerror or '').lower()}"
-                raise OSError(error.errno, text + _by(error, address[1])) from None
+                raise OSError(error.errno, text + _by(error, port)) from None
         if not sockets:
             raise OSError(errno.EADDRNOTAVAIL, f"could not bind on any address of {host!r}")
     except BaseException:
