@@ -21,6 +21,7 @@ import contextlib
 import socket as sockets
 from typing import Any, Final
 
+from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.raw_socket import ThreadEnd
 from uvicorn.connections.crowding import SOCKET, Standing
 from uvicorn.connections.exchange import Exchange
@@ -43,6 +44,7 @@ class RawSocket(asyncio.Protocol):
         end: the application's end.
         handshake: the exchange of the request, for as long as this is there.
         attended: what goes with the request, or None.
+    job: the call of the application; its exchange lets go of it before it has returned.
         watch: itself, once a second.
     """
 
@@ -57,10 +59,10 @@ class RawSocket(asyncio.Protocol):
         ours, theirs = sockets.socketpair()
         ours.setblocking(False)
         self._ours = ours
-        self.end: ThreadEnd | None = ThreadEnd(theirs, ours)
-        self._end = self.end
+        self.end: Final = ThreadEnd(theirs, ours)
         self.handshake = RawHandshake(exchange, self)
         self.attended = self.handshake.attended
+        self.job: CallJob | None = None
         self.watch = self
         self._is_open = False  # the application has written
         self._is_closed = False  # nothing is carried any more
@@ -76,7 +78,7 @@ class RawSocket(asyncio.Protocol):
     @property
     def is_over(self) -> bool:
         """Whether it needs no thread any more."""
-        job = self.handshake.job
+        job = self.job
         return self._is_closed and (job is None or job.is_over or not job.started_at)
 
     # ---- called by the loop ----
@@ -179,7 +181,7 @@ class RawSocket(asyncio.Protocol):
             is_written = False
         self._loop.remove_reader(self._ours.fileno())
         if is_written and not self.handshake.is_closed:
-            self._end.is_read = True
+            self.end.is_read = True
             self._is_open = True
             self.handshake.accept(NO_FIELDS)  # comes back as `on_opened`, or `on_refused`
 
@@ -226,13 +228,14 @@ class RawSocket(asyncio.Protocol):
         if self._is_closed:
             return
         self._is_closed = True
-        self.end = None
         self._loop.remove_reader(self._ours.fileno())
         self._loop.remove_writer(self._ours.fileno())
         self.intake.release(BACKLOG)
         with contextlib.suppress(OSError):
             self._ours.shutdown(sockets.SHUT_RDWR)  # closing is not enough: the thread has a descriptor, too
         self._ours.close()
+        if self.job is None or not self.job.started_at:
+            self.end.close()  # no thread will
 
     # ---- what the server asks of each client ----
 

@@ -93,4 +93,5 @@ def begin_raw_socket(connection: Upgradable, exchange: Exchange, consumer: Consu
     handshake.consumer = consumer
     message["raw_socket"] = socket.end
     service.dispatcher.dispatch(consumer, message, handshake)
+    socket.job = handshake.job
     return socket
