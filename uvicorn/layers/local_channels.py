@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.delay import Delays
-from uvicorn.layers.encoding import pack, unpack
+from uvicorn.layers.encoding import pack, unpack, unpack_message
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
@@ -262,7 +262,7 @@ class LocalChannels:
             else:
                 self._peers.ask(node, "request", SEND, channel, unpack(content))
             return True
-        id = new_id(unpack(content))
+        id = new_id(unpack_message(content))
         try:
             task = self._place_one(channel, id, content)
         except ChannelFull:
@@ -289,7 +289,7 @@ class LocalChannels:
         try:
             while (waiting := self._queues.take(has_room)) is not None:
                 content = waiting.content
-                intake.take(Delivery(waiting.channel, unpack(content), waiting.id, waiting.delivery, content))
+                intake.take(Delivery(waiting.channel, unpack_message(content), waiting.id, waiting.delivery, content))
         finally:
             self._is_pumping = False
 
