@@ -75,6 +75,26 @@ backend app
 """
 
 
+_CADDY = """\
+{{
+    admin off
+    auto_https off
+}}
+http://:{port} {{
+    bind 127.0.0.1
+    reverse_proxy 127.0.0.1:{server} {{
+        header_up X-Passed caddy
+        header_up -X-Forwarded-*
+        transport http {{
+            compression off
+            max_conns_per_host 1
+            keepalive 60s
+        }}
+    }}
+}}
+"""
+
+
 @dataclass(frozen=True)
 class Front:
     """One proxy with one configuration."""
@@ -132,4 +152,5 @@ FRONTS = (
     _nginx("nginx, bodies as they come", "off"),
     _haproxy("HAProxy", ""),
     _haproxy("HAProxy, invalid requests accepted", "option accept-invalid-http-request"),
+    Front("Caddy", "caddy", _CADDY, ("run", "--adapter", "caddyfile", "--config", "{config}"), ("version",)),
 )

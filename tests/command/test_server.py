@@ -382,7 +382,8 @@ def test_a_port_that_is_in_use_is_told_in_one_line_and_the_application_is_stoppe
         with pytest.raises(SystemExit) as raised:
             asyncio.run(server.serve())
     assert raised.value.code == 1
-    assert "address already in use" in caplog.text
+    assert "address already in use by " in caplog.text
+    assert f"(pid {os.getpid()})" in caplog.text
     assert events == ["lifespan.startup", "lifespan.shutdown"]
 
 

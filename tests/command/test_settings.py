@@ -60,6 +60,7 @@ DEFAULTS = {
     "websocket_ping_timeout": 20.0,
     "websocket_handshake_timeout": 10.0,
     "websocket_close_timeout": 10.0,
+    "wsgi_sockets": 20,
     "channel_layer": "local://",
     "group_backlog": 1048576,
     "group_backlog_messages": 1000,

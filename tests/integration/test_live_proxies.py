@@ -142,7 +142,30 @@ def haproxy(server, files, path, tmp_path_factory):
         yield front
 
 
-@pytest.fixture(params=["nginx", "haproxy"])
+CADDY = """
+{
+    admin off
+    auto_https disable_redirects
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def caddy(server, files, path, tmp_path_factory):
+    folder, port = tmp_path_factory.mktemp("caddy"), free_port()
+    [block] = [block for block in blocks("text") if "reverse_proxy unix//" in block]
+    for ours, theirs in (
+        ("example.org {", f"https://localhost:{port} {{\n    bind 127.0.0.1\n    tls {files.certificate} {files.key}"),
+        ("/run/app.sock", path),
+    ):
+        assert ours in block
+        block = block.replace(ours, theirs)
+    words = ("run", "--adapter", "caddyfile", "--config")
+    with running("caddy", CADDY + block, folder, port, files.context(), *words) as front:
+        yield front
+
+
+@pytest.fixture(params=["nginx", "haproxy", "caddy"])
 def front(request):
     return request.getfixturevalue(request.param)
 

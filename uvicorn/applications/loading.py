@@ -9,11 +9,9 @@ inside the application's own code is left as it is: its traceback is what helps.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import inspect
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
@@ -184,10 +182,14 @@ def _module_names(module_name: str) -> list[str]:
     else:
         paths = getattr(sys.modules.get(parent), "__path__", [])
     prefix = f"{parent}." if parent else ""
+    import pkgutil
+
     return [prefix + info.name for info in pkgutil.iter_modules(list(paths))]
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 

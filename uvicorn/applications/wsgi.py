@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 from uvicorn.applications.environ import make_environ
 from uvicorn.applications.files import FileWrapper, body_size, open_body
 from uvicorn.bridge.consumer import name_of
+from uvicorn.bridge.raw_socket import ThreadEnd
 from uvicorn.errors import ConsumerError, ReplyError
 
 __all__ = ["Response", "WSGIApplication"]
@@ -37,13 +38,15 @@ class WSGIApplication:
     Raises: ConsumerError if it is asynchronous, or cannot be called with two arguments.
 
     Attributes:
-        why_no_socket: why a WebSocket for it is refused, and what to do.
+        takes_raw_sockets: it may speak WebSocket by itself; its message then has a `raw_socket`.
+        why_no_socket: why a WebSocket over HTTP/2 is refused, and what to do.
     """
 
     knows_no_sockets: Final = True  # nor any channel but http.request
+    takes_raw_sockets: Final = True
     sends_at_once: Final = True  # a view is no consumer of messages: what it sends to groups is not deferred
     why_no_socket = (
-        "a WSGI application gets no raw socket here (werkzeug.socket, as flask-sock and simple-websocket want it). Put "
+        "a WSGI application gets no raw socket (as flask-sock and simple-websocket want it) over HTTP/2. Put "
         "consumers of sockets, route('websocket.connect', ...), or an ASGI application before it in a list of routes"
     )
 
@@ -71,6 +74,9 @@ class WSGIApplication:
         environ["wsgi.input"] = open_body(message)
         environ["wsgi.early_hints"] = channel.hint
         response = Response(channel.send, message["method"] == "HEAD")
+        if "raw_socket" in message:
+            _serve_socket(self.application, environ, response, message["raw_socket"])
+            return
         result = self.application(environ, response.start)
         try:
             response.send_all(result)
@@ -78,6 +84,31 @@ class WSGIApplication:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
+
+
+def _serve_socket(application: Any, environ: dict[str, Any], response: Response, end: ThreadEnd) -> None:
+    """Call an application that may speak WebSocket by itself, over the socket that it finds in its environ.
+
+    If it has written to that, what it returns is nothing for the client. flask-sock raises StopIteration then, where
+    it takes the server for Gunicorn.
+    """
+    environ["werkzeug.socket"] = environ["gunicorn.socket"] = end.sock
+    result: Any = None
+    try:
+        try:
+            result = application(environ, response.start)
+        except StopIteration:
+            if not end.is_taken():
+                raise
+        if not end.is_taken():
+            response.send_all(result)
+    finally:
+        try:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        finally:
+            end.close()
 
 
 class Response:

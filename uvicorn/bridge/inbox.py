@@ -21,9 +21,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from queue import Empty
 from typing import Any, Protocol
-
-import janus
 
 from uvicorn.bridge.chunks import BlockingReader, content_of, joined, loss, too_large
 from uvicorn.bridge.outbox import Outbox
@@ -165,6 +164,8 @@ class ThreadBodyChannel(BlockingReader):
         self._source = source
         self._high_water = high_water
         self._outbox = outbox
+        import janus  # only here: most processes stream no body to a thread
+
         self._queue: janus.Queue[deque[bytes] | Exception | None] = janus.Queue()  # bounded by bytes, by the source
         self._gathered: deque[bytes] = deque()  # loop only: fed in this turn
         self._batch: deque[bytes] = deque()  # reader only: what it got last
@@ -204,7 +205,7 @@ class ThreadBodyChannel(BlockingReader):
         queue = self._queue.sync_q
         try:
             return queue.get_nowait()
-        except janus.SyncQueueEmpty:
+        except Empty:  # janus.SyncQueueEmpty is the same
             self._source.set_waiting(True)
             self.is_awaited = True
             try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import sysconfig
 import threading
 import time
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, Final
 
@@ -24,7 +24,6 @@ _KINDS: Final = {
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
     AsyncGeneratorType: ("ag_frame", "ag_await"),
 }
-_LIBRARIES: Final = tuple(sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platlib", "purelib"))
 _OURS: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
@@ -82,9 +81,17 @@ def application_frame(frames: Sequence[FrameType]) -> FrameType:
     for frame in frames:
         if frame.f_code.co_filename.startswith(_OURS):
             break
-        if not frame.f_code.co_filename.startswith(_LIBRARIES):
+        if not frame.f_code.co_filename.startswith(_libraries()):
             return frame
     return frames[0]
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """Return the folders of what is no application."""
+    import sysconfig  # only here: it loads all that Python was built with
+
+    return tuple(sysconfig.get_paths()[name] + os.sep for name in ("stdlib", "platlib", "purelib"))
 
 
 def place_of(frame: FrameType) -> str:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -42,7 +41,7 @@ marker: list[Callable[[bool], None]] = []  # marks the job of the calling thread
 waiting: Final[dict[int, str]] = {}
 _PASSED: Final = (
     os.path.dirname(os.path.dirname(__file__)) + os.sep,
-    sysconfig.get_paths()["stdlib"] + os.sep,
+    os.path.dirname(os.__file__) + os.sep,  # the library
 )
 _FRAMEWORKS: Final = tuple(f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in ("anyio", "asgiref"))
 

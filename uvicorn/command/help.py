@@ -32,7 +32,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "WebSocket": (
         "websocket_max_message_size", "websocket_deflate", "websocket_ping_interval", "websocket_ping_timeout",
         "websocket_queue_size", "websocket_queue_bytes", "websocket_max_fragments", "websocket_backlog_timeout",
-        "websocket_handshake_timeout", "websocket_close_timeout",
+        "websocket_handshake_timeout", "websocket_close_timeout", "wsgi_sockets",
     ),
     "HTTP/2": (
         "http_protocols", "http2_cleartext", "http2_engine", "http2_max_concurrent_streams",
@@ -111,6 +111,7 @@ _TEXTS: Final[dict[str, str]] = {
     "websocket_backlog_timeout": "Seconds that they may wait.",
     "websocket_handshake_timeout": "Seconds for the answer to a handshake.",
     "websocket_close_timeout": "Seconds for the answer to a close.",
+    "wsgi_sockets": "Raw sockets of WSGI applications, per worker.",
     "http_protocols": "h1, h2, or both; by default h2,h1 with TLS.",
     "http2_cleartext": "Without TLS: off, prior-knowledge or both.",
     "http2_engine": "auto, ngh2 or h2.",

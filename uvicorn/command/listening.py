@@ -68,7 +68,7 @@ def bind_host(host: str | None, port: int) -> list[socket.socket]:
                     sock.close()
                     continue  # "localhost" may have an IPv6 address that this machine has not
                 text = f"error while attempting to bind on address {address}: {(error.strerror or '').lower()}"
-                raise OSError(error.errno, text) from None
+                raise OSError(error.errno, text + _by(error, port)) from None
         if not sockets:
             raise OSError(errno.EADDRNOTAVAIL, f"could not bind on any address of {host!r}")
     except BaseException:
@@ -142,3 +142,13 @@ def shown(sock: socket.socket, scheme: str) -> str:
         return f"unix socket {os.fsdecode(address)}"
     host, port = address[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _by(error: OSError, port: int) -> str:
+    """Return who has the address, where that can be known."""
+    if error.errno != errno.EADDRINUSE:
+        return ""
+    from uvicorn.command.holders import holder_of
+
+    holder = holder_of(port)
+    return f" by {holder}" if holder else ""

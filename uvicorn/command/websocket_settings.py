@@ -129,9 +129,24 @@ class WebSocketCloseTimeout(OurSetting):
         """
 
 
+class WSGISockets(OurSetting):
+    name = "wsgi_sockets"
+    cli: ClassVar = ["--wsgi-sockets"]
+    meta = "INT"
+    type = int
+    validator = whole("wsgi_sockets", "sockets", 0)
+    default = 20
+    desc = """\
+        Raw sockets of WSGI applications that may be open at a time, per worker; 0 for none.
+
+        An application that speaks WebSocket by itself (flask-sock, simple-websocket) holds a thread of the pool for
+        each of its sockets. One thread at least is left for pages; past that, a handshake gets 503.
+        """
+
+
 WEBSOCKET_SETTINGS = (
     WebSocketDeflate, WebSocketMaxFragments, WebSocketQueueSize, WebSocketQueueBytes, WebSocketBacklogTimeout,
-    WebSocketPingInterval, WebSocketPingTimeout, WebSocketHandshakeTimeout, WebSocketCloseTimeout,
+    WebSocketPingInterval, WebSocketPingTimeout, WebSocketHandshakeTimeout, WebSocketCloseTimeout, WSGISockets,
 )  # fmt: skip
 
 

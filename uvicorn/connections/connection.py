@@ -191,7 +191,7 @@ class HTTPConnection(ClientConnection):
         special = self._parser.special
         if special.asks_for_socket:
             self.life.on("upgrades")
-            from uvicorn.connections.handshake import begin_socket  # websockets is wanted by the first socket
+            from uvicorn.connections.socket_begin import begin_socket  # websockets is wanted by the first socket
 
             if not begin_socket(self, exchange, message):
                 self.life.on("ends_here")

@@ -16,9 +16,9 @@ from typing import Any, Final, cast
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.flow import WAITING_BYTES, WriteGate
 from uvicorn.connections.h2_stream import Stream
-from uvicorn.connections.handshake import begin_socket
 from uvicorn.connections.intake import UNREAD, Intake
 from uvicorn.connections.service import Service
+from uvicorn.connections.socket_begin import begin_socket
 from uvicorn.messages import Headers, Message
 from uvicorn.wire.h2_engine import CANCEL
 

@@ -1,6 +1,6 @@
 """From a request that asks for a socket to the socket, or to the answer that refuses it. Loop thread only.
 
-    HTTPConnection._begin_body -> begin_socket   check the handshake, find the consumer, make the WebSocket
+    begin_socket (socket_begin.py)               check the handshake, find the consumer, make the WebSocket
     ... WebSocket.reply -> Handshake.accept      101, if it is this exchange's turn; the connection becomes a socket
     ... or Handshake.reply                       any other answer: the handshake is refused, the connection closed
 
@@ -12,19 +12,24 @@ Spec: RFC 6455 section 4.2; RFC 9110 section 7.8.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.intake import PIPELINE
-from uvicorn.connections.socket import WebSocket
-from uvicorn.connections.upgrade import Upgradable
-from uvicorn.messages import Headers, Message, websocket_connect
-from uvicorn.wire.opening import Refusal, open_codec
 from uvicorn.wire.reply import Fields
 
-__all__ = ["Handshake", "begin_socket"]
+__all__ = ["Handshake"]
 
 _SWITCHING: Final = 101  # also how the access log shows a socket over HTTP/2, where 200 is on the wire
+
+
+class Awaiting(Protocol):
+    """What a handshake needs of what the connection may become."""
+
+    def on_opened(self) -> None:
+        """It is its turn: the connection is its own."""
+
+    def on_refused(self) -> None:
+        """The handshake was refused, or lost."""
 
 
 class Handshake(Exchange):
@@ -36,7 +41,7 @@ class Handshake(Exchange):
 
     __slots__ = ("_is_due", "is_accepted", "socket")
 
-    def __init__(self, exchange: Exchange, socket: WebSocket) -> None:
+    def __init__(self, exchange: Exchange, socket: Awaiting) -> None:
         self.socket = socket
         self.is_accepted = False
         self._is_due = False
@@ -81,44 +86,3 @@ class Handshake(Exchange):
         carrier = self.carrier
         carrier.accept_socket(self.fields)
         self.socket.on_opened()
-
-
-def begin_socket(
-    connection: Upgradable, exchange: Exchange, message: Message, offered: Headers | None = None
-) -> WebSocket | None:
-    """Begin a handshake: check it, and call the consumer of `websocket.connect`.
-
-    Args:
-        offered: the header fields of the handshake, where they are not those of the message.
-
-    Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
-    """
-    service = connection.service
-    path = exchange.request_line.path
-    exchange.is_request_complete = True
-    exchange.persists = False
-    consumer = service.application.find("websocket.connect", path, message)
-    codec = open_codec(message["headers"] if offered is None else offered, service.limits.sockets)
-    if isinstance(codec, Refusal):
-        service.log_of(exchange).debug("%d to a WebSocket handshake: %s", codec.status, exchange.shown_line)
-        exchange.reply((codec.status, codec.fields, codec.content, False))
-        return None
-    if service.is_stopping:
-        exchange.answer(503, retry_after=1)
-        return None
-    if consumer is None:
-        other = service.application.find("http.request", path, message)
-        why = getattr(other.target, "why_no_socket", "") if other is not None else ""
-        reason = why or "no route for it"
-        service.log_of(exchange).info("403 to a WebSocket handshake: %s: %s", exchange.shown_line, reason)
-        exchange.answer(403)
-        return None
-    socket = WebSocket(connection, codec, message)
-    service.sockets.add(socket)
-    exchanges = connection.pipeline.exchanges
-    socket.handshake = exchanges[-1] = Handshake(exchange, socket)
-    connection.transport.set_protocol(socket)
-    socket.inbound.wait()
-    connection.intake.release(PIPELINE)
-    socket.connect(consumer, websocket_connect(message, codec.subprotocols))
-    return socket

@@ -29,6 +29,7 @@ cdef class Service:
     cdef public object attendants
     cdef public set connections
     cdef public set sockets
+    cdef public set raw_sockets
     cdef public Turns turns
     cdef public object file_turns
     cdef public object call_runner

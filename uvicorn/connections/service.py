@@ -190,6 +190,7 @@ class Service:
         self.attendants: Final = attendants
         self.connections: Final[set[Client]] = set()
         self.sockets: Final[set[Client]] = set()
+        self.raw_sockets: Final[set[Any]] = set()  # of WSGI applications; until their threads have returned
         self.turns: Final = Turns(loop.call_soon)
         self.file_turns: Final = FileTurns(loop.call_soon)
         self.call_runner: Final = CallRunner(dispatcher)

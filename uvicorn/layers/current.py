@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from uvicorn.layers.office import Office
-from uvicorn.layers.program import office_of_program, open_office
 
 __all__ = ["current", "install", "office_of", "uninstall"]
 
@@ -36,6 +35,8 @@ def current() -> Office:
     """
     if _current is not None:
         return _current
+    from uvicorn.layers.program import office_of_program  # not where there is a server
+
     return office_of_program()
 
 
@@ -45,6 +46,8 @@ def office_of(layer: Any) -> Office:
     Raises: ValueError, TypeError.
     """
     if isinstance(layer, str):
+        from uvicorn.layers.program import open_office
+
         return open_office(layer)
     for name in ("add", "discard", "publish", "put"):
         if not callable(getattr(layer, name, None)):

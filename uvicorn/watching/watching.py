@@ -15,7 +15,6 @@ from uvicorn.watching.alarms import Alarms
 from uvicorn.watching.board import Board, Sheet
 from uvicorn.watching.collector import Collector, memory_bytes
 from uvicorn.watching.dump import Dump
-from uvicorn.watching.exposition import MetricsPage
 from uvicorn.watching.families import Figures, add_up, as_rows, lasting
 from uvicorn.watching.health import Health, HealthSettings, Starvation
 from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
@@ -114,6 +113,8 @@ class Watching:
             except OSError as error:
                 log.warning("No socket for 'uvicorn status' and 'uvicorn dump': %s", error)
         if shared.metrics is not None:
+            from uvicorn.watching.exposition import MetricsPage
+
             self._aside.serve(shared.metrics, MetricsPage(self.read_all))
 
     def start(self) -> None:

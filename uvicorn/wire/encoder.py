@@ -1,7 +1,7 @@
 """From a checked reply to the bytes of a response. Sans-IO; the status lines are kept for a second, with their date.
 
 Everything that is the same for many responses is made once: the status line with the
-`server` and `date` fields once a second, the `content-length` lines of small bodies once
+`server` and `date` fields once a second, a `content-length` line of a small body once
 per process. A small response is one `bytes.join`.
 
 Spec: RFC 9112 sections 4 (status line), 6 (framing), 7.1 (chunked), 9.3 (persistence).
@@ -21,7 +21,7 @@ __all__ = ["CONTINUE", "Encoder", "chunk", "content_length", "error_page", "last
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _FEW: Final = 4096
-_LENGTHS: Final = [b"content-length: %d\r\n" % length for length in range(_FEW)]
+_LENGTHS: Final = [b""] * _FEW  # filled as they are met: all of them would be 250 KiB of each process
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -63,7 +63,7 @@ class Encoder:
             (
                 self.prefixes.get(status) or self.prefix(status),
                 block,
-                _LENGTHS[length] if length < _FEW else content_length(length),
+                content_length(length),
                 b"\r\n",
                 content,
             )
@@ -102,7 +102,12 @@ class Encoder:
 
 def content_length(length: int) -> bytes:
     """Return a `content-length` line."""
-    return _LENGTHS[length] if length < _FEW else b"content-length: %d\r\n" % length
+    if length >= _FEW:
+        return b"content-length: %d\r\n" % length
+    line = _LENGTHS[length]
+    if not line:
+        line = _LENGTHS[length] = b"content-length: %d\r\n" % length
+    return line
 
 
 def last_chunk(trailers: bytes) -> bytes:

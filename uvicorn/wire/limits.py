@@ -24,6 +24,7 @@ class SocketLimits:
     ping_timeout: float = 20.0
     handshake_timeout: float = 10.0
     close_timeout: float = 10.0  # 0: at once
+    wsgi_sockets: int = 20  # raw ones, of WSGI applications; 0: none
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""A request that asks for a socket: who is to have it. Loop thread only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.connections.exchange import Exchange
+from uvicorn.connections.handshake import Handshake
+from uvicorn.connections.intake import PIPELINE
+from uvicorn.connections.socket import WebSocket
+from uvicorn.connections.upgrade import Upgradable
+from uvicorn.messages import Headers, Message, websocket_connect
+from uvicorn.wire.opening import Refusal, open_codec
+
+__all__ = ["begin_raw_socket", "begin_socket"]
+
+
+def begin_socket(connection: Upgradable, exchange: Exchange, message: Message, offered: Headers | None = None) -> Any:
+    """Begin a handshake: check it, and call the consumer of `websocket.connect`.
+
+    Args:
+        offered: the header fields of the handshake, where they are not those of the message.
+
+    Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
+    """
+    service = connection.service
+    path = exchange.request_line.path
+    exchange.is_request_complete = True
+    exchange.persists = False
+    consumer = service.application.find("websocket.connect", path, message)
+    codec = open_codec(message["headers"] if offered is None else offered, service.limits.sockets)
+    if isinstance(codec, Refusal):
+        service.log_of(exchange).debug("%d to a WebSocket handshake: %s", codec.status, exchange.shown_line)
+        exchange.reply((codec.status, codec.fields, codec.content, False))
+        return None
+    if service.is_stopping:
+        exchange.answer(503, retry_after=1)
+        return None
+    if consumer is None:
+        other = service.application.find("http.request", path, message)
+        if offered is None and other is not None and getattr(other.target, "takes_raw_sockets", False):
+            return begin_raw_socket(connection, exchange, other, message)
+        why = getattr(other.target, "why_no_socket", "") if other is not None else ""
+        reason = why or "no route for it"
+        service.log_of(exchange).info("403 to a WebSocket handshake: %s: %s", exchange.shown_line, reason)
+        exchange.answer(403)
+        return None
+    socket = WebSocket(connection, codec, message)
+    service.sockets.add(socket)
+    exchanges = connection.pipeline.exchanges
+    socket.handshake = exchanges[-1] = Handshake(exchange, socket)
+    connection.transport.set_protocol(socket)
+    socket.inbound.wait()
+    connection.intake.release(PIPELINE)
+    socket.connect(consumer, websocket_connect(message, codec.subprotocols))
+    return socket
+
+
+def begin_raw_socket(connection: Upgradable, exchange: Exchange, consumer: Consumer, message: Message) -> Any:
+    """Call a WSGI application that may want the connection for itself.
+
+    Returns: the protocol that takes what the client sends from now on; None if it is refused at once.
+    """
+    service = connection.service
+    pool = service.dispatcher.pool if consumer.pool is None else consumer.pool
+    most = min(service.limits.sockets.wsgi_sockets, pool.threads - 1)  # one thread is for pages
+    taken = service.raw_sockets
+    for over in [each for each in taken if each.is_over]:
+        taken.discard(over)
+    if len(taken) >= most:
+        if most > 0:
+            exchange.refuse(503, f"{most} raw sockets are open (wsgi_sockets)", retry_after=1, setting="wsgi_sockets")
+            return None
+        service.log_of(exchange).info(
+            "403 to a WebSocket handshake: %s: no thread is left for a raw socket (wsgi_sockets is %d, threads is %d)",
+            exchange.shown_line,
+            service.limits.sockets.wsgi_sockets,
+            pool.threads,
+        )
+        exchange.answer(403)
+        return None
+    from uvicorn.connections.raw_socket import RawSocket  # few applications want it
+
+    socket = RawSocket(connection, exchange)
+    taken.add(socket)
+    service.sockets.add(socket)
+    handshake = socket.handshake
+    connection.pipeline.exchanges[-1] = handshake
+    connection.transport.set_protocol(socket)
+    connection.intake.hand_over(socket.take)
+    connection.intake.release(PIPELINE)
+    handshake.consumer = consumer
+    message["raw_socket"] = socket.end
+    service.dispatcher.dispatch(consumer, message, handshake)
+    socket.job = handshake.job
+    return socket
