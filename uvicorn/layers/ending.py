@@ -1,17 +1,38 @@
-"""The end of clients of redis-py, and of the tasks that use them: it may swallow a cancellation."""
+"""The end of clients of redis-py, and of what is done with them: it may swallow a cancellation."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-__all__ = ["close_quietly", "end_all"]
+__all__ = ["close_quietly", "end_all", "ignore_error", "within"]
+
+_T = TypeVar("_T")
 
 _AGAIN_SECONDS: Final = 0.05
 _ATTEMPTS: Final = 40
 _CLOSE_SECONDS: Final = 1.0
+
+
+async def within(seconds: float, awaitable: Awaitable[_T]) -> _T:
+    """Wait for something that may fail, for so many seconds at most.
+
+    As `asyncio.wait_for`, which waits until what it has cancelled has ended. If that ends with an error of its own,
+    such as a connection that breaks at that moment, nobody looks at it there, and asyncio tells of it in the log.
+
+    Raises: TimeoutError of asyncio; what the awaitable raises.
+    """
+    future = asyncio.ensure_future(awaitable)
+    future.add_done_callback(ignore_error)
+    return await asyncio.wait_for(future, seconds)
+
+
+def ignore_error(future: asyncio.Future[Any]) -> None:
+    """Take the error of what has ended: nobody else may."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def close_quietly(client: Any) -> None:
@@ -37,7 +58,7 @@ async def close_quietly(client: Any) -> None:
 
 async def _close(part: Any) -> None:
     with suppress(Exception):  # it is gone, whatever it says
-        await asyncio.wait_for(part.aclose(), _CLOSE_SECONDS)
+        await within(_CLOSE_SECONDS, part.aclose())
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:

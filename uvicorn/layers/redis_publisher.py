@@ -17,7 +17,7 @@ from collections import deque
 from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
-from uvicorn.layers.ending import close_quietly, end_all
+from uvicorn.layers.ending import close_quietly, end_all, within
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_scripts import Script
 from uvicorn.layers.redis_servers import RedisAddress, translate
@@ -119,7 +119,7 @@ class Publisher:
         try:
             if self._client is None:
                 self._client = self._address.client()
-            await asyncio.wait_for(self._client.ping(), self._address.timeout)
+            await within(self._address.timeout, self._client.ping())
         except Exception as error:
             self._outage.begins(_PART, error)
             await self._disconnect()
@@ -137,7 +137,7 @@ class Publisher:
 
     async def _send(self, batch: list[_Command]) -> None:
         try:
-            results = await asyncio.wait_for(self._answers(batch), self._address.timeout)
+            results = await within(self._address.timeout, self._answers(batch))
         except asyncio.CancelledError:
             for command in batch:
                 _fail(command, ChannelLayerUnavailable("the worker is stopping", was_sent=True))
