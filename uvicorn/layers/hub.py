@@ -183,9 +183,9 @@ class Hub:
         if members is not None:
             self.deliver(tuple(members.values()), content)
 
-    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any]) -> None:
+    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any], size: int) -> None:
         """A message has come for the members of a group with a history."""
-        if not self._followers.take(group, epoch, offset, content):
+        if not self._followers.take(group, epoch, offset, content, size):
             self.on_group(group, content)  # nobody has asked for its history here
 
     def on_doubt(self) -> None:

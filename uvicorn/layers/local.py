@@ -157,7 +157,7 @@ class LocalLayer:
     def on_kept(self, group: str, epoch: str, offset: int, packed: bytes) -> None:
         """A message of a group with a history has come."""
         if group in self._groups:
-            self._receiver.on_kept(group, epoch, offset, unpack(packed))
+            self._receiver.on_kept(group, epoch, offset, unpack(packed), len(packed))
 
     def on_peers_changed(self) -> None:
         """A process has come, or gone: it may have kept messages of which it has told nobody."""
@@ -197,7 +197,7 @@ class LocalLayer:
     def _on_appended(self, group: str, position: Position, content: dict[str, Any], packed: bytes) -> None:
         self._peers.publish(group, frame("kept", group, *position, packed))
         if group in self._groups:
-            self._receiver.on_kept(group, *position, content)
+            self._receiver.on_kept(group, *position, content, len(packed))
 
     def _on_lost(self, error: BaseException) -> None:
         self._log.warning("A message of a channel could not be sent: %s", error)
