@@ -260,7 +260,10 @@ class LocalChannels:
             if node == self._receiver.node:
                 self._receiver.on_request(SEND, channel, unpack(content))
             else:
-                self._peers.ask(node, "request", SEND, channel, unpack(content))
+                try:
+                    self._peers.ask(node, "request", SEND, channel, unpack(content))
+                except ChannelLayerUnavailable:
+                    return False
             return True
         id = new_id(unpack(content))
         try:

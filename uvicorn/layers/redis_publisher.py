@@ -27,6 +27,7 @@ __all__ = ["Publisher"]
 _MOST_COMMANDS: Final = 10_000  # that wait; arbitrary
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _BATCH: Final = 256
+_LONGER: Final = 4  # than we wait
 _PART: Final = "publishing"
 
 
@@ -118,7 +119,8 @@ class Publisher:
     async def _connect(self) -> bool:
         try:
             if self._client is None:
-                self._client = self._address.client()
+                # Whether an answer is late we say ourselves: redis-py does not know that the loop was held up.
+                self._client = self._address.client(_LONGER * self._address.timeout)
             await within(self._address.timeout, self._client.ping())
         except Exception as error:
             self._outage.begins(_PART, error)
