@@ -233,10 +233,12 @@ class Hub:
         """Give a message to members; its frame is made once."""
         shared = self._share(content) if len(members) > 1 else None
         for member in members:
+            if shared is not None and member.give_shared(shared):
+                continue
             if member.is_gone:  # a request that was answered
                 self._directory.closed(member.name)
             else:
-                member.give(content, shared)
+                member.give(content)
 
     # ---- what members tell ----
 
