@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from doubles import FakeLog, FakeLoop, FakePeers, FakeTransport, ManualFiles, ManualPool, ManualSpools
 
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.connections.attendants import Attendants

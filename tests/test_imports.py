@@ -129,7 +129,12 @@ def test_the_bridge_knows_only_the_grammar_of_replies_of_the_wire():
         for name in IMPORTS[module]
         if name in OURS and name.startswith("uvicorn.wire.")
     }
-    assert known == {"uvicorn.wire.reply", "uvicorn.wire.shared", "uvicorn.wire.socket_reply"}
+    assert known == {
+        "uvicorn.wire.reply",
+        "uvicorn.wire.reply_sequence",
+        "uvicorn.wire.shared",
+        "uvicorn.wire.socket_reply",
+    }
 
 
 def test_an_application_can_import_the_package_without_the_worker():

@@ -12,8 +12,10 @@ variant.choose()  # before anything else of the package is imported
 # ruff: noqa: E402
 from uvicorn import bridge
 from uvicorn.applications.detect import asgi, consumer, wsgi
+from uvicorn.applications.mounting import mount
 from uvicorn.applications.origins import is_allowed_origin, origin_of
-from uvicorn.applications.routing import Router, include, mount, route, route_class
+from uvicorn.applications.router import Router
+from uvicorn.applications.routing import include, route, route_class
 from uvicorn.bridge.consumer import runs_long, streams_body, streams_slowly
 from uvicorn.errors import (
     BodyTooLarge,

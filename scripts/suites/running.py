@@ -13,7 +13,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from uvicorn import wsgi
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 from uvicorn.command.leaving import Leaving
 from uvicorn.command.settings import Settings
 from uvicorn.command.worker import ASGIWorker

@@ -2,7 +2,7 @@
 
 from uvicorn import Router, consumer, include, mount, route
 from uvicorn.applications.contents import served
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 
 
 def threaded(message):

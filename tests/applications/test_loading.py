@@ -9,7 +9,7 @@ from gunicorn.errors import AppImportError
 
 from uvicorn.applications.lifecycle import Lifecycle
 from uvicorn.applications.loading import load_application, load_site, make_application
-from uvicorn.applications.routing import Router, SingleConsumer
+from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.applications.static_targets import is_folder
 
 APPLICATION = """

@@ -7,7 +7,7 @@ import pytest
 from clients import Echo
 
 from uvicorn import Router, asgi, include, mount, route, route_class, wsgi
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 from uvicorn.errors import ConsumerError, RouteError
 
 REQUEST = "http.request"

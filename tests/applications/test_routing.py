@@ -4,7 +4,10 @@ import functools
 
 import pytest
 
-from uvicorn.applications.routing import Route, Router, SingleConsumer, as_application, mount, route
+from uvicorn.applications.mounting import as_application, mount
+from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.applications.routes import Route
+from uvicorn.applications.routing import route
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.errors import ConsumerError
 

@@ -5,8 +5,8 @@ from sockets import SocketClient
 
 from uvicorn import Router, mount, route
 from uvicorn.applications import shapes
+from uvicorn.applications.mounting import as_application
 from uvicorn.applications.routes import Include, LifecycleHooks
-from uvicorn.applications.routing import as_application
 from uvicorn.bridge.consumer import Consumer
 
 

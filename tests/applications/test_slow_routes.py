@@ -7,7 +7,7 @@ import functools
 import pytest
 
 from uvicorn import asgi, consumer, include, mount, route, streams_slowly, wsgi
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 from uvicorn.errors import RouteError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from uvicorn import asgi, include, mount, route, wsgi
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 from uvicorn.errors import ConsumerError
 from uvicorn.messages import Message
 

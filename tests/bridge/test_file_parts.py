@@ -15,7 +15,7 @@ from uvicorn import ReplyError
 from uvicorn.bridge.file_replies import admit_opened, drop_opened, read_or_open
 from uvicorn.bridge.files import FilePart, FileShrank, raw_file, take_file
 from uvicorn.errors import ReplyTypeError
-from uvicorn.wire.reply import ReplySequence
+from uvicorn.wire.reply_sequence import ReplySequence
 
 CONTENT = bytes(range(256)) * 1024
 

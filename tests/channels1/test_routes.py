@@ -4,7 +4,7 @@ import pytest
 
 from uvicorn import include as house_include
 from uvicorn import mount
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 from uvicorn.channels1.message import Message
 from uvicorn.channels1.routing import (
     Include,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from uvicorn.applications.routing import as_application, route
+from uvicorn.applications.mounting import as_application
+from uvicorn.applications.routing import route
 from uvicorn.command.busy import ConcurrencyLimit
 
 

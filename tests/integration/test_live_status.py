@@ -200,8 +200,8 @@ def test_top_draws_a_page_in_a_terminal_and_leaves_when_it_is_told_to(server, sh
         words = f"env -u COLUMNS -u LINES PYTHONPATH={root} {sys.executable} -m uvicorn top --pid {server.pid}"
         run("new-session", "-d", "-x", "150", "-y", "45", "-s", "top", f"{words}; echo left-with-$?; sleep 1000")
         try:
-            page = eventually(
-                lambda: (text := run("capture-pane", "-p", "-t", "top")).count("GET /waits") == 3 and text, "the page"
+            page = eventually(  # more than three: on a slow machine they are among the warnings, too
+                lambda: (text := run("capture-pane", "-p", "-t", "top")).count("GET /waits") >= 3 and text, "the page"
             )
             assert f"uvicorn master {server.pid}: 2 workers, " in page
             assert re.search(r"worker +req/s +p50 +p99 +flight +threads +queued +lag +MiB +state", page)

@@ -6,7 +6,7 @@ import threading
 from bridge_doubles import Bridge, RecordingLog, until_async
 from patience import PATIENCE_SECONDS
 
-from uvicorn.applications.routing import Router
+from uvicorn.applications.router import Router
 from uvicorn.bridge.background import BackgroundCalls
 from uvicorn.bridge.crossing import install as install_crossing
 from uvicorn.bridge.sides import Sides

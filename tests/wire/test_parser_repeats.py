@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from http_grammar import head
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -45,12 +47,13 @@ def reading(requests, data):
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(
-    chance=st.randoms(use_true_random=False),
+    seed=st.integers(0, 2**32),  # of a choice of our own: drawing each part of a head takes twenty times as long
     is_trusted=st.booleans(),
     header_map=st.sampled_from(["drop", "refuse", "dangerous"]),
     client=st.sampled_from([None, ["192.0.2.1", 9]]),
 )
-def test_a_warm_parser_reads_like_a_fresh_one(chance, is_trusted, header_map, client):
+def test_a_warm_parser_reads_like_a_fresh_one(seed, is_trusted, header_map, client):
+    chance = random.Random(seed)
     warm = parser(is_trusted, header_map, client)
     data = b""
     for _ in range(8):

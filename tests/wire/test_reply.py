@@ -9,7 +9,8 @@ from types import MappingProxyType
 import pytest
 
 from uvicorn.errors import ReplyError, ReplyTypeError
-from uvicorn.wire.reply import NO_FIELDS, Fields, ReplySequence, encode_fields
+from uvicorn.wire.reply import NO_FIELDS, Fields, encode_fields
+from uvicorn.wire.reply_sequence import ReplySequence
 
 WHOLE = {"status": 200, "content": b"x"}
 FIRST = {"status": 200, "content": b"x", "more_content": True}

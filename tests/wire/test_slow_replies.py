@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from uvicorn.errors import ReplyError, ReplyTypeError
-from uvicorn.wire.reply import NO_FIELDS, ReplySequence
+from uvicorn.wire.reply import NO_FIELDS
+from uvicorn.wire.reply_sequence import ReplySequence
 
 
 @pytest.mark.parametrize("more", [True, False])

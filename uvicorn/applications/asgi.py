@@ -22,7 +22,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from uvicorn.applications.asgi_call import HTTPCall, make_scope
+from uvicorn.applications.asgi_call import HTTPCall
+from uvicorn.applications.asgi_scope import make_scope
 from uvicorn.bridge.consumer import is_async_callable, name_of
 from uvicorn.bridge.work import current_work
 from uvicorn.errors import ConsumerError

@@ -1,4 +1,4 @@
-"""One call of an ASGI application: its scope, and its `receive` and `send`. Compiled where it can be.
+"""One call of an ASGI application: its `receive` and `send`. Compiled where it can be.
 
     http.response.start is kept until the first http.response.body
     each body -> reply_channel.send
@@ -15,24 +15,16 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from uvicorn.applications.environ import below
+from uvicorn.applications.asgi_ended import LEFT, NOWHERE
 from uvicorn.applications.files import file_of
-from uvicorn.bridge.channels import ReplyChannel, resolve
-from uvicorn.bridge.file_replies import drop_opened, read_or_open
+from uvicorn.bridge.channels import ReplyChannel
+from uvicorn.bridge.file_replies import read_or_open
+from uvicorn.bridge.pressure import resolve
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
 
-__all__ = ["SPEC_VERSION", "HTTPCall", "make_scope", "status_missing"]
+__all__ = ["HTTPCall", "status_missing"]
 
-SPEC_VERSION: Final = "2.5"
-_VERSIONS: Final = {"version": "3.0", "spec_version": SPEC_VERSION}
-#: what is served beyond the core of the specification: name -> value in the scope
-_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
-    "http.response.early_hint": {},
-    "http.response.trailers": {},
-    "http.response.pathsend": {},
-    "http.response.zerocopysend": {},
-}
 _FULL: Final = {
     "status": 503,
     "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")],
@@ -46,51 +38,6 @@ _STUCK: Final = {
 _STRIDE: Final = 65536  # bytes of a stream between two turns of the loop, so that others are served; arbitrary
 _GATHERED: Final = 16384  # bytes of small chunks that are written at once; arbitrary
 _CHUNK_COST: Final = 1024  # bytes that a chunk counts beside its own: many small ones take time, too
-
-
-def make_scope(message: Any, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the scope of one request.
-
-    Args:
-        message: an `http.request`.
-    """
-    root = message["root_path"]
-    path = message["path"]
-    raw_path = message["raw_path"]
-    if root:
-        root = root.rstrip("/")
-        if not below(path, root):  # a proxy has taken it off: `path` includes it, by the specification
-            path = root + path
-            raw_path = root.encode("utf-8", "surrogateescape") + raw_path
-        root = _text(root)
-    headers = message["headers"]
-    client = message["client"]
-    server = message["server"]
-    request_id = message["request_id"]
-    state = state.copy()
-    if request_id is not None:
-        state.setdefault("request_id", request_id)
-    return {
-        "type": "http",
-        "asgi": _VERSIONS.copy(),
-        "http_version": message["http_version"],
-        "method": message["method"],
-        "scheme": message["scheme"],
-        "path": path if path.isascii() else _text(path),
-        "raw_path": raw_path,
-        "query_string": message["query_string"],
-        "root_path": root,
-        "headers": [(field[0], field[1]) for field in headers],
-        "client": tuple(client) if client is not None else None,
-        "server": tuple(server) if server is not None else None,
-        "state": state,
-        "extensions": _EXTENSIONS.copy(),
-    }
-
-
-def _text(text: str) -> str:
-    """Return text that can be encoded: bytes that are no UTF-8 as replacement characters; `raw_path` has them."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class HTTPCall:
@@ -129,7 +76,7 @@ class HTTPCall:
     def get_work(self) -> Work:
         """Return what threads do for this request, from the first call on."""
         if self.work is None:
-            if self._channel is _LEFT:
+            if self._channel is LEFT:
                 return Work(self.threads, is_outside=True)  # asked by a task that was left behind
             self.work = Work(self.threads, self._channel)
             self.work.is_answered = self._channel.is_complete
@@ -141,7 +88,7 @@ class HTTPCall:
 
         Its tasks that go on have this call in their context, and must not keep a client waiting for nothing.
         """
-        self._channel = _LEFT
+        self._channel = LEFT
         if self.work is not None:
             self.work.end()
 
@@ -271,10 +218,10 @@ class HTTPCall:
         """
         if self.work is None or not self.work.is_refused:
             return False
-        if self._channel is not _NOWHERE:
+        if self._channel is not NOWHERE:
             if self._has_begun:
                 return False
-            channel, self._channel = self._channel, _NOWHERE
+            channel, self._channel = self._channel, NOWHERE
             with suppress(ChannelClosed):
                 channel.send(_STUCK if self.work.is_stuck else _FULL)
             self.work.is_answered = True
@@ -343,47 +290,3 @@ class HTTPCall:
 def status_missing(kind: str) -> ReplyError:
     """Return the error for the start of a response without a status."""
     return ReplyError(f"{kind} needs a status: 200 to 599")
-
-
-class _Left:
-    """The reply channel of an application that has returned."""
-
-    is_head = False
-    is_writable = True
-    is_complete = True
-    takes_any = False
-    closed = True
-
-    def send(self, reply: Any) -> None:
-        """Refuse a reply. Raises: ChannelClosed, always."""
-        drop_opened(reply)
-        raise ChannelClosed("the application has returned")
-
-    hint = send
-
-    async def caught_up(self) -> None:
-        """Return at once."""
-
-
-class _Nowhere:
-    """The reply channel of an application that was answered for."""
-
-    is_head = False
-    is_writable = True
-    is_complete = True
-    takes_any = False
-    closed = True
-
-    def send(self, reply: Any) -> None:
-        """Drop a reply."""
-        drop_opened(reply)
-
-    def hint(self, _: Any) -> None:
-        """Drop a hint."""
-
-    async def caught_up(self) -> None:
-        """Return at once."""
-
-
-_NOWHERE: Final[Any] = _Nowhere()
-_LEFT: Final[Any] = _Left()

@@ -28,8 +28,9 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
-from uvicorn.applications.asgi_call import make_scope, status_missing
-from uvicorn.bridge.channels import resolve
+from uvicorn.applications.asgi_call import status_missing
+from uvicorn.applications.asgi_scope import make_scope
+from uvicorn.bridge.pressure import resolve
 from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ReplyError

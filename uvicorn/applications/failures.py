@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from gunicorn.errors import AppImportError
 
+from uvicorn.applications.mounting import as_application
 from uvicorn.applications.router import SingleConsumer
-from uvicorn.applications.routing import as_application
 from uvicorn.errors import StartupError
 
 __all__ = ["failing_application", "failure_text", "files_of", "short_reason"]

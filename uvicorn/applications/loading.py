@@ -23,9 +23,9 @@ from gunicorn.errors import AppImportError
 
 from uvicorn.applications.asgi import ASGIApplication
 from uvicorn.applications.mistakes import Mistaken, Mistakes
+from uvicorn.applications.mounting import as_application, mount
 from uvicorn.applications.router import LifecycleHooks, Router, SingleConsumer, callables
 from uvicorn.applications.routes import Mount
-from uvicorn.applications.routing import as_application, mount
 from uvicorn.applications.static_targets import DJANGO, is_folder, static_of
 from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.errors import RouteError

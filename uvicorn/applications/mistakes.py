@@ -18,7 +18,13 @@ from uvicorn.errors import ConsumerError, Mistake, RouteError
 __all__ = ["Mistaken", "Mistakes", "place_of_call"]
 
 #: modules whose calls of `route` are made for somebody else
-_OURS: Final = (__name__, "uvicorn.applications.routing", "uvicorn.applications.static", "uvicorn.channels1")
+_OURS: Final = (
+    __name__,
+    "uvicorn.applications.mounting",
+    "uvicorn.applications.routing",
+    "uvicorn.applications.static",
+    "uvicorn.channels1",
+)
 
 
 class Mistakes:

@@ -1,7 +1,9 @@
 cimport cython
 
 from uvicorn.bridge.outbox cimport Outbox
-from uvicorn.wire.reply cimport Fields, ReplySequence
+from uvicorn.bridge.pressure cimport Window
+from uvicorn.wire.reply cimport Fields
+from uvicorn.wire.reply_sequence cimport ReplySequence
 
 
 # Copies in C: `__del__` reads one, also when the modules have ended.
@@ -25,21 +27,3 @@ cdef class ReplyChannel(ReplySequence):
     cdef object _locked(self)
     @cython.locals(window=Window, admitted=tuple, fields=Fields)
     cdef _send_from_thread(self, object reply)
-
-
-cdef class Window:
-    cdef object _exchange
-    cdef object _waiters
-    cdef Py_ssize_t _sent
-    cdef Py_ssize_t _settled
-    cdef Py_ssize_t _pending
-    cdef bint _is_watching
-
-    cpdef take(self, Py_ssize_t size)
-    cpdef wait(self)
-    cdef _delivered(self, Py_ssize_t size)
-    cdef bint _is_open(self) except -1
-
-
-cdef class Drained:
-    cdef object _exchange

@@ -25,72 +25,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from threading import get_ident
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.bridge.file_replies import admit_opened, drop_opened
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ServerStopping
-from uvicorn.wire.reply import DONE, START, STREAM, Fields, Reply, ReplySequence, encode_fields
+from uvicorn.bridge.pressure import DRAINED, Drained, Window, closed_error
+from uvicorn.bridge.sink import ReplySink
+from uvicorn.errors import ChannelFull, ReplyError
+from uvicorn.wire.reply import Reply, encode_fields
+from uvicorn.wire.reply_sequence import DONE, START, STREAM, ReplySequence
 from uvicorn.wire.shared import SharedMessage
 
-__all__ = ["Drained", "ReplyChannel", "ReplySink", "Sink", "Window", "resolve"]
+__all__ = ["ReplyChannel"]
 
-_THREAD_FACTOR: Final = 4  # x write_buffer; measured: 2 costs a quarter more for each chunk of 64 KiB, 8 saves little
 _making_lock: Final = threading.Lock()  # held while a channel gets its own
-
-
-class Sink(Protocol):
-    """What a channel needs of an exchange. All methods run on: the loop."""
-
-    # Read by any thread, written by the loop:
-    is_closed: bool  # takes no reply any more
-    is_lost: bool  # closed before the response was complete
-    is_stopping: bool  # lost because the worker stops
-
-    @property
-    def write_buffer(self) -> int:
-        """How many bytes may wait for the client before a sender has to."""
-
-    def reply(self, reply: Any) -> bool | None:
-        """Write one checked `Reply`, of a socket a `SocketReply`; do nothing if the exchange is closed.
-
-        Returns: True if the client has caught up."""
-
-    def on_dropped(self, _: object = None) -> None:
-        """Nobody can reply any more (the lifetime rule)."""
-
-    def is_writable(self) -> bool:
-        """Whether the client has caught up."""
-
-    def is_flooded(self) -> bool:
-        """Whether so much waits for the client that a reply must be refused."""
-
-    def when_writable(self, callback: Callable[[], None]) -> None:
-        """Call back once, when the client has caught up or the exchange is lost."""
-
-    def set_waiting(self, is_waiting: bool) -> None:
-        """Mark the exchange's thread as blocked in a channel. Runs on: that thread."""
-
-    def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
-        """Answer instead of the consumer, or close. Runs on: the loop."""
-
-
-class ReplySink(Sink, Protocol):
-    """What the channel of a request needs, beyond what that of a socket does."""
-
-    is_answered: bool  # a thread has sent the whole reply; written by that thread
-    is_head: bool
-    work: Any  # what an application says of its work in threads, for the log
-
-    def hint(self, fields: Fields) -> None:
-        """Send an informational response, 103 Early Hints; do nothing if it would come too late. Runs on: the loop."""
-
-    def read_aside(self, work: Callable[[], Any], on_done: Callable[[Any], None]) -> None:
-        """Have a thread for files do some work; call back with what it has returned, or raised. Runs on: the loop."""
 
 
 class ReplyChannel(ReplySequence):
@@ -171,12 +122,12 @@ class ReplyChannel(ReplySequence):
         exchange = self._exchange
         if get_ident() != self._outbox.loop_thread:
             self._send_from_thread(reply)
-            return _DRAINED
+            return DRAINED
         if self._state or self._is_shared or exchange.is_closed:
             return self._send_more(reply)
         admitted = self.admit(reply)
         if exchange.reply(admitted):
-            return _DRAINED
+            return DRAINED
         return self._drained(admitted)
 
     def _send_more(self, reply: Mapping[str, Any]) -> Awaitable[None]:
@@ -208,7 +159,7 @@ class ReplyChannel(ReplySequence):
 
     def _drained(self, admitted: Reply) -> Drained:
         """Return what to await after a reply; one with more to come takes a turn of the loop at least."""
-        return Drained(self._exchange) if admitted[3] or not self._exchange.is_writable() else _DRAINED
+        return Drained(self._exchange) if admitted[3] or not self._exchange.is_writable() else DRAINED
 
     def hint(self, headers: Iterable[tuple[bytes | str, bytes | str]]) -> None:
         """Send these fields ahead of the response, as 103 Early Hints (RFC 8297).
@@ -315,124 +266,3 @@ def _settle_future(done: asyncio.Future[Any], result: Any) -> None:
         done.set_exception(result)
     else:
         done.set_result(result)
-
-
-class Window:
-    """The bound of what the threads of one stream have on its way to the client.
-
-    `_sent` counts what threads put, under the channel's lock; `_settled`, written by the loop alone,
-    what the client's buffers took. A thread waits while the difference is above the mark: it adds an event of
-    its own first and then looks at the counters again, and the loop writes the counter first and then sets all
-    events, so no wake-up can be lost, however many threads share the stream.
-    """
-
-    __slots__ = ("_exchange", "_is_watching", "_pending", "_sent", "_settled", "_waiters")
-
-    def __init__(self, exchange: Sink) -> None:
-        self._exchange = exchange
-        self._waiters: deque[threading.Event] = deque()
-        self._sent = 0
-        self._settled = 0
-        self._pending = 0  # delivered, but still in the client's buffers; loop only
-        self._is_watching = False
-
-    def take(self, size: int) -> None:
-        """Count what is about to be put. Runs on: a worker thread, under the channel's lock."""
-        self._sent += size
-
-    def wait(self) -> None:
-        """Block while the client is more than the mark behind. Runs on: a worker thread.
-
-        Raises: ChannelClosed, ServerStopping.
-        """
-        exchange = self._exchange
-        if self._is_open():
-            return
-        exchange.set_waiting(True)
-        try:
-            while not self._is_open() and not exchange.is_lost:
-                event = threading.Event()
-                self._waiters.append(event)
-                if not self._is_open() and not exchange.is_lost:
-                    event.wait()
-        finally:
-            exchange.set_waiting(False)
-        if exchange.is_lost:
-            raise closed_error(exchange)
-
-    def deliver(self, reply: Reply) -> None:
-        """Write one reply; settle it when the client has caught up. Runs on: the loop."""
-        self._exchange.reply(reply)
-        self._delivered(len(reply[2]))
-
-    def deliver_file(self, reply: Reply) -> None:
-        """Have a part of a file sent; settle it when the client has taken it. Runs on: the loop."""
-        size = reply[1].file.left
-        self._exchange.reply(reply)
-        self._delivered(size)
-
-    def _delivered(self, size: int) -> None:
-        exchange = self._exchange
-        self._pending += size
-        if exchange.is_lost or exchange.is_writable():
-            self._settle()
-        elif not self._is_watching:
-            self._is_watching = True
-            exchange.when_writable(self._settle)
-
-    def _settle(self) -> None:
-        exchange = self._exchange
-        if self._is_watching and not exchange.is_lost and not exchange.is_writable():
-            exchange.when_writable(self._settle)  # it was another exchange's turn to catch up
-            return
-        self._is_watching = False
-        self._settled += self._pending
-        self._pending = 0
-        while self._waiters:
-            self._waiters.popleft().set()
-
-    def _is_open(self) -> bool:
-        return self._sent - self._settled <= self._exchange.write_buffer * _THREAD_FACTOR
-
-
-class Drained:
-    """What is awaited until a client has caught up. Runs on: the loop."""
-
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Sink | None) -> None:
-        self._exchange = exchange
-
-    def __await__(self) -> Generator[Any, None, None]:
-        exchange = self._exchange
-        if exchange is None:
-            return
-        if exchange.is_lost:
-            raise closed_error(exchange)
-        # One turn of the loop at least: there other connections are served, and there the loss of this client
-        # is told. Without it a stream to a client that reads fast, or that is gone, would block the loop.
-        yield
-        if exchange.is_lost:
-            raise closed_error(exchange)
-        while not exchange.is_writable():  # again: it may have been another exchange's turn to catch up
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            exchange.when_writable(partial(resolve, future))
-            yield from future
-            if exchange.is_lost:
-                raise closed_error(exchange)
-
-
-def resolve(future: asyncio.Future[None] | None) -> None:
-    """Have who waits for a future go on, if anybody waits still."""
-    if future is not None and not future.done():
-        future.set_result(None)
-
-
-_DRAINED: Final = Drained(None)
-
-
-def closed_error(exchange: Sink) -> ChannelClosed:
-    """Return the exception that says why an exchange takes nothing any more."""
-    if exchange.is_stopping:
-        return ServerStopping("the worker is stopping")
-    return ChannelClosed("the client has left, or the exchange is over")

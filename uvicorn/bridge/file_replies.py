@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from uvicorn.bridge.files import FilePart, check_room, drop_file, take_file
-from uvicorn.wire.reply import BODILESS, Reply, ReplySequence
+from uvicorn.wire.reply import BODILESS, Reply
+from uvicorn.wire.reply_sequence import ReplySequence
 
 __all__ = ["admit_opened", "drop_opened", "read_or_open"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from uvicorn.bridge.channels import ReplySink, Sink
+from uvicorn.bridge.sink import ReplySink, Sink
 
 __all__ = ["RequestHooks", "Served", "ServedRequest", "ServedSocket", "line_with_id"]
 

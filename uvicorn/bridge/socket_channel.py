@@ -22,8 +22,10 @@ from functools import partial
 from threading import get_ident
 from typing import Any, Final, Protocol
 
-from uvicorn.bridge.channels import Drained, ReplyChannel, ReplySink, Sink, Window, closed_error
+from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.outbox import Outbox
+from uvicorn.bridge.pressure import Drained, Window, closed_error
+from uvicorn.bridge.sink import ReplySink, Sink
 from uvicorn.errors import ChannelFull
 from uvicorn.wire.shared import SharedMessage
 from uvicorn.wire.socket_reply import BINARY, CONNECTING, DONE, OPEN, TEXT, SocketSequence

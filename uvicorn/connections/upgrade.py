@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from uvicorn.bridge.channels import ReplySink
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.sink import ReplySink
 from uvicorn.connections.intake import Intake
 from uvicorn.connections.pipeline import Pipeline
 from uvicorn.connections.service import Service

@@ -13,19 +13,6 @@ cdef class Fields:
     cdef readonly object file
 
 
-cdef class ReplySequence:
-    cdef bint _is_head
-    cdef int _state
-    cdef object _remaining  # int or None
-
-    @cython.locals(given=dict, fields=Fields)
-    cpdef tuple admit(self, object reply)
-    cdef tuple _admit_chunk(self, object headers, bytes content, bint more)
-    cdef _admit_length(self, object promised, int status, bytes content, bint more)
-    cdef _take_promised(self, Py_ssize_t size, bint more)
-    cdef _out_of_order(self, str kind)
-
-
 cdef int _UNKNOWN, _PLAIN, _LENGTH, _DATE, _SERVER, _CONNECTION, _CODING, _KEEP_ALIVE
 cdef dict _SPECIAL, _ROLES
 cdef bytes _TOKEN
@@ -37,7 +24,6 @@ cpdef Fields encode_fields(object headers)
 cdef Fields _framed(bytes block, list special)
 @cython.locals(is_token=bint)
 cdef int _role_of(bytes name) except -1
-cdef dict _dict_of(object reply)
 cdef tuple _tuple_of(object headers)
 cdef bytes _latin1(object text, object pair, str what)
 cdef _check_value(bytes name, bytes value)

@@ -9,7 +9,7 @@ from static_sites import Served
 
 from uvicorn import mount, route, static
 from uvicorn.applications.contents import served
-from uvicorn.applications.routing import as_application
+from uvicorn.applications.mounting import as_application
 from uvicorn.errors import RouteError
 
 # ---- mistakes ----
