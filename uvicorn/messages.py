@@ -33,6 +33,9 @@ The messages of a WebSocket have these keys (ASGI draft, "WebSocket", django/cha
 `websocket.gap` has `missed`, an int, or None for an unknown number; it comes only to a consumer that is routed to it.
 `websocket.receive` has `text` (str) and `bytes`, one of them None. `websocket.disconnect` has `code`, an int, and
 `reason` (str; our addition).
+
+A message of any other channel has `channel` and what was sent, `message_id`, `reply_channel` if the sender gave one,
+and `request_id` if a request that has an id has sent it.
 """
 
 from __future__ import annotations

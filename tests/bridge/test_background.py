@@ -1,13 +1,16 @@
 """Calls for background messages: counted, told once to have ended, and given back at the stop."""
 
 import asyncio
+import contextvars
 import threading
+import types
 
 import pytest
 from bridge_doubles import PATIENCE_SECONDS, Bridge, on_loop, until_async
 
 from uvicorn.bridge.background import BackgroundCalls
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.served import line_with_id
 from uvicorn.errors import ConsumeLater, NotCalled, ServerStopping
 from uvicorn.messages import Message
 
@@ -78,6 +81,40 @@ async def test_a_call_is_told_once_to_have_ended_and_is_in_the_numbers_of_its_co
         assert sum(consumer.tally.waits) == (0 if consumer.is_async else 1)
         await worker.idle()
         assert list(worker.dispatcher.running.calls()) == []
+
+
+request_of_call = contextvars.ContextVar("request_of_call", default=None)
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize(("request_id", "seen"), [("one", "one"), (None, None), ("no id", None)])
+@on_loop
+async def test_a_call_runs_with_what_goes_with_the_request_that_has_sent_the_message(is_async, request_id, seen):
+    found = []
+
+    def attend(request_id):
+        attended = types.SimpleNamespace(context=contextvars.copy_context(), request_id=request_id)
+        attended.context.run(request_of_call.set, request_id)
+        return None if " " in request_id else attended
+
+    def plain(message):
+        [line] = {line_with_id(served) for served, _ in worker.dispatcher.running.calls()}  # one before may just end
+        found.append((request_of_call.get(), line))
+        request_of_call.set("its own")
+
+    async def on_the_loop(message):
+        plain(message)
+
+    async with Started() as worker:
+        worker.calls = BackgroundCalls(worker.dispatcher, attend)
+        worker.dispatcher.is_attended = True
+        for count in (1, 2):
+            consumer = Consumer(on_the_loop if is_async else plain)
+            worker.calls.start(consumer, Message(channel="mail"), worker.ended.append, request_id)
+            await until_async(lambda count=count: len(worker.ended) == count, "the end of the call")
+        line = "a message of mail" + (f" ({seen})" if seen else "")
+        assert found == [(seen, line)] * 2
+        assert worker.ended == [None, None]
 
 
 @pytest.mark.parametrize("make", [plain_raising, raising_on_the_loop])

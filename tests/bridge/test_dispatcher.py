@@ -114,7 +114,27 @@ async def test_refusals_are_logged_once_a_tick_with_their_count():
         bridge.dispatcher.tick()
         bridge.dispatcher.tick()
         (text,) = bridge.log.texts("warning")
-        assert text.startswith("Rejected 3 requests: 1 threads busy of 1, 0 queued")
+        assert text == (
+            "Rejected 3 requests: 1 threads busy of 1, 0 queued; threads are held by "
+            "bridge_doubles.Bridge.block.<locals>.block (1); see threads, queue_size and queue_timeout"
+        )
+        bridge.release()
+
+
+@on_loop
+async def test_refusals_say_what_the_governor_holds_back_and_which_bound_it_was():
+    async with Bridge(threads=2) as bridge:
+        await bridge.block(1)
+        bridge.pool.set_limit(0.5)
+        bridge.call(replying())
+        await until_async(lambda: bridge.pool.held == 1, "the job that is held")
+        bridge.dispatcher.on_refused("as told")
+        bridge.dispatcher.tick()
+        (text,) = bridge.log.texts("warning")
+        assert text.startswith(
+            "Rejected 1 requests (the last one: as told): 1 threads busy of 2, 1 queued (1 held back by the governor); "
+        )
+        bridge.pool.set_limit(2)
         bridge.release()
 
 

@@ -12,6 +12,7 @@ from uvicorn.bridge.garbage import GarbagePauses
 from uvicorn.bridge.loop_reports import LoopReports
 from uvicorn.bridge.loop_watch import LoopWatch, Watchdog, period_of
 from uvicorn.bridge.scheduling import Cause, Spent
+from uvicorn.bridge.self_waits import SelfWait
 from uvicorn.bridge.suspects import Suspect
 from uvicorn.bridge.thread_times import SystemClocks, ThreadTimes
 
@@ -32,6 +33,7 @@ class Machine:
         self.is_closed = False
         self.doing = SLOW
         self.work = 1
+        self.wait = None
         self.threads = "  consumer-1 in app.burn: GET /burn"
         self.garbage = GarbagePauses()
         self.log = RecordingLog()
@@ -76,6 +78,9 @@ class Machine:
 
     def in_thread(self, thread_id):
         return OTHERS
+
+    def self_wait(self):
+        return self.wait
 
     def computing(self):
         return self.threads
@@ -136,6 +141,50 @@ def test_a_block_that_lasts_is_told_meanwhile_and_once_more_when_it_has_ended():
     assert machine.told()[1:] == [
         "The event loop turns again, after 3.00 seconds: app.slow (GET /slow) at /app.py:7, in slow"
     ]
+
+
+class Wait(SelfWait):
+    """One for the loop itself."""
+
+    def __init__(self):
+        super().__init__("/app.py:7, in slow", "total at /app.py:3", None)
+        Wait.ends = 0
+
+    def end(self):
+        Wait.ends += 1
+
+
+@pytest.mark.parametrize(
+    ("doing", "who"),
+    [
+        (SLOW, "app.slow would have waited for ever, for GET /slow: "),
+        (None, "Code on the event loop would have waited for ever: "),
+    ],
+)
+def test_a_wait_for_the_loop_itself_is_told_with_both_lines_and_ended(doing, who):
+    machine = Machine()
+    machine.doing, machine.wait = doing, Wait()
+    machine.pass_time(0.25)
+    [text] = machine.log.texts("error")
+    assert text == (
+        f"{who}the event loop waits at /app.py:7, in slow for total at /app.py:3, which runs when that has ended. "
+        f"It got CancelledError after 0.25 seconds. Await it instead{'' if doing is None else chr(10) + SLOW.stack}"
+    )
+    machine.wait = None
+    machine.turn()
+    machine.pass_time(0.05)
+    assert Wait.ends == 1
+    assert machine.told() == ["The event loop turns again, after 0.25 seconds: a wait for itself at /app.py:7, in slow"]
+
+
+def test_a_wait_for_the_loop_itself_is_told_once_a_minute_and_ended_each_time():
+    machine = Machine()
+    machine.wait = Wait()
+    for _ in range(3):
+        machine.pass_time(0.25)
+        machine.turn()
+        machine.pass_time(0.05)
+    assert (len(machine.log.texts("error")), Wait.ends) == (1, 3)
 
 
 def test_a_loop_that_turns_is_left_alone():
@@ -266,6 +315,16 @@ def test_c_code_in_a_thread_that_keeps_the_interpreter_is_told_apart_from_the_lo
     machine = Machine()
     machine.leap(0.75, computing=OTHER, wants=OWN)
     assert "nothing else ran meanwhile: app.other (GET /other) at /app.py:9, in other." in machine.told()[0]
+
+
+def test_c_code_whose_caller_cannot_be_seen_is_told_all_the_same():
+    machine = Machine()
+    machine.doing = None
+    machine.leap(0.75, computing=LOOP, wants=OWN)
+    assert machine.told() == [
+        "C code kept the interpreter for 0.70 seconds, and nothing else ran meanwhile: it is not known whose. Call it "
+        "in another process, or let it release the interpreter"
+    ]
 
 
 def test_several_threads_that_take_turns_are_no_c_code():

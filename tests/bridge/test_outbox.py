@@ -132,8 +132,8 @@ def test_a_call_that_raises_is_logged_and_the_next_is_made(loop):
     loop.turn()
     assert calls == ["next"]
     assert [type(error) for error in log.errors] == [ValueError]
-    (text,) = log.texts("error")
-    assert "fail" in text
+    name = "test_a_call_that_raises_is_logged_and_the_next_is_made.<locals>.fail"
+    assert log.texts("error") == [f"Error handling {name} from a thread"]
 
 
 def test_a_call_without_a_name_that_raises_is_logged_all_the_same(loop):

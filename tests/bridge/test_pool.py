@@ -148,6 +148,7 @@ def test_a_job_that_raises_costs_no_thread_and_is_logged(pools, kind):
     pools.run(pool, later)
     assert later.runs == 1
     assert [type(error) for error in pools.log.errors] == [kind]
+    assert pools.log.texts("error") == [f"Error in thread {pool.name}-1"]
 
 
 def test_a_thread_that_cannot_be_started_costs_no_other(pools, monkeypatch):
@@ -170,6 +171,7 @@ def test_a_thread_that_cannot_be_started_costs_no_other(pools, monkeypatch):
     later = PoolJob()
     pools.run(pool, later)
     assert later.thread_id == blocker.thread_id
+    assert pools.log.texts("warning") == ["Cannot start another thread: can't start new thread; 1 run"]
 
 
 def test_a_thread_is_started_later_if_it_could_not_be_started_once(pools, monkeypatch):

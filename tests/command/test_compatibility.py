@@ -95,3 +95,15 @@ def test_the_worker_refuses_a_wrong_value_of_ours_in_the_master(monkeypatch):
     monkeypatch.setenv("UVICORN_QUEUE_SIZE", "many")
     with pytest.raises(RuntimeError, match=r"queue_size .* UVICORN_QUEUE_SIZE"):
         ASGIWorker.check_config(configured(), Log())
+
+
+@pytest.mark.parametrize("is_known", [True, False])  # a plain `gunicorn` does not know it as a setting
+def test_a_page_of_metrics_without_its_library_is_refused_at_the_start(monkeypatch, is_known):
+    monkeypatch.setattr(compatibility, "is_available", lambda: False)
+    cfg = configured()
+    if not is_known:
+        del cfg.settings["metrics_bind"]
+    assert compatibility.check(cfg) == []
+    monkeypatch.setenv("UVICORN_METRICS_BIND", "127.0.0.1:9100")
+    with pytest.raises(RuntimeError, match=r"metrics_bind needs prometheus_client: pip install uvicorn\[metrics\]"):
+        compatibility.check(cfg)

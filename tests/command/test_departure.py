@@ -181,6 +181,27 @@ def test_the_old_one_stays_if_the_new_one_has_failed_before_it_was_told_to_leave
     assert "could not start: no such module: x; the old one stays" in scene.log.take("error")[0]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("ends", [False, True])
+def test_as_many_stay_as_have_failed_though_another_one_is_ready_before_they_are_told(scene, gone, order, ends):
+    olds = [scene.make(number, is_ready=True) for number in (1, 2)]
+    scene.make(3, is_ready=True)
+    scene.make(4).entry.tell(FAILED, "no such module: x")
+    for index in order:
+        scene.departure(olds[index]).begin()
+        if ends and not olds[index].alive:
+            olds[index].entry.set_pid(gone)
+    assert sorted(scene.events) == ["1 leaves", "2 stays"]
+
+
+@pytest.mark.parametrize("own", [1, 2])
+def test_one_that_is_told_alone_leaves_if_the_new_one_was_ready_before(scene, own):
+    """It is the second one that has asked for another one in its place; the first one goes on."""
+    workers = [scene.make(number, is_ready=True) for number in (1, 2, 3)]
+    scene.departure(workers[own - 1]).begin()
+    assert scene.events == [f"{own} leaves"]
+
+
 def test_a_failure_of_long_ago_keeps_nobody(scene, monkeypatch):
     old, failed = scene.make(1, is_ready=True), scene.make(2)
     failed.entry.tell(FAILED, "no such module: x")

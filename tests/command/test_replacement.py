@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import tempfile
 from typing import Any
 
@@ -21,6 +22,7 @@ from uvicorn.command.replacement import (
     unmark,
     wants_to_leave,
 )
+from uvicorn.command.roll import READY
 from uvicorn.command.share import roll_of_master
 
 
@@ -205,6 +207,7 @@ class FakeMaster:
         self.WORKERS = dict(enumerate(workers))
         self._num_workers = wanted
         self.made = []
+        self.log = FakeLog()
         self.reexec_pid = self.master_pid = 0
         self.systemd = True
         self.ended = []
@@ -306,6 +309,24 @@ def test_a_plain_master_waits_before_it_makes_a_worker_again_that_could_not_star
     roll.forget_failures()
     master.manage_workers()
     assert master.made == [0, 2]
+
+
+def test_a_plain_master_tells_systemd_once_that_it_is_ready_when_a_worker_is(worker, roll, tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        master, owner = begun(worker), FakeLog()
+        entry = roll.enter(owner, 1)
+        master.manage_workers()
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+        entry.tell(READY)
+        for _ in range(2):
+            master.manage_workers()
+        assert systemd.recv(100) == b"READY=1\nSTATUS=Serving"
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
 
 
 def test_the_command_s_master_is_left_as_it_is(worker):

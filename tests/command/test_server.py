@@ -5,12 +5,14 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -106,6 +108,14 @@ def test_synchronous_consumers_run_in_threads_of_the_pool():
         assert httpx.get(url).text == "uvicorn-consumer-1"
 
 
+def test_one_thread_counts_as_not_given_for_an_asgi_application_as_in_a_worker(caplog):
+    caplog.set_level(logging.INFO, "uvicorn.error")
+    with Server(config(hello, threads=1)).running():
+        pass
+    assert "anyio's own default, as threads is not set to more than 1\n" in caplog.text
+    assert "1 worker, with 40 threads, " in caplog.text
+
+
 def test_it_serves_in_the_loop_of_its_caller():
     async def test():
         server = uvicorn.Server(config(hello))
@@ -120,6 +130,51 @@ def test_it_serves_in_the_loop_of_its_caller():
         assert await asyncio.to_thread(lambda: threading.current_thread().name) == "asyncio_0"
 
     asyncio.run(test())
+
+
+async def blocks(message):
+    time.sleep(0.1)  # noqa: ASYNC251 (that is what it is for)
+    message["reply_channel"].send({"status": 200, "content": b"at last"})
+
+
+@pytest.mark.parametrize("is_on_our_loop", [True, False])
+def test_a_loop_that_is_blocked_is_told_with_its_line_and_nobody_looks_when_the_server_has_ended(
+    caplog, is_on_our_loop
+):
+    async def on_our_loop():
+        server = uvicorn.Server(config(blocks, loop_block_warning=0.05))
+        serving = asyncio.create_task(server.serve())
+        await started(server)
+        [sock] = server.servers[0].sockets
+        await asyncio.to_thread(ask, f"http://127.0.0.1:{sock.getsockname()[1]}/blocked")
+        server.should_exit = True
+        await asyncio.wait_for(serving, PATIENCE)
+
+    def ask(url):
+        assert "uvicorn-watchdog" in names_of_threads()
+        told = re.compile(
+            r"test_server\.blocks blocked the event loop for [\d.]+ seconds( so far)?: GET /blocked at "
+            rf".*test_server\.py:{blocks.__code__.co_firstlineno + 1}, in blocks\. Make it a plain 'def'"
+        )
+        with httpx.Client(timeout=PATIENCE) as client:  # on a busy machine it may be that nobody can look in time
+            until(lambda: client.get(url).text == "at last" and told.search(caplog.text), "the line")
+
+    if is_on_our_loop:
+        asyncio.run(on_our_loop())
+    else:
+        with Server(config(blocks, loop_block_warning=0.05)).running() as url:
+            ask(f"{url}/blocked")
+    assert "uvicorn-watchdog" not in names_of_threads()
+
+
+def test_a_loop_is_not_watched_if_that_is_switched_off():
+    with Server(config(blocks, loop_block_warning=0)).running() as url:
+        assert httpx.get(url).text == "at last"
+        assert "uvicorn-watchdog" not in names_of_threads()
+
+
+def names_of_threads():
+    return [thread.name for thread in threading.enumerate()]
 
 
 def test_the_start_tells_each_mount_and_what_is_unusual(caplog):

@@ -8,7 +8,8 @@ import time
 import pytest
 from doubles import FakeLog
 
-from uvicorn.command.systemd import Notifier
+from uvicorn.command import systemd as module
+from uvicorn.command.systemd import Notifier, give_back, hold_back
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -96,3 +97,16 @@ def test_a_systemd_that_has_gone_does_not_end_the_master(tmp_path):
     log = FakeLog()
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")}, log).ready("Serving")
     assert "Cannot tell systemd" in log.take("debug")[0]
+
+
+def test_what_gunicorn_is_not_to_find_is_given_back_once_it_has_started(monkeypatch):
+    monkeypatch.setattr(module, "_is_given_back", False)
+    environ = {"NOTIFY_SOCKET": "/run/x", "HOME": "/"}
+    for _ in range(2):  # the class is looked up more than once
+        hold_back(environ)
+        assert environ == {"HOME": "/"}
+    give_back(environ)
+    hold_back(environ)  # a reload
+    assert environ == {"NOTIFY_SOCKET": "/run/x", "HOME": "/"}
+    give_back(environ)
+    assert environ == {"NOTIFY_SOCKET": "/run/x", "HOME": "/"}

@@ -8,7 +8,7 @@ import anyio.to_thread
 from asgiref.sync import async_to_sync, sync_to_async
 from fastapi import FastAPI
 
-from uvicorn import bridge, mount, route
+from uvicorn import Channel, bridge, mount, route
 
 log = logging.getLogger("app")
 
@@ -40,6 +40,23 @@ async def on_loop(message):
 
 def fails(message):
     raise ValueError("as told")
+
+
+def sends(message):
+    Channel("thread").send({"fails": True})
+    Channel("loop").send({}, delay=0.01)
+    message["reply_channel"].send({"status": 200})
+
+
+def job(message):
+    tell(f"job in a thread of {message['request_id']}")
+    if message.get("fails"):
+        raise ValueError("as told")
+
+
+async def job_on_loop(message):
+    tell(f"job on the loop of {message['request_id']}")
+    Channel("thread").send({})
 
 
 def slow(message):
@@ -84,6 +101,9 @@ routes = [
     route("http.request", on_loop, path="^/loop$"),
     route("http.request", fails, path="^/fails$"),
     route("http.request", slow, path="^/slow$"),
+    route("http.request", sends, path="^/sends$"),
+    route("thread", job),
+    route("loop", job_on_loop),
     *(route(f"websocket.{name}", echo, path="^/socket$") for name in ("connect", "receive", "disconnect")),
     mount("/fastapi", service),
     mount("/wsgi", view),

@@ -67,6 +67,17 @@ def test_the_traceback_of_a_consumer_has_the_id(logged):
     assert error["exception"].endswith("ValueError: as told")
 
 
+def test_what_a_request_sends_to_channels_is_logged_with_its_id(logged):
+    request_id = logged.get("/sends").headers["x-request-id"]
+    lines = lines_about(logged, request_id, 5)
+    texts = {line["message"] for line in lines if line["logger"] != "gunicorn.access"}
+    assert texts == {
+        f"here: job in a thread of {request_id}",  # twice: sent by the request, and by its other job
+        f"here: job on the loop of {request_id}",
+        "Error in live_logs.job: a message of thread, delivery 1",
+    }
+
+
 def test_a_slow_consumer_is_told_with_the_id(logged):
     request_id = logged.get("/slow").headers["x-request-id"]
     eventually(lambda: f"GET /slow ({request_id})" in logged.log(), logged.log)

@@ -180,8 +180,14 @@ def test_a_worker_that_has_served_its_requests_goes_on_until_another_one_is_read
     server = started(serve, command, "--max-requests", "20", workers=workers)
     shut = is_written(server.folder / "shut-waiting")
     old = server.workers()
+
+    def have_served():
+        with server.raw() as raw:  # to the worker that has fewer connections, if all clients are at the other one
+            assert raw.get("/").receive(until=b"first").startswith(b"HTTP/1.1 200")
+        return server.log().count("Autorestarting worker after current request") >= workers
+
     with Clients(server, 4) as clients:
-        server.wait_for_log("Autorestarting worker after current request", workers)
+        eventually(have_served, "all workers to have served their requests")
         eventually(lambda: booted(server) > workers, "a new worker")
         clients.go_on()
         assert clients.pids <= set(old)
@@ -428,6 +434,21 @@ def test_systemd_is_told_what_happens_when_it_happens(serve, systemd, tmp_path):
     assert any("the reload was given up: RuntimeError: broken on purpose" in each for each in systemd.messages)
     assert server.stop() == 0
     systemd.wait_for("STOPPING=1")
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_systemd_hears_of_gunicorns_own_master_only_when_a_worker_is_ready(serve, systemd, tmp_path):
+    shut = is_written(tmp_path / "shut-waiting")
+    env = {"NOTIFY_SOCKET": systemd.name}
+    server = serve("--workers", "2", "--chdir", str(tmp_path), app=APP, command="gunicorn", env=env, is_ready=False)
+    eventually(lambda: booted(server) == 2, "two workers")
+    assert systemd.told() == []
+    shut.unlink()
+    systemd.wait_for("READY=1")
+    server.signal(signal.SIGHUP)
+    eventually(lambda: booted(server) == 4, "two new workers")
+    assert server.stop() == 0
+    assert systemd.told() == ["READY=1\nSTATUS=Serving"]
 
 
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -45,9 +44,9 @@ def asked(server, *words):
 
 
 class Holding:
-    """Clients of a consumer that holds a thread, or waits on the loop, until they are let go.
+    """Clients of a consumer that holds a thread, or waits on the loop, until they are let go, in whichever worker.
 
-    Each has a door of its own: one that was opened may stay so, in whichever worker it was.
+    Each has a door of its own: one that was opened stays so.
     """
 
     _numbers = itertools.count()
@@ -62,9 +61,9 @@ class Holding:
             thread.start()
 
     def __exit__(self, *_):
-        while any(thread.is_alive() for thread in self._threads):
-            self._server.get(f"/opens?{self._door}")  # in one worker or the other
-            time.sleep(0.01)
+        self._server.get(f"/opens?{self._door}")
+        for thread in self._threads:
+            thread.join()
 
 
 def test_status_tells_the_numbers_of_each_worker(server):

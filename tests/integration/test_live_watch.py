@@ -61,6 +61,19 @@ def test_a_long_block_is_named_while_it_lasts_and_when_it_has_ended(server):
     eventually(lambda: re.search(ended, server.log()[match.end() :]), server.log)
 
 
+def test_a_wait_on_the_loop_for_the_loop_is_ended_with_an_error_and_both_lines(server):
+    before = len(server.log())
+    assert server.get("/waits-for-itself").status_code == 500
+    hello = SOURCE.read_text().splitlines().index("async def hello(message):") + 1
+    pattern = (
+        r"ERROR\] watched_consumers\.waits_for_itself would have waited for ever, for GET /waits-for-itself: the event "
+        rf"loop waits at {SOURCE}:{line_number('waits_for_itself')}, in waits_for_itself for hello at {SOURCE}:{hello}"
+        r", which runs when that has ended\. It got CancelledError after \d+\.\d\d seconds\. Await it instead\n"
+    )
+    assert re.search(pattern, server.log()[before:]), server.log()[before:]
+    assert server.get("/hello").status_code == 200
+
+
 def test_computing_on_the_loop_is_named(server):
     line = line_number("computes")
     provoke(

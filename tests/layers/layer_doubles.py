@@ -82,9 +82,10 @@ class Node(Bridge):
 
     Args:
         routes: what an application would have, for messages of channels.
+        request_id: returns the id of the request that sends; None if requests have none.
     """
 
-    def __init__(self, layer, bounds=None, group_expiry=86400.0, routes=(), **options):
+    def __init__(self, layer, bounds=None, group_expiry=86400.0, routes=(), request_id=None, **options):
         super().__init__(**options)
         self.layer = layer
         self.hub = Hub(
@@ -99,7 +100,7 @@ class Node(Bridge):
             self.calls,
             self.log,
         )
-        self.office = WorkerOffice(self.hub, Sides(self.dispatcher.crossing, self.hub.deferred))
+        self.office = WorkerOffice(self.hub, Sides(self.dispatcher.crossing, self.hub.deferred), request_id=request_id)
         self._ticking = None
 
     async def __aenter__(self):

@@ -325,6 +325,49 @@ async def test_a_consumer_that_wants_its_message_later_gets_it_again(two, conten
         assert one.log.texts("error") == other.log.texts("error") == []
 
 
+@pytest.mark.parametrize("content", [{"n": 1}, {"n": 1, "message_priority": 7}], ids=["plain", "with a priority"])
+@on_loop
+async def test_the_id_of_the_request_that_sends_goes_along_beside_the_content(carrier, content):
+    worked = Worked(error=ConsumeLater("not yet"))
+    one, other = make(carrier, request_id=lambda: "of-one"), make(carrier, route("jobs", worked))
+    async with one, other:
+        await one.channel("jobs").send(content)
+        await one.channel("jobs").send(content, delay=0.01)
+        await until_async(lambda: len(worked.messages) == 3)  # one of them twice
+        assert {message["request_id"] for message in worked.messages} == {"of-one"}
+        added = ("channel", "message_id", "request_id")
+        for message in worked.messages:
+            assert {key: message[key] for key in message if key not in added} == content
+        await other.channel("jobs").send({**content, "request_id": "the application's"})
+        await one.channel("jobs").send({**content, "request_id": "the application's"})
+        await until_async(lambda: len(worked.messages) == 5)
+        assert [message["request_id"] for message in worked.messages[3:]] == ["the application's"] * 2
+        assert one.log.texts("error") == other.log.texts("error") == []
+
+
+@pytest.mark.parametrize("request_id", [None, lambda: None])
+@on_loop
+async def test_a_message_of_no_request_has_no_id_of_one(carrier, request_id):
+    worked = Worked()
+    one, other = make(carrier, request_id=request_id), make(carrier, route("jobs", worked))
+    async with one, other:
+        await one.channel("jobs").send({"n": 1})
+        await until_async(lambda: worked.messages)
+        assert {*worked.messages[0]} == {"channel", "message_id", "n"}
+
+
+@on_loop
+async def test_what_is_sent_to_a_reply_channel_is_what_it_was_if_requests_have_ids(carrier):
+    one, other = make(carrier, request_id=lambda: "of-one"), make(carrier)
+    async with one, other:
+        near, far = one.client(), other.client()
+        for client in (near, far):
+            await one.channel(client.name).send({"text": "at once"})
+            await one.channel(client.name).send({"text": "later"}, delay=0.01)
+        await until_async(lambda: len(near.received) == len(far.received) == 2)
+        assert near.received == far.received == [{"text": "at once"}, {"text": "later"}]
+
+
 @on_loop
 async def test_a_message_that_no_route_matches_is_logged(two):
     worked = Worked()

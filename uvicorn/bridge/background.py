@@ -43,10 +43,12 @@ class BackgroundCalls:
 
     Args:
         dispatcher: what has the pools, the hooks, and the way to the loop.
+        attend: returns what goes with a call for the request of this id (`Served.attended`), or None.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, attend: Callable[[str], Any] | None = None) -> None:
         self._dispatcher = dispatcher
+        self._attend = attend
         self._running: set[_Background] = set()
         self._is_stopped = False
 
@@ -60,19 +62,27 @@ class BackgroundCalls:
         pool: ConsumerPool = consumer.pool or self._dispatcher.pool
         return pool.threads
 
-    def start(self, consumer: Consumer, message: Message, ended: Ended) -> None:
-        """Call a consumer; `ended` is called once, when it has returned or cannot be called any more."""
+    def start(self, consumer: Consumer, message: Message, ended: Ended, request_id: str | None = None) -> None:
+        """Call a consumer; `ended` is called once, when it has returned or cannot be called any more.
+
+        Args:
+            request_id: of the request that has sent the message, if it has one.
+        """
         call = _Background(consumer, message["channel"], ended, self)
+        if request_id is not None and self._attend is not None:
+            call.attended = self._attend(request_id)
         if self._is_stopped:
             call.end(NotCalled("the worker is stopping"))
             return
         self._running.add(call)
         dispatcher = self._dispatcher
         if consumer.is_async:
-            task = dispatcher.make_task(_serve(call, message, dispatcher), consumer.name)
+            task = dispatcher.make_task(_serve(call, message, dispatcher), consumer.name, call.served)
             dispatcher.running.requests[call.served] = task  # known to whoever waits, reports or cancels
         else:
             job = call.job = _Job(dispatcher, consumer, message, call.served)
+            if call.attended is not None:
+                job.enter(dispatcher.context_for(call.served))
             job.pool.submit_late(job)
 
     def begin_stopping(self) -> None:
@@ -111,6 +121,7 @@ class _Background:
     is_closed = is_lost = is_stopping = is_answered = False
     wants_call = True
     work = None
+    attended: Any = None
 
     def __init__(self, consumer: Consumer, channel: str, ended: Ended, calls: BackgroundCalls) -> None:
         self.consumer: Final = consumer

@@ -88,15 +88,26 @@ class Load:
     def __repr__(self) -> str:
         return f"<Load {self._cpu_seconds * 1000:.2f} ms, weight {self.weight:.2f}{', light' if self.is_light else ''}>"
 
-    def learn(self, cpu_seconds: float, wall_seconds: float, is_alone: bool, others_seconds: float = 0.0) -> None:
+    def learn(
+        self,
+        cpu_seconds: float,
+        wall_seconds: float,
+        is_alone: bool,
+        others_seconds: float = 0.0,
+        ready_seconds: float = 0.0,
+    ) -> None:
         """Take in CPU time and duration of one call; `is_alone` if nothing else computed meanwhile but the loop.
 
         What the loop took (`others_seconds`, CPU time) makes computing longer and is no waiting: with a share s of the
         interpreter for the loop, so much CPU time takes 1 / (1 - s) as long.
 
+        Nor is it waiting that the machine was busy with other work while the thread could run (`ready_seconds`): a view
+        that computes would else be taken for one that waits, and many would be let in at once.
+
         Beside others, the time in which a call did not compute may have been spent waiting for the interpreter: it
         tells that the consumer itself waits no longer than that, and no more. Runs on: the thread that made the call.
         """
+        wall_seconds = max(cpu_seconds, wall_seconds - max(0.0, ready_seconds))
         share = min(_MOST_OTHERS, max(0.0, others_seconds) / wall_seconds) if wall_seconds and is_alone else 0.0
         wait = max(0.0, wall_seconds - cpu_seconds / (1.0 - share))
         if is_alone or wait < self._wait_seconds:

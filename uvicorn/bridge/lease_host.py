@@ -9,11 +9,12 @@ from __future__ import annotations
 import queue
 from collections import deque
 from threading import get_ident
-from time import monotonic, process_time, thread_time
+from time import monotonic
 from typing import Any, Final
 
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.lease_call import Guest, LeaseCall
+from uvicorn.bridge.measure import Measure
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.errors import ChannelClosed, ServerStopping
 
@@ -214,18 +215,15 @@ class Host:
         if not call.claim():
             return
         is_measured = not load.is_known or self._pool.takes_measure()
-        was_alone = is_measured and self._pool.is_alone(self)
-        cpu_began, process_began = (thread_time(), process_time()) if is_measured else (0.0, 0.0)
+        measure = Measure(self._pool.is_alone(self)) if is_measured else None
         self.started_at = call.began = monotonic()
         try:
             call.result = run()
         except BaseException as error:
             call.error = error
         call.ended = monotonic()
-        if is_measured:
-            cpu = thread_time() - cpu_began
-            others = process_time() - process_began - cpu
-            load.learn(cpu, call.ended - call.began, was_alone and self._pool.is_alone(self), others)
+        if measure is not None:
+            measure.end(load, self._pool.is_alone(self))
         call.lease.outbox.put(call.settle)
         del run, call  # or what they hold would live until the next call
 

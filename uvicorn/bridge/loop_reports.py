@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from uvicorn.bridge.garbage import GarbagePauses
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.scheduling import Cause
+from uvicorn.bridge.self_waits import SelfWait
 from uvicorn.bridge.suspects import Suspect
 
 __all__ = ["Looks", "LoopReports"]
@@ -34,6 +35,9 @@ class Looks(Protocol):
 
     def in_thread(self, thread_id: int) -> Suspect | None:
         """What a thread does."""
+
+    def self_wait(self) -> SelfWait | None:
+        """Whether the loop waits for itself."""
 
     def computing(self) -> str:
         """Name the jobs that run in threads."""
@@ -86,6 +90,22 @@ class LoopReports:
             suspect.stack,
         )
         return str(suspect)
+
+    def self_wait(self, wait: SelfWait, suspect: Suspect | None, seconds: float, now: float) -> str:
+        """Tell of code on the loop that waits for the loop, and is about to get an error."""
+        if not self._is_due((wait.line, wait.awaited), now):
+            return ""
+        self._log.error(
+            "%s would have waited for ever%s: the event loop waits at %s for %s, which runs when that has ended. "
+            "It got CancelledError after %.2f seconds. Await it instead%s",
+            "Code on the event loop" if suspect is None else suspect.name,
+            f", for {suspect.request}" if suspect is not None and suspect.request else "",
+            wait.line,
+            wait.awaited,
+            seconds,
+            "" if suspect is None else f"\n{suspect.stack}",
+        )
+        return f"a wait for itself at {wait.line}"
 
     def end(self, told: str, seconds: float) -> None:
         """Tell that the loop turns again, of a block that was told while it lasted."""

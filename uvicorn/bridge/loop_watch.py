@@ -16,6 +16,8 @@ itself: when it is late, C code has kept the interpreter, garbage was collected,
 told only afterwards, but then exactly where: C code gives the interpreter away when it returns, and so the thread that
 ran it still stands at its line.
 
+*For ever.* A wait on the loop for the loop itself is told at once, and ended (`self_waits.py`).
+
 *Told once.* A block that lasts is told after a second and once more when it has ended; a shorter one when it has ended.
 The same place is told once a minute.
 
@@ -184,6 +186,12 @@ class LoopWatch:
             if suspect is not None:
                 block.seen.append(suspect)
         seconds = now - block.since
+        if seconds >= self._seconds and block.told is None:
+            wait = self._looks.self_wait()
+            if wait is not None:
+                block.told = self._reports.self_wait(wait, self._looks.on_loop(), seconds, now)
+                wait.end()
+                return
         if seconds >= max(_LASTS_SECONDS, self._seconds) and block.told is None:
             cause = self._cause_of(block, now)
             if cause is not Cause.MACHINE:  # on a busy machine it takes long until it is known who computes

@@ -38,10 +38,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from time import clock_gettime, monotonic, process_time, thread_time
+from time import clock_gettime
 from typing import Any, Final
 
 from uvicorn.bridge.backlog import TAKING, Asking, Backlog, Job, Slot
+from uvicorn.bridge.measure import Measure
 from uvicorn.bridge.outbox import Log
 
 __all__ = ["ConsumerPool", "Job", "Slot"]
@@ -164,6 +165,11 @@ class ConsumerPool:
     def late(self) -> int:
         """How many jobs wait behind all others."""
         return len(self._backlog.late)
+
+    @property
+    def working(self) -> int:
+        """How many threads are not parked: that run a job, or look for one."""
+        return self._started - len(self._parked)
 
     @property
     def has_free_thread(self) -> bool:
@@ -362,13 +368,10 @@ class ConsumerPool:
 
     def _run_measured(self, job: Job) -> None:
         self._measures -= 1
-        load, was_alone = job.load, self.is_alone(job)
-        began, cpu_began, process_began = monotonic(), thread_time(), process_time()
+        load, measure = job.load, Measure(self.is_alone(job))
         if job.run():
             self._is_searching = self._is_ending = False
-        cpu = thread_time() - cpu_began
-        others = process_time() - process_began - cpu
-        load.learn(cpu, monotonic() - began, was_alone and self.is_alone(job), others)
+        measure.end(load, self.is_alone(job))
 
     def permit(self, job: Asking) -> bool:
         """Whether a job that runs may compute now; otherwise it is told when it may."""

@@ -13,6 +13,9 @@ Three things would wait for each other for ever, and are an error at once, with 
 - a coroutine that a thread waits for hands a call to that very thread, which thread-sensitive code wants
   (`refuse_deadlock`, asked by the lease).
 
+`asyncio.run_coroutine_threadsafe(...).result()` on the loop cannot raise at once: the watchdog ends it
+(`self_waits.py`).
+
 A pool that is full of threads that wait is no such case: what they wait for gets an extra thread
 (`framework_calls.py`).
 """

@@ -35,7 +35,7 @@ from uvicorn.command.replacement import is_leaving, wants_to_leave
 from uvicorn.command.roll import FAILED, LEAVING, READY, STARTING, STAYING
 from uvicorn.command.share import roll_of_master
 from uvicorn.command.stopping import stop_master
-from uvicorn.command.systemd import Notifier
+from uvicorn.command.systemd import Notifier, give_back
 
 __all__ = ["Arbiter", "OrderlyApplication"]
 
@@ -53,6 +53,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]  # Gunicorn has no types
 
     def __init__(self, app: Any) -> None:
         super().__init__(app)
+        give_back(os.environ)
         self._systemd = Notifier(os.environ, self.log)
         self._is_announced = False
         self._is_stopping = False

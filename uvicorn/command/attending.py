@@ -10,11 +10,11 @@ from typing import Any
 from uvicorn.bridge.outbox import Log
 from uvicorn.command.attending_settings import AttendingSettings
 from uvicorn.command.log_records import carry, carry_request_ids
-from uvicorn.connections.attendants import Attendant, Attendants
-from uvicorn.watching.request_ids import RequestIds
+from uvicorn.connections.attendants import Attendant, Attendants, Attended
+from uvicorn.watching.request_ids import RequestIds, current_request_id, is_request_id
 from uvicorn.watching.upstream import UpstreamTimes
 
-__all__ = ["check_attending", "make_attendants"]
+__all__ = ["attended_message", "check_attending", "make_attendants"]
 
 
 def check_attending(settings: AttendingSettings) -> None:
@@ -44,6 +44,20 @@ def make_attendants(
     if settings.otel:
         attendants.append(_make_tracing(log))
     return Attendants(attendants, context, report, log) if attendants else None
+
+
+def attended_message(context: contextvars.Context, request_id: str) -> Attended | None:
+    """Return what goes with the call for a message that a request has sent; None if that is no id of a request.
+
+    Args:
+        context: that in which all calls begin.
+    """
+    if not is_request_id(request_id.encode("utf-8", "replace")):
+        return None
+    attended = Attended(context.copy())
+    attended.request_id = request_id
+    attended.context.run(current_request_id.set, request_id)
+    return attended
 
 
 def _make_tracing(log: Log) -> Attendant:

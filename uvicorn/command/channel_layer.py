@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.applications.router import Router, SingleConsumer
@@ -11,6 +12,7 @@ from uvicorn.bridge.background import BackgroundCalls
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.sides import Sides
+from uvicorn.command.attending import attended_message
 from uvicorn.command.django_tasks import task_consumers
 from uvicorn.command.layer_place import named_place
 from uvicorn.command.layer_settings import LayerSettings
@@ -20,6 +22,7 @@ from uvicorn.layers.hub import Hub
 from uvicorn.layers.local_place import Place
 from uvicorn.layers.office import WorkerOffice
 from uvicorn.layers.opening import open_layer
+from uvicorn.watching.request_ids import current_request_id
 from uvicorn.wire.shared import share
 
 __all__ = ["WorkerLayer"]
@@ -32,6 +35,7 @@ class WorkerLayer:
 
     Args:
         place: what `make_place` returned.
+        has_ids: requests have ids, which go with what they send to channels.
 
     Attributes:
         task_consumers: what runs Django's tasks, beside the consumers of the application.
@@ -45,8 +49,15 @@ class WorkerLayer:
         settings: LayerSettings,
         place: str | None,
         log: Any,
+        has_ids: bool = False,
     ) -> None:
-        self._calls = BackgroundCalls(dispatcher)
+        attend = partial(attended_message, dispatcher.context)
+
+        def log_for(request_id: str) -> Any:
+            attended = attend(request_id)
+            return log if attended is None else attended.log(log)
+
+        self._calls = BackgroundCalls(dispatcher, attend if has_ids else None)
         self._clears = "" if place else named_place(settings.url)  # without a master that would
         layer = open_layer(settings.url, place, settings.limits, log)
         self.hub: Final = Hub(
@@ -64,11 +75,12 @@ class WorkerLayer:
         channels = {
             channel: consumers for channel, consumers in {**tasks, **routed}.items() if settings.consumes(channel)
         }
-        self._background = Background(layer, channels, find, self._calls, log)
+        self._background = Background(layer, channels, find, self._calls, log, log_for if has_ids else None)
         if settings.only:
             shown = ", ".join(sorted(channels)) or "none: no route is for a channel that only_channels matches"
             log.info("Channels consumed here: %s", shown)
-        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub.deferred), settings.url)
+        request_id = current_request_id.get if has_ids else None
+        self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub.deferred), settings.url, request_id)
         install(self._office)
 
     async def start(self) -> None:

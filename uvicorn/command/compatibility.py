@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from uvicorn.command.http2 import check_http2
+from uvicorn.command.settings import read
 from uvicorn.watching.exposition import is_available
 
 __all__ = ["check"]
@@ -34,7 +35,7 @@ def check(cfg: Any, http2_engine: str = "auto") -> list[str]:
         raise RuntimeError(f"protocol = {cfg.protocol!r} cannot be served by uvicorn.ASGIWorker: use 'http'")
     if cfg.threads < 1:
         raise RuntimeError("threads must be 1 or more: synchronous consumers run in them")
-    if getattr(cfg, "metrics_bind", "") and not is_available():
+    if read(cfg)["metrics_bind"] and not is_available():  # a plain `gunicorn` does not know it as a setting
         raise RuntimeError("metrics_bind needs prometheus_client: pip install uvicorn[metrics]")
     lines = check_http2(cfg, http2_engine)
     for name, reason in _NO_EFFECT.items():

@@ -85,7 +85,7 @@ class Departure:
             return
         if not self._look(entry):
             just_made = self._just_made(entry)
-            if just_made and verdict(just_made, 0) == STAY:
+            if just_made and verdict(just_made, self._before(entry, just_made)) == STAY:
                 self._remain(just_made)
             else:
                 self._leave()
@@ -111,6 +111,17 @@ class Departure:
         """Return the workers that were made a moment ago, after this one; none of them is starting still."""
         own, since = entry.standing.number, time.monotonic() - _RECENT_SECONDS
         return [each for each in entry.roll.read_all() if each.number > own and each.made_at > since]
+
+    def _before(self, entry: Entry, just_made: Iterable[Standing]) -> int:
+        """Return how many others leave first, for whom new workers are ready. None of them waits, so nobody can see it.
+
+        If some have failed, it is all older ones, as on HUP. Was this one told alone, the master tells it again.
+        """
+        if all(each.state == READY and each.is_there for each in just_made):
+            return 0
+        own = entry.standing.number
+        older = [each for each in entry.roll.read_all() if each.number < own]
+        return sum(each.state == LEAVING or (each.state in (READY, STAYING) and each.is_there) for each in older)
 
     def _remain(self, failed: Iterable[Standing]) -> None:
         """Go on: the new workers could not start."""

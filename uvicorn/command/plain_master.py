@@ -14,6 +14,7 @@ from uvicorn.command.before_reload import BeforeReload, why_not_taken
 from uvicorn.command.replacement import is_leaving
 from uvicorn.command.share import roll_of_master
 from uvicorn.command.stopping import stop_master
+from uvicorn.command.systemd import Notifier, give_back
 
 __all__ = ["adjust_master"]
 
@@ -21,7 +22,8 @@ __all__ = ["adjust_master"]
 def adjust_master(cfg: Any) -> None:
     """Have the master count no worker that is leaving, and neither wait for one when it reloads, nor stop unannounced.
 
-    After a worker that could not start it waits a while before it makes another one.
+    After a worker that could not start it waits a while before it makes another one. systemd is told READY=1 when the
+    first worker is ready, and not by Gunicorn as soon as it listens.
 
     Args:
         cfg: Gunicorn's; its hook `when_ready` is given the master.
@@ -43,6 +45,8 @@ class _AreMade(Exception):
 def _adjust(master: Any) -> None:
     manage, stop, read_again, roll = master.manage_workers, master.stop, master.reload, roll_of_master()
     is_reloading = False
+    give_back(os.environ)
+    systemd: Notifier | None = Notifier(dict(os.environ), master.log)  # workers have the variable, as ever
 
     def manage_workers() -> None:
         before = master._num_workers
@@ -56,6 +60,13 @@ def _adjust(master: Any) -> None:
             master._num_workers += before - wanted
         if is_reloading:
             raise _AreMade
+        tell_systemd()
+
+    def tell_systemd() -> None:
+        nonlocal systemd
+        if systemd is not None and roll.has_server():
+            systemd.ready("Serving")
+            systemd = None
 
     def reload() -> None:
         """Do not wait for the old workers, deaf to all signals: they may stay for long, or for good.

@@ -20,6 +20,8 @@ import weakref
 from dataclasses import dataclass
 from typing import Final
 
+from uvicorn.command.balance import Scales
+
 __all__ = ["FAILED", "LEAVING", "READY", "STARTING", "STAYING", "Entry", "Roll", "Standing"]
 
 STARTING: Final = 1
@@ -78,6 +80,7 @@ class Roll:
     def __init__(self, places: int = _PLACES) -> None:
         self._memory = mmap.mmap(-1, (places + 1) * _PLACE_BYTES)  # the first place is the master's own
         self._owners: list[weakref.ref[object] | None] = [None] * places
+        self.scales: Final = Scales(places)  # what each has to do, at the same places
 
     # ---- the master ----
 
@@ -86,6 +89,7 @@ class Roll:
         for place, known in enumerate(self._owners, 1):
             if known is None or known() is None:
                 self._owners[place - 1] = weakref.ref(owner)
+                self.scales.clear(place)
                 self._write(place, _AT_NUMBERS, _NUMBERS.pack(0, number, time.monotonic()))
                 self._memory[place * _PLACE_BYTES + _AT_TOLD] = 0
                 self._memory[place * _PLACE_BYTES] = STARTING

@@ -124,6 +124,7 @@ class Server:
             logger.error("%s", error)
             sys.exit(_FAILED_TO_BIND)
         serving.listen(listening, config.ssl).start()
+        serving.warn()
         self.servers = [Listening(listening)]
         report_start(config, prepared, listening)
         self.started = True

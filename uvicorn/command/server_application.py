@@ -18,7 +18,7 @@ from uvicorn.command.interpreter import restore_switch_interval, shorten_switch_
 from uvicorn.command.listening import shown
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads
+from uvicorn.command.settings import are_threads_given
 from uvicorn.command.standard_log import AccessLog
 from uvicorn.command.start_report import Start, start_lines, start_of
 from uvicorn.errors import StartupError
@@ -56,7 +56,7 @@ def prepare(config: Config, loop: asyncio.AbstractEventLoop, on_most_requests: C
     jitter = random.randint(0, cfg.max_requests_jitter) if cfg.max_requests else 0
     frame = Frame(
         threads=cfg.threads,
-        are_threads_given=not isinstance(cfg.threads, DefaultThreads),
+        are_threads_given=are_threads_given(cfg.threads),
         connections=cfg.worker_connections,
         lifespan=cfg.asgi_lifespan,
         root_path=config.root_path,

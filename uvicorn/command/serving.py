@@ -45,6 +45,7 @@ from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
 from uvicorn.connections.service import Application, NextVersion, Service
+from uvicorn.watching.alarms import Alarms
 from uvicorn.watching.health import Health
 from uvicorn.watching.watching import Shared, Watching, WatchSettings
 from uvicorn.wire.encoder import Encoder
@@ -99,7 +100,7 @@ class Frame:
 
     Attributes:
         threads: of the pool without a name.
-        are_threads_given: somebody has said how many.
+        are_threads_given: somebody has set it to more than 1.
         connections: the most that are open at a time.
         lifespan: "auto", "on" or "off".
         upload_folder: for large bodies; None for the system's.
@@ -160,7 +161,7 @@ class Serving:
         self._on_most_requests = on_most_requests
         self._on_lost_pool = on_lost_pool
         self.server: Server | None = None
-        self._watching: Watching | None = None
+        self._watching: Watching | Alarms | None = None
         self._health: Health | None = None
         self.dispatcher: Final[Dispatcher] = make_dispatcher(
             loop,
@@ -176,7 +177,8 @@ class Serving:
         if self.dispatcher.frameworks:
             self._frameworks = Frameworks(loop, self.dispatcher, log, settings.governor and not reason_against())
             self._frameworks.install()
-        self.layer: Final = WorkerLayer(loop, self.dispatcher, application, settings.layer, frame.layer_place, log)
+        ids, place = settings.attending.request_id, frame.layer_place
+        self.layer: Final = WorkerLayer(loop, self.dispatcher, application, settings.layer, place, log, ids)
         self.lifecycle: Final = Lifecycle(application, self.dispatcher, log, frame.lifespan, self.layer)
         self.stuck: Final = StuckWatch(self.dispatcher.pools, loop.time, log, settings.stuck_after, self._pool_is_lost)
 
@@ -243,6 +245,12 @@ class Serving:
         watching.start()
         return watching
 
+    def warn(self) -> None:
+        """Begin to warn in the log, and watch nothing else: where there is no master, whose workers are asked."""
+        assert self.server is not None
+        self._watching = self._settings.watch.alarms(self.server.service)
+        self._watching.start()
+
     def _consumers(self) -> list[Consumer]:
         return [*self._application.consumers(), *self.layer.task_consumers]
 
@@ -259,7 +267,7 @@ class Serving:
 
     def announce_stop(self) -> None:
         """Have readiness say no, while connections are accepted still."""
-        if self._watching is not None:
+        if isinstance(self._watching, Watching):
             self._watching.announce_stop()
         elif self._health is not None:
             self._health.reasons = lambda: ["it stops"]

@@ -35,7 +35,7 @@ from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
 from uvicorn.watching.watching import WatchSettings
 from uvicorn.wire.limits import Limits
 
-__all__ = ["DefaultThreads", "Settings", "apply_environment"]
+__all__ = ["DefaultThreads", "Settings", "apply_environment", "are_threads_given"]
 
 _NO_LAYER = LayerSettings()
 _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
@@ -43,6 +43,11 @@ _MOST_FIELDS = 32768  # what Gunicorn takes a limit_request_fields of 0 for
 
 class DefaultThreads(int):
     """A number of threads that nobody has set."""
+
+
+def are_threads_given(threads: int) -> bool:
+    """Whether somebody has set `threads` to more than 1. (Gunicorn's 1 is its default, too: the two look the same.)"""
+    return threads > 1 and not isinstance(threads, DefaultThreads)
 
 
 OURS = (

@@ -11,7 +11,24 @@ import time
 from collections.abc import MutableMapping
 from typing import Any, Final
 
-__all__ = ["Notifier"]
+__all__ = ["Notifier", "give_back", "hold_back"]
+
+_held: dict[str, str] = {}  # what Gunicorn does not find in the environment until it has started
+_is_given_back = False
+
+
+def hold_back(environ: MutableMapping[str, str]) -> None:
+    """Keep Gunicorn's master from saying READY=1 when no worker is ready. Does nothing after `give_back`."""
+    if "NOTIFY_SOCKET" in environ and not _is_given_back:
+        _held["NOTIFY_SOCKET"] = environ.pop("NOTIFY_SOCKET")
+
+
+def give_back(environ: MutableMapping[str, str]) -> None:
+    """Put back what was kept: Gunicorn's master has listened by now, and says no more."""
+    global _is_given_back
+    _is_given_back = True
+    environ.update(_held)
+    _held.clear()
 
 
 class Notifier:

@@ -66,7 +66,7 @@ def make_dispatcher(
 
     Args:
         threads: of the pool without a name.
-        is_given: somebody has said so; otherwise there are more of them for applications that expect more.
+        is_given: somebody has set it to more than 1; otherwise applications that expect more get more.
         is_alone: the process does nothing else, so that its threads are this server's.
 
     Runs on: the loop's thread.

@@ -1,5 +1,6 @@
 """ASGIWorker: Gunicorn on one side, the loop on the other. Here is the order of its life; each part is elsewhere.
 
+    setup            in the master: systemd is told nothing yet                   `systemd.py`
     check_config     in the master: settings, log, Gunicorn's own master          `before_fork.py`
     __init__         in the master, before the fork: its place among the workers  `share.py`, `roll.py`
     init_process     in the child: the loop; then Gunicorn calls all that follows
@@ -25,6 +26,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
 from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.command.balance import balance_for
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import report_abort, set_stack_timer
 from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
@@ -44,6 +46,7 @@ from uvicorn.command.serving import Serving
 from uvicorn.command.settings import Settings, read
 from uvicorn.command.share import enter, share_for
 from uvicorn.command.start_report import report_first, report_next, start_of
+from uvicorn.command.systemd import hold_back
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.command.worker_application import load, make_serving, start
 from uvicorn.connections.server import Server
@@ -97,6 +100,11 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         self._pid = pid
         if self.entry is not None and isinstance(pid, int):
             self.entry.set_pid(pid)
+
+    @classmethod
+    def setup(cls) -> None:
+        """Keep Gunicorn from telling systemd what is not true yet. In the master, when it has found this class."""
+        hold_back(os.environ)
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -188,8 +196,6 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         check_after_reload(self.cfg, engine, self.log)
         self.ssl_context = make_ssl_context(self.cfg, alpn_protocols(self.cfg, engine))
         http2, self._http2_name = make_http2(self.cfg, engine, self.settings.limits)
-        if self.cfg.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
-            self.log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
         leaving = self._leaving = Leaving(self, self.entry, loop, self.settings.drain_delay, self._reloading)
         self._serving = make_serving(self, loop, application, self.settings, http2, leaving, self._place)
         leaving.serving = self._serving
@@ -227,6 +233,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             sys.setswitchinterval(self.settings.switch_interval)
         self._handle_signals(loop, leaving)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
+        self.server.take_turns(balance_for(self.entry, self.cfg, serving.dispatcher))
         self.server.start()
         self._watching = serving.watch(self._shared, self.pid)
         self._report_start(serving)

@@ -15,7 +15,7 @@ from uvicorn.command.leaving import Leaving
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.reporting import GunicornHooks, Reporter
 from uvicorn.command.serving import Frame, Serving
-from uvicorn.command.settings import DefaultThreads, Settings
+from uvicorn.command.settings import Settings, are_threads_given
 from uvicorn.connections.service import NextVersion
 
 __all__ = ["load", "make_serving", "start"]
@@ -58,10 +58,9 @@ def make_serving(
         layer_place: the directory in which the workers of one master find each other.
     """
     cfg, log = worker.cfg, worker.log
-    threads: int = cfg.threads
     frame = Frame(
-        threads=threads,
-        are_threads_given=threads > 1 and not isinstance(threads, DefaultThreads),
+        threads=cfg.threads,
+        are_threads_given=are_threads_given(cfg.threads),
         connections=cfg.worker_connections,
         lifespan=cfg.asgi_lifespan,
         root_path=cfg.root_path,
@@ -70,7 +69,7 @@ def make_serving(
         most_requests=worker.max_requests,
         layer_place=layer_place,
     )
-    return Serving(
+    serving = Serving(
         loop,
         application,
         settings,
@@ -83,6 +82,9 @@ def make_serving(
         on_most_requests=leaving.on_most_requests,
         on_lost_pool=leaving.on_lost_pool,
     )
+    if serving.dispatcher.pool.threads == 1 and not all(consumer.is_async for consumer in application.consumers()):
+        log.warning("Synchronous consumers run one at a time, in one thread: use --threads for more")
+    return serving
 
 
 def start(worker: Any, loop: asyncio.AbstractEventLoop, serving: Serving, beat_seconds: float) -> None:

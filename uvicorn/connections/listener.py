@@ -6,6 +6,10 @@ Sibling workers share the listening sockets. A worker that has `worker_connectio
 next one comes, so that it goes to a sibling or waits in the backlog, and watches them again when one closes. `on_knock`
 may have one closed (`crowd.py`). asyncio's servers cannot stop and go on, hence an accept loop of our own. Loop thread
 only.
+
+A connection that a sibling should take (`Turns`) is left to it: the sockets are not watched for some milliseconds, or
+epoll would tell at once again that it waits. If it still waits after `_LONGEST_SECONDS` it is accepted, whoever should.
+Stopping takes what waits, too.
 """
 
 from __future__ import annotations
@@ -17,16 +21,49 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from uvicorn.bridge.outbox import Log
 from uvicorn.connections.addresses import AddressLimit
 
-__all__ = ["Acceptor"]
+__all__ = ["Acceptor", "Turns"]
 
-_MOST_PER_TURN: Final = 8  # arbitrary: few, so that siblings get their share of a burst
+_LONGEST_SECONDS: Final = 0.05  # for which a connection is left to siblings, in all; arbitrary
 _TLS_SHUTDOWN_SECONDS: Final = 1.0  # for the client's close_notify; arbitrary: few clients send one in time
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Turns(Protocol):
+    """Who of several workers takes the next connection.
+
+    Attributes:
+        most: how many to accept at once.
+    """
+
+    most: int
+
+    def tell(self, connections: int, is_accepting: bool) -> None:
+        """So many connections are open; whether another one would be accepted."""
+
+    def leave_for(self, waited: float) -> float:
+        """Return for how many seconds to leave to siblings what waits; 0.0 to accept it.
+
+        Args:
+            waited: for how many seconds it was left to them already.
+        """
+
+
+class _Alone:
+    """A worker without siblings."""
+
+    most = 8  # arbitrary: few, so that those who are connected get their share of a burst
+
+    def tell(self, connections: int, is_accepting: bool) -> None:
+        """Nobody wants to know."""
+
+    def leave_for(self, waited: float) -> float:
+        """Nobody else takes it."""
+        return 0.0
 
 
 class Acceptor:
@@ -55,6 +92,9 @@ class Acceptor:
         self.open = 0  # accepted and not closed yet, handshakes included
         self._loop = loop
         self._sockets = [(sock, address_of(sock.getsockname())) for sock in sockets]
+        self._poll = select.poll()
+        for sock in sockets:
+            self._poll.register(sock.fileno(), select.POLLIN)
         self._make_protocol = make_protocol
         self._limit = limit
         self._addresses = addresses
@@ -64,7 +104,10 @@ class Acceptor:
         self._tls_timeouts = {"ssl_handshake_timeout": handshake_timeout, "ssl_shutdown_timeout": _TLS_SHUTDOWN_SECONDS}
         if sys.version_info < (3, 11) and isinstance(loop, asyncio.BaseEventLoop):
             del self._tls_timeouts["ssl_shutdown_timeout"]  # not known to asyncio's own loop yet
+        self.turns: Turns = _Alone()
         self._is_watching = False
+        self._leaving: asyncio.TimerHandle | None = None  # while what waits is left to siblings
+        self._left_at = 0.0  # since when; 0.0 if nothing is
         self._is_closed = False
         self._handshakes: dict[asyncio.Task[None], float] = {}  # -> since when; oldest first
 
@@ -77,20 +120,46 @@ class Acceptor:
         """Whether a connection waits to be accepted, by this worker or by a sibling."""
         if self._is_closed:
             return False
-        poll = select.poll()
-        for sock, _ in self._sockets:
-            poll.register(sock.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(self._poll.poll(0))
 
     def resume(self, even_if_full: bool = False) -> None:
         """Accept, if there is room; otherwise, if this is asked for, call `on_knock` when a connection waits."""
-        if not self._is_watching and not self._is_closed and (even_if_full or not self.is_full):
+        if self._is_closed:
+            return
+        if not self._is_watching and self._leaving is None and (even_if_full or not self.is_full):
             self._is_watching = True
             for sock, address in self._sockets:
                 self._loop.add_reader(sock.fileno(), self._accept, sock, address)
+        self._tell()
 
     def pause(self) -> None:
         """Accept nothing for now."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        self._left_at = 0.0
+        self._unwatch()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._leaving is None:
+            self.turns.tell(self.open, self._is_watching and not self.is_full)
+
+    def _leave_to_siblings(self, seconds: float) -> None:
+        self._unwatch()
+        self._leaving = self._loop.call_later(seconds, self._come_back)
+
+    def _come_back(self) -> None:
+        self._leaving = None
+        waiting = {number for number, _ in self._poll.poll(0)}
+        if not waiting:
+            self._left_at = 0.0  # a sibling has taken it
+        self.resume(even_if_full=True)
+        for sock, address in self._sockets:
+            if sock.fileno() in waiting and self._leaving is None:
+                self._accept(sock, address)
+
+    def _unwatch(self) -> None:
         if self._is_watching:
             self._is_watching = False
             for sock, _ in self._sockets:
@@ -98,7 +167,7 @@ class Acceptor:
 
     def close(self) -> None:
         """Take what clients have been told is connected, and then accept nothing more."""
-        was_watching = self._is_watching
+        was_watching = self._is_watching or self._leaving is not None
         self.pause()
         if was_watching:
             for sock, address in self._sockets:
@@ -133,11 +202,18 @@ class Acceptor:
         """A connection is closed: its place is free."""
         self.open -= 1
         self._addresses.leave(place)
-        if not self._is_watching:
-            self.resume()
+        self.resume()
 
     def _accept(self, sock: socket.socket, address: list[Any] | None) -> None:
-        for number in range(_MOST_PER_TURN):
+        if not self.is_full:
+            waited = self._loop.time() - self._left_at if self._left_at else 0.0
+            seconds = self.turns.leave_for(waited) if waited < _LONGEST_SECONDS else 0.0
+            if seconds:
+                self._left_at = self._left_at or self._loop.time()
+                self._leave_to_siblings(seconds)
+                return
+            self._left_at = 0.0
+        for number in range(self.turns.most):
             if self.is_full:
                 if not number:  # or it is not known whether another one waits
                     self.pause()
@@ -169,6 +245,7 @@ class Acceptor:
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open += 1
+        self._tell()
         task = self._loop.create_task(self._connect(accepted, address_of(peer), address, place))
         self._handshakes[task] = self._loop.time()
         task.add_done_callback(lambda task: self._handshakes.pop(task, None))

@@ -20,7 +20,7 @@ from typing import Final
 from uvicorn.bridge.stacks import describe
 from uvicorn.connections.crowd import Crowd
 from uvicorn.connections.crowding import IDLE, NEW
-from uvicorn.connections.listener import Acceptor
+from uvicorn.connections.listener import Acceptor, Turns
 from uvicorn.connections.service import Service
 from uvicorn.connections.standing import has_sent
 
@@ -46,6 +46,11 @@ class Server:
         self._crowd: Final = Crowd(service, acceptor)
         service.on_connection_lost = acceptor.on_connection_lost
         acceptor.on_knock = self._crowd.on_knock
+
+    def take_turns(self, turns: Turns | None) -> None:
+        """Accept only when it is this worker's turn."""
+        if turns is not None:
+            self._acceptor.turns = turns
 
     def start(self) -> None:
         """Accept connections."""

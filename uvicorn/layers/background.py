@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from uvicorn.errors import ConsumeLater, NotCalled, TaskFailed
+from uvicorn.layers.encoding import RequestContent
 from uvicorn.layers.groups import Channel
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNDONE, UNKNOWN, Delivery, Layer
 from uvicorn.messages import Message
@@ -42,8 +43,10 @@ class Calls(Protocol):
     def most(self, consumer: Any) -> int:
         """Return how many calls of a consumer may run at once."""
 
-    def start(self, consumer: Any, message: Message, ended: Callable[[BaseException | None], None]) -> None:
-        """Call a consumer; `ended` is called once, with what it raised."""
+    def start(
+        self, consumer: Any, message: Message, ended: Callable[[BaseException | None], None], request_id: str | None
+    ) -> None:
+        """Call a consumer; `ended` is called once, with what it raised. `request_id` is that of the sender, if any."""
 
 
 class Background:
@@ -52,6 +55,7 @@ class Background:
     Args:
         channels: each channel that is consumed here, with all consumers that routes lead to.
         find: returns the consumer for a message of a channel, or None.
+        log_for: returns what logs lines that belong to a request, by its id.
     """
 
     def __init__(
@@ -61,7 +65,9 @@ class Background:
         find: Callable[[str, Mapping[str, Any]], Found | None],
         calls: Calls,
         log: Log,
+        log_for: Callable[[str], Log] | None = None,
     ) -> None:
+        self._log_for = log_for
         self._layer = layer
         self.channels: Final = {channel: tuple(consumers) for channel, consumers in channels.items()}
         self._find = find
@@ -102,7 +108,7 @@ class Background:
             self._layer.settle(delivery, UNKNOWN)
             return
         self._running[_lane(consumer)] += 1
-        self._calls.start(consumer, _message(delivery), partial(self._ended, delivery, consumer))
+        self._calls.start(consumer, _message(delivery), partial(self._ended, delivery, consumer), _id_of(delivery))
 
     def on_given_up(self, delivery: Delivery, why: str) -> None:
         """A message is put aside: its consumer is called with the reason, if it wants to know (`hears_given_up`)."""
@@ -114,11 +120,16 @@ class Background:
         if consumer is not None and getattr(consumer.target, "hears_given_up", False):
             message = _message(delivery)
             message["given_up"] = why
-            self._calls.start(consumer, message, partial(self._heard, consumer))
+            self._calls.start(consumer, message, partial(self._heard, delivery, consumer), _id_of(delivery))
 
-    def _heard(self, consumer: Found, error: BaseException | None) -> None:
+    def _heard(self, delivery: Delivery, consumer: Found, error: BaseException | None) -> None:
         if error is not None:
-            self._log.error("Error in %s, over a message that is given up", consumer.name, exc_info=error)
+            self._log_of(delivery).error("Error in %s, over a message that is given up", consumer.name, exc_info=error)
+
+    def _log_of(self, delivery: Delivery) -> Log:
+        """Return what logs lines about a message: they belong to the request that has sent it."""
+        request_id = _id_of(delivery)
+        return self._log if request_id is None or self._log_for is None else self._log_for(request_id)
 
     def _ended(self, delivery: Delivery, consumer: Found, error: BaseException | None) -> None:
         self._running[_lane(consumer)] -= 1
@@ -130,7 +141,7 @@ class Background:
             outcome = UNDONE
         else:
             outcome = RETURNED if isinstance(error, TaskFailed) else FAILED
-            self._log.error(
+            self._log_of(delivery).error(
                 "Error in %s: a message of %s, delivery %d",
                 consumer.name,
                 delivery.channel,
@@ -144,12 +155,19 @@ def _message(delivery: Delivery) -> Message:
     message = Message(delivery.content)
     message["channel"] = delivery.channel
     message["message_id"] = delivery.id
+    if (request_id := _id_of(delivery)) is not None:
+        message.setdefault("request_id", request_id)
     if isinstance(delivery.content.get("reply_channel"), str):
         try:
             message["reply_channel"] = Channel(delivery.content["reply_channel"])
         except ValueError:
             pass  # it is no name, and whoever sent it may have meant something else
     return message
+
+
+def _id_of(delivery: Delivery) -> str | None:
+    content = delivery.content
+    return content.request_id if isinstance(content, RequestContent) else None
 
 
 def _lane(consumer: Found) -> Any:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.delay import Delays
-from uvicorn.layers.encoding import pack, unpack
+from uvicorn.layers.encoding import pack, unpack, unpack_message
 from uvicorn.layers.ending import end_all, within
 from uvicorn.layers.handover import Handover
 from uvicorn.layers.history import History, Position, Recalled
@@ -182,7 +182,7 @@ class DjangoLayer:
                 continue
             try:
                 message = await self._other.receive(channel)
-                delivery = Delivery(channel, unpack(message["content"]), str(message["id"]))
+                delivery = Delivery(channel, unpack_message(message["content"]), str(message["id"]))
             except Exception as error:
                 self._log.error("A message of %s cannot be taken from %s: %s", channel, self.name, error)
                 await asyncio.sleep(_AGAIN_SECONDS)

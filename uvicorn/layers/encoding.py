@@ -1,20 +1,38 @@
 """Messages as bytes: msgpack, with bytes, text, numbers and nested lists and dicts intact. Never pickle.
 
 A tuple becomes a list. What has a name and sends, a reply channel, becomes its name: whoever gets it replies by that.
+
+The message of a channel that a request has sent, where requests have ids, is in an envelope: a list of the content and
+the id. So layers carry both as they carry the content.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.names import MOST_CHARACTERS
 
-__all__ = ["HOW_MSGPACK", "MOST_BYTES", "pack", "unpack"]
+__all__ = ["HOW_MSGPACK", "MOST_BYTES", "RequestContent", "pack", "unpack", "unpack_message"]
 
 HOW_MSGPACK: Final = "pip install msgpack"
 
 MOST_BYTES: Final = 64 * 1024 * 1024  # of one message; arbitrary: Redis takes 512 MiB, and browsers far less
+
+
+class RequestContent(dict[str, Any]):
+    """The content of a message of a channel that a request has sent.
+
+    Attributes:
+        request_id: the request's.
+    """
+
+    __slots__ = ("request_id",)
+
+    def __init__(self, content: Mapping[str, Any], request_id: str) -> None:
+        super().__init__(content)
+        self.request_id = request_id
 
 
 def pack(value: Any) -> bytes:
@@ -28,6 +46,8 @@ def pack(value: Any) -> bytes:
     except ImportError:
         raise ChannelLayerUnavailable(f"messages cannot be encoded: msgpack is not installed. {HOW_MSGPACK}") from None
 
+    if type(value) is RequestContent:
+        value = [value, value.request_id]
     try:
         data: bytes = msgpack.packb(value, default=_named, unicode_errors="surrogatepass")
     except TypeError:
@@ -50,6 +70,17 @@ def unpack(data: bytes | memoryview) -> Any:
         return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")
     except Exception as error:
         raise ValueError(f"no message: {type(error).__name__}: {error}") from None
+
+
+def unpack_message(data: bytes | memoryview) -> Any:
+    """Decode the message of a channel: its content, a `RequestContent` if a request has sent it.
+
+    Raises: ValueError for what is none.
+    """
+    value = unpack(data)
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], dict) and isinstance(value[1], str):
+        return RequestContent(*value)
+    return value
 
 
 def _named(value: Any) -> Any:

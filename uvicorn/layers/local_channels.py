@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.delay import Delays
-from uvicorn.layers.encoding import pack, unpack
+from uvicorn.layers.encoding import pack, unpack, unpack_message
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
@@ -210,8 +210,7 @@ class LocalChannels:
                 if await peer.ask("offer", channel, id, content, 0.0):
                     return True
             except ConnectionError:
-                reason = "the process that was to take the message has left, or does not answer"
-                raise ChannelLayerUnavailable(reason, was_sent=True) from None
+                raise ChannelLayerUnavailable("who was to take it left, or does not answer", was_sent=True) from None
         if channel not in self.consumed:
             return False
         is_taken = self._queues.add(channel, id, content)
@@ -265,7 +264,7 @@ class LocalChannels:
                 except ChannelLayerUnavailable:
                     return False
             return True
-        id = new_id(unpack(content))
+        id = new_id(unpack_message(content))
         try:
             task = self._place_one(channel, id, content)
         except ChannelFull:
@@ -292,7 +291,7 @@ class LocalChannels:
         try:
             while (waiting := self._queues.take(has_room)) is not None:
                 content = waiting.content
-                intake.take(Delivery(waiting.channel, unpack(content), waiting.id, waiting.delivery, content))
+                intake.take(Delivery(waiting.channel, unpack_message(content), waiting.id, waiting.delivery, content))
         finally:
             self._is_pumping = False
 

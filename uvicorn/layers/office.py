@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from uvicorn.layers.encoding import RequestContent
 from uvicorn.layers.handover import DONE
 from uvicorn.layers.history import PLAIN, History, HistorySettings, Joining, Standing
+from uvicorn.layers.names import is_reply
 
 __all__ = ["Office", "Sides", "WorkerOffice"]
 
@@ -73,9 +75,13 @@ class WorkerOffice:
 
     Args:
         url: of its layer.
+        request_id: returns the id of the request for which the caller runs, or None; None if requests have no ids.
     """
 
-    def __init__(self, hub: Posts, sides: Sides, url: str = "") -> None:
+    def __init__(
+        self, hub: Posts, sides: Sides, url: str = "", request_id: Callable[[], str | None] | None = None
+    ) -> None:
+        self._request_id = request_id
         self.url: Final = url
         self._hub: Final = hub
         self._sides: Final = sides
@@ -99,6 +105,10 @@ class WorkerOffice:
 
     def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:
         """Send to a channel, or to a reply channel."""
+        if self._request_id is not None and not is_reply(channel):
+            known = self._request_id()
+            if known is not None:
+                content = RequestContent(content, known)
         return self._send(partial(self._hub.put, channel, content, delay), immediately)
 
     def _history_of(self, group: str, history: History | None) -> History | None:

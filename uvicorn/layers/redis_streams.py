@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelLayerUnavailable
-from uvicorn.layers.encoding import unpack
+from uvicorn.layers.encoding import unpack_message
 from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNKNOWN, Delivery, Intake
 from uvicorn.layers.limits import ChannelLimits
@@ -202,7 +202,7 @@ class Streams:
             self._give_up(channel, entry, id, content, "expired")
             return
         try:
-            message = unpack(content)
+            message = unpack_message(content)
         except ValueError as error:
             self._give_up(channel, entry, id, content, str(error))
             return
@@ -283,7 +283,7 @@ class Streams:
         keys = (self._keys.stream(channel), self._keys.dead(channel))
         self._acknowledgements.run(DEAD, keys, self._keys.consumers, entry, id, content, why, _MOST_DEAD)
         with suppress(ValueError):  # it may be no message at all
-            self._intake.on_given_up(Delivery(channel, unpack(content), id), why)
+            self._intake.on_given_up(Delivery(channel, unpack_message(content), id), why)
 
 
 def _pairs(found: Any) -> Any:

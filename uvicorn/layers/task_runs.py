@@ -26,7 +26,7 @@ from uvicorn.layers.task_records import LIBRARY, as_json, record_of, result_of, 
 __all__ = ["UNFINISHED_SECONDS", "LoopTasks", "ThreadTasks"]
 
 UNFINISHED_SECONDS: Final = 30 * 86400.0  # that a record is kept after its task could have run; arbitrary
-_ADDED: Final = ("channel", "message_id", "given_up", PRIORITY)  # to what was sent
+_ADDED: Final = ("channel", "message_id", "request_id", "given_up", PRIORITY)  # to what was sent
 _signals: Final[Any] = import_module(f"{LIBRARY}.signals")
 _Status: Final[Any] = tasks_base.TaskResultStatus
 _log: Final = logging.getLogger("django.tasks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uvicorn.bridge.self_waits import SelfWait, SelfWaits
 from uvicorn.bridge.suspects import Suspect, running_in_pools, suspect_in_thread, suspect_on_loop, unit_on_loop
 from uvicorn.connections.service import Service
 
@@ -15,6 +16,7 @@ class WorkerLooks:
         self._service = service
         self._dispatcher = service.dispatcher
         self._loop = service.loop
+        self._self_waits = SelfWaits(service.loop, service.dispatcher.outbox.loop_thread)
 
     def unit(self) -> object:
         """Return what changes when the loop goes on to other work: the task that runs, or the head that was read."""
@@ -27,6 +29,10 @@ class WorkerLooks:
     def in_thread(self, thread_id: int) -> Suspect | None:
         """What a thread does."""
         return suspect_in_thread(thread_id, self._dispatcher.all_pools)
+
+    def self_wait(self) -> SelfWait | None:
+        """Whether the loop waits for itself."""
+        return self._self_waits.find()
 
     def computing(self) -> str:
         """Name the jobs that run in threads."""

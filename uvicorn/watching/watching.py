@@ -10,11 +10,8 @@ from typing import Any, Final
 
 from uvicorn.bridge.aside import Aside
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.dry import DryWatch
-from uvicorn.bridge.garbage import GarbagePauses
-from uvicorn.bridge.loop_watch import LoopWatch, Watchdog
-from uvicorn.bridge.slow import SlowWatch
 from uvicorn.connections.service import Service
+from uvicorn.watching.alarms import Alarms
 from uvicorn.watching.board import Board, Sheet
 from uvicorn.watching.collector import Collector, memory_bytes
 from uvicorn.watching.dump import Dump
@@ -22,7 +19,6 @@ from uvicorn.watching.exposition import MetricsPage
 from uvicorn.watching.families import Figures, add_up, as_rows, lasting
 from uvicorn.watching.health import Health, HealthSettings, Starvation
 from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
-from uvicorn.watching.looks import WorkerLooks
 from uvicorn.watching.retirement import NO, NOW, SOON, Bounds, Retirement, is_turn_of
 from uvicorn.watching.statsd import StatsdNumbers
 from uvicorn.watching.warnings_kept import KeptWarnings
@@ -40,6 +36,10 @@ class WatchSettings:
     status_dir: str = AUTOMATIC
     health: HealthSettings = HealthSettings()  # noqa: RUF009 (frozen)
     bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
+
+    def alarms(self, service: Service) -> Alarms:
+        """Make what warns in the log."""
+        return Alarms(service, self.loop_block_warning, self.pool_wait_warning, self.slow_consumer_warning)
 
 
 @dataclass
@@ -85,23 +85,10 @@ class Watching:
         pid: int,
     ) -> None:
         log, pools = service.log, service.dispatcher.all_pools
-        self.garbage: Final = GarbagePauses()
-        self.dry: Final = DryWatch(pools, time.monotonic, log, settings.pool_wait_warning)
-        self.slow: Final = SlowWatch(service.dispatcher, time.monotonic, log, settings.slow_consumer_warning)
-        self.loop_watch: LoopWatch | None = None
-        self._watchdog: Watchdog | None = None
-        if settings.loop_block_warning:
-            self.loop_watch = LoopWatch(
-                service.outbox,
-                log,
-                settings.loop_block_warning,
-                WorkerLooks(service),
-                self.garbage,
-                service.outbox.loop_native_id,
-            )
-            self._watchdog = Watchdog(self.loop_watch, log)
-        self.collector: Final = Collector(service, consumers, self.loop_watch, self.garbage, self.dry, self.slow)
-        self.dump: Final = Dump(service, self.loop_watch)
+        alarms = self._alarms = settings.alarms(service)
+        loop_watch = alarms.loop_watch
+        self.collector: Final = Collector(service, consumers, loop_watch, alarms.garbage, alarms.dry, alarms.slow)
+        self.dump: Final = Dump(service, loop_watch)
         self.facts: Final[dict[str, Any]] = {
             "pid": pid,
             "started": time.time(),
@@ -131,17 +118,14 @@ class Watching:
 
     def start(self) -> None:
         """Begin to watch."""
-        self.garbage.install()
         self._warnings.install(self._service.log)
-        if self._watchdog is not None:
-            self._watchdog.start()
+        self._alarms.start()
         self._write()
         self._aside.start()
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
-        self.dry.tick()
-        self.slow.tick()
+        self._alarms.tick()
         self._starvation.tick()
         self._write()
 
@@ -174,12 +158,10 @@ class Watching:
 
     def stop(self) -> None:
         """Watch no more, and leave the last numbers."""
-        if self._watchdog is not None:
-            self._watchdog.stop()
+        self._alarms.stop()
         self._aside.stop()
         self._inspection.remove()
         self._warnings.remove(self._service.log)
-        self.garbage.remove()
         self._write(is_last=True)
 
     def dump_soon(self) -> None:
