@@ -35,6 +35,8 @@ class BuildAll(build_ext):
 
     def run(self) -> None:
         is_inplace = bool(self.inplace)
+        if is_inplace:
+            remove_compiled()  # also of modules that are compiled no more
         try:
             self._translate()
             super().run()
@@ -78,8 +80,13 @@ def hot_modules() -> list[Extension]:
     ]
 
 
-if IS_PURE:
-    for path in PACKAGE.rglob(f"*{EXTENSION_SUFFIXES[0]}"):  # what an earlier "pip install -e" left
+def remove_compiled() -> None:
+    """Remove what an earlier "pip install -e" has left."""
+    for path in PACKAGE.rglob(f"*{EXTENSION_SUFFIXES[0]}"):
         path.unlink()
+
+
+if IS_PURE:
+    remove_compiled()
 
 setup(ext_modules=[] if IS_PURE else hot_modules(), cmdclass={"build_ext": BuildAll})

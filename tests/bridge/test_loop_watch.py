@@ -146,6 +146,8 @@ def test_a_block_that_lasts_is_told_meanwhile_and_once_more_when_it_has_ended():
 class Wait(SelfWait):
     """One for the loop itself."""
 
+    ends = 0  # how often one was ended, since the last one was made
+
     def __init__(self):
         super().__init__("/app.py:7, in slow", "total at /app.py:3", None)
         Wait.ends = 0

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 from clients import Kept, read_responses
 
-from uvicorn.connections import file_feed, file_transfer
+from uvicorn.connections import file_feed, file_transfer, file_turns
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CONTENT = bytes(range(256)) * 8192
@@ -206,6 +206,37 @@ def test_a_client_that_was_behind_is_sent_one_window_in_a_turn(connect, path, mo
         assert len(calls) <= before + 1
     assert calls
     client.client.leave()
+
+
+def test_many_fast_clients_of_files_share_a_turn_and_are_served_one_after_the_other(connect, path, monkeypatch):
+    """Each of them was sent one window in each turn, however many there were."""
+    calls = []
+    monkeypatch.setattr(file_feed, "WINDOW", 524288)
+    monkeypatch.setattr(file_turns, "_MOST", 2 * 524288)
+    client = connect(consumer_of({"status": 200, "file": path}))
+    clients = [client.client, *(client.site.connect() for _ in range(4))]
+    for other in clients:
+        other.transport.sockets[0].setblocking(False)
+
+    def fast(out, file, at, most):  # as if there were room for all of it
+        calls.append(out)
+        return most
+
+    monkeypatch.setattr(file_transfer.os, "sendfile", fast)
+    for other in clients:
+        client.site.loop.call_soon(other.transport.feed, GET)
+    counts = []
+    while len(client.site.reports) < len(clients) and len(counts) < 100:
+        before = len(calls)
+        client.site.loop.turn()
+        counts.append(len(calls) - before)
+    windows = len(CONTENT) // 524288
+    assert len(calls) == windows * len(clients)
+    assert max(counts) == 2
+    for begin in range(0, len(calls), len(clients)):  # in each round everybody once
+        assert len({*calls[begin : begin + len(clients)]}) == len(clients)
+    for other in clients:
+        other.leave()
 
 
 def test_a_client_that_leaves_leaves_nothing_open(connect, path, descriptors):

@@ -391,6 +391,15 @@ def test_connection_close_of_a_consumer_ends_the_connection_behind_its_streams(m
     assert client.transport.is_eof_written
 
 
+def test_an_idle_client_that_says_goaway_is_closed_at_once(make_http2):
+    client = connect(make_http2(Echo(), keepalive=100))
+    client.get()
+    client.h2.close_connection()
+    client.flush()
+    client.site.settle()
+    assert client.transport.is_eof_written or client.is_closed
+
+
 def test_a_client_that_says_goaway_is_answered_and_closed(make_http2):
     kept = Kept()
     client = connect(make_http2(kept))

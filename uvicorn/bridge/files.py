@@ -209,7 +209,11 @@ def has_room(descriptor: int) -> bool:
 def check_room(descriptor: int) -> None:
     """Raise ChannelFull, for which a request gets 503, if a file must not stay open for it."""
     if not has_room(descriptor):
-        raise ChannelFull("too many files are open")
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raise ChannelFull(
+            f"three quarters of the {most} files are open that this process may open: raise that limit ('ulimit -n', "
+            "LimitNOFILE in a unit of systemd)"
+        )
 
 
 def drop_file(value: Any) -> None:

@@ -6,7 +6,8 @@
 
 A feed is to its exchange what a consumer is that streams: it sends the next piece when the client has caught up and it
 is the exchange's turn, and lets others have the loop in between. So order, back-pressure and windows are those of
-content. What is not in memory is read by a thread (`bridge/file_reader.py`); the loop never waits for the disk.
+content. All feeds together have a budget in each turn (`file_turns.py`). What is not in memory is read by a thread
+(`bridge/file_reader.py`); the loop never waits for the disk.
 
 An exchange without a file has no feed. A feed ends with the last reply that it has, with its exchange, or when the file
 cannot be read: then the response is broken off, or answered with 500 if it has not begun.
@@ -67,8 +68,8 @@ class Feed:
     """
 
     __slots__ = (
-        "_carrier", "_data", "_exchange", "_has_begun", "_is_framed", "_is_waiting", "_replies", "_transfer",
-        "is_whole", "size",
+        "_carrier", "_data", "_exchange", "_has_begun", "_is_framed", "_is_queued", "_is_waiting", "_replies",
+        "_transfer", "_turns", "is_whole", "size",
     )  # fmt: skip
 
     def __init__(self, exchange: Fed) -> None:
@@ -79,6 +80,8 @@ class Feed:
         self._has_begun = False  # something of the first reply was sent
         self._is_framed = False  # it is in a chunk of its own
         self._is_waiting = False  # somebody will call: the client's gate, its socket, a reader, the loop
+        self._turns = exchange.carrier.service.file_turns
+        self._is_queued = False  # in them
         self._transfer: Transfer | None = Transfer(exchange.carrier) if may_transfer(exchange.carrier) else None
         self.is_whole = False
         self.size = 0
@@ -108,8 +111,15 @@ class Feed:
 
     # ---- the next piece ----
 
+    def work(self) -> None:
+        """Go on: it is this response's turn among all that have files."""
+        self._is_queued = False
+        self._run()
+
     def _run(self, _: object = None) -> None:
         """Send what can be sent now."""
+        if self._is_queued:  # the socket takes more, but it is not our turn
+            return
         self._is_waiting = False
         if self._exchange.feed is not self:
             return
@@ -119,7 +129,11 @@ class Feed:
                 if not self._carrier.gate.is_open or not self._carrier.is_first(self._exchange):
                     self._wait_for_gate()
                     return
+                if not self._turns.admits(self):
+                    self._is_waiting = self._is_queued = True
+                    return
                 size = self._send_next()
+                self._turns.spend(size)
                 if self._is_waiting or not self._replies:
                     break
                 left -= size
@@ -156,7 +170,7 @@ class Feed:
         data, self._data = self._data, None
         if data is None:
             if part.left and not part.is_at_hand(piece):
-                self._have_done(partial(part.read, far_piece), self._on_read)
+                self._have_done(partial(part.read, far_piece))
                 return 0
             data = part.read(piece)
         if self._is_framed:
@@ -182,7 +196,7 @@ class Feed:
         most = part.look_ahead(WINDOW)
         if part.left and not most:
             transfer.rest()
-            self._have_done(partial(part.warm, WINDOW), self._on_warmed)
+            self._have_done(partial(part.warm, WINDOW))
             return 0
         if not self._has_begun:
             self._begin_part(part)
@@ -244,28 +258,20 @@ class Feed:
             self._transfer.rest()
         self._carrier.gate.wait(self._run)
 
-    def _have_done(self, work: Any, on_done: Any) -> None:
+    def _have_done(self, work: Any) -> None:
         """Have a thread wait for the disk."""
         self._is_waiting = True
-        self._carrier.service.files.run(work, on_done)
+        self._carrier.service.files.run(work, self._on_done)
 
-    def _on_read(self, result: Any) -> None:
-        if not self._is_done_for(result):
-            self._data = result
-            self._run()
-
-    def _on_warmed(self, result: Any) -> None:
-        if not self._is_done_for(result):
-            self._run()
-
-    def _is_done_for(self, result: Any) -> bool:
-        """Whether there is nothing more to do: the exchange is over, or the file cannot be read."""
-        if not self._replies:
-            return True
+    def _on_done(self, result: Any) -> None:
+        """Go on with what a thread has read, if there is still anything to do."""
+        if not self._replies:  # the exchange is over
+            return
         if isinstance(result, Exception):
             self._fail(self._replies[0][1].file, result)
-            return True
-        return False
+            return
+        self._data = result
+        self._run()
 
     # ---- the end ----
 

@@ -30,6 +30,7 @@ cdef class Service:
     cdef public set connections
     cdef public set sockets
     cdef public Turns turns
+    cdef public object file_turns
     cdef public object call_runner
     cdef public object addresses
     cdef public object on_connection_lost

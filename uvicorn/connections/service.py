@@ -16,6 +16,7 @@ from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
+from uvicorn.connections.file_turns import FileTurns
 from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
 from uvicorn.errors import ConsumeLater
@@ -190,6 +191,7 @@ class Service:
         self.connections: Final[set[Client]] = set()
         self.sockets: Final[set[Client]] = set()
         self.turns: Final = Turns(loop.call_soon)
+        self.file_turns: Final = FileTurns(loop.call_soon)
         self.call_runner: Final = CallRunner(dispatcher)
         self.addresses: Final = AddressLimit(limits.connections_per_address, peers)
         self.on_connection_lost: Callable[[str], None] = lambda place: None  # called with its place in `addresses`

@@ -1,7 +1,8 @@
 """One socket, and the only owner of its state. Loop thread only.
 
 What comes in goes through `socket_inbound.py`. What a consumer sends comes from its channel to `socket_outbound.py`,
-which has the states of a socket, too. Here is what becomes of the socket as a whole: its handshake, its calls, its end.
+which has the states of a socket, too. Here is what becomes of the socket as a whole: its handshake and its calls; its
+end is in `client_socket.py`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.bridge.consumer import Consumer, advice_on
 from uvicorn.bridge.jobs import CallJob, SocketJob
 from uvicorn.bridge.socket_channel import SocketChannel
-from uvicorn.connections.attendants import Attended
-from uvicorn.connections.crowding import SOCKET, Standing
+from uvicorn.connections.client_socket import FAILED, ClientSocket
 from uvicorn.connections.socket_inbound import SocketInbound
-from uvicorn.connections.socket_outbound import CLOSED, CLOSING, CONNECTING, OPEN, SocketOutbound
+from uvicorn.connections.socket_outbound import CLOSED, CONNECTING, OPEN
 from uvicorn.connections.socket_watch import SocketWatch
 from uvicorn.connections.upgrade import Upgradable
 from uvicorn.errors import ChannelClosed, DenyConnection, is_all_full
@@ -26,12 +26,8 @@ from uvicorn.wire.frames import SocketCodec
 
 __all__ = ["WebSocket"]
 
-_FAILED: Final = 1011
-_RESTART: Final = 1012
-_OVERLOADED: Final = 1013
 
-
-class WebSocket(SocketOutbound, asyncio.Protocol):
+class WebSocket(ClientSocket, asyncio.Protocol):
     """One socket of a client.
 
     Args:
@@ -40,12 +36,10 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
 
     Attributes:
         channel: the reply channel, held from acceptance on.
-        is_stopping: as for an exchange. Read by any thread.
     """
 
     __slots__ = (
-        "_channel_name", "_channel_ref", "_connection", "attended", "channel", "client_name", "consumer", "inbound",
-        "intake", "is_stopping", "job", "method", "place", "service", "started_at", "watch",
+        "_channel_ref", "_connection", "channel", "client_name", "intake", "job", "place", "service", "started_at",
     )  # fmt: skip
 
     def __init__(self, connection: Upgradable, codec: SocketCodec, request: Message) -> None:
@@ -64,32 +58,9 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         self.is_stopping = False
         self.method = "websocket.connect"  # the channel of the last call, for logs
         self.started_at = service.loop.time()
-        self.consumer: Consumer | None = None
+        self.consumer = None
         self.job: CallJob | None = None
-        self.attended: Attended | None = None  # that of the request that asked for it
-
-    def __repr__(self) -> str:
-        return f"<WebSocket {self.shown_target} {self.state_name}>"
-
-    @property
-    def state_name(self) -> str:
-        """What it is doing, in a word. Runs on: any thread."""
-        return ("connecting", "open", "closing", "closed")[self._state]
-
-    @property
-    def consumer_name(self) -> str:
-        """How logs call the consumer."""
-        return self.consumer.name if self.consumer is not None else "no consumer"
-
-    @property
-    def shown_target(self) -> str:
-        """The path, safe to log."""
-        return self.inbound.path.encode("ascii", "backslashreplace").decode()
-
-    @property
-    def shown_line(self) -> str:
-        """The channel of the last call and the path, safe to log."""
-        return f"{self.method} {self.shown_target}"
+        self.attended = None  # that of the request that asked for it
 
     # ---- called by the loop ----
 
@@ -220,7 +191,7 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
                 self.consumer.tally.errors += 1
             self.service.log_failure(self, error)
             if not getattr(error, "leaves_socket_open", False):  # the consumers of Channels 1 expect that
-                self.close(_FAILED, "")
+                self.close(FAILED, "")
 
     def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
         """Answer 503, or close with 1013: no thread became free for a call in time."""
@@ -272,81 +243,3 @@ class WebSocket(SocketOutbound, asyncio.Protocol):
         """Return the channel of `websocket.connect`; if its consumer has let go of it, one in place of it."""
         known = self._channel_ref() if self._channel_ref is not None else None
         return known or SocketChannel(self, self.service.outbox, self._codec.subprotocols, self._channel_name)
-
-    # ---- bytes, and the end ----
-
-    def _shut(self) -> None:
-        """Take nothing more to send, and wake those who wait; it is a member of no group any more."""
-        super()._shut()
-        self.service.outbox.directory.closed(self._channel_name)
-
-    def close(self, code: int, reason: str) -> None:
-        """Send a close frame, and wait for the client's; or answer the client's, with its own code."""
-        if self._state == OPEN and self._codec.owes_close:
-            self.answer_close()
-        elif self._send_close(code, reason):
-            self.watch.on_closing()
-            self.inbound.end()
-
-    def close_slow(self, reason: str) -> None:
-        """Close, because one side has not kept up with the other."""
-        self.service.log_of(self).info("1013 to %s: %s", self.shown_target, reason)
-        self.inbound.calls.clear()
-        self.close(_OVERLOADED, reason)
-
-    def close_silent(self) -> None:
-        """Close, because the client has not answered a ping."""
-        self.close(_FAILED, "no answer to a ping")
-
-    def standing(self, now: float) -> Standing:
-        """Return that it is a socket; before it is accepted, its connection says what it is doing."""
-        return Standing(SOCKET if self.handshake is None else "")
-
-    def make_way(self, state: str) -> None:
-        """Do nothing: sockets are not closed for others."""
-
-    def in_flight(self) -> tuple[Any, ...]:
-        """Return no exchange: that of the handshake is its connection's."""
-        return ()
-
-    def cut(self) -> None:
-        """Close at once, whatever is on its way."""
-        self.transport.abort()
-
-    def begin_ending(self) -> None:
-        """Close, because the worker stops."""
-        if self.handshake is None:
-            self.is_stopping = True
-            self.close(_RESTART, "service restart")
-
-    def abort(self) -> None:
-        """Close at once, because the worker stops: whoever waits for this socket is told."""
-        self.is_stopping = True
-        self.inbound.calls.clear()
-        self.inbound.leave()
-        self._shut()
-        if self._state != CLOSED:
-            self.transport.abort()
-
-    def on_close_frame(self) -> None:
-        """The client's close frame has come: it is answered behind the replies to what came just before.
-
-        Spec: RFC 6455 section 5.5.1: an endpoint may delay its close frame while it is sending.
-        """
-        self.watch.on_closing()  # and not for longer than the client may take for its own
-        self.inbound.settle()
-
-    def answer_close(self) -> None:
-        """Answer the client's close frame."""
-        if self._state == OPEN and self._codec.owes_close:
-            self.write(self._codec.close(0, ""))
-            self.on_client_ended()
-            self.inbound.part()
-
-    def on_client_ended(self) -> None:
-        """The client has sent its close frame, or made a mistake: the connection is closed."""
-        self._state = CLOSING
-        self._shut()
-        self.inbound.end()
-        self.watch.on_closing()
-        self._hang_up()

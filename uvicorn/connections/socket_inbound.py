@@ -81,21 +81,8 @@ class SocketInbound:
     """
 
     __slots__ = (
-        "_codec",
-        "_cutter",
-        "_order",
-        "_receiver",
-        "_request_id",
-        "_root_path",
-        "_session",
-        "_settle",
-        "_socket",
-        "_template",
-        "_turns",
-        "calls",
-        "intake",
-        "is_left",
-        "path",
+        "_codec", "_cutter", "_order", "_receiver", "_request_id", "_root_path", "_session", "_settle", "_socket",
+        "_template", "_turns", "calls", "intake", "is_left", "path",
     )  # fmt: skip
 
     def __init__(self, socket: Owner, codec: SocketCodec, request: Message, intake: Intake) -> None:
@@ -228,19 +215,13 @@ class SocketInbound:
     def disconnect(self) -> None:
         """Call the consumer of `websocket.disconnect`, after what waits; then call nothing more."""
         socket = self._socket
+        order = self._order + 1
         code, reason = self._codec.ending
-        consumer = self._find("websocket.disconnect", {"order": self._order + 1, "code": code, "reason": reason})
+        consumer = self._find("websocket.disconnect", {"order": order, "code": code, "reason": reason})
         if consumer is not None and not self.is_left:
             socket.on_called(consumer, "websocket.disconnect")
-            message = websocket_disconnect(
-                socket.channel_of_disconnect(),
-                self.path,
-                self._order + 1,
-                self._session,
-                code,
-                reason,
-                self._request_id,
-            )
+            channel = socket.channel_of_disconnect()
+            message = websocket_disconnect(channel, self.path, order, self._session, code, reason, self._request_id)
             self.calls.put(consumer, message, 0)
         self.leave()
 
@@ -249,11 +230,9 @@ class SocketInbound:
         consumer = self._find("websocket.gap")
         if consumer is not None and not self.is_left:
             self._order += 1
-            self.calls.put(
-                consumer,
-                websocket_gap(self._socket.channel, self.path, self._order, self._session, missed, self._request_id),
-                0,
-            )
+            channel = self._socket.channel
+            message = websocket_gap(channel, self.path, self._order, self._session, missed, self._request_id)
+            self.calls.put(consumer, message, 0)
 
     def leave(self) -> None:
         """Call nothing more than what waits."""

@@ -6,6 +6,11 @@ from uvicorn.wire.reply cimport Fields
 from uvicorn.wire.request_line cimport RequestLine
 
 
+cdef int _COLON, _SPACE, _SLASH, _VERSION_BYTES, _LINE_BYTES
+cdef bytes _IN_TARGETS, _CONTROLS
+cdef frozenset _SCHEMES, _CONNECTION_FIELDS, _LOOKED_AT
+
+
 cdef class HeadReader:
     cdef bytes _authority
     cdef dict _known
@@ -23,10 +28,15 @@ cdef class HeadReader:
     cdef public bytes protocol
     cdef public RequestLine request_line
 
-    @cython.locals(pseudo=dict, headers=list, special=list, name=bytes, value=bytes, longest=Py_ssize_t, has_underscores=bint)
+    @cython.locals(
+        headers=list, special=list, name=bytes, value=bytes, values=bytes, names=frozenset, known=dict, longest=Py_ssize_t,
+        has_underscores=bint, method=bytes, scheme=bytes, path=bytes, authority=bytes, protocol=bytes, host=bytes,
+    )
     cpdef object read(self, object fields, bint is_ended)
-    @cython.locals(name=bytes, target=bytes, raw_path=bytes, query=bytes, decoded=bytes, path=str, line=Py_ssize_t)
-    cdef object _message(self, dict pseudo, list headers, object host)
+    @cython.locals(line=Py_ssize_t)
+    cdef _check_line(self, bytes method, bytes scheme, bytes target, bytes protocol)
+    @cython.locals(raw_path=bytes, query=bytes, decoded=bytes, path=str)
+    cdef object _message(self, bytes method, bytes target, list headers)
     cdef tuple _read_special(self, list fields, bint is_ended)
 
 

@@ -27,7 +27,7 @@ __all__ = ["HeadReader", "HeadWriter", "pairs_of"]
 
 _COLON: Final = 0x3A
 _SPACE: Final = 0x20
-_PSEUDO: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
+_SLASH: Final = 0x2F
 _SCHEMES: Final = frozenset({b"http", b"https"})
 #: RFC 9113 section 8.2.2.
 _CONNECTION_FIELDS: Final = frozenset({
@@ -36,8 +36,9 @@ _CONNECTION_FIELDS: Final = frozenset({
 _LOOKED_AT: Final = _CONNECTION_FIELDS | {b"host", b"te", b"content-length", b"expect", b"cookie", b"priority"}
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# To be deleted by `bytes.translate`, which takes a quarter of the time of a search with `re`.
+_IN_TARGETS: Final = bytes({*range(0x21, 0x7F)} - {ord("#")})
+_CONTROLS: Final = bytes({*range(0x20), 0x7F} - {ord("\t")})
 _MOST_LENGTH_DIGITS: Final = 18
 _VERSION_BYTES: Final = len(b"  HTTP/1.1")  # what a request line has beside method and target
 _LINE_BYTES: Final = len(b": \r\n")  # what a field has beside name and value, in HTTP/1.1
@@ -89,7 +90,11 @@ class HeadReader:
         Returns: the `http.request`, still without reply channel and body.
         Raises: ClientError, 400 for what is malformed, 414, 417, 431 or 501.
         """
-        pseudo: dict[bytes, bytes] = {}
+        method: bytes | None = None
+        scheme: bytes | None = None
+        path: bytes | None = None
+        authority: bytes | None = None
+        protocol: bytes | None = None
         headers: Headers = []
         special: list[tuple[bytes, bytes]] = []
         has_underscores = False
@@ -97,9 +102,20 @@ class HeadReader:
         longest = self._longest_field
         for name, value in fields:
             if not name or name[0] == _COLON:
-                if headers or special or name in pseudo or name not in _PSEUDO:
-                    raise ClientError(400, f"the pseudo-field {name[:40]!r} is unknown, doubled or late")
-                pseudo[name] = value
+                if headers or special:
+                    raise ClientError(400, f"the pseudo-field {name[:40]!r} is late")
+                if name == b":method" and method is None:
+                    method = value
+                elif name == b":scheme" and scheme is None:
+                    scheme = value
+                elif name == b":path" and path is None:
+                    path = value
+                elif name == b":authority" and authority is None:
+                    authority = value
+                elif name == b":protocol" and protocol is None:
+                    protocol = value
+                else:
+                    raise ClientError(400, f"the pseudo-field {name[:40]!r} is unknown or doubled")
                 continue
             if value and (value[0] <= _SPACE or value[-1] <= _SPACE):
                 raise ClientError(400, f"white space around the value of {name[:40]!r}")
@@ -117,46 +133,21 @@ class HeadReader:
                     raise ClientError(400, f"{name[:40]!r} is not a name of a field, in lower case")
                 has_underscores = has_underscores or b"_" in name
             headers.append([name, value])
-        if _CONTROLS.search(b"".join([value for _, value in headers])):
+        values = b"".join([value for _, value in headers])
+        if len(values.translate(None, _CONTROLS)) != len(values):
             raise ClientError(400, "a control character in the value of a field")
         self.expects_continue = False
-        self.priority = host = scheme = None
+        self.priority = host = forwarded_scheme = None
         self.content_length = -1
         if self._proxied:
             self._proxied = []
         if special:
-            scheme, host = self._read_special(special, is_ended)
+            forwarded_scheme, host = self._read_special(special, is_ended)
         if len(headers) > self._most_fields:
             raise ClientError(431, "too many header fields")
-        message = self._message(pseudo, headers, host)
-        if self._proxied:
-            take_origin(self.request_line, message, self._policy, self._proxied, scheme)
-        if has_underscores:
-            message["headers"], root_path = self._policy.map_names(headers)
-            if root_path is not None:
-                message["root_path"] = root_path
-        return message
-
-    def _message(self, pseudo: dict[bytes, bytes], headers: Headers, host: bytes | None) -> Message:
-        name, target = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
-        protocol = self.protocol = pseudo.get(b":protocol", b"")
-        method = METHODS.get(name)
-        if method is None:
-            if not _METHOD.fullmatch(name):
-                raise ClientError(400, f"{name[:40]!r} is not a method")
-            if name != b"CONNECT" or not protocol:
-                raise ClientError(501, f"unknown method {name[:40]!r}")
-            method = "CONNECT"
-        elif protocol:
-            raise ClientError(400, ":protocol without CONNECT")
-        if pseudo.get(b":scheme") not in _SCHEMES:
-            raise ClientError(400, "no :scheme, or one that is not served")
-        line = self._longest_line
-        if line and len(name) + len(target) + _VERSION_BYTES > line:
-            raise ClientError(414, "request line too long")
-        if not _TARGET.fullmatch(target) and not (target == b"*" and method == "OPTIONS"):
-            raise ClientError(400, f"invalid :path {target[:64]!r}")
-        authority = pseudo.get(b":authority", host)
+        self._check_line(method or b"", scheme, path or b"", protocol or b"")
+        if authority is None:
+            authority = host
         if authority is None or authority != self._authority:
             if authority is None or not is_authority(authority):
                 raise ClientError(400, f"no :authority, or an invalid one: {(authority or b'')[:64]!r}")
@@ -164,14 +155,47 @@ class HeadReader:
         if host is not None and host.lower() != authority.lower():
             raise ClientError(400, ":authority and Host name two hosts")
         headers.insert(0, [b"host", authority])
+        message = self._message(method or b"", path or b"", headers)
+        if self._proxied:
+            take_origin(self.request_line, message, self._policy, self._proxied, forwarded_scheme)
+        if has_underscores:
+            message["headers"], root_path = self._policy.map_names(headers)
+            if root_path is not None:
+                message["root_path"] = root_path
+        return message
+
+    def _check_line(self, method: bytes, scheme: bytes | None, target: bytes, protocol: bytes) -> None:
+        """Check what a request line would say.
+
+        Raises: ClientError.
+        """
+        self.protocol = protocol
+        if method not in METHODS:
+            if not _METHOD.fullmatch(method):
+                raise ClientError(400, f"{method[:40]!r} is not a method")
+            if method != b"CONNECT" or not protocol:
+                raise ClientError(501, f"unknown method {method[:40]!r}")
+        elif protocol:
+            raise ClientError(400, ":protocol without CONNECT")
+        if scheme not in _SCHEMES:
+            raise ClientError(400, "no :scheme, or one that is not served")
+        line = self._longest_line
+        if line and len(method) + len(target) + _VERSION_BYTES > line:
+            raise ClientError(414, "request line too long")
+        is_path = target and target[0] == _SLASH and not target.translate(None, _IN_TARGETS)
+        if not is_path and not (target == b"*" and method == b"OPTIONS"):
+            raise ClientError(400, f"invalid :path {target[:64]!r}")
+
+    def _message(self, method: bytes, target: bytes, headers: Headers) -> Message:
         raw_path, _, query = target.partition(b"?")
         decoded = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
         path = decoded.decode("utf-8", "surrogateescape")
-        self.request_line = RequestLine(method, target, "2", path)
+        shown_method = METHODS.get(method, "CONNECT")
+        self.request_line = RequestLine(shown_method, target, "2", path)
 
         message = Message(self.base)
         message["http_version"] = "2"
-        message["method"] = method
+        message["method"] = shown_method
         message["path"] = path
         message["raw_path"] = raw_path
         message["query_string"] = query
@@ -268,5 +292,7 @@ def pairs_of(block: bytes) -> list[tuple[bytes, bytes]]:
         name, _, value = line.partition(b": ")
         name = name.lower()
         if name and name not in _CONNECTION_FIELDS:
-            pairs.append((name, value.strip(b" \t")))
+            if value and (value[0] <= _SPACE or value[-1] <= _SPACE):
+                value = value.strip(b" \t")
+            pairs.append((name, value))
     return pairs
