@@ -9,8 +9,8 @@ in the same room, on whichever worker they are: it is a group. With `--channel-l
 machines as you like.
 
 The room has a history. A page keeps what it has seen last, and says it when it comes back: then it is given what it has
-missed. What it has said itself it keeps until it hears it, and says it again otherwise; each line has an id, by which
-pages know one that they have shown already.
+missed. What it has said itself it keeps until it hears it, and says it again when it comes back; each line has an id,
+by which pages know one that they have shown already. A line that cannot be sent raises, which closes the socket.
 """
 
 import json
@@ -34,9 +34,8 @@ def page(message):
 # ---- what both kinds do ----
 
 
-def say(name, text, id=None):
-    """Send to everybody. In a thread it goes out when the consumer has returned."""
-    ROOM.send({"text": json.dumps({"id": id or secrets.token_hex(8), "name": name, "text": text[:LONGEST]})})
+def line(name, text, id=None):
+    return {"text": json.dumps({"id": id or secrets.token_hex(8), "name": name, "text": text[:LONGEST]})}
 
 
 def connect(message):
@@ -66,12 +65,14 @@ def seen_by(said):
 
 
 def joined(message, said, standing):
-    """Tell the page that it has all that it missed. The session lives as long as the socket."""
+    """Tell the page that it has all that it missed; return what the room is told.
+
+    The session lives as long as the socket.
+    """
     name = message["channel_session"]["name"] = text_of(said, "name", 30) or "somebody"
     told = {"epoch": standing.epoch, "offset": standing.offset, "missed": standing.missed, "worker": os.getpid()}
     message["reply_channel"].send({"text": json.dumps(told)})
-    if seen_by(said) is None:
-        say("room", f"{name} has come", text_of(said, "id", 40))
+    return line("room", f"{name} has come", text_of(said, "id", 40)) if seen_by(said) is None else None
 
 
 def is_joining(message):
@@ -79,17 +80,18 @@ def is_joining(message):
 
 
 def act(message):
-    """Do all but to join."""
+    """Do all but to join; return what the room is told."""
     channel, session = message["channel"], message["channel_session"]
     if channel == "websocket.connect":
         connect(message)
     elif channel == "websocket.receive":
         said = read(message)
-        say(session["name"], text_of(said, "text", LONGEST), text_of(said, "id", 40))
+        return line(session["name"], text_of(said, "text", LONGEST), text_of(said, "id", 40))
     elif channel == "websocket.gap":
         message["reply_channel"].send({"text": json.dumps({"gap": message["missed"]})})
     elif "name" in session and message["code"] in GONE:  # it is a member no more: that its socket has closed is enough
-        say("room", f"{session['name']} has left")
+        return line("room", f"{session['name']} has left")
+    return None
 
 
 # ---- either kind ----
@@ -99,18 +101,22 @@ def chat(message):
     """Run in a thread of the pool, one call for each message; it might ask a database here."""
     if is_joining(message):
         said = read(message)
-        joined(message, said, ROOM.add(message["reply_channel"], since=seen_by(said), with_offset=True))
+        told = joined(message, said, ROOM.add(message["reply_channel"], since=seen_by(said), with_offset=True))
     else:
-        act(message)
+        told = act(message)
+    if told is not None:
+        ROOM.send(told, immediately=True)  # not when we have returned: then nobody would hear that it could not be sent
 
 
 async def chat_async(message):
     """Run on the event loop."""
     if is_joining(message):
         said = read(message)
-        joined(message, said, await ROOM.add(message["reply_channel"], since=seen_by(said), with_offset=True))
+        told = joined(message, said, await ROOM.add(message["reply_channel"], since=seen_by(said), with_offset=True))
     else:
-        act(message)
+        told = act(message)
+    if told is not None:
+        await ROOM.send(told)
 
 
 CHANNELS = ("websocket.connect", "websocket.receive", "websocket.disconnect", "websocket.gap")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -27,6 +28,22 @@ def pytest_xdist_auto_num_workers(config):
         return 0
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, 2 * processors)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left(tmp_path_factory):
+    """Remove at the end what is left in the temporary directory: tests kill many servers, which then cannot."""
+    tmp_path_factory.getbasetemp()  # that of pytest stays where it is
+    before = os.environ.get("TMPDIR")
+    # A short path: that of a unix socket has a limit.
+    with tempfile.TemporaryDirectory(prefix="uv", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        yield
+    tempfile.tempdir = None
+    if before is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before
 
 
 @pytest.fixture(autouse=True)

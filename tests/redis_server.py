@@ -36,14 +36,15 @@ class RedisServer:
         options: of the program, such as "--maxmemory".
         keeps: keep the data on disk, for a restart with them.
         certificates: files of an authority; the server then has TLS, on a port, beside its unix socket.
+        tls_port: this port; 0 for any.
     """
 
-    def __init__(self, *options, port=0, keeps=False, certificates=None):
+    def __init__(self, *options, port=0, keeps=False, certificates=None, tls_port=0):
         # A short path: that of a unix socket has a limit.
         self.folder = Path(tempfile.mkdtemp(prefix="rd"))
         self.port = port
         self.certificates = certificates
-        self.tls_port = free_port() if certificates else 0
+        self.tls_port = (tls_port or free_port()) if certificates else 0
         self._options = options
         self._keeps = keeps
         self.process = None

@@ -137,6 +137,22 @@ def test_no_line_is_lost_or_doubled_while_workers_are_replaced_and_killed(master
         assert sum(person.came_back for person in people) >= sum(came) + 4
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_a_line_that_redis_did_not_take_is_said_again(serve, redis, side):
+    server = serve("--threads", "2", "--channel-layer", f"{redis.url}?timeout=0.3", app=APP)
+    with ChatClient(url_of(server, side), "Ann") as ann:
+        eventually(lambda: ann.worker, "Ann in the room")
+        redis.signal(signal.SIGSTOP)
+        try:
+            ann.say("hello")
+            server.wait_for_log("cannot be reached")
+        finally:
+            redis.signal(signal.SIGCONT)
+        eventually(lambda: ann.texts, "the line")
+        eventually(lambda: ann.came_back > 1 and ann.worker, "Ann in the room again")
+        assert ann.texts == ["hello"]
+
+
 def test_a_room_of_which_all_workers_have_left_begins_anew_and_says_so(serve, tmp_path):
     layer = ("--channel-layer", f"local://{tmp_path}/l")
     server = serve(*layer, app=APP)

@@ -10,16 +10,26 @@ _MOST_PORT = 55_535  # the bus of a node is at its port and 10,000
 
 
 class RedisCluster:
-    """Three masters."""
+    """Three masters.
 
-    def __init__(self):
+    Args:
+        certificates: files of an authority; the nodes then have TLS, for clients and among each other.
+    """
+
+    def __init__(self, certificates=None):
+        self.certificates = certificates
         self.nodes = []
         try:
             for _ in range(3):
                 port = free_port()
                 while port > _MOST_PORT:
                     port = free_port() - 10_000
-                self.nodes.append(RedisServer("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", port=port))
+                options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+                if certificates:
+                    options += ["--tls-cluster", "yes"]
+                    self.nodes.append(RedisServer(*options, certificates=certificates, tls_port=port))
+                else:
+                    self.nodes.append(RedisServer(*options, port=port))
             self._join()
         except BaseException:
             self.close()
@@ -27,7 +37,10 @@ class RedisCluster:
 
     @property
     def url(self):
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        nodes = ",".join(f"127.0.0.1:{node.tls_port or node.port}" for node in self.nodes)
+        if self.certificates:
+            return f"rediss+cluster://{nodes}?ssl_ca_certs={self.certificates.trusted}"
+        return f"redis+cluster://{nodes}"
 
     def _join(self):
         first = self.nodes[0]
@@ -35,7 +48,7 @@ class RedisCluster:
             share = range(number * _SLOTS // 3, (number + 1) * _SLOTS // 3)
             assert b"OK" in node.ask("CLUSTER", "ADDSLOTSRANGE", str(share[0]), str(share[-1]))
             if node is not first:
-                assert b"OK" in node.ask("CLUSTER", "MEET", "127.0.0.1", str(first.port))
+                assert b"OK" in node.ask("CLUSTER", "MEET", "127.0.0.1", str(first.tls_port or first.port))
         until(lambda: all(b"cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), "the cluster")
         until(lambda: all(node.ask("CLUSTER", "NODES").count(b"connected") >= 3 for node in self.nodes), "all nodes")
 

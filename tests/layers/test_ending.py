@@ -2,9 +2,10 @@
 
 import asyncio
 
+import pytest
 from bridge_doubles import on_loop
 
-from uvicorn.layers.ending import close_quietly, end_all
+from uvicorn.layers.ending import close_quietly, end_all, within
 
 
 class SlowClient:
@@ -53,3 +54,55 @@ async def test_a_client_that_cannot_be_closed_is_let_go():
     await close_quietly(client)
     assert client.is_closed
     await close_quietly(None)
+
+
+class Clock:
+    """The clock of the running loop, which jumps when a test says so: the process was not run meanwhile."""
+
+    def __init__(self):
+        loop = asyncio.get_running_loop()
+        self._ahead = 0.0
+        time, loop.time = loop.time, lambda: time() + self._ahead
+
+    def jump(self, seconds):
+        self._ahead += seconds
+
+
+async def turns(count=10):
+    for _ in range(count):
+        await asyncio.sleep(0)
+    return count
+
+
+@on_loop
+async def test_an_answer_that_has_come_while_the_process_was_held_up_is_not_too_late():
+    clock = Clock()
+    waiting = asyncio.ensure_future(within(50.0, turns()))
+    await turns(2)
+    clock.jump(90.0)
+    assert await waiting == 10
+
+
+@on_loop
+async def test_what_does_not_come_is_given_up_at_the_second_look():
+    clock = Clock()
+    never = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(within(50.0, never))
+    for _ in range(2):
+        await turns()
+        assert not waiting.done()
+        clock.jump(25.0)
+    with pytest.raises(asyncio.TimeoutError):
+        await waiting
+    assert never.cancelled()
+
+
+@on_loop
+async def test_what_comes_when_it_is_given_up_is_taken():
+    async def stubborn():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "after all"
+
+    assert await within(0.0, stubborn()) == "after all"

@@ -51,6 +51,26 @@ def test_another_history_is_refused_where_it_is_named(history, seconds, text):
         Group("room", history=history, history_seconds=seconds)
 
 
+@pytest.mark.parametrize(
+    ("history", "most", "text"),
+    [
+        (None, 5, "history_bytes is for a group with a history: give history=100, too"),
+        (5, 0, "history_bytes must be 1 to 268435456, not 0"),
+        (5, 1 << 30, "1 to 268435456"),
+        (5, 0.5, "not float"),
+        (5, True, "not bool"),
+    ],
+)
+def test_another_number_of_bytes_is_refused_where_it_is_named(history, most, text):
+    with pytest.raises((TypeError, ValueError), match=text):
+        Group("room", history=history, history_bytes=most)
+
+
+def test_a_history_has_sixteen_megabytes_unless_a_group_says_another_number():
+    assert check_history(5, 9).bytes == 16 * 1024 * 1024
+    assert check_history(5, 9, 1000) == History(5, 9.0, 1000)
+
+
 def test_what_was_seen_is_a_pair_or_what_add_has_returned():
     assert check_since(None) is None
     assert check_since(("a", 7)) == check_since(["a", 7]) == check_since(Standing("a", 7, None)) == Position("a", 7)
@@ -94,7 +114,7 @@ def test_a_form_of_the_application_s_own():
 
 @pytest.mark.parametrize(
     "joining",
-    [Joining(), Joining(History(5, 9.0)), Joining(History(5, 9.0), Position("a", 7), True)],
+    [Joining(), Joining(History(5, 9.0, 1000)), Joining(History(5, 9.0), Position("a", 7), True)],
 )
 def test_how_somebody_is_added_is_told_to_another_process(joining):
     assert unpacked(packed("room", joining)) == ("room", joining)
@@ -113,6 +133,8 @@ def test_the_first_history_of_a_group_wins_and_another_one_is_an_error():
     with pytest.raises(ValueError, match="'room' is 5 messages for 9 seconds in this process: it cannot be 6 messages"):
         settings.setting_of("room", History(6, 9.0))
     assert settings.setting_of("other", History(6, 9.0)) == History(6, 9.0)
+    with pytest.raises(ValueError, match="it cannot be 6 messages and 10 bytes for 9 seconds"):
+        settings.setting_of("other", History(6, 9.0, 10))
 
 
 def test_the_histories_that_nobody_uses_are_forgotten(monkeypatch):

@@ -72,6 +72,21 @@ def test_as_many_are_kept_as_there_may_be_and_as_long(histories, clock):
     assert [each.offset for each in histories.recall("room", HISTORY, None).kept] == [15, 16, 17, 18, 19]
 
 
+def test_the_oldest_go_when_there_are_too_many_bytes_and_the_latest_stays(histories):
+    history = History(5, 100.0, bytes=1000)
+    for size, found in (
+        (300, [1]),
+        (300, [1, 2]),
+        (400, [1, 2, 3]),
+        (1, [2, 3, 4]),
+        (950, [4, 5]),
+        (9000, [6]),
+        (9, [7]),
+    ):
+        histories.append("room", bytes(size), history)
+        assert [each.offset for each in histories.recall("room", history, None).kept] == found
+
+
 def test_a_history_that_nobody_uses_is_forgotten_and_another_epoch_begins(histories, clock):
     epoch = histories.append("room", b"1", HISTORY).epoch
     for _ in range(5):  # a member asks now and then

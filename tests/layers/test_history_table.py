@@ -40,8 +40,8 @@ def make(carrier, **options):
     return node
 
 
-def room(node, name="room", history=100, seconds=300):
-    return Group(name, node.office, history=history, history_seconds=seconds)
+def room(node, name="room", history=100, seconds=300, most_bytes=None):
+    return Group(name, node.office, history=history, history_seconds=seconds, history_bytes=most_bytes)
 
 
 def stamped(content, epoch, offset):
@@ -117,6 +117,22 @@ async def test_what_is_not_kept_any_more_is_told_and_the_rest_is_given(carrier):
         assert (standing.offset, standing.missed) == (7, 4)
         assert back.gaps == [4]
         assert back.texts == ["5", "6", "7"]
+
+
+@on_loop
+async def test_what_is_kept_is_bounded_in_bytes_and_the_rest_is_told(carrier):
+    """Messages of ten megabytes in a history of a hundred were a gigabyte."""
+    async with make(carrier) as one, make(carrier) as other:
+        near, back, last = one.client(), other.client(), other.client()
+        seen = await room(one, most_bytes=1000).add(near)
+        await say(one, *(str(number) * 280 for number in range(1, 6)), most_bytes=1000)
+        standing = await room(other, most_bytes=1000).add(back, since=seen)
+        assert (standing.offset, standing.missed, back.gaps) == (5, 2, [2])
+        assert [text[0] for text in back.texts] == ["3", "4", "5"]
+        await say(other, "6" * 5000, most_bytes=1000)
+        await until_async(lambda: len(near.texts) == 6 and len(back.texts) == 4)
+        assert (await room(other, most_bytes=1000).add(last, since=seen)).missed == 5
+        assert [text[0] for text in last.texts] == ["6"]
 
 
 @on_loop

@@ -9,7 +9,7 @@ from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.errors import ConsumeLater
-from uvicorn.layers import local_peers, local_place, queues
+from uvicorn.layers import local_peer, local_peers, local_place, queues
 from uvicorn.layers.delay import Delays
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local_place import Place
@@ -145,6 +145,92 @@ async def test_a_worker_that_was_behind_hears_of_the_groups_that_were_joined_mea
         await until_async(lambda: to_one.groups == {"room"})
         await other.group("room").send({"text": "hello"})
         await until_async(lambda: near.texts)
+
+
+class Unconnected:
+    """Two workers: the second knows the first one, which is not connected to it yet; then they are `connected`."""
+
+    def __init__(self, carrier, monkeypatch):
+        monkeypatch.setattr(local_peers, "_GREET_SECONDS", 0.01)
+        self.one, self.other = make(carrier), make(carrier)
+        self._finder = None
+
+    async def __aenter__(self):
+        await self.one.__aenter__()
+        self._finder = self.one.layer._peers._finder
+        self._finder.look = lambda node=None: None
+        await self.other.__aenter__()
+        return self
+
+    def connected(self):
+        del self._finder.look
+        self._finder.look()
+
+    async def __aexit__(self, *details):
+        await self.other.__aexit__(*details)
+        await self.one.__aexit__(*details)
+
+
+@on_loop
+async def test_what_is_sent_before_there_is_a_connection_to_a_worker_is_not_lost(carrier, monkeypatch):
+    async with Unconnected(carrier, monkeypatch) as both:
+        far = both.other.client()
+        await both.other.group("room").add(far)
+        for number in range(3):
+            await both.one.group("room").send({"text": str(number)})
+            await both.one.channel(far.name).send({"text": f"you {number}"})
+        both.connected()
+        await until_async(lambda: len(far.texts) == 6)
+        assert far.texts == ["0", "you 0", "1", "you 1", "2", "you 2"]
+        assert far.gaps == []
+
+
+@on_loop
+async def test_what_waits_for_a_connection_is_bounded_and_the_rest_is_told(carrier, monkeypatch):
+    monkeypatch.setattr(local_peer, "MOST_BEHIND", 10)
+    async with Unconnected(carrier, monkeypatch) as both:
+        far = both.other.client()
+        await both.other.group("room").add(far)
+        for number in range(3):
+            await both.one.group("room").send({"text": str(number)})
+        with pytest.raises(ChannelLayerUnavailable, match="takes nothing"):
+            await both.one.channel(far.name).send({"text": "you"})
+        both.connected()
+        await until_async(lambda: far.gaps)
+        assert (far.texts, far.gaps) == (["0"], [2])
+
+
+@on_loop
+async def test_who_replies_to_a_socket_of_a_worker_that_takes_nothing_is_told_so(carrier):
+    async with make(carrier) as one, make(carrier) as other:
+        far = other.client()
+        [to_other] = one.layer._peers.all()
+        to_other.link.pause_writing()
+        with pytest.raises(ChannelLayerUnavailable, match="takes nothing"):
+            one.channel(far.name).send({"text": "1"})
+        await one.channel(far.name).send({"text": "2"}, delay=0.001)  # tried again when it is due
+        await asyncio.sleep(0.01)
+        to_other.link.resume_writing()
+        await until_async(lambda: far.texts == ["2"])
+
+
+@on_loop
+async def test_members_are_told_of_a_gap_if_a_worker_hears_late_that_they_have_joined(carrier, monkeypatch):
+    monkeypatch.setattr(local_peer, "_TOLD_SECONDS", 0.01)
+    async with make(carrier) as one, make(carrier) as other:
+        on_frame, held = one.layer._peers.on_frame, []
+        one.layer._peers.on_frame = lambda *frame: held.append(frame)  # its loop is blocked
+        far = other.client()
+        await other.group("room").add(far)
+        await one.group("room").send({"text": "nobody knows of"})
+        one.layer._peers.on_frame = on_frame
+        await until_async(lambda: held)
+        for frame in held:
+            on_frame(*frame)
+        await until_async(lambda: far.gaps)
+        await one.group("room").send({"text": "1"})
+        await until_async(lambda: far.texts)
+        assert (far.texts, far.gaps) == (["1"], [None])
 
 
 @on_loop

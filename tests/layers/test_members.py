@@ -1,5 +1,7 @@
 """Members whose clients are behind: bounded, by policy, and never in silence."""
 
+import asyncio
+
 import pytest
 from bridge_doubles import on_loop
 from layer_doubles import Node, until_async
@@ -7,6 +9,7 @@ from layer_doubles import Node, until_async
 from uvicorn.layers.backlog import Backlog, Bounds
 from uvicorn.layers.limits import ChannelLimits, check_capacity
 from uvicorn.layers.local import LocalLayer
+from uvicorn.layers.members import Member
 
 
 def node(**bounds):
@@ -134,3 +137,58 @@ def test_what_has_waited_too_long_is_dropped_and_counted():
 )
 def test_capacities_are_by_pattern(text, channel, capacity):
     assert ChannelLimits(*check_capacity(text)).capacity_of(channel) == capacity
+
+
+class Sharing:
+    """A reply channel that takes what was prepared for many, or says that it cannot."""
+
+    closed = False
+    is_writable = True
+
+    def __init__(self, answer):
+        self._answer = answer
+        self.got = []
+
+    def send_shared(self, message):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        if self._answer:
+            self.got.append(message)
+        return self._answer
+
+    def send(self, content):
+        self.got.append(content)
+
+
+@pytest.mark.parametrize(
+    ("answer", "got", "refused"),
+    [(True, ["shared"], []), (False, [{"text": "1"}], []), (ValueError("no"), [], ["a"])],
+)
+@on_loop
+async def test_what_was_prepared_for_many_goes_to_who_takes_it_and_is_given_otherwise_once(answer, got, refused):
+    async with node() as worker:
+        told = []
+        worker.hub.on_refused = lambda name, error: told.append(name)
+        worker.hub._share = lambda content: "shared"
+        channel, other = Sharing(answer), Sharing(True)
+        members = [
+            Member(name, each, asyncio.get_running_loop(), Bounds(), worker.hub)
+            for name, each in zip("ab", (channel, other), strict=True)
+        ]
+        worker.hub.deliver(members, {"text": "1"})
+        assert (channel.got, told, other.got) == (got, refused, ["shared"])
+
+
+@on_loop
+async def test_what_was_prepared_for_many_overtakes_nothing_that_waits():
+    async with node() as worker:
+        channel, other = Sharing(True), Sharing(True)
+        channel.is_writable, channel.when_changed = False, lambda callback: None
+        worker.hub._share = lambda content: "shared"
+        members = [
+            Member(name, each, asyncio.get_running_loop(), Bounds(), worker.hub)
+            for name, each in zip("ab", (channel, other), strict=True)
+        ]
+        members[0].give({"text": "0"})
+        worker.hub.deliver(members, {"text": "1"})
+        assert (channel.got, members[0].waiting, other.got) == ([], 2, ["shared"])

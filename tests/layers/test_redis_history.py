@@ -42,8 +42,8 @@ def stamped(content, epoch, offset):
     return {"text": f"{offset}:{content['text']}"}
 
 
-def keys(node):
-    return keys_of(node.layer._keys.group("room"))
+def keys(node, name="room"):
+    return keys_of(node.layer._keys.group(name))
 
 
 async def say(node, text):
@@ -184,6 +184,10 @@ async def test_a_stream_has_as_many_messages_as_are_kept(carrier, client):
         for number in range(20):
             await group.send({"text": str(number)})
         assert client.xlen(keys(one)[0]) == 5
+        large = Group("large", one.office, history=5, history_bytes=1000)
+        for size, count in ((300, 1), (300, 2), (300, 3), (20, 4), (300, 4), (960, 1), (9000, 1), (9, 1), (9, 2)):
+            await large.send({"bytes": bytes(size)})
+            assert client.xlen(keys(one, "large")[0]) == count
 
 
 @on_loop

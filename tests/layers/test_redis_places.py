@@ -1,4 +1,4 @@
-"""Redis behind TLS, and the one that Sentinel names: groups and channels, from workers and from a program."""
+"""Redis behind TLS, a cluster of such, and one that Sentinel names: groups and channels, from workers and a program."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ from bridge_doubles import on_loop
 from carriers import RedisCarrier, needs_redis
 from certificates import Files
 from layer_doubles import Node, RecordingLog, Worked, until_async
+from redis_cluster import RedisCluster
 from redis_sentinel import RedisSentinel
 from redis_server import RedisServer
 
@@ -23,10 +24,12 @@ def certificates(tmp_path_factory):
     return Files(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="module", params=["TLS", "Sentinel", "Sentinel and TLS"])
+@pytest.fixture(scope="module", params=["TLS", "Sentinel", "Sentinel and TLS", "cluster and TLS"])
 def place(request, certificates):
     if request.param == "TLS":
         made = RedisServer(certificates=certificates)
+    elif request.param == "cluster and TLS":
+        made = RedisCluster(certificates)
     else:
         made = RedisSentinel(certificates if "TLS" in request.param else None)
     yield made

@@ -123,6 +123,22 @@ def test_what_comes_while_the_layer_is_asked_is_bounded():
     assert (offsets(found), found.missed) == ([94, 95, 96, 97, 98, 99], 91)
 
 
+def test_what_is_known_and_what_comes_while_the_layer_is_asked_is_bounded_in_bytes():
+    tape = Tape(History(100, 100.0, bytes=1000))
+    tape.recalled(Recalled("a", 5, [Kept(offset, 0.0, {}, 300) for offset in range(1, 6)]), 0.0)
+    found = tape.since(Position("a", 0), 0.0)
+    assert (offsets(found), found.missed) == ([3, 4, 5], 2)
+    assert tape.take("a", 6, {}, 0.0, 900).offset == 6
+    assert offsets(tape.since(Position("a", 0), 0.0)) == [6]
+    assert tape.take("a", 7, {}, 0.0, 5000).offset == 7  # the latest is there, however large it is
+    assert tape.take("a", 8, {}, 0.0, 1).offset == 8
+    assert offsets(tape.since(Position("a", 0), 0.0)) == [8]
+    for offset in range(10, 20):
+        assert tape.take("a", offset, {}, 0.0, 300) is None
+    found = tape.recalled(Recalled("a", 16, [Kept(16, 0.0, {}, 300)]), 0.0)
+    assert (offsets(found), found.missed) == ([16, 17, 18, 19], 7)
+
+
 @pytest.mark.parametrize(
     ("seen", "given", "missed"),
     [

@@ -105,6 +105,26 @@ def test_what_a_killed_worker_left_is_removed_and_what_others_have_is_not(tmp_pa
     assert folder.exists()  # others are there
 
 
+def test_what_a_killed_master_left_is_removed_unless_somebody_listens_there(tmp_path):
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    gone, elsewhere, living = (tmp_path / f"uvicorn-{number}" for number in (child, f"0{child}", os.getpid()))
+    for folder in (gone, elsewhere, living, tmp_path / "uvicorn-x", tmp_path / f"uvicorn-{'9' * 30}"):
+        folder.mkdir(mode=0o700)
+    (gone / f"worker-{child}.sock").touch()
+    inspection = Inspection({}, 1)
+    with socket.socket(socket.AF_UNIX) as listener:  # as of a process in another container
+        listener.bind(str(elsewhere / f"worker-{child}.sock"))
+        listener.listen()
+        inspection.listen(str(tmp_path)).close()
+        assert not gone.exists()
+        assert elsewhere.exists()
+    inspection.remove()
+    assert len([*tmp_path.iterdir()]) == 4
+
+
 def test_a_directory_that_others_may_enter_is_not_used(tmp_path):
     folder = tmp_path / f"uvicorn-{os.getpid()}"
     folder.mkdir(mode=0o755)

@@ -203,9 +203,9 @@ class ReplyChannel(ReplySequence):
         """Whether the client has caught up."""
         return self._exchange.is_writable()
 
-    def send_shared(self, message: SharedMessage) -> None:
-        """Send a message that goes to many, as `send` does. Runs on: the loop."""
-        self.send(message.content)
+    def send_shared(self, message: SharedMessage) -> bool:
+        """Return False: each response is looked at by itself, with `send`."""
+        return False
 
     def give_up(self, reason: str) -> None:
         """Answer 503, or close the connection: the client is too slow for what is sent to it."""

@@ -196,10 +196,13 @@ class SocketChannel(SocketSequence):
         """
         self._socket.settle_with(settle)
 
-    def send_shared(self, message: SharedMessage) -> None:
-        """Send a message that goes to many sockets, as `send` does. Runs on: the loop."""
-        if self._state != OPEN or self._is_shared or self._socket.shared(message) is None:
-            self.send(message.content)
+    def send_shared(self, message: SharedMessage) -> bool:
+        """Send a message that goes to many sockets, if that can be now. Runs on: the loop.
+
+        Returns: False if nothing was done: the socket is not open, its client has not caught up, or threads have sent
+            what must go out before; `send` knows.
+        """
+        return self._state == OPEN and not self._is_shared and self._socket.shared(message) is not None
 
     def give_up(self, reason: str) -> None:
         """Close with 1013: the client is too slow for what is sent to it. Runs on: the loop."""

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
-import tempfile
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.bridge.background import BackgroundCalls
@@ -18,6 +14,7 @@ from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.sides import Sides
 from uvicorn.command.attending import attended_message
 from uvicorn.command.django_tasks import task_consumers
+from uvicorn.command.layer_place import named_place
 from uvicorn.command.layer_settings import LayerSettings
 from uvicorn.layers.background import Background
 from uvicorn.layers.current import install, uninstall
@@ -28,51 +25,9 @@ from uvicorn.layers.opening import open_layer
 from uvicorn.watching.request_ids import current_request_id
 from uvicorn.wire.shared import share
 
-__all__ = ["WorkerLayer", "make_place"]
+__all__ = ["WorkerLayer"]
 
 _SETTLE_SECONDS: Final = 1.0  # for the ends of calls that are on their way
-_places: dict[int, str] = {}  # the master's process id -> its directory
-_shared_places: set[tuple[int, str]] = set()  # the same, of directories that it may share with other masters
-
-
-def make_place(user: int, group: int, url: str = "local://") -> str | None:
-    """Make the directory in which the workers of this master find each other, once. Runs in: the master.
-
-    What is left in it when the master leaves is removed then.
-
-    Args:
-        user, group: who the workers will be.
-        url: of the layer, which may have a directory of its own.
-
-    Returns: its path, or None if it cannot be made.
-    """
-    master = os.getpid()
-    named = _named_place(url)
-    if named and (master, named) not in _shared_places:
-        _shared_places.add((master, named))
-        atexit.register(_clear, master, named, False)
-    if master not in _places:
-        try:
-            path = tempfile.mkdtemp(prefix="uvicorn-")
-            if user != os.geteuid():
-                os.chown(path, user, group)
-        except OSError:
-            return None
-        _places[master] = path
-        atexit.register(_clear, master, path, True)
-    return _places[master]
-
-
-def _named_place(url: str) -> str:
-    """Return the directory that a layer's URL names, or ""."""
-    parts = urlsplit(url)
-    return unquote(parts.path) if parts.scheme == "local" else ""
-
-
-def _clear(master: int, path: str, is_own: bool) -> None:
-    """Remove a directory, in the master; its workers have inherited that this is to be done."""
-    if os.getpid() == master:
-        Place(path).clear(is_own)
 
 
 class WorkerLayer:
@@ -103,7 +58,7 @@ class WorkerLayer:
             return log if attended is None else attended.log(log)
 
         self._calls = BackgroundCalls(dispatcher, attend if has_ids else None)
-        self._clears = "" if place else _named_place(settings.url)  # without a master that would
+        self._clears = "" if place else named_place(settings.url)  # without a master that would
         layer = open_layer(settings.url, place, settings.limits, log)
         self.hub: Final = Hub(
             loop, layer, dispatcher.outbox.directory, log, settings.bounds, settings.group_expiry, share

@@ -29,10 +29,10 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.balance import balance_for
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import report_abort, set_stack_timer
-from uvicorn.command.channel_layer import make_place
 from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.interpreter import tune_collector
+from uvicorn.command.layer_place import make_place
 from uvicorn.command.leaving import Leaving
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.log_guard import guard_logs

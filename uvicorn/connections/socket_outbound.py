@@ -91,6 +91,7 @@ class SocketOutbound:
             return None
         frame = self._codec.shared(message)
         self.written_bytes += len(frame)
+        self.service.numbers.sent_bytes += len(frame)
         self.transport.write(frame)
         return gate.is_open
 

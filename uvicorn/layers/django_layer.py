@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.delay import Delays
 from uvicorn.layers.encoding import pack, unpack, unpack_message
-from uvicorn.layers.ending import end_all
+from uvicorn.layers.ending import end_all, within
 from uvicorn.layers.handover import Handover
 from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
@@ -62,8 +62,8 @@ class DjangoLayer:
         self._receiver = receiver
         self._other = _found(self.name)
         self._delays = Delays(self._loop, self._due)
-        self._own: str = await asyncio.wait_for(self._other.new_channel("uvicorn"), _SECONDS)
-        await asyncio.wait_for(self._other.group_add(_node_group(receiver.node), self._own), _SECONDS)
+        self._own: str = await within(_SECONDS, self._other.new_channel("uvicorn"))
+        await within(_SECONDS, self._other.group_add(_node_group(receiver.node), self._own))
         self._tasks.append(self._loop.create_task(self._hear()))
 
     async def stop(self) -> None:
@@ -75,7 +75,7 @@ class DjangoLayer:
         for _ in self._delays.drain():
             pass
         try:
-            await asyncio.wait_for(self._other.group_discard(_node_group(self._receiver.node), self._own), _SECONDS)
+            await within(_SECONDS, self._other.group_discard(_node_group(self._receiver.node), self._own))
         except Exception as error:
             self._log.warning("%s: %s", self.name, error)
 
@@ -199,7 +199,7 @@ class DjangoLayer:
 
     async def _done(self, call: Awaitable[Any]) -> None:
         try:
-            await asyncio.wait_for(call, _SECONDS)
+            await within(_SECONDS, call)
         except (TypeError, ValueError, AssertionError):
             raise
         except Exception as error:

@@ -132,14 +132,14 @@ class Followers:
             if not joiner.future.done():
                 joiner.future.set_result(None)
 
-    def take(self, group: str, epoch: str, offset: int, content: Mapping[str, Any]) -> bool:
+    def take(self, group: str, epoch: str, offset: int, content: Mapping[str, Any], size: int) -> bool:
         """Take a message of a history; return False if nobody has asked for that in this process."""
         followed = self._followed.get(group)
         if followed is None:
             if self._audience.members_of(group):
                 self._given[group] = Position(epoch, offset)
             return False
-        entry = followed.tape.take(epoch, offset, content, self._loop.time())
+        entry = followed.tape.take(epoch, offset, content, self._loop.time(), size)
         if entry is not None:
             self._give(group, followed, entry)
         elif not followed.tape.is_open:

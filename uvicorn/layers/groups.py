@@ -38,6 +38,7 @@ class Group:
         history: how many messages are kept for members that come back; None for what this process has said of the group
             before, and if that is nothing, for none. Whoever sends to the group says it, too.
         history_seconds: how long a message is kept, and the whole history when the group has no members; 300.
+        history_bytes: how much all that is kept may have; 16 MiB. The latest message is kept, however large it is.
 
     Raises: ValueError, TypeError for a name or a history that is not allowed.
     """
@@ -50,10 +51,11 @@ class Group:
         channel_layer: Any = None,
         history: int | None = None,
         history_seconds: float | None = None,
+        history_bytes: int | None = None,
     ) -> None:
         self.name = check_group(name)
         self._layer = channel_layer
-        self._history = check_history(history, history_seconds)
+        self._history = check_history(history, history_seconds, history_bytes)
 
     def __repr__(self) -> str:
         return f"<Group {self.name}>"

@@ -19,17 +19,23 @@ __all__ = [
 ]  # fmt: skip
 
 _DEFAULT_SECONDS: Final = 300.0
+_DEFAULT_BYTES: Final = 16 * 1024 * 1024
 _MOST_MESSAGES: Final = 10_000  # arbitrary: all processes that have members keep as many
 _MOST_SECONDS: Final = 7 * 86400.0
+_MOST_BYTES: Final = 256 * 1024 * 1024  # arbitrary, as above
 _MOST_EPOCH: Final = 64  # characters
 _FEW: Final = 1000  # settings that are kept without looking whether they are used
 
 
 class History(NamedTuple):
-    """What is kept of a group: the latest messages, so many at most, and each for so many seconds."""
+    """What is kept of a group: the latest messages, so many and so many bytes at most, and each for so many seconds.
+
+    One message may be larger, if it is the only one that is kept.
+    """
 
     messages: int
     seconds: float
+    bytes: int = _DEFAULT_BYTES
 
 
 class Position(NamedTuple):
@@ -67,11 +73,17 @@ PLAIN: Final = Joining()
 
 
 class Kept(NamedTuple):
-    """One message of a history, and how many seconds ago it was sent."""
+    """One message of a history.
+
+    Attributes:
+        age: how many seconds ago it was sent.
+        size: bytes, encoded.
+    """
 
     offset: int
     age: float
     content: Any
+    size: int = 0
 
 
 class Recalled(NamedTuple):
@@ -148,26 +160,34 @@ class HistorySettings:
         self._look_at = max(_FEW, 2 * len(self._known))
 
 
-def check_history(count: Any, seconds: Any) -> History | None:
-    """Return what an application asks for, as `history` and `history_seconds`.
+def check_history(count: Any, seconds: Any, most_bytes: Any = None) -> History | None:
+    """Return what an application asks for, as `history`, `history_seconds` and `history_bytes`.
 
     Raises: TypeError, ValueError with one sentence.
     """
     if count is None:
         if seconds is not None:
             raise ValueError("history_seconds is for a group with a history: give history=100, too")
+        if most_bytes is not None:
+            raise ValueError("history_bytes is for a group with a history: give history=100, too")
         return None
     if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(f"history must be a number of messages, not {type(count).__name__}")
     if not 1 <= count <= _MOST_MESSAGES:
         raise ValueError(f"history must be 1 to {_MOST_MESSAGES} messages, not {count}")
+    if most_bytes is None:
+        most_bytes = _DEFAULT_BYTES
+    if isinstance(most_bytes, bool) or not isinstance(most_bytes, int):
+        raise TypeError(f"history_bytes must be a number of bytes, not {type(most_bytes).__name__}")
+    if not 1 <= most_bytes <= _MOST_BYTES:
+        raise ValueError(f"history_bytes must be 1 to {_MOST_BYTES}, not {most_bytes}")
     if seconds is None:
-        return History(count, _DEFAULT_SECONDS)
+        return History(count, _DEFAULT_SECONDS, most_bytes)
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"history_seconds must be a number of seconds, not {type(seconds).__name__}")
     if not 1 <= seconds <= _MOST_SECONDS:
         raise ValueError(f"history_seconds must be 1 to {_MOST_SECONDS:.0f}, not {seconds}")
-    return History(count, float(seconds))
+    return History(count, float(seconds), most_bytes)
 
 
 def check_since(since: Any) -> Position | None:
@@ -219,8 +239,8 @@ def unpacked(content: Any) -> tuple[str, Joining]:
     """Return the group to which a member is to be added, and how."""
     if isinstance(content, str):
         return content, PLAIN
-    group, count, seconds, epoch, offset, form = content
-    return group, Joining(History(count, seconds), None if epoch is None else Position(epoch, offset), form)
+    group, count, seconds, most_bytes, epoch, offset, form = content
+    return group, Joining(History(count, seconds, most_bytes), None if epoch is None else Position(epoch, offset), form)
 
 
 def formed(form: Form | bool | None, content: Mapping[str, Any], epoch: str, offset: int) -> Mapping[str, Any]:
@@ -241,4 +261,5 @@ def _usual(content: Mapping[str, Any], epoch: str, offset: int) -> Mapping[str, 
 
 
 def _said(history: History) -> str:
-    return f"{history.messages} messages for {history.seconds:g} seconds"
+    most = "" if history.bytes == _DEFAULT_BYTES else f" and {history.bytes} bytes"
+    return f"{history.messages} messages{most} for {history.seconds:g} seconds"

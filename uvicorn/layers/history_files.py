@@ -89,7 +89,8 @@ class FileHistories:
             end, kept = end + _RECORD.size + len(content), kept + 1
             while kept > 1:
                 _, sent, size = _RECORD.unpack(os.pread(fd, _RECORD.size, start))
-                if kept <= history.messages and sent >= now - history.seconds:
+                is_large = end - start - kept * _RECORD.size > history.bytes
+                if kept <= history.messages and sent >= now - history.seconds and not is_large:
                     break
                 start, kept = start + _RECORD.size + size, kept - 1
             changed = _Head(head.epoch, offset, kept, start, end, now, history.seconds)
@@ -222,7 +223,7 @@ def _recalled(head: _Head, data: bytes, history: History, known: Position | None
         offset, sent, size = _RECORD.unpack_from(data, at)
         at += _RECORD.size + size
         if offset > after and sent >= now - history.seconds:
-            kept.append(Kept(offset, max(0.0, now - sent), data[at - size : at]))
+            kept.append(Kept(offset, max(0.0, now - sent), data[at - size : at], size))
     return Recalled(head.epoch, head.last, kept[-history.messages :])
 
 

@@ -183,9 +183,9 @@ class Hub:
         if members is not None:
             self.deliver(tuple(members.values()), content)
 
-    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any]) -> None:
+    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any], size: int) -> None:
         """A message has come for the members of a group with a history."""
-        if not self._followers.take(group, epoch, offset, content):
+        if not self._followers.take(group, epoch, offset, content, size):
             self.on_group(group, content)  # nobody has asked for its history here
 
     def on_doubt(self) -> None:
@@ -233,10 +233,12 @@ class Hub:
         """Give a message to members; its frame is made once."""
         shared = self._share(content) if len(members) > 1 else None
         for member in members:
+            if shared is not None and member.give_shared(shared):
+                continue
             if member.is_gone:  # a request that was answered
                 self._directory.closed(member.name)
             else:
-                member.give(content, shared)
+                member.give(content)
 
     # ---- what members tell ----
 

@@ -75,8 +75,12 @@ class Receiver(Protocol):
     def on_group(self, group: str, content: Mapping[str, Any]) -> None:
         """A message has come for the members of a group."""
 
-    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any]) -> None:
-        """A message has come for the members of a group with a history; it may come twice, or out of order."""
+    def on_kept(self, group: str, epoch: str, offset: int, content: Mapping[str, Any], size: int) -> None:
+        """A message has come for the members of a group with a history; it may come twice, or out of order.
+
+        Args:
+            size: bytes, encoded.
+        """
 
     def on_doubt(self) -> None:
         """Messages of groups with a history may not have come: the layer is to be asked."""

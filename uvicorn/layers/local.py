@@ -22,7 +22,7 @@ offset (`history_files.py`). Then it goes the same way; a process that finds one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from uvicorn.layers.encoding import unpack
@@ -95,7 +95,7 @@ class LocalLayer:
     def subscribe(self, group: str) -> Awaitable[Any]:
         """Have the messages of a group come; done when all others know."""
         self._groups.add(group)
-        return self._peers.tell_all("subscribe", group)
+        return self._peers.subscribe(group)
 
     def unsubscribe(self, group: str) -> None:
         """Have them come no more."""
@@ -157,7 +157,7 @@ class LocalLayer:
     def on_kept(self, group: str, epoch: str, offset: int, packed: bytes) -> None:
         """A message of a group with a history has come."""
         if group in self._groups:
-            self._receiver.on_kept(group, epoch, offset, unpack(packed))
+            self._receiver.on_kept(group, epoch, offset, unpack(packed), len(packed))
 
     def on_peers_changed(self) -> None:
         """A process has come, or gone: it may have kept messages of which it has told nobody."""
@@ -167,8 +167,8 @@ class LocalLayer:
         """Another process asks something of one of our reply channels."""
         self._receiver.on_request(kind, channel, content)
 
-    def on_gap(self, missed: dict[str, int]) -> None:
-        """Messages to us were dropped: group -> how many."""
+    def on_gap(self, missed: Mapping[str, int | None]) -> None:
+        """Messages to us were dropped: group -> how many; None if nobody knows."""
         for group, count in missed.items():
             self._receiver.on_gap([group], count)
 
@@ -197,7 +197,7 @@ class LocalLayer:
     def _on_appended(self, group: str, position: Position, content: dict[str, Any], packed: bytes) -> None:
         self._peers.publish(group, frame("kept", group, *position, packed))
         if group in self._groups:
-            self._receiver.on_kept(group, *position, content)
+            self._receiver.on_kept(group, *position, content, len(packed))
 
     def _on_lost(self, error: BaseException) -> None:
         self._log.warning("A message of a channel could not be sent: %s", error)

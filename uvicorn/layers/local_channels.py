@@ -210,8 +210,7 @@ class LocalChannels:
                 if await peer.ask("offer", channel, id, content, 0.0):
                     return True
             except ConnectionError:
-                reason = "the process that was to take the message has left, or does not answer"
-                raise ChannelLayerUnavailable(reason, was_sent=True) from None
+                raise ChannelLayerUnavailable("who was to take it left, or does not answer", was_sent=True) from None
         if channel not in self.consumed:
             return False
         is_taken = self._queues.add(channel, id, content)
@@ -260,7 +259,10 @@ class LocalChannels:
             if node == self._receiver.node:
                 self._receiver.on_request(SEND, channel, unpack(content))
             else:
-                self._peers.ask(node, "request", SEND, channel, unpack(content))
+                try:
+                    self._peers.ask(node, "request", SEND, channel, unpack(content))
+                except ChannelLayerUnavailable:
+                    return False
             return True
         id = new_id(unpack_message(content))
         try:

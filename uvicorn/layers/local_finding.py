@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Protocol
 
+from uvicorn.layers.ending import wait_at_most
 from uvicorn.layers.local_links import Link, Owner
 from uvicorn.layers.local_place import Place
 
 __all__ = ["Finder", "Finding"]
 
-_CONNECT_SECONDS: Final = 2.0  # that a process which comes waits for its connections to those that are there
+_CONNECT_SECONDS: Final = 5.0  # that a process which comes waits for its connections to those that are there
 
 
 class Log(Protocol):
@@ -71,8 +72,7 @@ class Finder:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: Link(self._owner), sock=listener)
         self.look()
-        if self._connecting:
-            await asyncio.wait([*self._connecting.values()], timeout=_CONNECT_SECONDS)
+        await wait_at_most(_CONNECT_SECONDS, self._connecting.values())
 
     def stop(self) -> None:
         """Listen and look no more; connections stay."""

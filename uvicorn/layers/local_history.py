@@ -18,12 +18,14 @@ from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.history import History, Kept, Position, Recalled
+from uvicorn.layers.shelf import Shelf
 
 __all__ = ["Histories", "Keeper", "MemoryHistories"]
 
 _AGAIN_SECONDS: Final = 0.001
 _LONGEST_SECONDS: Final = 5.0  # that another process may be about a group
 _MOST_WAITING: Final = 10_000  # messages of one group; arbitrary
+_MOST_WAITING_BYTES: Final = 256 * 1024 * 1024
 
 
 class Histories(Protocol):
@@ -52,6 +54,25 @@ class _Waiting(NamedTuple):
     future: asyncio.Future[None]
 
 
+class _Queue(deque[_Waiting]):
+    """The messages of one group that wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def takes(self, size: int) -> bool:
+        """Whether there is room for one more of so many bytes."""
+        return len(self) < _MOST_WAITING and (not self or self.bytes + size <= _MOST_WAITING_BYTES)
+
+    def put(self, waiting: _Waiting) -> None:
+        self.append(waiting)
+        self.bytes += len(waiting.packed)
+
+    def drop(self) -> None:
+        self.bytes -= len(self.popleft().packed)
+
+
 class Keeper:
     """What keeps the messages of groups, and finds them again.
 
@@ -71,7 +92,7 @@ class Keeper:
         self._histories = histories
         self._on_kept = on_kept
         self._on_lost = on_lost
-        self._waiting: dict[str, deque[_Waiting]] = {}
+        self._waiting: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def keep(self, group: str, content: dict[str, Any], history: History) -> Awaitable[Any]:
@@ -86,14 +107,14 @@ class Keeper:
                 self._append(group, content, packed, history)
                 return DONE
             except BlockingIOError:
-                queue = self._waiting[group] = deque()
+                queue = self._waiting[group] = _Queue()
                 task = self._loop.create_task(self._catch_up(group, queue))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-        if len(queue) >= _MOST_WAITING:
+        if not queue.takes(len(packed)):
             raise ChannelLayerUnavailable(f"{len(queue)} messages for the history of {group} wait already")
         future: asyncio.Future[None] = self._loop.create_future()
-        queue.append(_Waiting(content, packed, history, self._loop.time() + _LONGEST_SECONDS, future))
+        queue.put(_Waiting(content, packed, history, self._loop.time() + _LONGEST_SECONDS, future))
         return Handover(future, self._on_lost)
 
     async def recall(self, group: str, history: History, known: Position | None) -> Recalled:
@@ -102,7 +123,7 @@ class Keeper:
         while True:
             try:
                 epoch, last, kept = self._histories.recall(group, history, known)
-                return Recalled(epoch, last, [Kept(each.offset, each.age, unpack(each.content)) for each in kept])
+                return Recalled(epoch, last, [each._replace(content=unpack(each.content)) for each in kept])
             except BlockingIOError as error:
                 if self._loop.time() >= until:
                     raise _unavailable(group, error) from None
@@ -130,7 +151,7 @@ class Keeper:
             raise _unavailable(group, error) from None
         self._on_kept(group, position, content, packed)
 
-    async def _catch_up(self, group: str, queue: deque[_Waiting]) -> None:
+    async def _catch_up(self, group: str, queue: _Queue) -> None:
         """Keep what waits, in order."""
         try:
             while queue:
@@ -146,7 +167,7 @@ class Keeper:
                     _settle(first.future, error)
                 else:
                     _settle(first.future, None)
-                queue.popleft()
+                queue.drop()
         finally:
             del self._waiting[group]
             for each in queue:
@@ -165,7 +186,7 @@ class MemoryHistories:
         now = self._clock()
         found = self._found(group, history, now)
         found.last += 1
-        found.kept.append((found.last, now, content))
+        found.kept.put(_Message(found.last, now, content, len(content)))
         found.trim(now)
         return Position(found.epoch, found.last)
 
@@ -175,7 +196,7 @@ class MemoryHistories:
         found = self._found(group, history, now)
         found.trim(now)
         after = known.offset if known is not None and known.epoch == found.epoch else 0
-        kept = [Kept(offset, now - sent, content) for offset, sent, content in found.kept if offset > after]
+        kept = [Kept(offset, now - sent, content, size) for offset, sent, content, size in found.kept if offset > after]
         return Recalled(found.epoch, found.last, kept)
 
     def tick(self) -> None:
@@ -194,6 +215,15 @@ class MemoryHistories:
         return found
 
 
+class _Message(NamedTuple):
+    """One message in memory."""
+
+    offset: int
+    sent: float
+    content: bytes
+    size: int
+
+
 class _Remembered:
     """One history in memory."""
 
@@ -202,11 +232,11 @@ class _Remembered:
         self.epoch: Final = os.urandom(8).hex()
         self.last = 0
         self.used = 0.0
-        self.kept: Final[deque[tuple[int, float, bytes]]] = deque(maxlen=history.messages)
+        self.kept: Final[Shelf[_Message]] = Shelf(history)
 
     def trim(self, now: float) -> None:
-        while self.kept and self.kept[0][1] < now - self.history.seconds:
-            self.kept.popleft()
+        while self.kept and self.kept[0].sent < now - self.history.seconds:
+            self.kept.drop()
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:

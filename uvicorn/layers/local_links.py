@@ -18,9 +18,10 @@ from typing import Any, Final, Protocol
 from uvicorn.layers.encoding import MOST_BYTES, pack, unpack
 from uvicorn.layers.local_place import is_ours
 
-__all__ = ["ANSWER", "MOST_BEHIND", "Link", "Owner", "frame"]
+__all__ = ["ANSWER", "MOST_BEHIND", "NOBODY", "Link", "Owner", "answer", "frame"]
 
 ANSWER: Final = "answer"
+NOBODY: Final = 0  # in the place of a question's number: nobody waits for the answer
 MOST_BEHIND: Final = 16 * 1024 * 1024  # bytes that wait for a peer; arbitrary
 _HEAD: Final = struct.Struct("!I")
 _SLACK: Final = 4096  # bytes: what a frame has beside its message
@@ -65,6 +66,7 @@ class Link(asyncio.Protocol):
         self._buffer = bytearray()
         self._asked: dict[int, tuple[float, asyncio.Future[Any]]] = {}  # since when, loop time; the oldest first
         self._number = 0
+        self._late = 0  # the last question that was late at the last look
 
     def send(self, data: bytes) -> None:
         """Send a frame; it is dropped if the connection is gone."""
@@ -81,20 +83,26 @@ class Link(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if self.is_lost or self._transport is None:
-            future.set_exception(ConnectionError("the process has left"))
+            _fail(future, "the process has left")
             return future
         self._asked[self._number] = loop.time(), future
         self._transport.write(data)
         return future
 
     def expire(self, before: float) -> None:
-        """Wait no longer for answers to what was asked before this loop time."""
-        while self._asked:
-            number, (since, future) = next(iter(self._asked.items()))
+        """Wait no longer for answers to what was asked before this loop time, and was late at the last look, too.
+
+        At one look alone it may be this process that was held up: the answer has come, and was not read yet.
+        """
+        late = 0
+        for number, (since, future) in tuple(self._asked.items()):
             if since >= before:
-                return
-            del self._asked[number]
-            _fail(future, "the process does not answer")
+                break
+            late = number
+            if number <= self._late:
+                del self._asked[number]
+                _fail(future, "the process does not answer")
+        self._late = late
 
     def close(self) -> None:
         """Close when all is sent."""

@@ -1,15 +1,22 @@
-"""One other process of a local layer: what it wants, and how it is asked. Loop thread only."""
+"""One other process of a local layer: what it wants, and how it is asked. Loop thread only.
+
+It may have said what it wants before there is a connection on which we send: what is for it waits until then.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any, Final
 
-from uvicorn.layers.local_links import Link
+from uvicorn.errors import ChannelLayerUnavailable
+from uvicorn.layers.ending import wait_at_most
+from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.local_links import MOST_BEHIND, NOBODY, Link, frame
 
 __all__ = ["Peer", "wait_for_answers"]
 
-_TOLD_SECONDS: Final = 2.0  # that one which subscribes waits for the others to know
+_TOLD_SECONDS: Final = 5.0  # that one which subscribes waits for the others to know
 
 
 class Peer:
@@ -30,11 +37,42 @@ class Peer:
         self.missed: dict[str, int] = {}
         self.has_greeted = False
         self.is_stale = False
+        self._early: list[bytes] = []
+        self._early_bytes = 0
 
     @property
     def takes(self) -> bool:
         """Whether it is there, and takes what is sent."""
         return self.link is not None and not self.link.is_lost and not self.link.is_behind
+
+    def on_connected(self, link: Link, hello: bytes) -> None:
+        """There is a connection: what has waited for it follows our greeting."""
+        self.link = link
+        early, self._early, self._early_bytes = self._early, [], 0
+        for data in (hello, *early):
+            link.send(data)
+        self.tell_missed()
+
+    def tell_missed(self) -> None:
+        """Tell it how many messages of groups were dropped."""
+        missed, self.missed = self.missed, {}
+        if missed:
+            self.send(frame("gap", missed))
+
+    def _take_early(self, data: bytes) -> bool:
+        """Keep a frame until there is a connection; return False if there is no room."""
+        if self._early and self._early_bytes + len(data) > MOST_BEHIND:
+            return False
+        self._early.append(data)
+        self._early_bytes += len(data)
+        return True
+
+    def publish(self, group: str, data: bytes) -> None:
+        """Send a message of a group; what it cannot take is counted."""
+        if self.link is not None and not self.link.is_behind:
+            self.link.send(data)
+        elif self.link is not None or not self._take_early(data):
+            self.missed[group] = self.missed.get(group, 0) + 1
 
     def send(self, data: bytes) -> None:
         """Send a frame."""
@@ -50,16 +88,26 @@ class Peer:
             return future
         return self.link.ask(*parts)
 
+    def request(self, *parts: Any) -> Awaitable[Any]:
+        """Send a frame; done when it has answered or left.
 
-async def wait_for_answers(asked: list[Any], is_strict: bool = False) -> None:
-    """Wait for all answers, for a bounded time; who has left has nothing to answer."""
-    if is_strict:
-        for each in asked:
-            await each
-        return
-    pending = [future for future in asked if not future.done()]
-    if pending:
-        await asyncio.wait(pending, timeout=_TOLD_SECONDS)
-    for future in asked:
-        if future.done() and not future.cancelled():
-            future.exception()
+        Raises: ChannelLayerUnavailable if it takes nothing.
+        """
+        if self.link is None and self._take_early(frame(*parts, NOBODY)):
+            return DONE
+        if self.link is None or self.link.is_behind:
+            raise ChannelLayerUnavailable("the worker that has the socket takes nothing")
+        waiting = asyncio.get_running_loop().create_task(_wait_for_answer(self.link.ask(*parts)))
+        return Handover(waiting, lambda error: None)
+
+
+async def wait_for_answers(asked: list[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
+    """Wait for all answers, for a bounded time; return those that have not come.
+
+    Who has left has nothing to answer.
+    """
+    return await wait_at_most(_TOLD_SECONDS, asked)
+
+
+async def _wait_for_answer(asked: asyncio.Future[Any]) -> None:
+    await wait_for_answers([asked])

@@ -6,10 +6,12 @@ See `local_finding.py` for how they find each other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.ending import within
+from uvicorn.layers.handover import DONE, Handover, wait_for
 from uvicorn.layers.local_finding import Finder
 from uvicorn.layers.local_links import Link, answer, frame
 from uvicorn.layers.local_peer import Peer, wait_for_answers
@@ -17,7 +19,7 @@ from uvicorn.layers.local_place import Place
 
 __all__ = ["Peers"]
 
-_GREET_SECONDS: Final = 2.0  # that a process which comes waits for those that are there
+_GREET_SECONDS: Final = 5.0  # that a process which comes waits for those that are there
 _LOOK_EVERY: Final = 5  # ticks
 _ANSWER_SECONDS: Final = 5.0  # that a process may take
 
@@ -48,8 +50,8 @@ class Layer(Protocol):
     def on_request(self, kind: str, channel: str, content: Any) -> None:
         """Another process asks something of one of our reply channels."""
 
-    def on_gap(self, missed: dict[str, int]) -> None:
-        """Messages to us were dropped: group -> how many."""
+    def on_gap(self, missed: Mapping[str, int | None]) -> None:
+        """Messages to us were dropped: group -> how many; None if nobody knows."""
 
     def on_offer(self, channel: str, id: str, content: bytes, delay: float) -> bool:
         """Another process has a message of a channel; return whether we take it."""
@@ -86,14 +88,8 @@ class Peers:
     async def start(self) -> None:
         """Connect to all that are there, after `enter`; wait until they know us, as long as is decent."""
         await self._finder.start()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _GREET_SECONDS
-        while any(peer.link is not None and not peer.has_greeted for peer in self._peers.values()):
-            self._greeted.clear()
-            try:
-                await asyncio.wait_for(self._greeted.wait(), until - loop.time())
-            except asyncio.TimeoutError:
-                break
+        with suppress(asyncio.TimeoutError):
+            await within(_GREET_SECONDS, self._all_greeted())
 
     async def stop(self) -> None:
         """Leave."""
@@ -124,11 +120,8 @@ class Peers:
     def publish(self, group: str, data: bytes) -> None:
         """Send a frame to those that have members of a group; one that is behind misses it."""
         for peer in self._peers.values():
-            if group in peer.groups and peer.link is not None:
-                if peer.link.is_behind:
-                    peer.missed[group] = peer.missed.get(group, 0) + 1
-                else:
-                    peer.link.send(data)
+            if group in peer.groups:
+                peer.publish(group, data)
 
     def send_all(self, *parts: Any) -> None:
         """Tell all of groups or channels of ours; one that is behind is told when it has caught up."""
@@ -138,21 +131,33 @@ class Peers:
             for peer in ready:
                 peer.send(data)
 
-    def tell_all(self, *parts: Any) -> Awaitable[Any]:
-        """Do the same; done when all have answered or left."""
-        asked = [peer.ask(*parts) for peer in self._ready()]
+    def subscribe(self, group: str) -> Awaitable[Any]:
+        """Tell all that we have members of a group; done when they know.
+
+        One that does not answer is not waited for without end. What it has sent before it knew, is a gap.
+        """
+        asked = [peer.ask("subscribe", group) for peer in self._ready()]
         if not asked:
             return DONE
-        waiting = asyncio.get_running_loop().create_task(wait_for_answers(asked))
-        return Handover(waiting, lambda error: None)
+        return Handover(asyncio.get_running_loop().create_task(self._told(group, asked)), lambda error: None)
 
     def ask(self, node: str, *parts: Any) -> Awaitable[Any]:
-        """Send a frame to one; done when it has answered or left. One that is gone is no error."""
+        """Send a frame to one; done when it has answered or left. One that is gone is no error.
+
+        Raises: ChannelLayerUnavailable if it takes nothing.
+        """
         peer = self._peers.get(node)
-        if peer is None:
-            return DONE
-        waiting = asyncio.get_running_loop().create_task(wait_for_answers([peer.ask(*parts)]))
-        return Handover(waiting, lambda error: None)
+        return DONE if peer is None else peer.request(*parts)
+
+    async def _all_greeted(self) -> None:
+        """Wait until all have said who they are to which we are connected."""
+        while any(peer.link is not None and not peer.has_greeted for peer in self._peers.values()):
+            self._greeted.clear()
+            await self._greeted.wait()
+
+    async def _told(self, group: str, asked: list[asyncio.Future[Any]]) -> None:
+        for late in await wait_for_answers(asked):
+            late.add_done_callback(lambda _: self._layer.on_gap({group: None}))
 
     def _ready(self) -> list[Peer]:
         """Return those that take what is sent, and note that the others do not know of it."""
@@ -170,9 +175,7 @@ class Peers:
     def on_connected(self, node: str, link: Link) -> None:
         """There is a connection to a process."""
         peer = self._peers.setdefault(node, Peer(node))
-        peer.link = link
-        groups, channels = self._layer.greeting()
-        link.send(frame("hello", self._node, groups, channels))
+        peer.on_connected(link, frame("hello", self._node, *self._layer.greeting()))
         for channel in peer.channels:
             self._layer.on_consumers(channel)
 
@@ -227,10 +230,8 @@ class Peers:
             if peer.is_stale:
                 peer.is_stale = False
                 peer.send(frame("state", *self._layer.greeting()))
-            missed, peer.missed = peer.missed, {}
-            self._log.warning("The worker takes messages again; it missed %d", sum(missed.values()))
-            if missed:
-                peer.send(frame("gap", missed))
+            self._log.warning("The worker takes messages again; it missed %d", sum(peer.missed.values()))
+            peer.tell_missed()
 
     # ---- one process ----
 
@@ -272,7 +273,7 @@ class Peers:
         except Exception as error:
             answer(link, parts[-1], [type(error).__name__, str(error)])
             return
-        task = asyncio.get_running_loop().create_task(wait_for_answers([handover], is_strict=True))
+        task = asyncio.get_running_loop().create_task(wait_for(handover))
         task.add_done_callback(lambda task: answer(link, parts[-1], _error_of(task)))
 
     def _set_channels(self, peer: Peer, channels: list[str]) -> None:

@@ -13,7 +13,7 @@ import struct
 import sys
 from typing import Any, Final
 
-__all__ = ["HISTORY_ENDING", "PART_ENDING", "Place", "is_ours"]
+__all__ = ["HISTORY_ENDING", "PART_ENDING", "Place", "is_ours", "is_ours_by_name"]
 
 HISTORY_ENDING: Final = ".history"  # of a group (`history_files.py`)
 PART_ENDING: Final = ".part"  # of one that is not finished
@@ -121,9 +121,8 @@ class Place:
         except OSError:
             return
         if is_over or not any(name.endswith((_ENDING, _UNREADY)) for name in names):
-            for name in names:
-                if name.endswith((HISTORY_ENDING, PART_ENDING, _ENDING, _UNREADY)):
-                    self.forget(os.path.join(self.path, name))
+            for name in filter(is_ours_by_name, names):
+                self.forget(os.path.join(self.path, name))
             self._remove()
 
     def _remove(self) -> None:
@@ -131,6 +130,11 @@ class Place:
             os.rmdir(self.path)
         except OSError:
             pass
+
+
+def is_ours_by_name(name: str) -> bool:
+    """Whether it is the name of a file that processes make in the directory of a layer."""
+    return name.endswith((HISTORY_ENDING, PART_ENDING, _ENDING, _UNREADY))
 
 
 def is_ours(connection: Any) -> bool:

@@ -31,8 +31,8 @@ class Named(Protocol):
     def send(self, reply: Mapping[str, Any]) -> Any:
         """Send one reply."""
 
-    def send_shared(self, message: Any) -> Any:
-        """Send a reply that was prepared for many."""
+    def send_shared(self, message: Any) -> bool:
+        """Send a reply that was prepared for many; return False if it cannot be sent so, or not now."""
 
     def when_changed(self, callback: Callable[[], None]) -> None:
         """Call back once, when the client has caught up or left."""
@@ -85,15 +85,24 @@ class Member:
         """How many messages wait for its client."""
         return len(self._backlog) if self._backlog is not None else 0
 
-    def give(self, content: Mapping[str, Any], shared: Any = None) -> None:
-        """Send it a message, or let it wait.
+    def give_shared(self, message: Any) -> bool:
+        """Send it a message that was prepared for many, if nothing waits; return False if it is to be given otherwise.
 
-        Args:
-            shared: the same, prepared for many; None if that cannot be.
+        It asks the channel once: most members of most groups can take a message at once.
         """
+        if self._backlog:
+            return False
+        try:
+            return self._channel.send_shared(message)
+        except Exception as error:
+            self._teller.on_refused(self.name, error)
+            return True
+
+    def give(self, content: Mapping[str, Any]) -> None:
+        """Send it a message, or let it wait."""
         channel = self._channel
-        if (self._backlog is None or not len(self._backlog)) and channel.is_writable:
-            self._send(content, shared)
+        if not self._backlog and channel.is_writable:
+            self._send(content)
             return
         if self._backlog is None:
             self._backlog = Backlog(self._bounds)
@@ -113,7 +122,7 @@ class Member:
 
         How much that is, the history bounds; and so it does not count for what the member may be behind.
         """
-        if (self._backlog is None or not len(self._backlog)) and self._channel.is_writable:
+        if not self._backlog and self._channel.is_writable:
             self._send(content)
             return
         if self._backlog is None:
@@ -154,12 +163,9 @@ class Member:
             missed, backlog.missed = backlog.missed, 0
             channel.tell_gap(missed)
 
-    def _send(self, content: Mapping[str, Any], shared: Any = None) -> None:
+    def _send(self, content: Mapping[str, Any]) -> None:
         try:
-            if shared is None:
-                self._channel.send(content)
-            else:
-                self._channel.send_shared(shared)
+            self._channel.send(content)
         except (ChannelClosed, ChannelFull):  # it has left just now, or is cut for being slow
             pass
         except Exception as error:

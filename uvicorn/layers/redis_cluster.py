@@ -46,13 +46,15 @@ class ClusterSubscriber:
 
     def subscribe(self, name: str) -> asyncio.Future[None]:
         """Hear of a name; return what is done when that is so."""
-        future = self._wanted[name] = self._loop.create_future()
-        self._looking.set()
+        future = self._wanted.get(name)
+        if future is None or future.done():
+            future = self._wanted[name] = self._loop.create_future()
+            self._looking.set()
         return future
 
     def unsubscribe(self, name: str) -> None:
         """Hear of a name no more."""
-        self._wanted.pop(name, None)
+        _settle(self._wanted.pop(name, None))  # who waits for it has left
         place = self._places.pop(name, None)
         if place in self._nodes:
             self._nodes[place].unsubscribe(name)
@@ -121,6 +123,6 @@ class ClusterSubscriber:
         )
 
 
-def _settle(future: asyncio.Future[None], _: object) -> None:
-    if not future.done():
+def _settle(future: asyncio.Future[None] | None, _: object = None) -> None:
+    if future is not None and not future.done():
         future.set_result(None)

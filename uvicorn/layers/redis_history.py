@@ -1,7 +1,7 @@
 """Histories of groups in Redis: a stream of the latest messages for each group, and a hash with epoch and offset.
 
-    {PREFIX:g:GROUP}:history    stream: the latest messages, each with its offset
-    {PREFIX:g:GROUP}:state      hash: `epoch`, and `last`, the offset of the latest message
+    {PREFIX:g:GROUP}:history    stream: the latest messages, each with its offset, and bytes of all up to it
+    {PREFIX:g:GROUP}:state      hash: `epoch`; `last`, the offset of the latest message; `bytes` of all messages so far
 
 What is in braces is the name of the group's pub/sub channel: so a cluster has all three on one node, and one script
 keeps a message, counts it and publishes it with its offset, in one step. A message is never published that is not kept,
@@ -30,7 +30,7 @@ local last = tonumber(redis.call('HGET', KEYS[2], 'last') or 0)
 local function begin()
     epoch, last = ARGV[2], 0
     redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[2], 'epoch', epoch, 'last', 0)
+    redis.call('HSET', KEYS[2], 'epoch', epoch, 'last', 0, 'bytes', 0)
 end
 local function settle()
     redis.call('XTRIM', KEYS[1], 'MINID', now - tonumber(ARGV[1]))
@@ -40,13 +40,21 @@ end
 if not epoch then begin() end
 """
 
-#: KEYS: stream, state. ARGV: milliseconds, new epoch, most messages, pub/sub channel, its command, content. What is
-#: published is a list of msgpack: epoch, offset, content. Returns the offset.
+#: KEYS: stream, state. ARGV: milliseconds, new epoch, most messages, pub/sub channel, its command, content, most bytes.
+#: What is published is a list of msgpack: epoch, offset, content. Returns the offset.
 KEEP: Final = Script(
     _BEGIN
     + """
 local offset = redis.call('HINCRBY', KEYS[2], 'last', 1)
-redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'offset', offset, 'content', ARGV[6])
+local size, most = string.len(ARGV[6]), tonumber(ARGV[7])
+local total = redis.call('HINCRBY', KEYS[2], 'bytes', size)
+redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'offset', offset, 'content', ARGV[6], 'until', total)
+while total > most do
+    local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+    local before = tonumber(first[2][6]) - string.len(first[2][4])
+    if total - before <= most or total - before <= size then break end
+    redis.call('XDEL', KEYS[1], first[1])
+end
 settle()
 redis.call(ARGV[5], ARGV[4], string.char(147) .. cmsgpack.pack(epoch) .. cmsgpack.pack(offset) .. ARGV[6])
 return offset
@@ -92,7 +100,7 @@ def keys_of(channel: str) -> tuple[str, str]:
 
 def keep_arguments(channel: str, command: str, history: History, packed: bytes) -> tuple[Any, ...]:
     """Return what KEEP takes."""
-    return _milliseconds(history), secrets.token_hex(8), history.messages, channel, command, packed
+    return _milliseconds(history), secrets.token_hex(8), history.messages, channel, command, packed, history.bytes
 
 
 async def recall(runner: Runner, channel: str, history: History, known: Position | None) -> Recalled:
@@ -104,7 +112,8 @@ async def recall(runner: Runner, channel: str, history: History, known: Position
     for entry, pairs in reversed(found):
         fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
         age = (int(now) - int(entry.partition(b"-")[0])) / 1000
-        kept.append(Kept(int(fields[b"offset"]), max(0.0, age), unpack(fields[b"content"])))
+        content = fields[b"content"]
+        kept.append(Kept(int(fields[b"offset"]), max(0.0, age), unpack(content), len(content)))
     return Recalled(found_epoch.decode(), last, kept)
 
 

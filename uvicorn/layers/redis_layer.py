@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.encoding import pack, unpack
+from uvicorn.layers.ending import within
 from uvicorn.layers.handover import Handover
 from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.ids import new_id
@@ -169,7 +170,7 @@ class RedisLayer:
             content = unpack(data)
             if name != self._own and isinstance(content, list):
                 epoch, offset, message = content
-                self._receiver.on_kept(name.removeprefix(self._keys.group("")), epoch, offset, message)
+                self._receiver.on_kept(name.removeprefix(self._keys.group("")), epoch, offset, message, len(data))
             elif name != self._own:
                 self._receiver.on_group(name.removeprefix(self._keys.group("")), content)
             elif content[0] == _LOOK:
@@ -196,7 +197,7 @@ class RedisLayer:
 
     async def _confirmed(self, future: asyncio.Future[None]) -> None:
         try:
-            await asyncio.wait_for(asyncio.shield(future), self._address.timeout)
+            await within(self._address.timeout, asyncio.shield(future))
         except asyncio.TimeoutError:
             raise ChannelLayerUnavailable(f"{self.name} cannot be reached: no subscription yet") from None
 

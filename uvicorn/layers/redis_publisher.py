@@ -17,7 +17,7 @@ from collections import deque
 from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
-from uvicorn.layers.ending import close_quietly, end_all
+from uvicorn.layers.ending import close_quietly, end_all, within
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_scripts import Script
 from uvicorn.layers.redis_servers import RedisAddress, translate
@@ -27,6 +27,7 @@ __all__ = ["Publisher"]
 _MOST_COMMANDS: Final = 10_000  # that wait; arbitrary
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _BATCH: Final = 256
+_LONGER: Final = 4  # than we wait
 _PART: Final = "publishing"
 
 
@@ -118,8 +119,9 @@ class Publisher:
     async def _connect(self) -> bool:
         try:
             if self._client is None:
-                self._client = self._address.client()
-            await asyncio.wait_for(self._client.ping(), self._address.timeout)
+                # Whether an answer is late we say ourselves: redis-py does not know that the loop was held up.
+                self._client = self._address.client(_LONGER * self._address.timeout)
+            await within(self._address.timeout, self._client.ping())
         except Exception as error:
             self._outage.begins(_PART, error)
             await self._disconnect()
@@ -137,7 +139,7 @@ class Publisher:
 
     async def _send(self, batch: list[_Command]) -> None:
         try:
-            results = await asyncio.wait_for(self._answers(batch), self._address.timeout)
+            results = await within(self._address.timeout, self._answers(batch))
         except asyncio.CancelledError:
             for command in batch:
                 _fail(command, ChannelLayerUnavailable("the worker is stopping", was_sent=True))

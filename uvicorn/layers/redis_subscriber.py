@@ -4,8 +4,9 @@ Theory of operation
 -------------------
 Loop thread only. `wanted` has what we want to hear of. One task connects, subscribes to all of that, and reads, until
 the connection breaks; then it begins anew, and says that messages may be lost. Another one sends what changes
-meanwhile, in order. `subscribe` is done when Redis has confirmed it. A connection on which nothing is heard is asked
-(PING), and broken if there is no answer: a Redis that was stopped or cut off says nothing.
+meanwhile, in order. `subscribe` is done when Redis has confirmed it: the last one, if a name was left and wanted again
+meanwhile, since between the two nothing is heard of it. A connection on which nothing is heard is asked (PING), and
+broken if there is no answer: a Redis that was stopped or cut off says nothing.
 
 In a cluster there is one of us per node: each name belongs to one node (sharded pub/sub).
 """
@@ -17,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.layers.ending import close_quietly, end_all
+from uvicorn.layers.ending import close_quietly, end_all, ignore_error, within
 from uvicorn.layers.redis_outage import Backoff, Outage
 
 __all__ = ["Subscriber"]
@@ -59,6 +60,7 @@ class Subscriber:
         self._at_once = 1 if is_sharded else _AT_ONCE
         self._changes: list[tuple[bool, str]] = []
         self._changed = asyncio.Event()
+        self._beginning: Counter[str] = Counter()  # names -> subscriptions that are to be confirmed
         self._ending: Counter[str] = Counter()  # names whose end we have asked for
         self._is_open = False
         self._was_open = False
@@ -67,9 +69,10 @@ class Subscriber:
 
     def subscribe(self, name: str) -> asyncio.Future[None]:
         """Hear of a name; return what is done when that is so."""
-        future = self._loop.create_future()
-        self.wanted[name] = future
-        self._change(True, name)
+        future = self.wanted.get(name)
+        if future is None or future.done():  # or it is asked for already
+            future = self.wanted[name] = self._loop.create_future()
+            self._change(True, name)
         return future
 
     def unsubscribe(self, name: str) -> None:
@@ -84,6 +87,7 @@ class Subscriber:
 
     def _change(self, is_wanted: bool, name: str) -> None:
         self._changes.append((is_wanted, name))
+        self._beginning[name] += is_wanted
         self._changed.set()
 
     async def _run(self) -> None:
@@ -113,11 +117,13 @@ class Subscriber:
         self._changes.clear()
         self._ending.clear()
         missing = set(self.wanted)
+        self._beginning = Counter(missing)
         subscribe = getattr(pubsub, self._words[0])
         names = sorted(missing)
         for at in range(0, len(names), self._at_once):
-            await asyncio.wait_for(subscribe(*names[at : at + self._at_once]), self._timeout)
+            await within(self._timeout, subscribe(*names[at : at + self._at_once]))
         writer = self._loop.create_task(self._write(pubsub))
+        writer.add_done_callback(ignore_error)  # a broken connection may be noticed by both at once
         try:
             await self._read(pubsub, missing, backoff, writer)
         finally:
@@ -132,7 +138,7 @@ class Subscriber:
                 if is_asked:
                     raise ConnectionError(f"no answer for {self._timeout:g} seconds")
                 is_asked = True
-                await asyncio.wait_for(pubsub.ping(), self._timeout)
+                await within(self._timeout, pubsub.ping())
                 continue
             is_asked = False
             kind = message["type"]
@@ -142,17 +148,24 @@ class Subscriber:
                 if count % _IN_A_TURN == 0:
                     await asyncio.sleep(0)  # others are served between
             elif kind == self._words[0]:
-                name = message["channel"].decode()
-                missing.discard(name)
-                if name in self.wanted:
-                    waiting, self.wanted[name] = self.wanted[name], None
-                    _settle(waiting)
+                missing.discard(message["channel"].decode())
+                self._begun(message["channel"].decode())
             elif kind == self._words[1]:
                 missing.discard(message["channel"].decode())
                 self._ended(message["channel"].decode())
             if not missing and not self._is_open:
                 self._open(backoff)
         writer.result()
+
+    def _begun(self, name: str) -> None:
+        """Redis has confirmed a subscription."""
+        self._beginning[name] -= 1
+        if self._beginning[name] > 0:
+            return  # it ends again, and then comes the one that is waited for
+        del self._beginning[name]
+        if name in self.wanted:
+            waiting, self.wanted[name] = self.wanted[name], None
+            _settle(waiting)
 
     def _ended(self, name: str) -> None:
         """A subscription has ended: as we asked for, or because a node of a cluster has given the name to another.
@@ -189,7 +202,7 @@ class Subscriber:
                 send = getattr(pubsub, self._words[0 if changes[at][0] else 1])
                 if not changes[at][0]:
                     self._ending.update(name for _, name in changes[at:end])
-                await asyncio.wait_for(send(*[name for _, name in changes[at:end]]), self._timeout)
+                await within(self._timeout, send(*[name for _, name in changes[at:end]]))
                 at = end
 
 

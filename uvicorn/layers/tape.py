@@ -7,11 +7,11 @@ been asked (`is_open` is False meanwhile). What the layer does not have any more
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from uvicorn.layers.history import History, Position, Recalled
+from uvicorn.layers.shelf import Shelf
 
 __all__ = ["Entry", "Found", "Tape"]
 
@@ -21,12 +21,16 @@ class Entry(NamedTuple):
 
     Attributes:
         sent: clock time, about.
+        size: bytes, encoded.
+        was_asked: it is held, and the layer has been asked since it came.
     """
 
     epoch: str
     offset: int
     sent: float
     content: Mapping[str, Any]
+    size: int = 0
+    was_asked: bool = False
 
 
 class Found(NamedTuple):
@@ -57,25 +61,24 @@ class Tape:
         self.is_open = False
         self._epoch = ""
         self._last = 0
-        self._entries: deque[Entry] = deque(maxlen=history.messages)
-        # What came while it was not open, and whether the layer has been asked since.
-        self._held: deque[tuple[Entry, bool]] = deque(maxlen=history.messages)
+        self._entries: Shelf[Entry] = Shelf(history)
+        self._held: Shelf[Entry] = Shelf(history)  # what came while it was not open
 
     @property
     def position(self) -> Position | None:
         """What this process has passed on last; None before the layer has been asked once."""
         return Position(self._epoch, self._last) if self._epoch else None
 
-    def take(self, epoch: str, offset: int, content: Mapping[str, Any], now: float) -> Entry | None:
+    def take(self, epoch: str, offset: int, content: Mapping[str, Any], now: float, size: int = 0) -> Entry | None:
         """Take a live message; return it if it is to be passed on."""
-        entry = Entry(epoch, offset, now, content)
+        entry = Entry(epoch, offset, now, content, size)
         if self.is_open and epoch == self._epoch:
             if offset <= self._last:
                 return None
             if offset == self._last + 1:
                 return self._append(entry)
         self.is_open = False
-        self._held.append((entry, False))
+        self._held.put(entry)
         return None
 
     def close(self) -> None:
@@ -88,10 +91,12 @@ class Tape:
         is_lost = not is_first and recalled.epoch != self._epoch
         if is_first or is_lost:
             self._epoch, self._last = recalled.epoch, 0
-            self._entries.clear()
+            self._entries.empty()
         kept = [each for each in recalled.kept if each.offset > self._last]
         missed = (kept[0].offset - 1 if kept else max(recalled.last, self._last)) - self._last
-        found = [self._append(Entry(self._epoch, each.offset, now - each.age, each.content)) for each in kept]
+        found = [
+            self._append(Entry(self._epoch, each.offset, now - each.age, each.content, each.size)) for each in kept
+        ]
         self._last = max(self._last, recalled.last)
         if is_first:
             given = self._given_until()
@@ -103,23 +108,21 @@ class Tape:
         """Return the offset up to which those have all that were members before; what they have not is held."""
         if self._given is not None and self._given.epoch == self._epoch:
             return self._given.offset
-        held = [entry.offset for entry, _ in self._held if entry.epoch == self._epoch]
+        held = [entry.offset for entry in self._held if entry.epoch == self._epoch]
         return min([self._last, *(offset - 1 for offset in held)])
 
     def _release(self) -> list[Entry]:
         """Return what was held and is next; what is not waits until the layer has been asked once more."""
         self.is_open = True
         found = []
-        held = tuple(self._held)
-        self._held.clear()
-        for entry, was_asked in held:
+        for entry in self._held.empty():
             if entry.epoch == self._epoch and entry.offset <= self._last:
                 continue
             if entry.epoch == self._epoch and entry.offset == self._last + 1 and self.is_open:
                 found.append(self._append(entry))
-            elif not was_asked:
+            elif not entry.was_asked:
                 self.is_open = False
-                self._held.append((entry, True))
+                self._held.put(entry._replace(was_asked=True))
         return found
 
     def covers(self, seen: Position | None) -> bool:
@@ -144,9 +147,9 @@ class Tape:
         """Forget what is too old."""
         before = now - self.history.seconds
         while self._entries and self._entries[0].sent < before:
-            self._entries.popleft()
+            self._entries.drop()
 
     def _append(self, entry: Entry) -> Entry:
-        self._entries.append(entry)
+        self._entries.put(entry)
         self._last = entry.offset
         return entry

@@ -10,7 +10,8 @@ connection is closed:
     stacks      the same, with the stack of every thread
     status      JSON: its numbers, what is in flight, and its last warnings
 
-A worker that was killed leaves its socket behind; the next one in the same directory removes it.
+A worker that was killed leaves its socket behind; the next one in the same directory removes it. Of a master that was
+killed with all its workers the whole directory is left; whoever makes a socket beside it removes that.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = ["AUTOMATIC", "OFF", "Inspection", "candidates", "socket_name"]
 AUTOMATIC: Final = "auto"
 OFF: Final = "off"
 NAME: Final = re.compile(r"/uvicorn-(?P<master>\d+)/worker-(?P<worker>\d+)\.sock$")
+_DIRECTORY: Final = re.compile(r"uvicorn-\d+")
 _TRIES: Final = 5
 _LONGEST: Final = 100  # bytes of a path: what systems take for a socket is 104 or 108
 
@@ -71,6 +73,7 @@ class Inspection:
         """
         errors = []
         for base in candidates(given):
+            _remove_directories(base)
             for _ in range(_TRIES):
                 try:
                     return self._listen_in(base)
@@ -145,16 +148,47 @@ def _user_of(caller: socket.socket) -> int | None:
     return int(user)
 
 
+def _remove_directories(base: Path) -> None:
+    """Remove the directories of masters that are gone, if nobody listens there any more."""
+    try:
+        names = [name for name in os.listdir(base) if _DIRECTORY.fullmatch(name)]
+    except OSError:
+        return
+    for name in names:
+        folder = base / name
+        with suppress(OSError):
+            if folder.lstat().st_uid == os.geteuid() and _is_gone(int(name.partition("-")[2])):
+                _remove_left(folder)
+                folder.rmdir()
+
+
 def _remove_left(folder: Path) -> None:
     """Remove the sockets of workers that are gone."""
     for path in folder.glob("worker-*.sock"):
         match = NAME.search(os.fspath(path))
-        if match is None:
-            continue
-        try:
-            os.kill(int(match["worker"]), 0)
-        except ProcessLookupError:
+        if match is not None and _is_gone(int(match["worker"])) and _is_silent(path):
             with suppress(OSError):
                 path.unlink()
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False
+
+
+def _is_silent(path: Path) -> bool:
+    """Whether nobody listens: the process may be one of another container, whose number means nothing here."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.setblocking(False)
+        try:
+            caller.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            return True
         except OSError:
-            continue
+            pass
+    return False

@@ -15,7 +15,7 @@ from typing import Any, Final
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 
-from uvicorn.wire.deflate import SMALLEST_DEFLATED
+from uvicorn.wire.deflate import SMALLEST_DEFLATED, deflated_frame
 from uvicorn.wire.reply import Fields
 from uvicorn.wire.shared import SharedMessage
 from uvicorn.wire.socket_reply import BINARY, TEXT
@@ -85,12 +85,14 @@ class SocketCodec:
         return self.output()
 
     def shared(self, message: SharedMessage) -> bytes:
-        """Return the frame of a message that goes to many sockets: the same one for all that do not compress it.
+        """Return the frame of a message that goes to many sockets: the same one for all that take the same.
 
         RFC 7692 section 6: a message that is not compressed leaves what was negotiated as it is.
         """
         if self._protocol.extensions and len(message.data) >= SMALLEST_DEFLATED:
-            return self.message(message.opcode, message.data)
+            frame = deflated_frame(self._protocol.extensions, message)
+            if frame:
+                return frame
         if message.frame is None:
             message.frame = Frame(Opcode(message.opcode), message.data).serialize(mask=False)
         return message.frame

@@ -1,4 +1,4 @@
-"""One message for many sockets: encoded once, and its frame made once for all that do not compress it. Sans-IO."""
+"""One message for many sockets: encoded once, and its frames made once for all that take the same. Sans-IO."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ class SharedMessage:
         content: the reply itself.
         opcode, data: TEXT in UTF-8, or BINARY.
         frame: of the message as it is; None until it is made.
+        deflated: size of a client's window -> the compressed frame; empty if that is not smaller (`deflate.py`).
     """
 
-    __slots__ = ("content", "data", "frame", "opcode")
+    __slots__ = ("content", "data", "deflated", "frame", "opcode")
 
     def __init__(self, content: Mapping[str, Any], opcode: int, data: bytes) -> None:
         self.content = content
         self.opcode = opcode
         self.data = data
         self.frame: bytes | None = None
+        self.deflated: dict[int, bytes] = {}
 
 
 def share(content: Mapping[str, Any]) -> SharedMessage | None:
