@@ -91,16 +91,17 @@ def test_what_is_no_directory_of_a_killed_master_is_left_alone(base):
         (path / "0a.sock").touch()
         return path
 
-    others = [made("uvicorn-layer"), made("uvicorn-layer-open", 0o755), made("of-another"), base / "uvicorn-layer-file"]
+    ours, another = f"uvicorn-layer-{layer_place._machine()}", "uvicorn-layer-0a1b2c3d-of-another-machine"
+    others = [made(ours), made(another), made("of-another"), made(f"{ours}-open", 0o755), base / f"{ours}-file"]
     others[-1].touch()
-    link = base / "uvicorn-layer-link"
+    link = base / f"{ours}-link"
     link.symlink_to(others[0])
-    strange = made("uvicorn-layer-strange")
+    strange = made(f"{ours}-strange")
     (strange / "notes.txt").touch()
     place = next_place()
     assert {*base.iterdir()} == {*others, link, strange, place}
     assert [path.name for path in strange.iterdir()] == ["notes.txt"]
-    assert all((path / "0a.sock").exists() for path in others[:3])
+    assert all((path / "0a.sock").exists() for path in others[:4])
 
 
 def test_a_directory_that_another_master_removes_before_it_is_locked_is_made_again(base, monkeypatch):
@@ -119,6 +120,18 @@ def test_a_directory_that_another_master_removes_before_it_is_locked_is_made_aga
     monkeypatch.setattr(layer_place, "_is_kept", lambda path: False)
     layer_place._places.clear()
     assert make_place(*OURS) is None  # again and again: the worker is alone
+
+
+def test_a_directory_that_cannot_be_locked_for_want_of_open_files_is_not_used(monkeypatch):
+    """The next master would have removed it."""
+
+    def refused(*_):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(layer_place.os, "open", refused)
+        assert make_place(*OURS) is None
+    assert next_place().is_dir()
 
 
 def test_a_file_system_without_locks_has_a_directory_all_the_same(monkeypatch):

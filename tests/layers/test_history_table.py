@@ -136,6 +136,17 @@ async def test_what_is_kept_is_bounded_in_bytes_and_the_rest_is_told(carrier):
 
 
 @on_loop
+async def test_a_process_keeps_as_many_bytes_as_the_layer(carrier):
+    async with make(carrier) as one, make(carrier) as other:
+        near, back = other.client(), other.client()
+        seen = await room(other, most_bytes=200).add(near)
+        await say(one, *"abcdefghijklmnopqrstuvwxy", most_bytes=200)  # each has 8 bytes
+        await until_async(lambda: len(near.texts) == 25)
+        standing = await room(other, most_bytes=200).add(back, since=seen)
+        assert (standing.missed, len(back.texts)) == (0, 25)
+
+
+@on_loop
 async def test_who_comes_from_another_epoch_is_told_of_a_gap(carrier):
     async with make(carrier) as one:
         await room(one).add(one.client())

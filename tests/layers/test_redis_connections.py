@@ -8,6 +8,8 @@ from bridge_doubles import on_loop
 from layer_doubles import RecordingLog, until_async
 
 from uvicorn.errors import ChannelLayerUnavailable
+from uvicorn.layers.ending import end_all
+from uvicorn.layers.redis_cluster import ClusterSubscriber
 from uvicorn.layers.redis_outage import Outage
 from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_servers import RedisAddress
@@ -110,6 +112,79 @@ async def test_a_group_left_and_joined_again_before_its_confirmation_is_heard_wh
     redis.hear("message", "room", b"1")
     await until_async(lambda: heard == [("room", b"1")])
     await subscriber.stop()
+
+
+@on_loop
+async def test_nothing_is_kept_of_groups_that_were_left():
+    """A worker with a group for each of its users had all their names for ever."""
+    redis = Redis()
+    subscriber = subscriber_of([redis], [])
+    own = subscriber.subscribe("own")
+    await until_async(lambda: redis.sent)
+    redis.confirm()
+    await own
+    for number in range(3):
+        joined = subscriber.subscribe(f"user-{number}")
+        await until_async(lambda: redis.sent)
+        redis.confirm()
+        await joined
+        subscriber.unsubscribe(f"user-{number}")
+        await until_async(lambda: redis.sent)
+        redis.confirm()
+    await until_async(lambda: not subscriber._ending)
+    assert (dict(subscriber._beginning), [*subscriber.wanted]) == ({}, ["own"])
+    await subscriber.stop()
+
+
+class Cluster:
+    """A cluster of redis-py, and what says how it is reached."""
+
+    host, port = "one", 1
+
+    def client(self):
+        return self
+
+    async def initialize(self):
+        pass
+
+    async def aclose(self):
+        pass
+
+    def get_node_from_key(self, name):
+        return self
+
+
+class ClusterNode:
+    """The subscriber of one node."""
+
+    def __init__(self):
+        self.wanted = {}
+
+    def subscribe(self, name):
+        return self.wanted.setdefault(name, asyncio.get_running_loop().create_future())
+
+    def unsubscribe(self, name):
+        self.wanted.pop(name).set_result(None)
+
+
+@on_loop
+async def test_who_joins_while_a_group_moves_to_another_node_waits_for_that_one(monkeypatch):
+    nodes = {}
+    monkeypatch.setattr(ClusterSubscriber, "_made", lambda self, host, port: nodes.setdefault(host, ClusterNode()))
+    cluster = Cluster()
+    subscriber = ClusterSubscriber(
+        cluster, None, None, Outage("redis", asyncio.get_running_loop().time, RecordingLog())
+    )
+    joined = subscriber.subscribe("room")
+    await until_async(lambda: nodes)
+    cluster.host = "other"
+    subscriber._looking.set()
+    await until_async(lambda: "other" in nodes)
+    await settled()
+    assert not joined.done()  # a message that is sent now would be missed
+    nodes["other"].wanted["room"].set_result(None)
+    await joined
+    await end_all([subscriber._task])
 
 
 @on_loop

@@ -9,6 +9,7 @@ from layer_doubles import Node, RecordingLog, until_async
 from redis_server import RedisServer
 
 from uvicorn import ChannelLayerUnavailable, Group
+from uvicorn.layers.encoding import pack
 from uvicorn.layers.redis_history import keys_of
 
 pytestmark = needs_redis
@@ -188,6 +189,23 @@ async def test_a_stream_has_as_many_messages_as_are_kept(carrier, client):
         for size, count in ((300, 1), (300, 2), (300, 3), (20, 4), (300, 4), (960, 1), (9000, 1), (9, 1), (9, 2)):
             await large.send({"bytes": bytes(size)})
             assert client.xlen(keys(one, "large")[0]) == count
+
+
+@on_loop
+async def test_a_history_from_before_there_was_a_bound_of_bytes_goes_on(carrier, client):
+    async with make(carrier) as one:
+        stream, state = keys(one)
+        client.hset(state, mapping={"epoch": "0" * 16, "last": 2})
+        for offset in (1, 2):
+            client.xadd(stream, {"offset": offset, "content": pack({"text": str(offset)})})
+        member, back = one.client(), one.client()
+        small = Group("room", one.office, history=5, history_bytes=20)
+        await small.add(member, since=("0" * 16, 0))
+        for text in ("3", "4", "5"):
+            await small.send({"text": text})
+        await until_async(lambda: member.texts == ["1", "2", "3", "4", "5"])
+        assert client.xlen(stream) == 2
+        assert (await small.add(back, since=("0" * 16, 2))).missed == 1
 
 
 @on_loop

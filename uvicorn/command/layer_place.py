@@ -3,6 +3,9 @@
 A master that leaves in order removes its directory. One that was killed cannot: the next master of the same user does
 it. It tells by a lock of the directory (`flock`), which the master takes and its workers inherit: the system gives it
 back when the last of them is gone. So no process id is trusted, which another process may have got meanwhile.
+
+Such a lock is known to one kernel only, also in a directory that several machines share by a network (NFS has no locks
+of directories). So the name says which machine it is, since its last start: what others have made is left alone.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import zlib
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -65,7 +69,7 @@ def named_place(url: str) -> str:
 def _made(user: int, group: int) -> str:
     """Make a directory, and keep its lock. Raises: OSError."""
     for _ in range(_ATTEMPTS):
-        path = tempfile.mkdtemp(prefix=_PREFIX)
+        path = tempfile.mkdtemp(prefix=f"{_PREFIX}{_machine()}-")
         if _is_kept(path):
             if user != os.geteuid():
                 os.chown(path, user, group)
@@ -74,22 +78,32 @@ def _made(user: int, group: int) -> str:
 
 
 def _is_kept(path: str) -> bool:
-    """Lock a directory until the last process ends that inherits the lock; return False if it is gone already."""
+    """Lock a directory until the last process ends that inherits the lock; return False if it is gone already.
+
+    Raises: OSError if it cannot be opened: without its lock the next master would remove it.
+    """
     try:
         lock = os.open(path, _FLAGS)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(lock), os.stat(path))
-    except (BlockingIOError, FileNotFoundError):  # another master takes it for one that was left
+    except FileNotFoundError:  # another master takes it for one that was left
         return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), os.stat(path)):
+            return True
+    except (BlockingIOError, FileNotFoundError):  # the same
+        pass
     except OSError:
+        os.close(lock)
         return True  # a file system without such locks: there nobody removes it
+    os.close(lock)
+    return False
 
 
 def _sweep(users: set[int]) -> None:
     """Remove the directories of masters that were killed, with all their workers."""
-    base = tempfile.gettempdir()
+    base, prefix = tempfile.gettempdir(), f"{_PREFIX}{_machine()}-"
     try:
-        names = [name for name in os.listdir(base) if name.startswith(_PREFIX)]
+        names = [name for name in os.listdir(base) if name.startswith(prefix)]
     except OSError:
         return
     for name in names:
@@ -108,6 +122,16 @@ def _sweep(users: set[int]) -> None:
             pass  # it is in use, or there is something else in it
         finally:
             os.close(folder)
+
+
+def _machine() -> str:
+    """Return what no other kernel has: of this start on Linux, of the machine elsewhere."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            name = file.read()
+    except OSError:
+        name = os.uname().nodename.encode()
+    return f"{zlib.crc32(name):08x}"
 
 
 def _clear(master: int, path: str, is_own: bool) -> None:

@@ -38,7 +38,7 @@ class Group:
         history: how many messages are kept for members that come back; None for what this process has said of the group
             before, and if that is nothing, for none. Whoever sends to the group says it, too.
         history_seconds: how long a message is kept, and the whole history when the group has no members; 300.
-        history_bytes: how much all that is kept may have; 16 MiB. The latest message is kept, however large it is.
+        history_bytes: how many bytes all that is kept may have; 16 MiB. The latest message may be larger.
 
     Raises: ValueError, TypeError for a name or a history that is not allowed.
     """

@@ -102,14 +102,21 @@ class ClusterSubscriber:
             old = self._places.get(name)
             if old == place:
                 if not future.done():  # asked for again
-                    self._nodes[place].subscribe(name).add_done_callback(partial(_settle, future))
+                    self._ask(name, place, future)
                 continue
             if old in self._nodes:
                 self._nodes[old].unsubscribe(name)
             self._places[name] = place
             if place not in self._nodes:
                 self._nodes[place] = self._made(node.host, node.port)
-            self._nodes[place].subscribe(name).add_done_callback(partial(_settle, future))
+            self._ask(name, place, future)
+
+    def _ask(self, name: str, place: str, future: asyncio.Future[None]) -> None:
+        self._nodes[place].subscribe(name).add_done_callback(partial(self._heard, name, place, future))
+
+    def _heard(self, name: str, place: str, future: asyncio.Future[None], _: object) -> None:
+        if self._places.get(name) == place:  # else the node was left, and nothing is heard yet of the name
+            _settle(future)
 
     def _made(self, host: str, port: int) -> Subscriber:
         return Subscriber(
@@ -123,6 +130,6 @@ class ClusterSubscriber:
         )
 
 
-def _settle(future: asyncio.Future[None] | None, _: object = None) -> None:
+def _settle(future: asyncio.Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)

@@ -1,6 +1,7 @@
 """Histories of groups in Redis: a stream of the latest messages for each group, and a hash with epoch and offset.
 
-    {PREFIX:g:GROUP}:history    stream: the latest messages, each with its offset, and bytes of all up to it
+    {PREFIX:g:GROUP}:history    stream: the latest messages, each with its offset, and bytes of all up to it: none if it
+                                was kept before there was such a bound, and then it goes first
     {PREFIX:g:GROUP}:state      hash: `epoch`; `last`, the offset of the latest message; `bytes` of all messages so far
 
 What is in braces is the name of the group's pub/sub channel: so a cluster has all three on one node, and one script
@@ -51,7 +52,7 @@ local total = redis.call('HINCRBY', KEYS[2], 'bytes', size)
 redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'offset', offset, 'content', ARGV[6], 'until', total)
 while total > most do
     local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-    local before = tonumber(first[2][6]) - string.len(first[2][4])
+    local before = tonumber(first[2][6] or 0) - string.len(first[2][4])
     if total - before <= most or total - before <= size then break end
     redis.call('XDEL', KEYS[1], first[1])
 end

@@ -170,7 +170,8 @@ class RedisLayer:
             content = unpack(data)
             if name != self._own and isinstance(content, list):
                 epoch, offset, message = content
-                self._receiver.on_kept(name.removeprefix(self._keys.group("")), epoch, offset, message, len(data))
+                size = len(data) - len(pack((epoch, offset)))  # as Redis counts it for the history's bound
+                self._receiver.on_kept(name.removeprefix(self._keys.group("")), epoch, offset, message, size)
             elif name != self._own:
                 self._receiver.on_group(name.removeprefix(self._keys.group("")), content)
             elif content[0] == _LOOK:

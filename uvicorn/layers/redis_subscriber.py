@@ -87,7 +87,8 @@ class Subscriber:
 
     def _change(self, is_wanted: bool, name: str) -> None:
         self._changes.append((is_wanted, name))
-        self._beginning[name] += is_wanted
+        if is_wanted:  # else names that were left once would be counted for ever, with 0
+            self._beginning[name] += 1
         self._changed.set()
 
     async def _run(self) -> None:
