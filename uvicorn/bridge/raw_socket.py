@@ -26,14 +26,16 @@ class ThreadEnd:
         sock: what the application gets; blocking.
         other: the loop's end, of which a descriptor of our own is made.
 
+    Raises: OSError if there are too many.
+
     Attributes:
         is_read: the loop has read something. Written by the loop.
     """
 
     def __init__(self, sock: socket.socket, other: socket.socket) -> None:
+        self._other = other.dup()
         self.sock = sock
         self.is_read = False
-        self._other = other.dup()
 
     def is_taken(self) -> bool:
         """Whether the application has written to it. Runs on: the application's thread."""
@@ -52,4 +54,5 @@ class ThreadEnd:
 
     def __del__(self) -> None:
         """Close it if the application was never called."""
-        self.close()
+        if hasattr(self, "is_read"):  # it was made
+            self.close()
