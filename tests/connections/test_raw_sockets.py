@@ -189,6 +189,19 @@ def test_bytes_that_came_with_the_head_are_read_before_the_end_that_comes_when_i
     speaking(speak, request=handshake() + b"early")
 
 
+def test_the_governor_neither_counts_a_socket_nor_learns_from_it_what_pages_cost(make_site):
+    application = wsgi(lambda environ, start_response: [])
+    site = make_site(application)
+    SocketClient(site)
+    [job] = site.pool.queue
+    assert job.load.is_light
+    assert not job.load.can_learn
+    consumer = site.service.application.find("http.request", "/", {})
+    assert not consumer.load.is_light
+    assert consumer.load.can_learn
+    assert job.load is not consumer.load
+
+
 @pytest.mark.parametrize("which", ["first", "second"])
 def test_a_worker_without_descriptors_answers_503(make_site, monkeypatch, which):
     def fail(*_):

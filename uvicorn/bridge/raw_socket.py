@@ -9,14 +9,29 @@ kernel's buffers bound what waits in it: a thread that writes more than the clie
 *Is it taken?* Nothing tells that an application means to use it but that it writes. The loop sets `is_read` and then
 reads; a thread whose application has returned looks first for what is unread, with a descriptor of its own, and then at
 `is_read`. One of both is there if anything was written.
+
+*What it costs.* Its thread waits for the client, most of the time and for as long as that is there. So the governor
+does not count it as computing, and does not learn from it what the pages of the same application cost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+from typing import Final
 
-__all__ = ["ThreadEnd"]
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.governor import Load
+
+__all__ = ["ThreadEnd", "waiting_consumer"]
+
+_WAITING: Final = Load(can_learn=False)
+_WAITING.is_light = True
+
+
+def waiting_consumer(consumer: Consumer) -> Consumer:
+    """Return a consumer for raw sockets: of its calls the governor takes no notice."""
+    return consumer.replaced(load=_WAITING)
 
 
 class ThreadEnd:
