@@ -99,6 +99,23 @@ def test_an_application_that_writes_nothing_answers_as_for_a_page(speaking):
     assert client.is_closed
 
 
+def test_an_application_that_writes_to_it_in_the_middle_of_a_page_has_no_socket(make_site):
+    def application(environ, start_response):
+        start_response("200 OK", [])(b"half a page")
+        environ["werkzeug.socket"].send(SWITCHED)
+        return [b"the other half"]
+
+    site = make_site(wsgi(application))
+    client = SocketClient(site)
+    site.run_job(in_thread=True)
+    settle(site)
+    assert b"half a page" in client.transport.received
+    assert SWITCHED not in client.transport.received
+    assert client.is_closed
+    assert [report.status for report in site.reports] == [200]
+    assert "in the middle of a reply" in site.log.take("error")[0]
+
+
 def test_an_application_that_raises_after_it_has_written_is_logged_and_the_connection_closed(speaking):
     def speak(site, client, end):
         end.send(SWITCHED)

@@ -193,10 +193,11 @@ class RawSocket(asyncio.Protocol):
         except OSError:
             is_written = False
         self._loop.remove_reader(self._ours.fileno())
-        if is_written and self.end is not None and not self.handshake.is_closed:
+        handshake = self.handshake
+        if is_written and self.end is not None and not handshake.is_closed and not handshake.status:
             self.end.is_read = True
             self._is_open = True
-            self.handshake.accept(NO_FIELDS)  # comes back as `on_opened`, or `on_refused`
+            handshake.accept(NO_FIELDS)  # comes back as `on_opened`, or `on_refused`
 
     def on_opened(self) -> None:
         """It is this exchange's turn: the application has the connection."""
