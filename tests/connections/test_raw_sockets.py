@@ -127,6 +127,24 @@ def test_an_application_that_raises_after_it_has_written_is_logged_and_the_conne
     assert len(site.log.take("error")) == 1
 
 
+@pytest.mark.parametrize("how", ["it left", "the worker stops", "it is there"])
+def test_a_broken_pipe_is_an_error_in_the_log_only_if_the_client_is_there(speaking, how):
+    def speak(site, client, end):
+        begin(site, end)
+        if how == "it is there":
+            raise BrokenPipeError("of a database")
+        if how == "it left":
+            client.leave()
+        else:
+            [socket] = site.service.raw_sockets
+            site.loop.call_soon(socket.abort)
+        settle(site)
+        end.send(b"a word")
+
+    site, _ = speaking(speak)
+    assert len(site.log.take("error")) == (how == "it is there")
+
+
 def test_an_earlier_request_of_the_connection_is_answered_first(make_site):
     site = make_site(wsgi(lambda environ, start_response: speak(environ, start_response)))
 

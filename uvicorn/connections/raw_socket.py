@@ -47,6 +47,7 @@ class RawSocket(asyncio.Protocol):
         handshake: the exchange of the request, for as long as this is there.
         attended: what goes with the request, or None.
         job: the call of the application; its exchange lets go of it before it has returned.
+        is_lost: the client has left, or the worker stops: the application may be told by its own writing.
         watch: itself, once a second.
     """
 
@@ -70,6 +71,7 @@ class RawSocket(asyncio.Protocol):
         self.handshake = RawHandshake(exchange, self)
         self.attended = self.handshake.attended
         self.job: CallJob | None = None
+        self.is_lost = False
         self.watch = self
         self._is_open = False  # the application has written
         self._is_closed = False  # nothing is carried any more
@@ -124,6 +126,7 @@ class RawSocket(asyncio.Protocol):
         """The connection is gone: the application reads the end."""
         service = self.service
         connection, self._connection = self._connection, None
+        self.is_lost = self.is_lost or not self._is_closed
         self._close()
         self.intake.drop()
         service.sockets.discard(self)
@@ -284,6 +287,6 @@ class RawSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, because the worker stops."""
-        self.handshake.is_stopping = True
+        self.handshake.is_stopping = self.is_lost = True
         self._close()
         self.transport.abort()
