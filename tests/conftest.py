@@ -37,6 +37,7 @@ def _nothing_is_left(tmp_path_factory):
     before = os.environ.get("TMPDIR")
     # A short path: that of a unix socket has a limit.
     with tempfile.TemporaryDirectory(prefix="uv", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o711)  # PostgreSQL, which refuses to be root, comes to its own folder in it
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         yield
     tempfile.tempdir = None

@@ -161,6 +161,18 @@ def test_a_pool_without_a_queue_is_lost_when_it_refuses_a_request(pools):
     assert watched.lost == [pool]
 
 
+def test_a_pool_is_lost_when_connections_go_to_other_workers_because_of_it(pools):
+    pool = pools.make(threads=1)
+    watched = Watched(pool)
+    pools.block(pool)
+    pool.passed_by += 1
+    watched.pass_time(12)
+    assert watched.lost == []  # that was before all were stuck
+    pool.passed_by += 1
+    watched.pass_time(1)
+    assert watched.lost == [pool]
+
+
 @pytest.mark.parametrize("reason", ["it is declared long", "there is no limit"])
 def test_a_call_may_take_any_time_if(pools, reason):
     pool = pools.make(threads=1)

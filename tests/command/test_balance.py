@@ -13,6 +13,7 @@ class Pool:
 
     def __init__(self):
         self.has_free_thread = True
+        self.passed_by = 0
         self.working = 0
         self.queued = 0
 
@@ -116,6 +117,8 @@ def test_a_worker_with_a_full_pool_takes_nothing_while_others_have_room(site, fu
     taken = site.come(200)
     assert taken[0] <= 0.05 * 200
     assert are_even(taken[1:]), taken
+    counted = [[pool.passed_by > 0 for pool in worker.pools] for worker in site.workers]
+    assert counted == [[full == 0, full == 1], *[[False, False]] * 3]  # of a worker that is passed by
     site.workers[0].pools[full].has_free_thread = True
     assert site.come(100)[0] > 10
 

@@ -67,7 +67,7 @@ def test_the_number_of_workers_stays_and_only_the_stuck_one_leaves(serve, client
     stuck.get("/hang")
     server.wait_for_log("1 of 1 threads of uvicorn-consumer are stuck")
 
-    def ask():  # until one waits behind the stuck one
+    def ask():  # one waits behind the stuck one, or is left to another worker
         client = server.raw()
         clients.append(client)
         client.get("/hello")

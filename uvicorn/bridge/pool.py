@@ -75,6 +75,7 @@ class ConsumerPool:
         self.threads: Final = threads
         self.queue_size: Final = queue_size
         self.rejected = 0
+        self.passed_by = 0  # how often a connection was left to a sibling worker, since no thread is free
         self.hosts: list[Any] = []  # of leases (`lease.py`); loop only, as the next one
         self.leased = 0  # how many leases they host
         self.shared_hosts: list[Any] = []  # of leases that last

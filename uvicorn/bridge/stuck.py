@@ -10,8 +10,8 @@ waits in a channel of ours (which has deadlines of its own), or its thread makes
 itself long (`runs_long`) is never stuck. Each stuck call is told once, with the line where it stands, and once more if
 it ends after all.
 
-A pool is *lost* when all its threads are stuck and requests wait for it, or were refused since the last look. Then
-`on_lost` is called, once; what follows is the worker's decision.
+A pool is *lost* when all its threads are stuck and it is wanted: requests wait for it, or since the last look they were
+refused, or connections left to a sibling worker. Then `on_lost` is called, once; what follows is the worker's decision.
 
 What is stuck stands in `Slot.stuck`, so that nobody waits for it when the worker stops. A slot that has gone on to
 another job is not stuck, whatever stands there: so a thread has nothing to clear.
@@ -66,7 +66,7 @@ class StuckWatch:
         self._seconds = seconds
         self._on_lost: Callable[[ConsumerPool], None] | None = on_lost
         self._calls: dict[Slot, _Call] = {}
-        self._rejected = dict.fromkeys(self.pools, 0)
+        self._missed = dict.fromkeys(self.pools, 0)  # refused, or left to a sibling
 
     def tick(self) -> None:
         """Look at every thread, once a second."""
@@ -75,8 +75,8 @@ class StuckWatch:
         now = self._clock()
         for pool in self.pools:
             self._look(pool, now)
-            rejected, self._rejected[pool] = self._rejected[pool], pool.rejected
-            is_wanted = pool.queued > 0 or pool.rejected > rejected
+            missed, self._missed[pool] = self._missed[pool], pool.rejected + pool.passed_by
+            is_wanted = pool.queued > 0 or self._missed[pool] > missed
             if self._on_lost is not None and is_wanted and pool.stuck >= pool.threads:
                 on_lost, self._on_lost = self._on_lost, None
                 on_lost(pool)

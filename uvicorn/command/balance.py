@@ -123,10 +123,18 @@ class Balance:
         if not wanted:
             self._seconds = 0.0
             return 0.0
+        if is_full:
+            self._pass_by()
         self._seconds = min(max(2 * self._seconds, _FIRST_SECONDS), _LONGEST_SECONDS)
         self._enough = 0
         self._scales.loads[self._place] = load + _AWAY
         return self._seconds
+
+    def _pass_by(self) -> None:
+        """Count it where no thread is free: threads that are stuck for good must not go unnoticed (`stuck.py`)."""
+        for pool in self._pools:
+            if not pool.has_free_thread:
+                pool.passed_by += 1
 
     def _better(self, load: int) -> dict[int, int]:
         """Return those that should take the next connection, if it should not be this worker: place -> taken."""
