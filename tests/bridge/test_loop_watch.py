@@ -179,6 +179,21 @@ def test_a_wait_for_the_loop_itself_is_told_with_both_lines_and_ended(doing, who
     assert machine.told() == ["The event loop turns again, after 0.25 seconds: a wait for itself at /app.py:7, in slow"]
 
 
+def test_a_second_wait_for_the_loop_itself_in_the_same_turn_is_ended_too():
+    machine = Machine()
+    machine.wait = Wait()
+    machine.pass_time(0.25)
+    machine.wait = None  # the error was caught
+    machine.pass_time(0.5)
+    machine.wait = Wait()
+    machine.pass_time(0.05)
+    assert Wait.ends == 1
+    machine.wait = None
+    machine.turn()
+    machine.pass_time(0.05)
+    assert machine.told() == ["The event loop turns again, after 0.80 seconds: a wait for itself at /app.py:7, in slow"]
+
+
 def test_a_wait_for_the_loop_itself_is_told_once_a_minute_and_ended_each_time():
     machine = Machine()
     machine.wait = Wait()

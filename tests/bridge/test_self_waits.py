@@ -161,6 +161,29 @@ def test_waits_for_other_threads_and_other_loops_and_with_a_timeout_are_left_alo
     asyncio.run(test())
 
 
+def test_a_future_whose_callback_refers_to_a_task_as_source_is_left_alone():
+    async def test():
+        loop = asyncio.get_running_loop()
+        source = loop.create_task(answers())  # of this loop, and nothing to the future
+        future = concurrent.futures.Future()
+        future.add_done_callback(lambda done: source)
+        waits, found = SelfWaits(loop, threading.get_ident()), []
+
+        def look():
+            until(lambda: waits.find() is not None or waits._known is not None)
+            found.append(waits.find())
+            future.set_result(7)
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        assert future.result() == 7
+        thread.join(PATIENCE_SECONDS)
+        await source
+        assert found == [None]
+
+    asyncio.run(test())
+
+
 def test_a_future_that_is_settled_elsewhere_is_looked_up_once(monkeypatch):
     future = concurrent.futures.Future()
     looked_up = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from clients import Echo, Kept, in_pool
 from doubles import FakePeers
@@ -96,6 +98,23 @@ def test_large_responses_come_in_turn(make_http2):
     order = order_of(client, *streams)
     assert set(order[:4]) == set(streams)  # four pieces are written at once
     assert all(client.answers[stream].is_complete for stream in streams)
+
+
+def test_a_large_response_is_not_copied_for_each_of_its_pieces(make_http2):
+    content, copied = bytes(4 << 20), []
+
+    async def consumer(message):
+        tracemalloc.start()
+        message["reply_channel"].send({"status": 200, "content": content})
+
+    client = connect(make_http2(consumer), is_automatic=False)
+    try:
+        stream = client.request()
+        copied.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert len(client.answers[stream].body) == 65_535  # what the window takes, in four pieces
+    assert copied[0] < len(content) // 2
 
 
 def test_an_urgent_response_overtakes_and_a_late_one_waits(make_http2):

@@ -45,25 +45,32 @@ class Protocol(asyncio.Protocol):
 class Door:
     """An acceptor before which clients wait."""
 
-    def __init__(self, turns, limit=100, clients=3):
+    def __init__(self, turns, limit=100, clients=3, others=0):
         self.turns = turns
         self.limit = limit
         self.stack = contextlib.ExitStack()
-        self.sock = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        self.sock.setblocking(False)
+        self.socks = [self._listen(count) for count in (clients, others) if count]
+        self.sock = self.socks[0]
+
+    def _listen(self, clients):
+        sock = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        sock.setblocking(False)
         for _ in range(clients):
-            self.stack.enter_context(socket.create_connection(self.sock.getsockname()))
+            self.stack.enter_context(socket.create_connection(sock.getsockname()))
+        return sock
 
     async def __aenter__(self):
         self.protocols = []
+        self.ports = []  # at which they were accepted
 
         def make_protocol(client, server, place):
             self.protocols.append(Protocol())
+            self.ports.append(server[1])
             return self.protocols[-1]
 
         self.acceptor = Acceptor(
             asyncio.get_running_loop(),
-            [self.sock],
+            self.socks,
             make_protocol,
             self.limit,
             AddressLimit(0, None),
@@ -113,6 +120,16 @@ def test_connections_are_accepted_in_the_end_whoever_should_take_them():
             assert turns.waited[0] == 0.0
             assert sorted(turns.waited)[-1] < 0.05
             assert turns.waited.count(0.0) >= 2  # two at once, then the third one waited anew
+
+    run(case)
+
+
+def test_a_connection_of_a_second_address_does_not_wait_until_none_waits_at_the_first():
+    async def case():
+        async with Door(FakeTurns(10**9, 1), clients=20, others=1) as door:
+            port = door.socks[1].getsockname()[1]
+            await door.until(lambda: port in door.ports)
+            assert len(door.ports) <= 2
 
     run(case)
 

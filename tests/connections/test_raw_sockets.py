@@ -1,6 +1,7 @@
 """A socket over which a WSGI application speaks by itself: what the loop does with it, in the test's own turns."""
 
 import contextlib
+import weakref
 
 import pytest
 from sockets import SocketClient, handshake
@@ -98,6 +99,23 @@ def test_an_application_that_writes_nothing_answers_as_for_a_page(speaking):
     assert client.is_closed
 
 
+def test_an_application_that_writes_to_it_in_the_middle_of_a_page_has_no_socket(make_site):
+    def application(environ, start_response):
+        start_response("200 OK", [])(b"half a page")
+        environ["werkzeug.socket"].send(SWITCHED)
+        return [b"the other half"]
+
+    site = make_site(wsgi(application))
+    client = SocketClient(site)
+    site.run_job(in_thread=True)
+    settle(site)
+    assert b"half a page" in client.transport.received
+    assert SWITCHED not in client.transport.received
+    assert client.is_closed
+    assert [report.status for report in site.reports] == [200]
+    assert "in the middle of a reply" in site.log.take("error")[0]
+
+
 def test_an_application_that_raises_after_it_has_written_is_logged_and_the_connection_closed(speaking):
     def speak(site, client, end):
         end.send(SWITCHED)
@@ -107,6 +125,24 @@ def test_an_application_that_raises_after_it_has_written_is_logged_and_the_conne
     assert client.transport.received == SWITCHED
     assert client.is_closed
     assert len(site.log.take("error")) == 1
+
+
+@pytest.mark.parametrize("how", ["it left", "the worker stops", "it is there"])
+def test_a_broken_pipe_is_an_error_in_the_log_only_if_the_client_is_there(speaking, how):
+    def speak(site, client, end):
+        begin(site, end)
+        if how == "it is there":
+            raise BrokenPipeError("of a database")
+        if how == "it left":
+            client.leave()
+        else:
+            [socket] = site.service.raw_sockets
+            site.loop.call_soon(socket.abort)
+        settle(site)
+        end.send(b"a word")
+
+    site, _ = speaking(speak)
+    assert len(site.log.take("error")) == (how == "it is there")
 
 
 def test_an_earlier_request_of_the_connection_is_answered_first(make_site):
@@ -146,6 +182,95 @@ def test_a_client_that_is_behind_is_not_written_to(speaking):
     speaking(speak, write_buffer=65536)
 
 
+def test_a_client_that_takes_nothing_of_the_last_words_gives_its_place_back(speaking):
+    def speak(site, client, end):
+        begin(site, end)
+        client.transport.is_stalled = True
+        end.send(b"bye")
+
+    site, client = speaking(speak)
+    assert not client.is_closed
+    site.pass_time(30)  # longer than websocket_close_timeout: write_timeout is for it
+    assert not client.is_closed
+    site.pass_time(200)
+    assert client.is_closed
+    assert "takes nothing" in site.log.take("info")[-1]
+
+
+def test_a_tls_client_that_does_not_answer_the_end_gives_its_place_back(speaking):
+    def speak(site, client, end):
+        begin(site, end)
+        client.transport.awaits_peer = True
+
+    site, client = speaking(speak)
+    assert not client.is_closed
+    site.pass_time(12)  # websocket_close_timeout
+    assert client.is_closed
+
+
+def test_bytes_that_came_with_the_head_are_read_before_the_end_that_comes_when_it_has_just_written(speaking):
+    def speak(site, client, end):
+        def open_and_end():
+            [socket] = site.service.raw_sockets
+            socket.look()  # the loop sees what was written
+            client.transport.feed_eof()
+
+        end.send(SWITCHED)
+        site.loop.call_soon(open_and_end)
+        settle(site)
+        assert end.recv(100) == b"early"
+        assert end.recv(100) == b""
+
+    speaking(speak, request=handshake() + b"early")
+
+
+def test_the_governor_neither_counts_a_socket_nor_learns_from_it_what_pages_cost(make_site):
+    application = wsgi(lambda environ, start_response: [])
+    site = make_site(application)
+    SocketClient(site)
+    [job] = site.pool.queue
+    assert job.load.is_light
+    assert not job.load.can_learn
+    consumer = site.service.application.find("http.request", "/", {})
+    assert not consumer.load.is_light
+    assert consumer.load.can_learn
+    assert job.load is not consumer.load
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_a_worker_without_descriptors_answers_503(make_site, monkeypatch, which):
+    def fail(*_):
+        raise OSError(24, "Too many open files")
+
+    site = make_site(wsgi(lambda environ, start_response: []))
+    where = "socket.socketpair" if which == "first" else "socket.socket.dup"
+    with monkeypatch.context() as patch:
+        patch.setattr(where, fail)
+        client = SocketClient(site)
+    assert client.response.status == 503
+    assert "Too many open files" in site.log.take("error")[-1]
+    assert not site.service.raw_sockets
+    assert not site.pool.queue
+
+
+@pytest.mark.parametrize("how", ["it left", "it was refused"])
+def test_descriptors_of_a_call_that_never_began_are_closed(make_site, how):
+    site = make_site(wsgi(lambda environ, start_response: []))
+    site.pool.is_full = how == "it was refused"
+    client = SocketClient(site)
+    [socket] = site.service.raw_sockets
+    if how == "it left":
+        [job] = site.pool.queue
+        end = weakref.ref(job._message["raw_socket"])
+        client.leave()
+        assert end() is None
+    else:
+        assert client.response.status == 503
+        site.log.take("warning")
+    assert socket.end is None
+    assert socket._ours.fileno() == -1
+
+
 def test_a_client_is_not_read_from_while_the_application_reads_nothing(speaking):
     def speak(site, client, end):
         begin(site, end)
@@ -177,7 +302,6 @@ def test_it_reads_the_end_when_the_client_has_left_and_its_place_is_taken_until_
     site, _ = speaking(speak, sockets=SocketLimits(wsgi_sockets=1))
     late = SocketClient(site)
     assert not late.transport.received
-    site.pool.queue.clear()
 
 
 def test_a_call_whose_client_is_there_gives_a_sign_of_life_and_one_without_does_not(speaking):

@@ -186,12 +186,12 @@ class LoopWatch:
             if suspect is not None:
                 block.seen.append(suspect)
         seconds = now - block.since
-        if seconds >= self._seconds and block.told is None:
-            wait = self._looks.self_wait()
-            if wait is not None:
-                block.told = self._reports.self_wait(wait, self._looks.on_loop(), seconds, now)
-                wait.end()
-                return
+        wait = self._looks.self_wait() if seconds >= self._seconds else None
+        if wait is not None:  # it may be the second one in this turn: whoever got the error may go on and wait again
+            told = self._reports.self_wait(wait, self._looks.on_loop(), seconds, now)
+            block.told = told or block.told or ""
+            wait.end()
+            return
         if seconds >= max(_LASTS_SECONDS, self._seconds) and block.told is None:
             cause = self._cause_of(block, now)
             if cause is not Cause.MACHINE:  # on a busy machine it takes long until it is known who computes

@@ -9,14 +9,29 @@ kernel's buffers bound what waits in it: a thread that writes more than the clie
 *Is it taken?* Nothing tells that an application means to use it but that it writes. The loop sets `is_read` and then
 reads; a thread whose application has returned looks first for what is unread, with a descriptor of its own, and then at
 `is_read`. One of both is there if anything was written.
+
+*What it costs.* Its thread waits for the client, most of the time and for as long as that is there. So the governor
+does not count it as computing, and does not learn from it what the pages of the same application cost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+from typing import Final
 
-__all__ = ["ThreadEnd"]
+from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.governor import Load
+
+__all__ = ["ThreadEnd", "waiting_consumer"]
+
+_WAITING: Final = Load(can_learn=False)
+_WAITING.is_light = True
+
+
+def waiting_consumer(consumer: Consumer) -> Consumer:
+    """Return a consumer for raw sockets: of its calls the governor takes no notice."""
+    return consumer.replaced(load=_WAITING)
 
 
 class ThreadEnd:
@@ -26,14 +41,16 @@ class ThreadEnd:
         sock: what the application gets; blocking.
         other: the loop's end, of which a descriptor of our own is made.
 
+    Raises: OSError if there are too many.
+
     Attributes:
         is_read: the loop has read something. Written by the loop.
     """
 
     def __init__(self, sock: socket.socket, other: socket.socket) -> None:
+        self._other = other.dup()
         self.sock = sock
         self.is_read = False
-        self._other = other.dup()
 
     def is_taken(self) -> bool:
         """Whether the application has written to it. Runs on: the application's thread."""
@@ -52,4 +69,5 @@ class ThreadEnd:
 
     def __del__(self) -> None:
         """Close it if the application was never called."""
-        self.close()
+        if hasattr(self, "is_read"):  # it was made
+            self.close()

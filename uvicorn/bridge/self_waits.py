@@ -34,15 +34,19 @@ from uvicorn.bridge.stacks import application_frame, frames_of, place_of
 __all__ = ["SelfWait", "SelfWaits"]
 
 _WAITS: Final = (Future.result.__code__, Future.exception.__code__)
-#: what `run_coroutine_threadsafe` has the loop call; None in a Python that does it otherwise
-_BEGINNING: Final = next(
-    (
-        code
-        for code in asyncio.run_coroutine_threadsafe.__code__.co_consts
-        if isinstance(code, CodeType) and {"coro", "future", "loop"} <= {*code.co_freevars}
-    ),
-    None,
-)
+
+
+def _inner(function: Any, *variables: str) -> CodeType | None:
+    """Return the code of the function in a function that uses these variables of it; None if there is none."""
+    codes = getattr(getattr(function, "__code__", None), "co_consts", ())
+    return next((code for code in codes if isinstance(code, CodeType) and {*variables} <= {*code.co_freevars}), None)
+
+
+# What asyncio makes of a coroutine and a future of threads. Both are None in a Python that does it otherwise.
+#: what `run_coroutine_threadsafe` has the loop call
+_BEGINNING: Final = _inner(asyncio.run_coroutine_threadsafe, "coro", "future", "loop")
+#: what the future calls, to cancel the task (`source`) with it
+_CHAINED: Final = _inner(getattr(asyncio.futures, "_chain_future", None), "source", "source_loop")
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,9 @@ class SelfWaits:
 
     def _task_of(self, future: Future[Any]) -> str:
         """Return which task of this loop settles a future, and where it stands; "" if none does."""
-        for callback in getattr(future, "_done_callbacks", ()):
+        for callback in tuple(getattr(future, "_done_callbacks", ())):
+            if _CHAINED is None or getattr(callback, "__code__", None) is not _CHAINED:
+                continue  # somebody else's, whatever it refers to
             task = _closure_of(callback).get("source")
             if isinstance(task, asyncio.Task) and task.get_loop() is self._loop:
                 frames = frames_of(task)

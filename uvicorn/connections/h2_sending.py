@@ -54,7 +54,7 @@ class SendingStream(Carrier):
         self.exchange: Exchange = None  # type: ignore[assignment]  # set at once: they know each other
         self.tunnel: Tunnelled | None = None
         self.queued_bytes = self.taken_bytes = 0
-        self._queue: deque[bytes] | None = None  # made when something has to wait
+        self._queue: deque[bytes | memoryview] | None = None  # made when something has to wait
         self._ends = False  # the last of the response is in the queue
         self._trailers = b""
         self.is_sent = self.is_over = False
@@ -208,21 +208,23 @@ class SendingStream(Carrier):
         assert queue is not None
         first = queue.popleft()
         if len(first) > most:
-            queue.appendleft(first[most:])
-            first = first[:most]
+            view = memoryview(first)  # what is left of a large one is not copied for each piece
+            queue.appendleft(view[most:])
+            first = view[:most]
         elif queue and len(first) < most:
             parts, size = [first], len(first)
             while queue and size < most:
                 part = queue.popleft()
                 if size + len(part) > most:
-                    queue.appendleft(part[most - size :])
-                    part = part[: most - size]
+                    view = memoryview(part)
+                    queue.appendleft(view[most - size :])
+                    part = view[: most - size]
                 parts.append(part)
                 size += len(part)
             first = b"".join(parts)
         self.queued_bytes -= len(first)
         self.owner.queued_bytes -= len(first)
-        return first
+        return bytes(first)
 
     def _inform(self, status: int, fields: Fields) -> None:
         self.owner.engine.inform(self.id, [(b":status", b"%d" % status), *pairs_of(fields.block)])

@@ -1,6 +1,6 @@
 """A WebSocket over one stream of HTTP/2: the stream looks like a transport, and the socket is the one of HTTP/1.1.
 
-    CONNECT with :protocol websocket -> begin_tunnel -> handshake.begin_socket
+    CONNECT with :protocol websocket -> begin_tunnel -> socket_begin.begin_socket
     Handshake.accept -> Stream.accept_socket         200, and the stream stays open
     DATA -> Stream.data_came -> WebSocket.data_received -> its Intake, which waits for its turn as any other
     WebSocket -> StreamTransport.write -> Stream.put  DATA, when it is this stream's turn

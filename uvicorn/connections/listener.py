@@ -155,9 +155,11 @@ class Acceptor:
         if not waiting:
             self._left_at = 0.0  # a sibling has taken it
         self.resume(even_if_full=True)
+        if not waiting or self._is_left():
+            return
         for sock, address in self._sockets:
-            if sock.fileno() in waiting and self._leaving is None:
-                self._accept(sock, address)
+            if sock.fileno() in waiting:
+                self._take(sock, address)
 
     def _unwatch(self) -> None:
         if self._is_watching:
@@ -205,14 +207,24 @@ class Acceptor:
         self.resume()
 
     def _accept(self, sock: socket.socket, address: list[Any] | None) -> None:
-        if not self.is_full:
-            waited = self._loop.time() - self._left_at if self._left_at else 0.0
-            seconds = self.turns.leave_for(waited) if waited < _LONGEST_SECONDS else 0.0
-            if seconds:
-                self._left_at = self._left_at or self._loop.time()
-                self._leave_to_siblings(seconds)
-                return
+        """A connection waits there: accept it and some behind it, or leave it to siblings."""
+        if not self._is_left():
+            self._take(sock, address)
+
+    def _is_left(self) -> bool:
+        """Whether what waits is left to siblings for now; all sockets are looked at again then."""
+        if self.is_full:
+            return False
+        waited = self._loop.time() - self._left_at if self._left_at else 0.0
+        seconds = self.turns.leave_for(waited) if waited < _LONGEST_SECONDS else 0.0
+        if not seconds:
             self._left_at = 0.0
+            return False
+        self._left_at = self._left_at or self._loop.time()
+        self._leave_to_siblings(seconds)
+        return True
+
+    def _take(self, sock: socket.socket, address: list[Any] | None) -> None:
         for number in range(self.turns.most):
             if self.is_full:
                 if not number:  # or it is not known whether another one waits

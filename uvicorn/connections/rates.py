@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["RateMeter", "Standstill"]
+__all__ = ["RateMeter", "Standstill", "Taking"]
 
 _LONGEST_LOOK: Final = 2.0  # seconds between looks that are counted at most: a worker that was held up says nothing
 _MEMORY_SECONDS: Final = 4.0  # arbitrary: how long an old rate takes to fade
@@ -97,3 +97,26 @@ class Standstill:
         self._total = total
         was_late, self._is_late = self._is_late, 0 < timeout < now - self._since
         return was_late and self._is_late
+
+
+class Taking:
+    """Whether a client takes what waits for it."""
+
+    __slots__ = ("_standstill",)
+
+    def __init__(self) -> None:
+        self._standstill: Standstill | None = None  # while something waits
+
+    def is_at_a_standstill(self, now: float, written: int, waiting: int, timeout: float) -> bool:
+        """Whether it has taken nothing for `timeout` seconds (0: no limit), though something waits.
+
+        Args:
+            written: bytes so far; only its growth means something.
+            waiting: how many of them the client has not taken.
+        """
+        if not waiting:
+            self._standstill = None
+            return False
+        if self._standstill is None:
+            self._standstill = Standstill(now, written - waiting)
+        return self._standstill.look(now, written - waiting, timeout)

@@ -13,6 +13,8 @@ __all__ = ["RawHandshake"]
 class Looking(Awaiting, Protocol):
     """What it needs of its socket."""
 
+    is_lost: bool  # the client has left, or the worker stops
+
     def look(self) -> None:
         """See whether the application has written, now."""
 
@@ -40,6 +42,9 @@ class RawHandshake(Handshake):
         super().on_dropped()
 
     def on_failed(self, error: BaseException) -> None:
-        """It has raised; the same holds."""
+        """It has raised; the same holds. To be told by an error that the client has left is no failure."""
         self._raw.look()
+        if self._raw.is_lost and isinstance(error, (BrokenPipeError, ConnectionResetError)):
+            self.carrier.service.log_of(self).debug("%s ended: %s: %s", self.consumer_name, self.shown_line, error)
+            return
         super().on_failed(error)

@@ -26,7 +26,7 @@ from uvicorn.bridge.raw_socket import ThreadEnd
 from uvicorn.connections.crowding import SOCKET, Standing
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import BACKLOG
-from uvicorn.connections.rates import Standstill
+from uvicorn.connections.rates import Taking
 from uvicorn.connections.raw_handshake import RawHandshake
 from uvicorn.connections.upgrade import Upgradable
 from uvicorn.wire.reply import NO_FIELDS
@@ -40,11 +40,14 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT"
 class RawSocket(asyncio.Protocol):
     """One such socket.
 
+    Raises: OSError if no descriptors are left for it.
+
     Attributes:
-        end: the application's end.
+        end: the application's end, until nothing is carried any more: its thread, or else the message, closes it.
         handshake: the exchange of the request, for as long as this is there.
         attended: what goes with the request, or None.
-    job: the call of the application; its exchange lets go of it before it has returned.
+        job: the call of the application; its exchange lets go of it before it has returned.
+        is_lost: the client has left, or the worker stops: the application may be told by its own writing.
         watch: itself, once a second.
     """
 
@@ -59,17 +62,24 @@ class RawSocket(asyncio.Protocol):
         ours, theirs = sockets.socketpair()
         ours.setblocking(False)
         self._ours = ours
-        self.end: Final = ThreadEnd(theirs, ours)
+        try:
+            self.end: ThreadEnd | None = ThreadEnd(theirs, ours)
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         self.handshake = RawHandshake(exchange, self)
         self.attended = self.handshake.attended
         self.job: CallJob | None = None
+        self.is_lost = False
         self.watch = self
         self._is_open = False  # the application has written
         self._is_closed = False  # nothing is carried any more
         self._is_behind = False  # the client
         self._written_bytes = 0
+        self._is_half_closed = False  # by the client
         self._closing_since = 0.0
-        self._taking: Standstill | None = None
+        self._taking = Taking()
         self._loop.add_reader(ours.fileno(), self._on_written)
 
     def __repr__(self) -> str:
@@ -92,7 +102,8 @@ class RawSocket(asyncio.Protocol):
         """The client sends nothing more: the application reads the end, and may say a last word."""
         if not self._is_open or self._is_closed or not self.transport.can_write_eof():
             return False
-        self._part()
+        self._is_half_closed = True
+        self.on_taken()
         return True
 
     def pause_writing(self) -> None:
@@ -102,12 +113,10 @@ class RawSocket(asyncio.Protocol):
             self._connection.pause_writing()
         elif not self._is_closed:
             self._loop.remove_reader(self._ours.fileno())
-            self._taking = Standstill(self._loop.time(), self._taken_bytes())
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._is_behind = False
-        self._taking = None
         if self._connection is not None:
             self._connection.resume_writing()
         elif not self._is_closed:
@@ -117,6 +126,7 @@ class RawSocket(asyncio.Protocol):
         """The connection is gone: the application reads the end."""
         service = self.service
         connection, self._connection = self._connection, None
+        self.is_lost = self.is_lost or not self._is_closed
         self._close()
         self.intake.drop()
         service.sockets.discard(self)
@@ -144,6 +154,11 @@ class RawSocket(asyncio.Protocol):
         except OSError:  # the application reads no more
             return len(data)
 
+    def on_taken(self) -> None:
+        """The intake is empty, or waits: what came before the client's end is given to the application before that."""
+        if self._is_half_closed and not self.intake.waiting_bytes:
+            self._part()
+
     def _on_room(self) -> None:
         self._loop.remove_writer(self._ours.fileno())
         self.intake.release(BACKLOG)
@@ -169,6 +184,7 @@ class RawSocket(asyncio.Protocol):
             self._write(data)
         else:
             self._close()
+            self._closing_since = self._loop.time()
             self.transport.close()
 
     def _take_first(self) -> None:
@@ -180,10 +196,11 @@ class RawSocket(asyncio.Protocol):
         except OSError:
             is_written = False
         self._loop.remove_reader(self._ours.fileno())
-        if is_written and not self.handshake.is_closed:
+        handshake = self.handshake
+        if is_written and self.end is not None and not handshake.is_closed and not handshake.status:
             self.end.is_read = True
             self._is_open = True
-            self.handshake.accept(NO_FIELDS)  # comes back as `on_opened`, or `on_refused`
+            handshake.accept(NO_FIELDS)  # comes back as `on_opened`, or `on_refused`
 
     def on_opened(self) -> None:
         """It is this exchange's turn: the application has the connection."""
@@ -195,9 +212,7 @@ class RawSocket(asyncio.Protocol):
                 level = sockets.SOL_SOCKET if name == "SO_KEEPALIVE" else sockets.IPPROTO_TCP
                 self.transport.get_extra_info("socket").setsockopt(level, getattr(sockets, name), value)
         self._is_behind = not connection.pipeline.gate.is_open
-        if self._is_behind:
-            self._taking = Standstill(self._loop.time(), self._taken_bytes())
-        else:
+        if not self._is_behind:
             self._loop.add_reader(self._ours.fileno(), self._on_written)
         self.intake.go_on()
         if self.service.is_stopping:
@@ -212,9 +227,6 @@ class RawSocket(asyncio.Protocol):
         self._written_bytes += len(data)
         self.service.numbers.sent_bytes += len(data)
         self.transport.write(data)
-
-    def _taken_bytes(self) -> int:
-        return self._written_bytes - self.transport.get_write_buffer_size()
 
     def _part(self) -> None:
         """Have the application read the end: it may say a last word."""
@@ -234,8 +246,7 @@ class RawSocket(asyncio.Protocol):
         with contextlib.suppress(OSError):
             self._ours.shutdown(sockets.SHUT_RDWR)  # closing is not enough: the thread has a descriptor, too
         self._ours.close()
-        if self.job is None or not self.job.started_at:
-            self.end.close()  # no thread will
+        self.end = None
 
     # ---- what the server asks of each client ----
 
@@ -243,12 +254,14 @@ class RawSocket(asyncio.Protocol):
         """Look at the deadlines. A call whose client is there gives a sign of life by that."""
         if not self._is_open:
             return
-        limits = self.service.limits
+        limits, waiting = self.service.limits, self.transport.get_write_buffer_size()
         if not self._is_closed and not self._closing_since:
             self.handshake.active_at = now
+        if self._is_closed and waiting:
+            self._closing_since = now  # the client may take what was written before, at its pace
         if self._closing_since and now - self._closing_since > limits.sockets.close_timeout:
             self.transport.abort()
-        elif self._taking is not None and self._taking.look(now, self._taken_bytes(), limits.write_timeout):
+        elif self._taking.is_at_a_standstill(now, self._written_bytes, waiting, limits.write_timeout):
             self.service.log_of(self.handshake).info("The client takes nothing: %s", self.handshake.shown_line)
             self.transport.abort()
 
@@ -274,6 +287,6 @@ class RawSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, because the worker stops."""
-        self.handshake.is_stopping = True
+        self.handshake.is_stopping = self.is_lost = True
         self._close()
         self.transport.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uvicorn.bridge.consumer import Consumer
+from uvicorn.bridge.raw_socket import waiting_consumer
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.handshake import Handshake
 from uvicorn.connections.intake import PIPELINE
@@ -82,16 +83,21 @@ def begin_raw_socket(connection: Upgradable, exchange: Exchange, consumer: Consu
         return None
     from uvicorn.connections.raw_socket import RawSocket  # few applications want it
 
-    socket = RawSocket(connection, exchange)
+    try:
+        socket = RawSocket(connection, exchange)
+    except OSError as error:
+        service.log_of(exchange).error("No raw socket: %s: %s", error, exchange.shown_line)
+        exchange.answer(503, retry_after=1)
+        return None
     taken.add(socket)
     service.sockets.add(socket)
     handshake = socket.handshake
     connection.pipeline.exchanges[-1] = handshake
     connection.transport.set_protocol(socket)
-    connection.intake.hand_over(socket.take)
+    connection.intake.hand_over(socket.take, socket.on_taken)
     connection.intake.release(PIPELINE)
-    handshake.consumer = consumer
+    handshake.consumer = caller = waiting_consumer(consumer)
     message["raw_socket"] = socket.end
-    service.dispatcher.dispatch(consumer, message, handshake)
+    service.dispatcher.dispatch(caller, message, handshake)
     socket.job = handshake.job
     return socket

@@ -9,7 +9,7 @@ import asyncio
 from typing import Any, Protocol
 
 from uvicorn.connections.intake import BACKLOG, Intake
-from uvicorn.connections.rates import Standstill
+from uvicorn.connections.rates import Standstill, Taking
 from uvicorn.connections.service import Service
 from uvicorn.connections.socket_inbound import SocketInbound
 
@@ -70,7 +70,7 @@ class SocketWatch:
         self._pinged_at = 0.0  # 0: no ping is under way
         self._was_late = False
         self._closing_since = 0.0
-        self._taking: Standstill | None = None  # of the client, while something waits for it
+        self._taking = Taking()
         self._consuming: Standstill | None = None  # of the consumer, while reading is held for it
         self._waiting_since = 0.0  # for the consumer's answer to the handshake
 
@@ -136,14 +136,8 @@ class SocketWatch:
     def _is_stalled(self, now: float, timeout: float) -> bool:
         """Whether the client has taken nothing of what waits for it, for `timeout` seconds."""
         socket = self._socket
-        size = socket.transport.get_write_buffer_size()
-        if not size:
-            self._taking = None
-            return False
-        taken = socket.written_bytes - size
-        if self._taking is None:
-            self._taking = Standstill(now, taken)
-        return self._taking.look(now, taken, timeout)
+        waiting = socket.transport.get_write_buffer_size()
+        return self._taking.is_at_a_standstill(now, socket.written_bytes, waiting, timeout)
 
     def _is_backlogged(self, now: float, timeout: float) -> bool:
         """Whether reading is held, and the consumer has taken no message, for `timeout` seconds."""
