@@ -211,7 +211,7 @@ def test_the_access_log_has_every_atom(logged, side, mode):
     line = line_about(logged, f"seconds=0.2&atoms={side}")
     assert (line["h"], line["m"], line["U"], line["H"]) == ("127.0.0.1", "GET", f"/{side}/slow", "HTTP/1.1")
     assert (line["s"], line["B"], line["b"]) == ("200", "17", "17")
-    assert int(line["D"]) >= 200_000
+    assert int(line["D"]) >= 199_000  # uvloop's timers know milliseconds, and count from when the turn began
     assert int(line["L"].replace(".", "")) == int(line["D"])  # the same, in seconds
     assert (line["f"], line["a"], line["in"], line["out"]) == ("http://before/", "a client", "value", "text/plain")
     assert line["mode"] == mode
