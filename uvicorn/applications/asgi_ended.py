@@ -10,26 +10,6 @@ from uvicorn.errors import ChannelClosed
 __all__ = ["LEFT", "NOWHERE"]
 
 
-class _Left:
-    """The reply channel of an application that has returned."""
-
-    is_head = False
-    is_writable = True
-    is_complete = True
-    takes_any = False
-    closed = True
-
-    def send(self, reply: Any) -> None:
-        """Refuse a reply. Raises: ChannelClosed, always."""
-        drop_opened(reply)
-        raise ChannelClosed("the application has returned")
-
-    hint = send
-
-    async def caught_up(self) -> None:
-        """Return at once."""
-
-
 class _Nowhere:
     """The reply channel of an application that was answered for."""
 
@@ -48,6 +28,19 @@ class _Nowhere:
 
     async def caught_up(self) -> None:
         """Return at once."""
+
+
+class _Left(_Nowhere):
+    """The reply channel of an application that has returned."""
+
+    def send(self, reply: Any) -> None:
+        """Refuse a reply. Raises: ChannelClosed, always."""
+        drop_opened(reply)
+        raise ChannelClosed("the application has returned")
+
+    def hint(self, _: Any) -> None:
+        """Refuse a hint. Raises: ChannelClosed, always."""
+        self.send({})
 
 
 NOWHERE: Final[Any] = _Nowhere()
