@@ -30,8 +30,12 @@ class Acknowledgements:
         self._log = log
 
     def run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> None:
-        """Run a script, again while Redis is away."""
-        self._attempt(script, keys, arguments, self._loop.time() + _TRIED_SECONDS)
+        """Run a script, again while Redis is away.
+
+        In the loop's next turn: what the consumer has sent goes out there (`deferred.py`), and must reach Redis before.
+        Otherwise a worker that is killed in between would have ended a message of which nothing came.
+        """
+        self._loop.call_soon(self._attempt, script, keys, arguments, self._loop.time() + _TRIED_SECONDS)
 
     def _attempt(self, script: Script, keys: tuple[str, ...], arguments: tuple[Any, ...], until: float) -> None:
         def again(error: BaseException) -> None:
