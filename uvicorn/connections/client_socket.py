@@ -7,7 +7,7 @@ abort, cut     at once
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.connections.attendants import Attended
@@ -92,17 +92,6 @@ class ClientSocket(SocketOutbound):
     def standing(self, now: float) -> Standing:
         """Return that it is a socket; before it is accepted, its connection says what it is doing."""
         return Standing(SOCKET if self.handshake is None else "")
-
-    def make_way(self, state: str) -> None:
-        """Do nothing: sockets are not closed for others."""
-
-    def in_flight(self) -> tuple[Any, ...]:
-        """Return no exchange: that of the handshake is its connection's."""
-        return ()
-
-    def cut(self) -> None:
-        """Close at once, whatever is on its way."""
-        self.transport.abort()
 
     def begin_ending(self) -> None:
         """Close, because the worker stops."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket as sockets
-from typing import Any, Final
+from typing import Final
 
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.bridge.raw_socket import ThreadEnd
@@ -28,7 +28,7 @@ from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import BACKLOG
 from uvicorn.connections.rates import Taking
 from uvicorn.connections.raw_handshake import RawHandshake
-from uvicorn.connections.upgrade import Upgradable
+from uvicorn.connections.upgrade import Upgradable, Upgraded
 from uvicorn.wire.reply import NO_FIELDS
 
 __all__ = ["RawSocket"]
@@ -37,7 +37,7 @@ _PIECE: Final = 65536  # bytes that are carried at once; arbitrary
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))  # seconds, seconds, times
 
 
-class RawSocket(asyncio.Protocol):
+class RawSocket(Upgraded, asyncio.Protocol):
     """One such socket.
 
     Raises: OSError if no descriptors are left for it.
@@ -268,17 +268,6 @@ class RawSocket(asyncio.Protocol):
     def standing(self, now: float) -> Standing:
         """Return that it is a socket; before, its connection says what it is doing."""
         return Standing(SOCKET if self._connection is None else "")
-
-    def make_way(self, state: str) -> None:
-        """Do nothing: sockets are not closed for others."""
-
-    def in_flight(self) -> tuple[Any, ...]:
-        """Return no exchange: that of the handshake is its connection's."""
-        return ()
-
-    def cut(self) -> None:
-        """Close at once, whatever is on its way."""
-        self.transport.abort()
 
     def begin_ending(self) -> None:
         """Have the application read the end, because the worker stops."""

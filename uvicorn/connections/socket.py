@@ -19,7 +19,7 @@ from uvicorn.connections.client_socket import FAILED, ClientSocket
 from uvicorn.connections.socket_inbound import SocketInbound
 from uvicorn.connections.socket_outbound import CLOSED, CONNECTING, OPEN
 from uvicorn.connections.socket_watch import SocketWatch
-from uvicorn.connections.upgrade import Upgradable
+from uvicorn.connections.upgrade import Upgradable, Upgraded
 from uvicorn.errors import ChannelClosed, DenyConnection, is_all_full
 from uvicorn.messages import Message
 from uvicorn.wire.frames import SocketCodec
@@ -27,7 +27,7 @@ from uvicorn.wire.frames import SocketCodec
 __all__ = ["WebSocket"]
 
 
-class WebSocket(ClientSocket, asyncio.Protocol):
+class WebSocket(ClientSocket, Upgraded, asyncio.Protocol):
     """One socket of a client.
 
     Args:

@@ -12,7 +12,7 @@ from uvicorn.connections.pipeline import Pipeline
 from uvicorn.connections.service import Service
 from uvicorn.wire.reply import Fields
 
-__all__ = ["Handshake", "Upgradable"]
+__all__ = ["Handshake", "Upgradable", "Upgraded"]
 
 
 class Upgradable(Protocol):
@@ -42,6 +42,25 @@ class Upgradable(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: nobody is left to answer."""
+
+
+class Upgraded:
+    """What a connection has become, as the server sees all connections: a socket of either kind."""
+
+    __slots__ = ()
+
+    transport: Any
+
+    def make_way(self, state: str) -> None:
+        """Do nothing: sockets are not closed for others."""
+
+    def in_flight(self) -> tuple[Any, ...]:
+        """Return no exchange: that of the handshake is its connection's."""
+        return ()
+
+    def cut(self) -> None:
+        """Close at once, whatever is on its way."""
+        self.transport.abort()
 
 
 class Handshake(ReplySink, Protocol):
