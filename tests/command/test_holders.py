@@ -18,6 +18,10 @@ def listening():
         yield server.getsockname()
 
 
+def test_a_number_that_is_no_port_is_said():
+    assert taken([("127.0.0.1", 80000)]) == "80000 is no number of a port: 0 to 65535"
+
+
 def test_a_free_address_is_not_taken(listening):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -123,6 +123,11 @@ def interface_of(application: Any, unknown: Interface | None = None, groups: Col
         return "wsgi"
     if count == 3:
         return "asgi"
+    if not count and not is_async:
+        raise ConsumerError(
+            f"{name_of(application)} is a callable that requires 0 arguments: if it makes the application, name it "
+            f"with '()' behind it, or use --factory; {_HOW}"
+        )
     kind = "an asynchronous callable" if is_async else "a callable"
     raise ConsumerError(
         f"{name_of(application)} is {kind} that requires {count} arguments: "

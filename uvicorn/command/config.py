@@ -167,6 +167,8 @@ class Config:
         self.reset_contextvars = reset_contextvars
         self.more_settings = _known(settings)
         self.headers = list(headers or [])
+        if env_file is not None:
+            load_environment(env_file)
         self.workers = int(os.environ.get("WEB_CONCURRENCY") or 1) if workers is None else workers
         if forwarded_allow_ips is None:
             forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
@@ -180,8 +182,6 @@ class Config:
         self.ssl: ssl.SSLContext | None = None
         self.encoded_headers: list[tuple[bytes, bytes]] = []
         self._raw_app: Any = None
-        if env_file is not None:
-            load_environment(env_file)
         self.configure_logging()
         for warning in equivalents(self._given()).warnings:
             logger.warning("%s", warning)

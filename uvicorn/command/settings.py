@@ -81,8 +81,9 @@ def read(cfg: Config) -> dict[str, Any]:
             values[name] = _checked(setting, conf_file[name], "the config file")
         elif variable in raw_env:
             values[name] = _checked(setting, raw_env[variable], f"{variable} in raw_env")
-        elif variable in os.environ:
-            values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
+        elif variable in os.environ and _is_value(setting, os.environ[variable]):
+            found = setting.from_text(os.environ[variable])
+            values[name] = _checked(setting, found, f"the environment variable {variable}")
         else:
             values[name] = setting.validator(setting.default if known is None else known.default)
     return values
@@ -96,6 +97,17 @@ def apply_environment(cfg: Config) -> None:
     for name, value in read(cfg).items():
         if not cfg.settings[name].is_given and value != cfg.settings[name].get():
             cfg.set(name, value)
+
+
+def _is_value(setting: type[OurSetting], text: str) -> bool:
+    """Whether a variable says anything: an empty one does where a setting may be empty, and else is as none at all."""
+    if text:
+        return True
+    try:
+        setting.validator(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked(setting: type[OurSetting], value: Any, source: str) -> Any:
