@@ -35,11 +35,24 @@ def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
     if isinstance(log, StandardLog):
         dress_standard(settings, log.options.get("log_config"))
         return
+    _lend_handlers(getattr(log, "error_log", None))
     colour_access(log, cfg.access_log_format, True if settings.log_format == COLOUR else settings.use_colors)
     if cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or not (has_ids or settings.log_format != TEXT):
         return
     error, access = (_streams(getattr(log, name, None)) for name in ("error_log", "access_log"))
     dress(error, access, settings.log_format, has_ids, is_own_line=cfg.access_log_format == ACCESS_FORMAT)
+
+
+def _lend_handlers(error_log: logging.Logger | None) -> None:
+    """Have what an application sends to the other package's loggers written where Gunicorn's error log is.
+
+    Only where nobody has configured them: `logging.getLogger("uvicorn.error").info(...)` is what tutorials write.
+    """
+    logger = logging.getLogger("uvicorn")
+    if error_log is not None and not (logger.handlers or logging.getLogger("uvicorn.error").handlers):
+        logger.handlers = list(error_log.handlers)
+        logger.setLevel(error_log.level)
+        logger.propagate = False
 
 
 def wants_paint(stream: Any, settings: Settings) -> bool:
