@@ -11,6 +11,7 @@ cdef class StreamOwner:
     cdef public Py_ssize_t queued_bytes
     cdef public Schedule schedule
     cdef public Service service
+    cdef public dict streams
     cdef public list unwanted
     cdef public int wide_streams
     cdef public HeadWriter writer

@@ -11,6 +11,7 @@ Spec: RFC 9113 sections 8.2 and 8.3; RFC 8441 section 4; RFC 9110 section 8.6.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -71,7 +72,7 @@ class HeadReader:
         self._longest_field = limits.request_field_size
         self._longest_line = limits.request_line
         self._most_fields = limits.request_fields
-        self._special = policy.special | _LOOKED_AT
+        self._special = _looked_at(policy.special)
         self._known = policy.names
         self._proxied: Headers = []  # what a trusted proxy says of where the request came from
         self._authority = b""  # the last one that was valid: most often all requests of a connection have the same
@@ -239,6 +240,12 @@ class HeadReader:
             if is_ended and self.content_length:
                 raise ClientError(400, "a Content-Length, and no content")
         return scheme, host
+
+
+@lru_cache(maxsize=16)
+def _looked_at(special: frozenset[bytes]) -> frozenset[bytes]:
+    """Return the names that are looked at. Not a set for each connection: it takes 2 KiB, and few policies differ."""
+    return special | _LOOKED_AT
 
 
 def _add_cookie(headers: Headers, value: bytes) -> None:
