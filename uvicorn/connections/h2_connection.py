@@ -24,7 +24,7 @@ from uvicorn.connections.intake import PIPELINE
 from uvicorn.connections.service import Lent
 from uvicorn.errors import ChannelClosed
 from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, PREFACE, EngineError, EngineMaker
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["Http2", "Http2Connection"]
 

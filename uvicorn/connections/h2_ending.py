@@ -22,7 +22,7 @@ from uvicorn.connections.intake import PIPELINE, Intake
 from uvicorn.connections.service import Lent, Service
 from uvicorn.errors import ChannelClosed, ServerStopping
 from uvicorn.wire.h2_engine import NO_ERROR, EngineMaker
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["EndingConnection"]
 

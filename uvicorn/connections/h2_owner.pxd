@@ -1,6 +1,6 @@
 from uvicorn.connections.h2_schedule cimport Schedule
 from uvicorn.connections.service cimport Service
-from uvicorn.wire.h2_head cimport HeadWriter
+from uvicorn.wire.h2_head_writer cimport HeadWriter
 
 
 cdef class StreamOwner:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uvicorn.connections.h2_schedule import Schedule
 from uvicorn.connections.service import Service
 from uvicorn.wire.h2_engine import Engine
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["StreamOwner", "Tunnelled"]
 

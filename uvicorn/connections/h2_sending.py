@@ -16,7 +16,7 @@ from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.flow import FLOOD_FACTOR
 from uvicorn.connections.h2_owner import StreamOwner, Tunnelled
-from uvicorn.wire.h2_head import pairs_of
+from uvicorn.wire.h2_head_writer import pairs_of
 from uvicorn.wire.priority import Priority
 from uvicorn.wire.reply import BODILESS, Fields
 

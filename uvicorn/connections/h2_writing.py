@@ -15,7 +15,7 @@ from uvicorn.connections.h2_ending import EndingConnection
 from uvicorn.connections.h2_sending import PIECE, PIECE_ALONE
 from uvicorn.connections.service import Lent
 from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR, EngineMaker
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["WritingConnection"]
 

@@ -35,6 +35,7 @@ __all__ = ["Ngh2Engine", "make_maker"]
 _UNLIMITED: Final = (2**32 - 1, 2**32 - 1)  # of rates that we count ourselves
 _MOST_CONTINUATIONS: Final = 8
 _REQUEST: Final = events.RequestReceived
+_CLOSED: Final = events.StreamClosed
 
 
 def make_maker(limits: Http2Limits) -> tuple[Callable[[], Ngh2Engine], str]:
@@ -95,7 +96,8 @@ class Ngh2Engine:
         connection = self._connection
         data = connection.data_to_send()
         for event in connection.events():
-            _TELL[type(event)](self, owner, event)
+            if type(event) is not _CLOSED or event.error_code:  # most often a stream has ended well
+                _TELL[type(event)](self, owner, event)
         return data
 
     def room(self, stream_id: int) -> int:
