@@ -117,6 +117,54 @@ def test_a_large_response_is_not_copied_for_each_of_its_pieces(make_http2):
     assert copied[0] < len(content) // 2
 
 
+def test_one_response_alone_comes_in_larger_pieces_that_allow_as_many_window_updates(make_http2):
+    client = connect(make_http2(large(1_500_000)), window=4 << 20, is_automatic=False)
+    client.h2.increment_flow_control_window(4 << 20)
+    client.flush()
+    accounts = client.transport.protocol.accounts
+    accounts.take("window", 1990)  # the frames of the response are 92
+    stream = client.request()
+    frames = [event for event in client.events if type(event).__name__ == "DataReceived"]
+    client.raw(*[WindowUpdateFrame(number, 16384) for _ in frames for number in (0, stream)])
+    assert client.answers[stream].body == b"x" * 1_500_000
+    assert len(frames) >= 92
+    assert not client.is_closed
+    assert not accounts.overdrawn
+
+
+def test_pieces_that_are_sent_at_once_allow_window_updates_too(make_http2):
+    async def consumer(message):
+        send = message["reply_channel"].send
+        await send({"status": 200, "more_content": True})
+        for _ in range(20):
+            await send({"content": b"x" * 65_536, "more_content": True})
+        await send({})
+
+    client = connect(make_http2(consumer), window=4 << 20, is_automatic=False)
+    client.h2.increment_flow_control_window(4 << 20)
+    client.flush()
+    client.transport.protocol.accounts.take("window", 1990)
+    stream = client.request()
+    frames = [event for event in client.events if type(event).__name__ == "DataReceived" and event.data]
+    assert len(frames) >= 80
+    client.raw(*[WindowUpdateFrame(number, 16384) for _ in frames for number in (0, stream)])
+    assert client.answers[stream].body == b"x" * (20 * 65_536)
+    assert not client.is_closed
+
+
+def test_a_schedule_knows_when_one_stream_is_alone():
+    schedule = Schedule()
+    assert not schedule.has_one()
+    schedule.add(1, DEFAULT)
+    assert schedule.has_one()
+    schedule.add(3, Priority(0))
+    assert not schedule.has_one()
+    schedule.discard(1)
+    assert schedule.has_one()
+    schedule.add(5, Priority(0))
+    assert not schedule.has_one()
+
+
 def test_an_urgent_response_overtakes_and_a_late_one_waits(make_http2):
     client = connect(make_http2(large(60_000)))
     client.h2.increment_flow_control_window(1 << 20)

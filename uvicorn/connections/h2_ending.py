@@ -22,7 +22,7 @@ from uvicorn.connections.intake import PIPELINE, Intake
 from uvicorn.connections.service import Lent, Service
 from uvicorn.errors import ChannelClosed, ServerStopping
 from uvicorn.wire.h2_engine import NO_ERROR, EngineMaker
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["EndingConnection"]
 
@@ -34,7 +34,6 @@ class EndingConnection(StreamOwner):
         lent: the connection that it was until now.
 
     Attributes:
-        streams: those that are not over: number -> stream.
         requests: how many heads were read.
         silent_bytes: what came since a frame was last told of.
         closes_when_idle: the client opens no further stream, or may not.
@@ -46,7 +45,7 @@ class EndingConnection(StreamOwner):
 
     __slots__ = (
         "_client", "_is_final", "_server", "accounts", "address", "closes_when_idle", "has_announced", "intake",
-        "is_ended", "is_over", "is_taking", "place", "requests", "silent_bytes", "streams", "transport", "watch",
+        "is_ended", "is_over", "is_taking", "place", "requests", "silent_bytes", "transport", "watch",
         "written_bytes",
     )  # fmt: skip
 
@@ -58,7 +57,6 @@ class EndingConnection(StreamOwner):
         self.transport = lent.transport
         self.intake: Intake = lent.intake
         self._client, self._server = lent.addresses()
-        self.streams: dict[int, Stream] = {}
         self.accounts = Accounts(service.loop.time())
         self.requests = self.silent_bytes = self.written_bytes = 0
         self.closes_when_idle = not service.keeps_connections

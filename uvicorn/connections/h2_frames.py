@@ -43,7 +43,7 @@ class Frames:
         else:
             policy = service.peers.header_policy(connection.address)
         self._reader = HeadReader(service.base_message(client, server), policy, service.limits)
-        self._early: dict[int, Priority] = {}
+        self._early: dict[int, Priority] | None = None  # made for the first one, as few clients send any
         self._gathering = 0  # a stream
         self._parts: list[bytes] = []  # what has come on it with the piece that the engine takes just now
         self.fresh: list[RequestBody] = []
@@ -193,6 +193,8 @@ class Frames:
             if stream_id in connection.schedule:
                 connection.schedule.discard(stream_id)
                 connection.schedule.add(stream_id, priority)
+        elif self._early is None:
+            self._early = {stream_id: priority}
         elif len(self._early) < _EARLY:
             self._early[stream_id] = priority
 

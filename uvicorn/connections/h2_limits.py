@@ -10,7 +10,7 @@ and useful work put some back. Who overdraws one is disconnected with ENHANCE_YO
     ping                200         10                                                  (CVE-2019-9512)
     priority            500         50   requests                                       (CVE-2019-9513)
     empty               200         10   each piece of content that is not empty        (CVE-2019-9518)
-    window             2000        100   each piece of content that was sent (two)
+    window             2000        100   each 16 KiB of content that were sent (two)
     refused             200         10   half of each request that was answered; heads that are no requests
 
 All numbers are arbitrary: far above what clients do, and far below what costs a worker anything. A proxy that has many

@@ -1,6 +1,6 @@
 from uvicorn.connections.h2_schedule cimport Schedule
 from uvicorn.connections.service cimport Service
-from uvicorn.wire.h2_head cimport HeadWriter
+from uvicorn.wire.h2_head_writer cimport HeadWriter
 
 
 cdef class StreamOwner:
@@ -11,6 +11,7 @@ cdef class StreamOwner:
     cdef public Py_ssize_t queued_bytes
     cdef public Schedule schedule
     cdef public Service service
+    cdef public dict streams
     cdef public list unwanted
     cdef public int wide_streams
     cdef public HeadWriter writer

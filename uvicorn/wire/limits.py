@@ -46,8 +46,8 @@ class Http2Limits:
     frame_size: int = 16384
     header_list_size: int = 65536
     most_fields: int = 300
-    wide_window: int = 524288
-    most_wide: int = 8
+    wide_window: int = 1048576
+    most_wide: int = 4
 
     @property
     def connection_window(self) -> int:
