@@ -187,6 +187,25 @@ def test_a_priority_update_changes_the_order(make_http2):
     assert order.index(first) > max(at for at, stream in enumerate(order) if stream == second)
 
 
+def test_priority_updates_for_answered_streams_take_no_place_of_those_that_come_ahead(make_http2):
+    small = route("http.request", Echo(), path="^/small")
+    client = connect(make_http2([small, route("http.request", large(60_000))]))
+    client.h2.increment_flow_control_window(1 << 20)
+
+    def update(stream):
+        return bytes.fromhex("000007100000000000") + stream.to_bytes(4, "big") + b"u=7"
+
+    for _ in range(150):
+        client.send(update(client.request(path="/small")))
+    lazy = client.h2.get_next_available_stream_id()
+    client.send(update(lazy))
+    assert client.request(flush=False) == lazy
+    urgent = client.request(flush=False)
+    client.flush()
+    order = order_of(client, lazy, urgent)
+    assert order.index(lazy) > max(at for at, stream in enumerate(order) if stream == urgent)
+
+
 def test_a_stalled_stream_holds_up_neither_its_siblings_nor_its_thread_for_ever(make_http2):
     site = make_http2([route("http.request", large(), path="^/large"), route("http.request", in_pool)])
     client = connect(site, is_automatic=False)

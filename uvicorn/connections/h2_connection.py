@@ -23,7 +23,7 @@ from uvicorn.connections.h2_writing import WritingConnection
 from uvicorn.connections.intake import PIPELINE
 from uvicorn.connections.service import Lent
 from uvicorn.errors import ChannelClosed
-from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, PREFACE, EngineError, EngineMaker
+from uvicorn.wire.h2_engine import PREFACE, EngineError, EngineMaker
 from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["Http2", "Http2Connection"]
@@ -150,8 +150,7 @@ class Http2Connection(WritingConnection):
             self.end_with_last()
         self._learn(told, len(piece))
         if self.accounts.overdrawn:
-            self.break_off(ENHANCE_YOUR_CALM, f"too many frames of one kind: {self.accounts.overdrawn}")
-            return size
+            self.calm_down()
         return size if self.is_over else end
 
     def _learn(self, told: int, size: int) -> None:

@@ -4,6 +4,7 @@ begin_ending    a GOAWAY that refuses nothing, and a ping (RFC 9113 section 6.8)
 end_finally     when that is answered, or a second later: the GOAWAY that names the last stream
 end_with_last   the connection is closed when no stream is left
 close           what is written is sent; then the client's side is awaited for a while
+calm_down       too many frames of one kind
 break_off       the client has broken the protocol, or a limit
 fail, cut, abort    at once
 """
@@ -14,14 +15,14 @@ from typing import Any
 
 from uvicorn.connections.crowding import CLOSING, IDLE, NEW, WAITING, Standing
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.h2_limits import Accounts
+from uvicorn.connections.h2_limits import SHARED, Accounts
 from uvicorn.connections.h2_owner import StreamOwner
 from uvicorn.connections.h2_stream import Stream
 from uvicorn.connections.h2_watch import Http2Watch
 from uvicorn.connections.intake import PIPELINE, Intake
 from uvicorn.connections.service import Lent, Service
 from uvicorn.errors import ChannelClosed, ServerStopping
-from uvicorn.wire.h2_engine import NO_ERROR, EngineMaker
+from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR, EngineMaker
 from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["EndingConnection"]
@@ -164,6 +165,20 @@ class EndingConnection(StreamOwner):
         if data:
             self.transport.write(data)
         self.close()
+
+    def calm_down(self) -> None:
+        """There were too many frames of one kind: the client goes.
+
+        A trusted proxy is no client: others that it has put on this connection have done nothing. What is asked for is
+        answered, if what was too much is what a single one of them can do, and the proxy makes another connection.
+        """
+        kind = self.accounts.overdrawn
+        if kind in SHARED and not self._is_final and self.service.peers.header_policy(self.address).is_believed:
+            self.service.log.info("The proxy %s has to connect anew: too many %s", self.client_name, kind)
+            self.accounts = Accounts(self.service.loop.time())
+            self.end_finally()
+        else:
+            self.break_off(ENHANCE_YOUR_CALM, f"too many frames of one kind: {kind}")
 
     def fail(self) -> None:
         """End the connection, and no other, for a mistake of ours."""

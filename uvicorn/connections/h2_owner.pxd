@@ -6,6 +6,7 @@ from uvicorn.wire.h2_head_writer cimport HeadWriter
 cdef class StreamOwner:
     cdef public bint can_write
     cdef public Py_ssize_t direct_bytes
+    cdef public Py_ssize_t direct_pieces
     cdef public object engine
     cdef public bint is_ending
     cdef public Py_ssize_t queued_bytes

@@ -20,7 +20,7 @@ class StreamOwner:
 
     Attributes:
         can_write: the client takes what is written.
-        direct_bytes: content that the engine was given out of turn, and that is not written yet.
+        direct_bytes: content that the engine was given out of turn, and that is not written yet; in `direct_pieces`.
         is_ending: GOAWAY was sent.
         queued_bytes: content that waits in all streams together.
         streams: those that are not over: number -> stream.
@@ -29,8 +29,8 @@ class StreamOwner:
     """
 
     __slots__ = (
-        "can_write", "direct_bytes", "engine", "is_ending", "queued_bytes", "schedule", "service", "streams",
-        "unwanted", "wide_streams", "writer",
+        "can_write", "direct_bytes", "direct_pieces", "engine", "is_ending", "queued_bytes", "schedule", "service",
+        "streams", "unwanted", "wide_streams", "writer",
     )  # fmt: skip
 
     def __init__(self, service: Service, engine: Engine, writer: HeadWriter) -> None:
@@ -41,7 +41,7 @@ class StreamOwner:
         self.streams: dict[int, Any] = {}
         self.can_write = True
         self.is_ending = False
-        self.direct_bytes = self.queued_bytes = self.wide_streams = 0
+        self.direct_bytes = self.direct_pieces = self.queued_bytes = self.wide_streams = 0
         self.unwanted: list[int] = []
 
     def wants_flush(self) -> None:

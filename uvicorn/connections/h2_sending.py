@@ -134,6 +134,7 @@ class SendingStream(Carrier):
                 engine.send(self.id, content, not more)
                 self.taken_bytes += len(content)
                 owner.direct_bytes += len(content)
+                owner.direct_pieces += 1
                 if not more:
                     self._sent()
                 return

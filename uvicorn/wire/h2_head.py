@@ -146,8 +146,8 @@ class HeadReader:
         self._check_line(method or b"", scheme, path or b"", protocol or b"")
         if authority is None:
             authority = host
-        if authority is None or authority != self._authority:
-            if authority is None or not is_authority(authority):
+        if not authority or authority != self._authority:
+            if not authority or not is_authority(authority):  # section 8.3.1: here it must not be empty
                 raise ClientError(400, f"no :authority, or an invalid one: {(authority or b'')[:64]!r}")
             self._authority = authority
         if host is not None and host.lower() != authority.lower():

@@ -55,7 +55,7 @@ def make_maker(limits: Http2Limits) -> tuple[Callable[[], Ngh2Engine], str]:
 class Ngh2Engine:
     """One session of libnghttp2."""
 
-    __slots__ = ("_connection", "_is_failed", "_known_resets", "_settings", "_window")
+    __slots__ = ("_connection", "_is_failed", "_known_resets", "_newest", "_settings", "_window")
 
     def __init__(self, config: ngh2.Configuration, settings: dict[int, int], window: int) -> None:
         self._connection = ngh2.Connection(ngh2.Role.SERVER, config)
@@ -63,6 +63,7 @@ class Ngh2Engine:
         self._window = window
         self._known_resets: set[int] | None = None  # streams whose reset is known already; made for the first one
         self._is_failed = False
+        self._newest = 0  # stream: what came before it may be on its way to be answered
 
     def start(self) -> None:
         """Say our settings."""
@@ -84,6 +85,7 @@ class Ngh2Engine:
         found = connection.events()
         for event in found:
             if type(event) is _REQUEST:  # most often, and one call less
+                self._newest = event.stream_id
                 owner.on_request(event.stream_id, event.headers, event.end_stream)
             else:
                 _TELL[type(event)](self, owner, event)
@@ -204,7 +206,7 @@ class Ngh2Engine:
             connection.data_to_send()  # its settings: not for anybody
         self._is_failed = True
         try:
-            connection.send_goaway(code, debug_data=reason)
+            connection.send_goaway(code, last_stream_id=self._newest, debug_data=reason)
             return connection.data_to_send()
         except ngh2.NGH2Error:
             return b""
