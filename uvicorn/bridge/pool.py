@@ -235,11 +235,7 @@ class ConsumerPool:
 
     def submit_beyond(self, job: Job) -> None:
         """Queue a job whatever the queue's size: what is left to do for one that was admitted before."""
-        backlog = self._backlog
-        if backlog.queue:
-            backlog.append(job)
-        else:
-            backlog.queue.append(job)
+        self._backlog.append(job)
         if not self._is_wake_due:
             self._is_wake_due = True
             self._call_soon(self._end_turn)
