@@ -19,8 +19,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from uvicorn.applications.frameworks import Frameworks
 from uvicorn.applications.lifecycle import Lifecycle
@@ -94,8 +93,7 @@ class ServingSettings(ThreadSettings, Protocol):
         """Groups and channels."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """What a server is told besides the values of our settings.
 
     Attributes:

@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.pool import ConsumerPool
@@ -28,8 +27,7 @@ _SILENT_SECONDS: Final = 5.0  # arbitrary: a worker that has told nothing for so
 _FORWARDED: Final = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via")
 
 
-@dataclass(frozen=True)
-class HealthSettings:
+class HealthSettings(NamedTuple):
     """Where it is answered, and what is starved.
 
     Attributes:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from uvicorn.watching.board import Sheet
 
@@ -26,8 +25,7 @@ SOON: Final = "soon"
 NOW: Final = "now"
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """What a worker may reach; 0 for no bound.
 
     Attributes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.bridge.aside import Aside
 from uvicorn.bridge.consumer import Consumer
@@ -25,24 +24,22 @@ from uvicorn.watching.warnings_kept import KeptWarnings
 __all__ = ["Shared", "WatchSettings", "Watching"]
 
 
-@dataclass(frozen=True)
-class WatchSettings:
+class WatchSettings(NamedTuple):
     """What is watched, and from when on it is told. Times in seconds; 0 for never."""
 
     loop_block_warning: float = 0.25
     pool_wait_warning: float = 1.0
     slow_consumer_warning: float = 10.0
     status_dir: str = AUTOMATIC
-    health: HealthSettings = HealthSettings()  # noqa: RUF009 (frozen)
-    bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
+    health: HealthSettings = HealthSettings()
+    bounds: Bounds = Bounds()
 
     def alarms(self, service: Service) -> Alarms:
         """Make what warns in the log."""
         return Alarms(service, self.loop_block_warning, self.pool_wait_warning, self.slow_consumer_warning)
 
 
-@dataclass
-class Shared:
+class Shared(NamedTuple):
     """What the workers of one master have in common.
 
     Attributes:
