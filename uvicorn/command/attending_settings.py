@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
-from uvicorn.command.log_formats import FORMATS
+from uvicorn.command.log_names import FORMATS
 from uvicorn.command.setting_types import OurSetting, on_or_off, one_of
 
 __all__ = ["ATTENDING_SETTINGS", "AttendingSettings", "attending_settings"]

@@ -15,28 +15,14 @@ from uvicorn.watching.board import Board, Sheet
 from uvicorn.watching.collector import Collector, memory_bytes
 from uvicorn.watching.dump import Dump
 from uvicorn.watching.families import Figures, add_up, as_rows, lasting
-from uvicorn.watching.health import Health, HealthSettings, Starvation
-from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
-from uvicorn.watching.retirement import NO, NOW, SOON, Bounds, Retirement, is_turn_of
+from uvicorn.watching.health import Health, Starvation
+from uvicorn.watching.inspection import Inspection, as_json
+from uvicorn.watching.retirement import NO, NOW, SOON, Retirement, is_turn_of
+from uvicorn.watching.settings import OFF, WatchSettings
 from uvicorn.watching.statsd import StatsdNumbers
 from uvicorn.watching.warnings_kept import KeptWarnings
 
-__all__ = ["Shared", "WatchSettings", "Watching"]
-
-
-class WatchSettings(NamedTuple):
-    """What is watched, and from when on it is told. Times in seconds; 0 for never."""
-
-    loop_block_warning: float = 0.25
-    pool_wait_warning: float = 1.0
-    slow_consumer_warning: float = 10.0
-    status_dir: str = AUTOMATIC
-    health: HealthSettings = HealthSettings()
-    bounds: Bounds = Bounds()
-
-    def alarms(self, service: Service) -> Alarms:
-        """Make what warns in the log."""
-        return Alarms(service, self.loop_block_warning, self.pool_wait_warning, self.slow_consumer_warning)
+__all__ = ["Shared", "Watching"]
 
 
 class Shared(NamedTuple):
@@ -81,7 +67,7 @@ class Watching:
         pid: int,
     ) -> None:
         log, pools = service.log, service.dispatcher.all_pools
-        alarms = self._alarms = settings.alarms(service)
+        alarms = self._alarms = Alarms(service, settings)
         loop_watch = alarms.loop_watch
         self.collector: Final = Collector(service, consumers, loop_watch, alarms.garbage, alarms.dry, alarms.slow)
         self.dump: Final = Dump(service, loop_watch)
