@@ -19,7 +19,7 @@ from uvicorn.command.equivalents import equivalents
 from uvicorn.command.holders import exit_if_taken
 from uvicorn.command.http2 import DefaultProtocols
 from uvicorn.command.legacy import prepare
-from uvicorn.command.log_formats import TEXT
+from uvicorn.command.log_names import TEXT
 from uvicorn.command.log_presets import dressed
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line

@@ -149,6 +149,12 @@ class OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
         """Return what an environment variable says."""
         return text
 
+    @classmethod
+    def fmt_desc(cls, desc: str) -> None:
+        """Take the indentation of our class bodies off a description: `textwrap`, which Gunicorn uses, costs more."""
+        cls.desc = desc.replace("\n        ", "\n").strip()
+        cls.short = cls.desc.partition("\n")[0]
+
     def set(self, val: Any) -> None:
         super().set(val)
         self.is_given = True
