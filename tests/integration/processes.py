@@ -16,7 +16,8 @@ from patience import NEVER_SECONDS as NEVER
 from patience import PATIENCE_SECONDS as PATIENCE
 
 HERE = Path(__file__).resolve().parent
-PYTHONPATH = f"{HERE}:{HERE.parent.parent}"  # our consumers, and the examples
+# Our consumers, and the examples. Not the checkout: its source would run in place of what is installed.
+PYTHONPATH = str(HERE)
 # What a server waits for unless a test says otherwise: no deadline of its own answers instead of what is tested.
 LIMITLESS = ("--graceful-timeout", str(NEVER), "--keep-alive", str(NEVER))
 LIMITLESS_OURS = {
