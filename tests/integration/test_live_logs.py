@@ -114,7 +114,7 @@ def test_the_time_before_us_is_in_the_access_log_and_among_the_numbers(serve):
     words = [sys.executable, "-m", "uvicorn", "status", "--json", "--pid", str(server.pid)]
 
     def numbers():
-        found = json.loads(subprocess.run(words, capture_output=True, timeout=PATIENCE, check=True).stdout)
+        found = json.loads(subprocess.check_output(words, cwd=server.folder, timeout=PATIENCE))
         return sum(found["workers"][0]["figures"]["upstream_seconds"][0][0][1:]) == 1
 
     eventually(numbers, "the histogram")
