@@ -145,6 +145,23 @@ async def test_what_cannot_be_encoded_is_refused_where_it_is_sent(two):
 
 
 @on_loop
+async def test_a_tuple_as_the_key_of_a_dict_arrives_and_does_not_cut_two_workers_apart(two):
+    worked = Worked()
+    one, other = two(route("jobs", worked))
+    async with one, other:
+        far = other.client()
+        await other.group("room").add(far)
+        scores = {("ann", ("bob", 1)): 3, b"x": [{(1,): [2]}], 5: 6}
+        await one.channel("jobs").send({"scores": scores})
+        await one.channel(far.name).send({"text": "0", "scores": scores})
+        for text in ("1", "2"):
+            await one.group("room").send({"text": text, "scores": scores})
+        await until_async(lambda: len(far.texts) == 3 and worked.messages)
+        assert [*(reply["scores"] for reply in far.received), worked.messages[0]["scores"]] == [scores] * 4
+        assert one.log.texts("error") == other.log.texts("error") == []
+
+
+@on_loop
 async def test_a_message_of_ten_megabytes_arrives(two):
     worked = Worked()
     one, other = two(route("jobs", worked))

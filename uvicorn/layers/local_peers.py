@@ -211,13 +211,21 @@ class Peers:
         """A connection is gone."""
         self._inbound.discard(link)
         peer = self._peers.get(link.node or "")
-        if peer is not None:
-            if peer.link is link or peer.link is None or peer.link.is_lost:
+        if peer is None:
+            return
+        if peer.link is link or peer.link is None or peer.link.is_lost:
+            # One that is there still has closed only this connection: what it wants we know, and it will not say again.
+            if any(other.node == peer.node and not other.is_lost for other in self._inbound):
+                peer.link = None
+            else:
                 del self._peers[peer.node]
-                if not self._is_stopping:
-                    self._finder.look()
-                    self._layer.on_peers_changed()
-            self._greeted.set()
+            if not self._is_stopping:
+                self._finder.look()
+                self._layer.on_peers_changed()
+        if link.is_unreadable and not self._is_stopping:
+            self._log.error("A worker has sent what cannot be read: the connection to it is made anew")
+            self._layer.on_gap(dict.fromkeys(self._layer.greeting()[0]))
+        self._greeted.set()
 
     def on_behind(self, link: Link) -> None:
         """A process takes nothing, or has caught up."""
