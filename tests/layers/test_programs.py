@@ -81,6 +81,45 @@ async def test_a_program_sends_adds_and_discards_by_the_address_of_the_layer(car
 
 
 @on_loop
+async def test_what_a_program_sends_right_after_it_has_added_a_member_is_not_lost(carrier):
+    async with make(carrier) as one, make(carrier) as other:
+        clients = [node.client() for node in (one, other) for _ in range(5)]
+
+        def act():
+            for number, client in enumerate(clients):
+                for history in (None, 10):
+                    room = Group(f"room{number}{history}", carrier.url, history=history)
+                    room.add(client.name)
+                    room.send({"text": "1"})
+
+        await asyncio.to_thread(act)
+        await until_async(lambda: all(client.texts == ["1", "1"] for client in clients), "messages for new members")
+
+
+@on_loop
+async def test_what_is_wrong_where_a_program_adds_a_member_is_told_to_it(carrier):
+    async with make(carrier) as node:
+        client = node.client()
+        gone = node.client()
+        name = gone.name
+        gone.leave()
+
+        def subscribe(group):
+            raise ChannelLayerUnavailable("no subscription yet")
+
+        node.layer.subscribe = subscribe
+
+        def act():
+            with pytest.raises(ChannelLayerUnavailable, match="no subscription yet"):
+                Group("room", carrier.url).add(client.name)
+            Group("room", carrier.url).add(name)
+            Group("room", carrier.url).add("websocket.send!nobody.1")
+
+        await asyncio.to_thread(act)
+        del node.layer.subscribe
+
+
+@on_loop
 async def test_a_full_channel_and_a_wrong_message_are_told_to_a_program(carrier):
     blocked = Worked(blocks=True)
     async with make(carrier, route("jobs", blocked), capacity=100) as node:

@@ -17,10 +17,12 @@ import asyncio
 import importlib
 import secrets
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.layers.asking import ANSWER, SILENT, Questions, carry_out
 from uvicorn.layers.delay import Delays
 from uvicorn.layers.encoding import pack, unpack, unpack_message
 from uvicorn.layers.ending import end_all, within
@@ -61,6 +63,7 @@ class DjangoLayer:
         self._loop = asyncio.get_running_loop()
         self._receiver = receiver
         self._other = _found(self.name)
+        self._questions = Questions(_SECONDS)
         self._delays = Delays(self._loop, self._due)
         self._own: str = await within(_SECONDS, self._other.new_channel("uvicorn"))
         await within(_SECONDS, self._other.group_add(_node_group(receiver.node), self._own))
@@ -112,9 +115,16 @@ class DjangoLayer:
         raise AssertionError
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
-        """Ask something of another process."""
+        """Ask something of another process; one that is gone is no error."""
         message = {"type": _TYPE, "kind": kind, "channel": channel, "content": pack(content)}
-        return self._do(self._other.group_send(_node_group(node), message))
+        if kind == SEND:
+            return self._do(self._other.group_send(_node_group(node), message))
+
+        def ask(number: int) -> Awaitable[Any]:
+            whole = {**message, "asker": self._receiver.node, "number": number}
+            return self._do(self._other.group_send(_node_group(node), whole))
+
+        return Handover(self._loop.create_task(_unless_gone(self._questions.ask(ask))), self._on_lost)
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to one of the processes that consume a channel."""
@@ -169,10 +179,22 @@ class DjangoLayer:
                 self._log.error("What came from %s is no message of ours: %s", self.name, error)
 
     def _brought(self, message: dict[str, Any]) -> None:
-        if "kind" in message:
-            self._receiver.on_request(message["kind"], message["channel"], unpack(message["content"]))
+        if message.get("kind") == ANSWER:
+            self._questions.answered(message["number"], message["error"])
+        elif "kind" in message:
+            content = unpack(message["content"])
+            ask = partial(self._receiver.on_request, message["kind"], message["channel"], content)
+            carry_out(ask, partial(self._answer, message.get("asker"), message.get("number")))
         else:
             self._receiver.on_group(message["group"], unpack(message["content"]))
+
+    def _answer(self, asker: str | None, number: int | None, error: list[str] | None) -> None:
+        """What we were asked for holds, or cannot be."""
+        if asker is not None:
+            message = {"type": _TYPE, "kind": ANSWER, "number": number, "error": error}
+            self._do(self._other.group_send(_node_group(asker), message))
+        elif error is not None:
+            self._log.error("A reply cannot be sent: %s", ": ".join(error))
 
     async def _take(self, channel: str, intake: Intake) -> None:
         while not self._is_retired:
@@ -219,6 +241,15 @@ class DjangoLayer:
 
     def _on_lost(self, error: BaseException) -> None:
         self._log.warning("A message to a group or channel could not be sent: %s", error)
+
+
+async def _unless_gone(answer: Awaitable[None]) -> None:
+    """Wait for an answer. That nobody is there to give one, this interface does not tell: silence says it."""
+    try:
+        await answer
+    except ChannelLayerUnavailable as error:
+        if str(error) != SILENT:
+            raise
 
 
 async def _later(again: Awaitable[None]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
-from uvicorn.errors import ChannelFull
-from uvicorn.layers.encoding import pack
+from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.layers.asking import SILENT, error_from
+from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.history import History
 from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import KEEP, PUBLISH, SEND
@@ -43,6 +45,8 @@ class RedisCarrier:
                 self._keep(self._keys.group(name), packed, History(*content[1:]))
             elif delay:
                 self._delay(name, new_id(content), packed, delay)
+            elif kind != SEND:
+                self._ask(kind, name, content)
             elif is_reply(name):
                 self._publish(self._keys.node(node_of(name)), pack([kind, name, content]))
             else:
@@ -50,8 +54,29 @@ class RedisCarrier:
         except Exception as error:
             raise translate(error, self._address.shown, was_sent=True) from None
 
-    def _publish(self, name: str, data: bytes) -> None:
-        self._client.execute_command(self._publish_command, name, data)
+    def _publish(self, name: str, data: bytes) -> Any:
+        """Return how many have got it."""
+        return self._client.execute_command(self._publish_command, name, data)
+
+    def _ask(self, kind: str, name: str, content: Any) -> None:
+        """Ask something of the process that has a reply channel; wait for the answer; one that is gone gives none."""
+        own = self._keys.node(os.urandom(8).hex())  # the answer comes there
+        client = self._client
+        if self._address.is_cluster:
+            client = client.get_redis_connection(client.get_node_from_key(own))
+        with client.pubsub() as hearing:
+            subscribe = hearing.ssubscribe if self._address.is_cluster else hearing.subscribe
+            subscribe(own)
+            if hearing.get_message(timeout=self._address.timeout) is None:
+                raise ChannelLayerUnavailable(f"{self._address.shown} cannot be reached: no subscription yet")
+            if not self._publish(self._keys.node(node_of(name)), pack([kind, name, content, own, 1])):
+                return
+            answer = hearing.get_message(timeout=self._address.timeout)
+        if answer is None:
+            raise ChannelLayerUnavailable(SILENT, was_sent=True)
+        _, _, error = unpack(answer["data"])
+        if error is not None:
+            raise error_from(error)
 
     @property
     def _publish_command(self) -> str:
