@@ -343,6 +343,28 @@ async def test_a_deferred_message_for_a_full_channel_is_tried_again(two):
         assert worked.numbers == [0, 1, 2]
 
 
+@pytest.mark.parametrize("where", ["far", "near"])
+@on_loop
+async def test_deferred_messages_for_a_channel_that_is_full_stay_in_order(carrier, where):
+    worked = Worked()
+    routed = make(carrier, route("jobs", worked), threads=1, limits={"capacity": 20})
+    idle = make(carrier, limits={"capacity": 20})
+    async with routed, idle:
+        sender = routed if where == "near" else idle
+
+        def consumer(message):
+            for number in range(first, first + 60):
+                sender.channel("jobs").send({"n": number})
+                sender.channel(f"others.{number % 7}").send({"n": number})
+
+        for first in (0, 60):  # the second one's, too, behind those that are tried again  # noqa: B007
+            exchange = sender.call(consumer)
+            await until_async(lambda: exchange.job.is_over)  # noqa: B023
+        await until_async(lambda: len(worked.messages) == 120, f"{worked.numbers}")
+        assert worked.numbers == [*range(120)]
+        assert sender.log.texts("error") == []
+
+
 @on_loop
 async def test_the_most_urgent_message_that_waits_comes_first(carrier):
     if isinstance(carrier, CARRIERS["django"]):

@@ -49,6 +49,8 @@ class Log(Protocol):
 class DjangoLayer:
     """Messages between processes by a channel layer of Channels 4."""
 
+    takes_in_order: Final = False
+
     def __init__(self, url: str, log: Log) -> None:
         self.name: Final = url
         self._log = log

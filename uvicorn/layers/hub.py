@@ -87,7 +87,7 @@ class Hub:
         self._members: dict[str, Member] = {}
         self._subscribing: dict[str, Awaitable[Any]] = {}
         self._followers = Followers(loop, layer, self)
-        self.deferred: Final = DeferredMessages(loop, log, self.on_lost)
+        self.deferred: Final = DeferredMessages(loop, log, self.on_lost, layer.takes_in_order)
         self._dropped = 0  # since the last tick, as are the next two
         self._lost = 0
         self._last_lost: BaseException | None = None

@@ -102,6 +102,10 @@ class Layer(Protocol):
     def name(self) -> str:
         """How logs call it: its URL, without a password."""
 
+    @property
+    def takes_in_order(self) -> bool:
+        """Whether `put` can be called again for a channel before it is done: of those the first ones are taken."""
+
     async def start(self, receiver: Receiver) -> None:
         """Begin to carry messages. A layer that cannot be reached says so in the log, and goes on trying."""
 

@@ -59,6 +59,8 @@ class LocalLayer:
         place: where the processes find each other; None for this process alone.
     """
 
+    takes_in_order: Final = False  # the process that is offered one may have room for the next one only
+
     def __init__(self, url: str, place: Place | None, limits: ChannelLimits, log: Log) -> None:
         self.name: Final = url
         self._place = place

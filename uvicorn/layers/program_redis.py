@@ -87,7 +87,7 @@ class RedisCarrier:
 
     def _put(self, channel: str, id: str, packed: bytes) -> None:
         capacity, stream = self._limits.capacity_of(channel), self._keys.stream(channel)
-        if not self._run(PUT, (stream,), capacity, self._keys.consumers, id, packed):
+        if not self._run(PUT, (stream,), capacity, self._keys.consumers, 0, 0, id, packed):
             raise ChannelFull(f"{capacity} messages wait in {channel}: no consumer takes them")
 
     def _delay(self, name: str, id: str, packed: bytes, seconds: float) -> None:

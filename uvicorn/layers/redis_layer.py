@@ -27,7 +27,8 @@ from uvicorn.layers.redis_cluster import ClusterSubscriber
 from uvicorn.layers.redis_history import KEEP, keep_arguments, keys_of, recall
 from uvicorn.layers.redis_outage import Outage
 from uvicorn.layers.redis_publisher import Publisher
-from uvicorn.layers.redis_scripts import DELAY, DUE, MOVE, PUT, Keys
+from uvicorn.layers.redis_puts import Puts
+from uvicorn.layers.redis_scripts import DELAY, DUE, MOVE, Keys
 from uvicorn.layers.redis_servers import RedisAddress, told
 from uvicorn.layers.redis_streams import Streams
 from uvicorn.layers.redis_subscriber import Subscriber
@@ -51,6 +52,8 @@ class Log(Protocol):
 class RedisLayer:
     """Messages between processes by Redis."""
 
+    takes_in_order: Final = True
+
     def __init__(self, address: RedisAddress, limits: ChannelLimits, log: Log) -> None:
         self.name: Final = address.shown
         self._address = address
@@ -70,6 +73,7 @@ class RedisLayer:
         self._questions = Questions(self._address.timeout)
         self._outage = Outage(self.name, loop.time, self._log)
         self._publisher = Publisher(self._address, self._outage)
+        self._puts = Puts(self._publisher, self._keys, self._limits, receiver.node)
         timeout = self._address.timeout
         if self._address.is_cluster:
             self._subscriber: Subscriber | ClusterSubscriber = ClusterSubscriber(
@@ -144,9 +148,7 @@ class RedisLayer:
         id = new_id(content)
         if delay:
             return self._handed(self._delay(channel, id, packed, delay))
-        future = self._publisher.run(
-            PUT, (self._keys.stream(channel),), self._limits.capacity_of(channel), self._keys.consumers, id, packed
-        )
+        future = self._puts.put(channel, id, packed)
         return self._checked(future, f"{self._limits.capacity_of(channel)} messages wait in {channel}")
 
     def consume(self, channels: Iterable[str], intake: Intake) -> None:
