@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, Final
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
@@ -20,6 +21,7 @@ from uvicorn.layers.redis_servers import RedisAddress, translate
 
 __all__ = ["RedisCarrier"]
 
+_IDLE_SECONDS: Final = 30.0  # arbitrary: firewalls forget connections after minutes
 _MOST_DELAYED: Final = 10_000
 _SPARE_SECONDS: Final = 60
 
@@ -32,13 +34,13 @@ class RedisCarrier:
         self._limits = limits
         self._keys = Keys(address.prefix)
         self._client: Any = None
+        self._used_at = 0.0  # time.monotonic()
 
     def carry(self, kind: str, name: str, content: Any, delay: float) -> None:
         """Have Redis take it."""
         packed = pack(content[0] if kind == KEEP else content)
         try:
-            if self._client is None:
-                self._client = self._address.program_client()
+            self._connect()
             if kind == PUBLISH:
                 self._publish(self._keys.group(name), packed)
             elif kind == KEEP:
@@ -53,6 +55,20 @@ class RedisCarrier:
                 self._put(name, new_id(content), packed)
         except Exception as error:
             raise translate(error, self._address.shown, was_sent=True) from None
+
+    def _connect(self) -> None:
+        """Have a client, without connections that have been idle: something between may have forgotten them."""
+        before, self._used_at = self._used_at, time.monotonic()
+        if self._client is None:
+            self._client = self._address.program_client()
+        elif self._used_at - before > _IDLE_SECONDS:
+            if self._address.is_cluster:
+                clients = [node.redis_connection for node in self._client.get_nodes()]
+            else:
+                clients = [self._client]
+            for client in clients:
+                if client is not None:
+                    client.connection_pool.disconnect(inuse_connections=False)
 
     def _publish(self, name: str, data: bytes) -> Any:
         """Return how many have got it."""

@@ -191,7 +191,7 @@ class Publisher:
                 if command.script is not None and isinstance(result, NoScriptError):
                     again.append(command)
                     continue
-                _fail(command, translate(result, self._address.shown))
+                _fail(command, translate(result, self._address.shown, was_sent=_is_doubtful(result)))
             elif not command.future.done():
                 command.future.set_result(result)
         for command in again:  # Redis has forgotten the script: now it gets the text
@@ -253,6 +253,13 @@ def _is_answer(error: Exception) -> bool:
     from redis.exceptions import ResponseError
 
     return isinstance(error, ResponseError)
+
+
+def _is_doubtful(error: Exception) -> bool:
+    """Whether a node of a cluster may have got what it has not answered."""
+    from redis.exceptions import ConnectionError, TimeoutError
+
+    return isinstance(error, (ConnectionError, TimeoutError)) and not _is_answer(error)
 
 
 def _key_of(command: Command) -> Any:
