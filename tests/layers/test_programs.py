@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
 from bridge_doubles import on_loop
@@ -117,6 +119,55 @@ async def test_what_is_wrong_where_a_program_adds_a_member_is_told_to_it(carrier
 
         await asyncio.to_thread(act)
         del node.layer.subscribe
+
+
+def in_a_child(act):
+    """Fork, and return what is raised in the child as text, "" if nothing is."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: that is what applications do
+        child = os.fork()
+    if not child:
+        try:
+            signal.alarm(60)  # rather than to hang for ever
+            act()
+            os._exit(0)
+        except BaseException as error:
+            os.write(writing, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with open(reading) as told:
+        text = told.read()
+    _, status = os.waitpid(child, 0)
+    return text or f"{os.waitstatus_to_exitcode(status) or ''}"
+
+
+@on_loop
+async def test_what_the_forked_child_of_a_consumer_sends_is_not_lost(carrier):
+    worked = Worked()
+    async with make(carrier, route("jobs", worked)) as node:
+        node.office.url = carrier.url
+        client = node.client()
+        await node.group("room").add(client)
+
+        def send():
+            Group("room").send({"text": "1"})
+            Group("room").send({"text": "2"}, immediately=True)
+            Channel("jobs").send({"n": 3})
+
+        told = []
+        exchange = node.call(lambda message: told.append(in_a_child(send)))
+        await until_async(lambda: exchange.job.is_over)
+        assert told == [""]
+        await until_async(lambda: len(client.texts) == 2 and worked.messages)
+        assert client.texts == ["1", "2"]
+
+        node.office.url = "local://"
+        told.clear()
+        exchange = node.call(lambda message: told.append(in_a_child(send)))
+        await until_async(lambda: exchange.job.is_over)
+        assert "ChannelLayerUnavailable: local:// reaches the workers of one master only" in told[0]
 
 
 @on_loop
