@@ -205,5 +205,7 @@ def test_a_layer_that_nobody_serves_is_told_in_one_sentence(carrier, tmp_path):
 def test_a_wrong_url_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="begins with"):
         use("rabbit://host")
+    with pytest.raises(ValueError, match="with three slashes it does, local:///run/mysite/layer"):
+        use("local://run/mysite/layer")  # it was /mysite/layer
     with pytest.raises(TypeError, match="must be a URL"):
         Group("room", 7).send({})
