@@ -58,6 +58,8 @@ class LocalLayer:
         place: where the processes find each other; None for this process alone.
     """
 
+    takes_in_order: Final = False  # the process that is offered one may have room for the next one only
+
     def __init__(self, url: str, place: Place | None, limits: ChannelLimits, log: Log) -> None:
         self.name: Final = url
         self._place = place
@@ -166,9 +168,9 @@ class LocalLayer:
         """A process has come, or gone: it may have kept messages of which it has told nobody."""
         self._receiver.on_doubt()
 
-    def on_request(self, kind: str, channel: str, content: Any) -> None:
-        """Another process asks something of one of our reply channels."""
-        self._receiver.on_request(kind, channel, content)
+    def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """Another process asks something of one of our reply channels; done when it holds."""
+        return self._receiver.on_request(kind, channel, content)
 
     def on_gap(self, missed: Mapping[str, int | None]) -> None:
         """Messages to us were dropped: group -> how many; None if nobody knows."""
@@ -186,8 +188,7 @@ class LocalLayer:
             return self.put(name, content, delay)
         if node_of(name) != self._receiver.node:
             return self.request(node_of(name), kind, name, content)
-        self._receiver.on_request(kind, name, content)
-        return DONE
+        return self._receiver.on_request(kind, name, content)
 
     def on_offer(self, channel: str, id: str, content: bytes, delay: float) -> bool:
         """Another process has a message of a channel; return whether we take it."""
