@@ -36,13 +36,7 @@ class Frames:
 
     def __init__(self, connection: EndingConnection) -> None:
         self._connection = connection
-        service = connection.service
-        client, server = connection.addresses()
-        if client and client[0] != connection.address:  # a PROXY header has named it
-            policy = service.peers.policy_behind(connection.address, client[0])
-        else:
-            policy = service.peers.header_policy(connection.address)
-        self._reader = HeadReader(service.base_message(client, server), policy, service.limits)
+        self._reader: HeadReader | None = None  # made for the first request
         self._early: dict[int, Priority] | None = None  # made for the first one, as few clients send any
         self._newest = 0  # stream
         self._gathering = 0  # a stream
@@ -59,6 +53,8 @@ class Frames:
         if connection.is_over:
             return
         reader = self._reader
+        if reader is None:
+            reader = self._reader = self._make_reader()
         stream = Stream(connection, stream_id, self._early.pop(stream_id, DEFAULT) if self._early else DEFAULT)
         try:
             message = reader.read(fields, is_ended)
@@ -98,6 +94,16 @@ class Frames:
             service.log_of(exchange).error("Error in a stream of %s", exchange.shown_line, exc_info=True)
             stream.abort()
 
+    def _make_reader(self) -> HeadReader:
+        connection = self._connection
+        service = connection.service
+        client, server = connection.addresses()
+        if client and client[0] != connection.address:  # a PROXY header has named it
+            policy = service.peers.policy_behind(connection.address, client[0])
+        else:
+            policy = service.peers.header_policy(connection.address)
+        return HeadReader(service.base_message(client, server), policy, service.limits)
+
     def _refuse(self, stream: Stream, error: ClientError, is_ended: bool) -> None:
         """Answer what is no request that can be served; what is malformed is reset (RFC 9113 section 8.1.1)."""
         connection = self._connection
@@ -107,6 +113,7 @@ class Frames:
             connection.engine.reset(stream.id, PROTOCOL_ERROR)
             connection.wants_flush()
             return
+        assert self._reader is not None
         stream.exchange = Exchange(stream, self._reader.request_line, [], True, connection.service.clock())
         stream.is_request_ended = is_ended
         connection.streams[stream.id] = stream
