@@ -43,6 +43,13 @@ def test_each_name_is_there(module):
     assert [name for name in NAMES[module] if not hasattr(found, name)] == []
 
 
+@pytest.mark.parametrize("module", [module for module in NAMES if module.count(".") == 1])
+def test_a_module_that_others_use_is_an_attribute_of_the_package(module):
+    code = f"import uvicorn; print(uvicorn.{module.partition('.')[2]}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [module]
+
+
 @pytest.mark.parametrize(
     ("module", "name", "words"),
     [

@@ -280,6 +280,20 @@ def what_is_there():
     return len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
 
 
+def test_a_process_ends_though_a_server_in_a_daemon_thread_of_it_was_never_stopped():
+    code = """if True:
+        import socket, threading, urllib.request, uvicorn
+        def consumer(message):
+            message["reply_channel"].send({"status": 200, "content": threading.current_thread().name.encode()})
+        sock = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(consumer, log_level="error"))
+        threading.Thread(target=server.run, args=([sock],), daemon=True).start()
+        print(urllib.request.urlopen("http://127.0.0.1:%d/" % sock.getsockname()[1]).read().decode())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert done.stdout.startswith("uvicorn-consumer")
+
+
 def test_what_is_not_served_is_not_imported(tmp_path):
     code = """
 import asyncio, sys, uvicorn
