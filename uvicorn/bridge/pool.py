@@ -38,6 +38,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import clock_gettime
@@ -98,6 +99,7 @@ class ConsumerPool:
         self._is_searching = False  # a drain was woken and has not looked at the queue yet
         self._is_ending = False  # the job of one is over, but for the return
         self._is_stopping = False
+        _pools.add(self)
 
     def __repr__(self) -> str:
         waiting = sum(job.is_waiting for _, job in self.running())
@@ -399,3 +401,15 @@ class ConsumerPool:
             self._unpark(slot)
         slot.lock.acquire()
         self._is_searching = False
+
+
+def _stop_all() -> None:
+    """End the threads of servers that nobody has stopped: their threads were daemons, and the process ends."""
+    for pool in tuple(_pools):
+        pool.stop()
+
+
+_pools: Final[weakref.WeakSet[ConsumerPool]] = weakref.WeakSet()
+# What `concurrent.futures` has registered there joins the threads of all executors, and a drain ends when it is told.
+# `atexit` comes after that. The last one is called first.
+threading._register_atexit(_stop_all)  # type: ignore[attr-defined]  # there is no public way
