@@ -28,7 +28,6 @@ from typing import Any, Final, Protocol
 from uvicorn.layers.encoding import unpack
 from uvicorn.layers.handover import DONE
 from uvicorn.layers.history import History, Position, Recalled
-from uvicorn.layers.history_files import FileHistories
 from uvicorn.layers.layer import KEEP, PUBLISH, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local_channels import LocalChannels
@@ -76,7 +75,11 @@ class LocalLayer:
         self.channels = LocalChannels(loop, self.name, self._limits, receiver, self._peers, self._log, self._on_lost)
         # In the directory only if others find us there, or they would not hear of what we send.
         is_shared, place = self._peers.enter(), self._place
-        histories: Histories = FileHistories(place.path) if is_shared and place else MemoryHistories()
+        histories: Histories = MemoryHistories()
+        if is_shared and place:
+            from uvicorn.layers.history_files import FileHistories  # where there are other processes
+
+            histories = FileHistories(place.path)
         self._keeper = Keeper(loop, histories, self._on_appended, self._on_lost)
         await self._peers.start()
 
