@@ -9,6 +9,7 @@ from layer_doubles import Node, RecordingLog, Worked, until_async
 from redis_cluster import RedisCluster
 
 from uvicorn import Channel, Group, route
+from uvicorn.layers.redis_cluster import ClusterSubscriber
 
 pytestmark = needs_redis
 NAMES = [f"room-{number}" for number in range(12)]  # more than enough to be on all three nodes
@@ -76,6 +77,25 @@ async def test_groups_and_channels_work_whichever_node_they_are_on(cluster):
         assert {*worked.numbers} == {*NAMES, "later"}
         assert len(one.layer._subscriber._nodes) == 3
         assert one.log.texts("error") == other.log.texts("error") == []
+
+
+@on_loop
+async def test_a_worker_that_has_started_is_reached_by_its_name_at_once(cluster, monkeypatch):
+    make_node, carrier = ClusterSubscriber._made, RedisCarrier(cluster)
+
+    def made_late(self, host, port):
+        subscriber = make_node(self, host, port)
+        begun = subscriber._begun
+        subscriber._begun = lambda name: asyncio.get_running_loop().call_later(0.05, begun, name)  # Redis is slow
+        return subscriber
+
+    monkeypatch.setattr(ClusterSubscriber, "_made", made_late)
+    async with make(carrier) as one, make(carrier) as other:
+        for node in (one, other):
+            assert node.layer._subscriber._wanted[node.layer._own].done()
+        far = other.client()
+        await one.channel(far.name).send({"text": "you"})
+        await until_async(lambda: far.texts)
 
 
 @on_loop

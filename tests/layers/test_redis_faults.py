@@ -122,6 +122,21 @@ async def test_a_redis_that_does_not_answer_is_taken_to_be_away(server, how):
         await until_async(lambda: not node.layer._outage.since)
 
 
+@pytest.mark.parametrize("words", [["FLUSHALL"], ["DEL", "{stream}"]], ids=["FLUSHALL", "DEL"])
+@on_loop
+async def test_a_stream_that_is_removed_is_made_again_and_is_no_outage(server, words):
+    worked = Worked()
+    async with make(OwnCarrier(server), route("jobs", worked)) as node:
+        stream = node.layer._keys.stream("jobs")
+        reads = b"cmd=xreadgroup"
+        await until_async(lambda: reads in server.ask("CLIENT", "LIST"), "the read that waits")
+        assert server.ask(*(word.format(stream=stream) for word in words))[:1] != b"-"
+        await until_async(lambda: b":1" in server.ask("EXISTS", stream), "the stream, made again")
+        await node.channel("jobs").send({"n": 1})
+        await until_async(lambda: worked.messages)
+        assert node.log.texts("error") == []
+
+
 @pytest.mark.parametrize("history", [None, 10])
 def test_what_a_program_sends_is_not_doubled_if_redis_answers_late(server, history, monkeypatch):
     connect = UnixDomainSocketConnection._connect

@@ -83,11 +83,13 @@ class RedisLayer:
             self._subscriber = Subscriber(
                 "subscribing", lambda: self._address.client(), self._on_message, self._on_gap, self._outage, timeout
             )
-        self._subscriber.subscribe(self._own)
+        own = self._subscriber.subscribe(self._own)
         known = [loop.create_task(part.is_known.wait()) for part in (self._publisher, self._subscriber)]
         await asyncio.wait(known, timeout=timeout)
         for task in known:
             task.cancel()
+        if not self._outage.since:  # what is asked of us by name is for us from now on
+            await asyncio.wait([own], timeout=timeout)
 
     async def stop(self) -> None:
         """Send what was handed over, and leave."""

@@ -200,5 +200,8 @@ def translate(error: BaseException, name: str, was_sent: bool = False) -> BaseEx
 
 def told(error: BaseException) -> str:
     """Return an error as one line."""
-    lines: Iterable[str] = str(error).split("\n")
+    text = str(error)
+    if type(error).__name__ == "MasterNotFoundError":  # behind the colon are redis-py's objects
+        text = f"{text.partition(' : ')[0]}: no Sentinel can be reached, or none that can be knows of one"
+    lines: Iterable[str] = text.split("\n")
     return " ".join(line.strip() for line in lines if line.strip()) or type(error).__name__
