@@ -137,7 +137,7 @@ def failing():
 )
 def test_a_layer_that_is_not_there_is_told_in_one_sentence(name, why, monkeypatch):
     module = types.ModuleType("layers_of_a_test")
-    module.failing, module.dict = failing, dict
+    vars(module).update(failing=failing, dict=dict)
     monkeypatch.setitem(sys.modules, "layers_of_a_test", module)
     with pytest.raises(StartupError) as raised:
         found_layer(f"asgi+django://{name}")
