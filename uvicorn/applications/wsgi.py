@@ -140,11 +140,12 @@ class Response:
                 exc_info = None  # or this frame and its traceback would hold each other
         elif self._status:
             raise ReplyError("start_response was called twice, the second time without exc_info")
-        if not isinstance(status, str) or not status[:3].isdecimal() or status[3:4] not in ("", " "):
+        code = status[:3] if isinstance(status, str) else ""
+        if not code.isdecimal() or status[3:4] not in ("", " "):
             raise ReplyError(f"the status of a WSGI response must be like '200 OK', not {status!r}")
         self._left = _promised(headers)
         self._fields = headers
-        self._status = int(status[:3])
+        self._status = int(code)
         return self.write
 
     def write(self, data: bytes) -> None:

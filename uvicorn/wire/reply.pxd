@@ -27,5 +27,6 @@ cdef Fields _framed(bytes block, list special)
 @cython.locals(is_token=bint)
 cdef int _role_of(bytes name) except -1
 cdef tuple _tuple_of(object headers)
+@cython.locals(plain=str)
 cdef bytes _latin1(object text, object pair, str what)
 cdef _check_value(bytes name, bytes value)

@@ -48,6 +48,8 @@ _ROLES: Final = {
     **{spelled: _PLAIN for name in _USUAL.split() for spelled in (name, name.title())},
     b"ETag": _PLAIN,
     b"WWW-Authenticate": _PLAIN,
+    b"X-Request-ID": _PLAIN,
+    b"X-XSS-Protection": _PLAIN,
     **{spelled: role for name, role in _SPECIAL.items() for spelled in (name, name.title())},
 }
 
@@ -228,7 +230,8 @@ def _latin1(text: object, pair: object, what: str) -> bytes:
         if isinstance(pair, str):  # two characters unpack, too
             raise _not_a_pair(pair)
         try:
-            return text.encode("latin-1")
+            plain: str = text
+            return plain.encode("latin-1")
         except UnicodeEncodeError:
             raise ReplyError(f"the header {what} {shown(text)} is not latin-1: encode it first") from None
     if isinstance(pair, bytes):
