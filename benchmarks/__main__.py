@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import counting, page, rounds, tables
+from benchmarks import counting, page, rounds, scripted, tables
 from benchmarks.environments import Environments
 from benchmarks.load import CLIENT_CORE
 from benchmarks.scenarios import SCENARIOS, choose
@@ -104,7 +104,7 @@ def _draw(options: argparse.Namespace) -> None:
     drawing = Path(__file__).resolve().parent / "drawing.py"
     subprocess.run([str(python), str(drawing), str(options.results), str(folder)], check=True)
     pictures = {title: file for title, file in _PICTURES.items() if results and (folder / file).exists()}
-    page.PAGE.write_text(page.replaced(page.PAGE.read_text(), page.generated(results, pictures)))
+    page.PAGE.write_text(page.replaced(page.PAGE.read_text(), page.generated(results, pictures, scripted.load())))
 
 
 def _count(options: argparse.Namespace) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import scripted, tables
 from benchmarks.contenders import OURS, OURS_OFF, OURS_SYNC
 from benchmarks.environments import CHECKOUT
 from benchmarks.figures import Figure, figure, ratio
@@ -122,17 +122,22 @@ def judged(claim: Claim, results: Mapping[str, Mapping[str, Any]]) -> tuple[Figu
     return measured, "yes" if measured.median >= claim.least else "no"
 
 
-def generated(results: Mapping[str, dict[str, Any]], pictures: Mapping[str, str]) -> str:
+def generated(
+    results: Mapping[str, dict[str, Any]], pictures: Mapping[str, str], of_scripts: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """Return the generated part: machine, versions, targets, pictures, a table and the commands for each scenario.
 
     Args:
         pictures: title -> file, beside the page.
+        of_scripts: what the scripts have stored.
     """
     if not results:
         return "No results are stored yet."
     parts = ["## Machine and versions", _machine(results), "## Targets", _claims(results)]
     for title, file in pictures.items():
         parts += [f"## {title}", f"![{title}]({file})"]
+    for stored in of_scripts:
+        parts += scripted.parts(stored)
     parts.append("## All figures")
     parts.append("Medians. In brackets: the range of the ratios, one for each round. Above 1 ours is better.")
     for result in results.values():

@@ -24,6 +24,7 @@ from benchmarks import (
     overload,
     page,
     scenarios,
+    scripted,
     tables,
 )
 
@@ -289,6 +290,18 @@ def test_a_claim_is_read_from_the_rounds_and_judged():
     harder = page.Claim("4", "the released uvicorn", "hello-50", "requests_per_second", "ours, async", "uvicorn", 2.6)
     assert page.judged(harder, {"hello-50": result})[1] == "no"
     assert page.judged(claim, {}) == (None, "not measured")
+
+
+def test_what_a_script_has_stored_is_a_part_of_the_page(monkeypatch, tmp_path):
+    monkeypatch.setattr(scripted, "_FOLDER", tmp_path / "scripts")
+    rows = [["", "messages"], ["ours", "12"]]
+    scripted.store("groups", "Groups", "scripts/group-costs", {"One process": rows}, "Three rounds.")
+    [stored] = scripted.load(tmp_path / "scripts")
+    title, remarks, heading, *rest = scripted.parts(stored)
+    assert [title, remarks, heading] == ["## Groups", "Three rounds.", "**One process**"]
+    table, how = rest
+    assert table == "|  | messages |\n| --- | --- |\n| ours | 12 |"
+    assert how.startswith("By `scripts/group-costs`, on ")
 
 
 @pytest.mark.parametrize("claim", page.CLAIMS, ids=lambda claim: f"{claim.scenario} {claim.text}")

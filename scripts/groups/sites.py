@@ -15,6 +15,7 @@ from .crowd import Member, SocketIoMember
 
 PATIENCE = 600.0
 HERE = Path(__file__).parent
+COMPARED = {"channels", "channels_redis", "channels-redis", "python-socketio", "daphne", "uvicorn", "uvloop", "redis"}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -77,7 +78,7 @@ def ours(folder: str, layer: str, workers: int, *more: str, binds: bool = True, 
     words += ["--no-control-socket", "--threads", "1", "--channel-capacity", "1000000", "--worker-connections", "5000"]
     words += ["--websocket-ping-interval", "0"]
     words += ["--bind", f"127.0.0.1:{port}"] if binds else []
-    shown = name or f"this server, {layer.partition('?')[0].partition('//')[0]}//, {workers} processes"
+    shown = name or f"this server, {layer.partition('?')[0].partition('//')[0]}//, {count_of(workers)}"
     site = Site(shown, [[*words, *more]], [port] if binds else [], folder, PYTHONPATH=str(HERE), **env)
     site.is_ours = True
     return site
@@ -93,17 +94,28 @@ def theirs(folder: str, python: str, server: str, backend: str, count: int, redi
         else:
             commands.append(released(python, port, "theirs:application"))
     kind = "core" if "core" in backend else "pub/sub"
-    name = f"Channels 4, {kind}, {server}, {count} processes"
+    name = f"Channels 4, {kind}, {server}, {count_of(count)}"
     return Site(name, commands, ports, folder, BACKEND=backend, REDIS=redis.url, PYTHONPATH=str(HERE))
 
 
 def theirs_socketio(folder: str, python: str, count: int, redis: Redis) -> Site:
     ports = [free_port() for _ in range(count)]
     commands = [released(python, port, "theirs_socketio:application") for port in ports]
-    name = f"python-socketio, Redis, uvicorn, {count} processes"
+    name = f"python-socketio, Redis, uvicorn, {count_of(count)}"
     site = Site(name, commands, ports, folder, REDIS=redis.url, PYTHONPATH=str(HERE))
     site.member = SocketIoMember
     return site
+
+
+def count_of(processes: int) -> str:
+    return "1 process" if processes == 1 else f"{processes} processes"
+
+
+def versions(python: str) -> str:
+    """Return what is installed for a Python of the packages that are compared."""
+    code = "import importlib.metadata as m; print(*(f'{d.name} {d.version}' for d in m.distributions()), sep='\\n')"
+    lines = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    return ", ".join(sorted({line for line in lines if line.split()[0].lower() in COMPARED}))
 
 
 def released(python: str, port: int, application: str) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from sockets import SocketClient, handshake
 
 from uvicorn import wsgi
+from uvicorn.watching.dump import Dump
 from uvicorn.wire.limits import SocketLimits
 
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
@@ -125,6 +126,20 @@ def test_an_application_that_raises_after_it_has_written_is_logged_and_the_conne
     assert client.transport.received == SWITCHED
     assert client.is_closed
     assert len(site.log.take("error")) == 1
+    tally = site.service.application.find("http.request", "/", {}).tally
+    site.service.dispatcher.measured.take()
+    assert (tally.errors, tally.calls) == (1, 0)  # how long a client stays is not how long a page takes
+
+
+def test_a_dump_names_its_call_for_as_long_as_that_runs(speaking):
+    def speak(site, client, end):
+        begin(site, end)
+        [found] = Dump(site.service, None).in_flight()
+        assert found["request"] == "GET /chat"
+        assert [socket.state_name for socket in site.service.sockets] == ["raw"]
+
+    site, _ = speaking(speak)
+    assert not Dump(site.service, None).in_flight()
 
 
 @pytest.mark.parametrize("how", ["it left", "the worker stops", "it is there"])

@@ -89,6 +89,9 @@ async def test_a_program_sends_to_a_cluster(cluster):
         def act():
             Group("room", carrier.url).send({"text": "1"})
             Channel("jobs", carrier.url).send({"n": 1})
+            for name in NAMES:
+                Group(name, carrier.url).add(client.name)
+                Group(name, carrier.url).send({"text": name})
 
         await asyncio.to_thread(act)
-        await until_async(lambda: client.texts and worked.messages)
+        await until_async(lambda: len(client.texts) == 1 + len(NAMES) and worked.messages)

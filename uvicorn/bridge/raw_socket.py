@@ -11,7 +11,8 @@ reads; a thread whose application has returned looks first for what is unread, w
 `is_read`. One of both is there if anything was written.
 
 *What it costs.* Its thread waits for the client, most of the time and for as long as that is there. So the governor
-does not count it as computing, and does not learn from it what the pages of the same application cost.
+does not count it as computing, and does not learn from it what the pages of the same application cost; nor is the time
+that a client stays added up with that of the pages.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.governor import Load
+from uvicorn.bridge.tally import Tally
 
 __all__ = ["ThreadEnd", "waiting_consumer"]
 
@@ -30,8 +32,8 @@ _WAITING.is_light = True
 
 
 def waiting_consumer(consumer: Consumer) -> Consumer:
-    """Return a consumer for raw sockets: of its calls the governor takes no notice."""
-    return consumer.replaced(load=_WAITING)
+    """Return a consumer for raw sockets: of its calls neither the governor nor the numbers of pages take notice."""
+    return consumer.replaced(load=_WAITING, tally=Tally())
 
 
 class ThreadEnd:

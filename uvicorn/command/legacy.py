@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 
@@ -55,4 +54,4 @@ def with_layer(settings: Settings) -> Settings:
         url = check_url(channel_layers[DEFAULT_CHANNEL_LAYER].url)
     except ValueError as error:
         raise AppImportError(str(error)) from None
-    return dataclasses.replace(settings, layer=dataclasses.replace(settings.layer, url=url))
+    return settings._replace(layer=settings.layer._replace(url=url))

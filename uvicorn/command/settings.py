@@ -15,8 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
@@ -32,7 +31,7 @@ from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
-from uvicorn.watching.watching import WatchSettings
+from uvicorn.watching.settings import WatchSettings
 from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment", "are_threads_given"]
@@ -81,8 +80,9 @@ def read(cfg: Config) -> dict[str, Any]:
             values[name] = _checked(setting, conf_file[name], "the config file")
         elif variable in raw_env:
             values[name] = _checked(setting, raw_env[variable], f"{variable} in raw_env")
-        elif variable in os.environ:
-            values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
+        elif variable in os.environ and _is_value(setting, os.environ[variable]):
+            found = setting.from_text(os.environ[variable])
+            values[name] = _checked(setting, found, f"the environment variable {variable}")
         else:
             values[name] = setting.validator(setting.default if known is None else known.default)
     return values
@@ -96,6 +96,17 @@ def apply_environment(cfg: Config) -> None:
     for name, value in read(cfg).items():
         if not cfg.settings[name].is_given and value != cfg.settings[name].get():
             cfg.set(name, value)
+
+
+def _is_value(setting: type[OurSetting], text: str) -> bool:
+    """Whether a variable says anything: an empty one does where a setting may be empty, and else is as none at all."""
+    if text:
+        return True
+    try:
+        setting.validator(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked(setting: type[OurSetting], value: Any, source: str) -> Any:
@@ -119,8 +130,7 @@ def _layer_of(values: Mapping[str, Any]) -> LayerSettings:
         raise ConfigError(str(error)) from None
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All values of ours that a worker needs."""
 
     limits: Limits
@@ -147,11 +157,11 @@ class Settings:
     reload_delay: float = 0.25
     forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
     http2_engine: str = "auto"
-    watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
+    watch: WatchSettings = WatchSettings()
     metrics_bind: str = ""  # "" for no page
     drain_delay: float = 0.0
     log_format: str = "text"  # text, colour or json
-    attending: AttendingSettings = AttendingSettings()  # noqa: RUF009 (frozen)
+    attending: AttendingSettings = AttendingSettings()
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:

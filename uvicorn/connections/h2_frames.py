@@ -32,7 +32,7 @@ class Frames:
         steps: what the requests are worth that were told of; the connection sets it back.
     """
 
-    __slots__ = ("_connection", "_early", "_gathering", "_parts", "_reader", "fresh", "steps")
+    __slots__ = ("_connection", "_early", "_gathering", "_newest", "_parts", "_reader", "fresh", "steps")
 
     def __init__(self, connection: EndingConnection) -> None:
         self._connection = connection
@@ -43,7 +43,8 @@ class Frames:
         else:
             policy = service.peers.header_policy(connection.address)
         self._reader = HeadReader(service.base_message(client, server), policy, service.limits)
-        self._early: dict[int, Priority] = {}
+        self._early: dict[int, Priority] | None = None  # made for the first one, as few clients send any
+        self._newest = 0  # stream
         self._gathering = 0  # a stream
         self._parts: list[bytes] = []  # what has come on it with the piece that the engine takes just now
         self.fresh: list[RequestBody] = []
@@ -54,6 +55,7 @@ class Frames:
         connection = self._connection
         service = connection.service
         self.steps += 1
+        self._newest = stream_id
         if connection.is_over:
             return
         reader = self._reader
@@ -146,6 +148,15 @@ class Frames:
 
     def on_trailers(self, stream_id: int) -> None:
         """The content has ended with trailers, which are dropped, as over HTTP/1.1."""
+        self.feed_gathered()
+        connection = self._connection
+        stream = connection.streams.get(stream_id)
+        if stream is not None and stream.body is not None and stream.body.left:
+            # Content-Length is not true (RFC 9113 section 8.1.1). The engine h2 looks at it where DATA ends a stream.
+            connection.engine.reset(stream_id, PROTOCOL_ERROR)
+            connection.wants_flush()
+            self.on_broken(stream_id, PROTOCOL_ERROR)
+            return
         self.on_data(stream_id, b"", True)
 
     def on_reset(self, stream_id: int, code: int) -> None:
@@ -193,6 +204,10 @@ class Frames:
             if stream_id in connection.schedule:
                 connection.schedule.discard(stream_id)
                 connection.schedule.add(stream_id, priority)
+        elif stream_id <= self._newest:  # that one is answered
+            return
+        elif self._early is None:
+            self._early = {stream_id: priority}
         elif len(self._early) < _EARLY:
             self._early[stream_id] = priority
 

@@ -86,6 +86,20 @@ class RawSocket(Upgraded, asyncio.Protocol):
         return f"<RawSocket {self.handshake.shown_line} {'closed' if self._is_closed else 'open'}>"
 
     @property
+    def state_name(self) -> str:
+        """What it is, in a word."""
+        return "raw"
+
+    @property
+    def call(self) -> tuple[Exchange, CallJob] | None:
+        """What a thread does for it, since its connection has let go of the request: the exchange of that, and the job.
+
+        Runs on: any thread.
+        """
+        job = self.job
+        return None if job is None or job.is_over or self._connection is not None else (self.handshake, job)
+
+    @property
     def is_over(self) -> bool:
         """Whether it needs no thread any more."""
         job = self.job

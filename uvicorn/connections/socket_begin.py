@@ -96,8 +96,8 @@ def begin_raw_socket(connection: Upgradable, exchange: Exchange, consumer: Consu
     connection.transport.set_protocol(socket)
     connection.intake.hand_over(socket.take, socket.on_taken)
     connection.intake.release(PIPELINE)
-    handshake.consumer = caller = waiting_consumer(consumer)
+    handshake.consumer = consumer  # what it raises is counted with its pages
     message["raw_socket"] = socket.end
-    service.dispatcher.dispatch(caller, message, handshake)
+    service.dispatcher.dispatch(waiting_consumer(consumer), message, handshake)
     socket.job = handshake.job
     return socket

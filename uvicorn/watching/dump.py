@@ -47,8 +47,8 @@ class Dump:
         now = time.monotonic()
         found = []
         for client in _taken((*_taken(self._service.connections), *_taken(self._service.sockets))):
-            for served in _served_by(client):
-                found.append(_described(served, client, threads, now))
+            for served, job in _served_by(client):
+                found.append(_described(served, job, client, threads, now))
         return sorted((one for one in found if one is not None), key=lambda one: -float(one["seconds"]))
 
     def loop_state(self) -> dict[str, Any]:
@@ -97,17 +97,20 @@ class Dump:
         return "\n".join(lines)
 
 
-def _served_by(client: Any) -> Iterable[Any]:
-    """Return what a client waits for: its exchanges, or its socket if a call of that runs or waits."""
+def _served_by(client: Any) -> Iterable[tuple[Any, Any]]:
+    """Return what a client waits for, each with its job or None: exchanges, or its socket if a call runs or waits."""
+    if hasattr(client, "call"):  # a raw socket: one call lasts as long as it does
+        call = client.call
+        return () if call is None else (call,)
     calls = getattr(getattr(client, "inbound", None), "calls", None)
     if calls is None:
-        return _taken(client.in_flight())
-    return (client,) if calls.is_running and client.handshake is None else ()
+        return [(served, served.job) for served in _taken(client.in_flight()) if not served.is_closed]
+    return ((client, client.job),) if calls.is_running and client.handshake is None else ()
 
 
-def _described(served: Any, client: Any, threads: dict[int, int], now: float) -> InFlight | None:
-    job, task, consumer = served.job, served.task, served.consumer
-    if consumer is None or getattr(served, "is_closed", False):
+def _described(served: Any, job: Any, client: Any, threads: dict[int, int], now: float) -> InFlight | None:
+    task, consumer = served.task, served.consumer
+    if consumer is None:
         return None
     thread = threads.get(id(job), 0) if job is not None else 0
     runner: asyncio.Task[Any] | int | None = thread or task
