@@ -93,6 +93,9 @@ class ReplySequence:
         fields = encode_fields(headers) if headers else NO_FIELDS
         promised = fields.content_length
         if promised is not None:
+            if not promised and status in BODILESS:
+                # What a framework says of the empty content that it has: here it would be said of what a GET has.
+                fields = fields.unmeasured()
             self._admit_length(promised, status, content, more)
         self._state = STREAM if more else DONE
         return status, fields, content, more
