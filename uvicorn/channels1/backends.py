@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER
+from uvicorn.channels1.passing import keep_what_is_passed_on
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable, ConsumerError
 from uvicorn.layers.current import current
 from uvicorn.layers.delayed import DELAY, opened
@@ -55,6 +56,7 @@ class ServerLayer:
 
         Raises: as `uvicorn.Channel.send`; ValueError for a message to asgi.delay that does not say all it must.
         """
+        keep_what_is_passed_on(channel, message)
         if channel != DELAY:
             return ServerChannel(channel, self._layer()).send(message, immediately)
         name, content, seconds = opened(message)  # what is wrong with it is told before the layer is looked for
@@ -62,10 +64,12 @@ class ServerLayer:
 
     def send_group(self, group: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a group. Raises: as `uvicorn.Group.send`."""
+        keep_what_is_passed_on(message)
         return ServerGroup(group, self._layer()).send(message, immediately)
 
     def group_add(self, group: str, channel: str) -> Any:
         """Put a reply channel into a group. Raises: as `uvicorn.Group.add`."""
+        keep_what_is_passed_on(channel)
         return ServerGroup(group, self._layer()).add(channel)
 
     def group_discard(self, group: str, channel: str) -> Any:

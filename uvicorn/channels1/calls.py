@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from uvicorn.bridge.consumer import name_of
-from uvicorn.channels1.channel import reply_channel_of_call
 from uvicorn.channels1.exceptions import ChannelSocketException, ConsumeLater, DenyConnection
 from uvicorn.channels1.message import Message
+from uvicorn.channels1.passing import reply_channel_of_call
 from uvicorn.channels1.pending import pending_message_store
 from uvicorn.channels1.used_django import around
 from uvicorn.errors import ChannelClosed, ReplyError

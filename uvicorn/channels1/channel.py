@@ -8,18 +8,13 @@ channel is a name, does: so it comes after what was sent before it, and after th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER, text_of
 from uvicorn.channels1.pending import pending_message_store
 from uvicorn.errors import ChannelClosed
 
-__all__ = ["Channel", "Group", "ReplyChannel", "reply_channel_of_call"]
-
-
-#: the reply channel of the message that a consumer is called for
-reply_channel_of_call: Final[ContextVar[Any]] = ContextVar("reply_channel_of_call", default=None)
+__all__ = ["Channel", "Group", "ReplyChannel"]
 
 
 class _Named:
@@ -149,9 +144,6 @@ class Group(_Named):
 def _check(content: object, error: type[Exception]) -> None:
     if not isinstance(content, Mapping):
         raise error(f"a message must be a dict, not {type(content).__name__}")
-    live = reply_channel_of_call.get()
-    if live is not None and any(value == live.own_name for value in content.values() if isinstance(value, str)):
-        live.name  # noqa: B018  # to read it keeps the channel: it is passed on
 
 
 def _member(channel: Any) -> Any:
