@@ -288,7 +288,7 @@ class Config:
         Raises: ConfigError for what is not allowed; SystemExit, with one line in the log, for a wrong layer.
         """
         with exit_if_wrong():
-            return with_layer(Settings.from_config(cfg))
+            return with_layer(Settings.from_config(cfg), cfg)
 
     def _make_ssl_context(self) -> ssl.SSLContext:
         def make() -> ssl.SSLContext:
