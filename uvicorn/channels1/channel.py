@@ -12,7 +12,8 @@ from typing import Any
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER, text_of
 from uvicorn.channels1.pending import pending_message_store
-from uvicorn.errors import ChannelClosed
+from uvicorn.errors import ChannelClosed, ReplyError
+from uvicorn.layers.handover import DONE
 
 __all__ = ["Channel", "Group", "ReplyChannel"]
 
@@ -98,19 +99,24 @@ class ReplyChannel(Channel):
     def send(self, content: Mapping[str, Any], immediately: bool = False, delay: float | None = None) -> Any:
         """Send a reply.
 
-        What is sent to a socket that is closed is dropped, as it was.
+        What is sent to a socket that is closed is dropped, as it was, whoever has closed it.
 
         Returns: what can be awaited in a coroutine.
         Raises: ReplyError for one that is not allowed; ChannelClosed if the client of a request has left.
         """
         if delay is not None:
             return super().send(content, immediately, delay)
-        done: Any = None
+        live = self.live
+        is_socket = live.own_name.startswith("websocket.")
+        done: Any = DONE
         for reply in _replies(content):
+            if is_socket and live.closed:
+                break
             try:
-                done = self.live.send(reply)
-            except ChannelClosed:
-                if not self.live.own_name.startswith("websocket."):
+                done = live.send(reply)
+            except (ChannelClosed, ReplyError) as error:
+                # A socket may have been closed since we looked, from another thread or by its client.
+                if not is_socket or not (live.closed or isinstance(error, ChannelClosed)):
                     raise
         return done
 
