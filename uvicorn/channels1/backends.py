@@ -130,6 +130,11 @@ def _local(alias: str, config: Mapping[str, Any]) -> str:
 
 def _redis(alias: str, config: Mapping[str, Any]) -> str:
     hosts, services = config.get("hosts") or [("localhost", 6379)], config.get("services")
+    if config.get("symmetric_encryption_keys"):
+        raise InvalidChannelLayerError(
+            f"CHANNEL_LAYERS[{alias!r}]: messages are not encrypted here: take symmetric_encryption_keys away, and "
+            "have TLS on the way to Redis, by a host such as 'rediss://:password@redis.example.com/0'"
+        )
     prefix = f"?prefix={quote(str(config['prefix']))}" if config.get("prefix") else ""
     if isinstance(hosts, (list, tuple)) and services and len(services) == 1 and not any(map(_is_url, hosts)):
         return f"redis+sentinel://{','.join(map(_host, hosts))}/{services[0]}/0{prefix}"
@@ -139,7 +144,7 @@ def _redis(alias: str, config: Mapping[str, Any]) -> str:
             "of one, or name a cluster with --channel-layer redis+cluster://host,host"
         )
     if _is_url(hosts[0]):
-        return f"{hosts[0]}{prefix}"
+        return f"{hosts[0]}{prefix.replace('?', '&') if '?' in hosts[0] else prefix}"
     return f"redis://{_host(hosts[0])}/0{prefix}"
 
 
