@@ -1,9 +1,12 @@
 """A consumer of Channels 1 passes its reply channel on, and returns: the request waits for who answers by this name."""
 
+import tempfile
+
 import pytest
 
 from uvicorn.channels1 import Channel, Group, route
 from uvicorn.layers import current
+from uvicorn.layers.encoding import pack
 from uvicorn.layers.handover import DONE
 
 GET = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -115,6 +118,60 @@ def test_a_name_that_was_written_down_elsewhere_is_kept(make_site, read):
     assert client.statuses() == []
     answer(site, seen[0])
     assert client.responses()[0].body == b"later"
+
+
+LARGE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n" + b"x" * 20
+BODIES = {
+    "to a channel": (lambda m: Channel("w").send(m.content), lambda call: call[2]),
+    "to a group": (lambda m: Group("w").send(m.content), lambda call: call[2]),
+    "with a delay": (lambda m: Channel("w").send(m.content, delay=1), lambda call: call[2]),
+    "in a delayed message": (
+        lambda m: Channel("asgi.delay").send({"channel": "w", "content": m.content, "delay": 200}),
+        lambda call: call[2],
+    ),
+    "by the layer": (lambda m: m.channel_layer.send("w", m.content), lambda call: call[2]),
+}
+
+
+def posted(make_site, consumer):
+    """Send a body that is in a temporary file when the consumer is called."""
+    site = make_site([route("http.request", consumer)], body_buffer=4)
+    client = site.connect()
+    client.send(LARGE)
+    site.spools.work(tempfile.TemporaryFile)
+    site.settle()
+    while site.pool.queue:
+        site.run_job(in_thread=True)
+    return site, client
+
+
+@pytest.mark.parametrize("how", BODIES)
+def test_a_large_request_that_is_passed_on_has_its_whole_body(make_site, office, how):
+    send, content_of = BODIES[how]
+
+    def consumer(message):
+        assert message["body_channel"] is not None
+        send(message)
+        bodies.append((message["body"] or b"") + message["body_channel"].read(100))  # it can be read here, too
+
+    bodies = []
+    site, client = posted(make_site, consumer)
+    assert client.statuses() == []
+    [call] = office.calls
+    content = content_of(call)
+    assert "body_channel" not in content
+    assert [content["body"]] == bodies == [b"x" * 20]
+    assert pack(content)
+    answer(site, content["reply_channel"])
+    assert client.responses()[0].body == b"later"
+
+
+def test_a_body_that_no_message_can_have_is_an_error_on_the_line_of_the_consumer(make_site, office, monkeypatch):
+    monkeypatch.setattr("uvicorn.channels1.passing.MOST_BYTES", 10)
+    site, client = posted(make_site, lambda message: Channel("w").send(message.content))
+    assert client.statuses() == [500]
+    assert len(site.log.take("error")) == 1
+    assert office.calls == []
 
 
 def test_a_channel_that_is_not_passed_on_is_not_kept(make_site, office):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER
-from uvicorn.channels1.passing import keep_what_is_passed_on
+from uvicorn.channels1.passing import keep_what_is_passed_on, with_body
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable, ConsumerError
 from uvicorn.layers.current import current
 from uvicorn.layers.delayed import DELAY, opened
@@ -57,6 +57,7 @@ class ServerLayer:
         Raises: as `uvicorn.Channel.send`; ValueError for a message to asgi.delay that does not say all it must.
         """
         keep_what_is_passed_on(channel, message)
+        message = with_body(message)
         if channel != DELAY:
             return ServerChannel(channel, self._layer()).send(message, immediately)
         name, content, seconds = opened(message)  # what is wrong with it is told before the layer is looked for
@@ -65,6 +66,7 @@ class ServerLayer:
     def send_group(self, group: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a group. Raises: as `uvicorn.Group.send`."""
         keep_what_is_passed_on(message)
+        message = with_body(message)
         return ServerGroup(group, self._layer()).send(message, immediately)
 
     def group_add(self, group: str, channel: str) -> Any:

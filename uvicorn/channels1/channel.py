@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER, text_of
+from uvicorn.channels1.passing import with_body
 from uvicorn.channels1.pending import pending_message_store
 from uvicorn.errors import ChannelClosed, ReplyError
 from uvicorn.layers.handover import DONE
@@ -60,7 +61,7 @@ class Channel(_Named):
         Returns: what can be awaited in a coroutine.
         Raises: TypeError if the content is no dict; ChannelFull and others, if it is sent at once.
         """
-        _check(content, TypeError)
+        content = _checked(content, TypeError)
         if delay is not None:
             later = {"channel": self.name, "content": dict(content), "delay": int(delay * 1000)}
             return Channel("asgi.delay", channel_layer=self.channel_layer).send(later, immediately)
@@ -134,7 +135,7 @@ class Group(_Named):
 
     def send(self, content: Mapping[str, Any], immediately: bool = False) -> Any:
         """Send a message to all of them. Args, Raises: as for `Channel.send`; ValueError if the content is no dict."""
-        _check(content, ValueError)
+        content = _checked(content, ValueError)
         if not immediately and pending_message_store.active:
             return pending_message_store.append(self, content)
         return self.deliver(content, immediately)
@@ -147,9 +148,10 @@ class Group(_Named):
         return layer.send_group(self.name, content)
 
 
-def _check(content: object, error: type[Exception]) -> None:
+def _checked(content: object, error: type[Exception]) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise error(f"a message must be a dict, not {type(content).__name__}")
+    return with_body(content)  # now: it is read, and what is wrong with it is raised, on the consumer's own line
 
 
 def _member(channel: Any) -> Any:
