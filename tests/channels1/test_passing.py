@@ -5,6 +5,8 @@ import tempfile
 import pytest
 
 from uvicorn.channels1 import Channel, Group, route
+from uvicorn.channels1.memory import ChannelLayer
+from uvicorn.channels1.pending import pending_message_store
 from uvicorn.layers import current
 from uvicorn.layers.encoding import pack
 from uvicorn.layers.handover import DONE
@@ -172,6 +174,41 @@ def test_a_body_that_no_message_can_have_is_an_error_on_the_line_of_the_consumer
     assert client.statuses() == [500]
     assert len(site.log.take("error")) == 1
     assert office.calls == []
+
+
+WRONG = {
+    "a channel": lambda: Channel("thumb nails").send({}),
+    "a long one": lambda: Channel("x" * 100).send({}),
+    "of a group": lambda: Group("room!1").send({}),
+    "with a delay": lambda: Channel("thumb nails").send({}, delay=1),
+    "in a delayed message": lambda: Channel("asgi.delay").send({"channel": "a b", "content": {}, "delay": 1}),
+    "nothing in a delayed message": lambda: Channel("asgi.delay").send({"content": {}, "delay": 1}),
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_a_wrong_name_is_an_error_on_its_line_and_not_when_the_reply_is_out(make_site, office, how):
+    def consumer(message):
+        Channel("w").send({"n": 1})
+        with pytest.raises(ValueError, match=r"cannot be the name of|no 'channel' is there"):
+            WRONG[how]()
+        Group("w").send({"n": 2})
+        message.reply_channel.send({"status": 200})
+
+    _, client = asked(make_site, consumer)
+    assert client.statuses() == [200]
+    assert [call[:3] for call in office.calls] == [("put", "w", {"n": 1}), ("publish", "w", {"n": 2})]
+
+
+def test_a_wrong_name_is_an_error_on_its_line_in_a_test_too():
+    pending_message_store.prepare()
+    try:
+        for sender in (Channel("a b", channel_layer=ChannelLayer()), Group("a!b", channel_layer=ChannelLayer())):
+            with pytest.raises(TypeError, match="is no name of a"):
+                sender.send({})
+        Channel("a", channel_layer=object()).send({})  # of a layer that checks nothing before
+    finally:
+        pending_message_store.discard()
 
 
 def test_a_channel_that_is_not_passed_on_is_not_kept(make_site, office):

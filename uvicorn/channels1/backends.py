@@ -13,6 +13,7 @@ from uvicorn.layers.current import current
 from uvicorn.layers.delayed import DELAY, opened
 from uvicorn.layers.groups import Channel as ServerChannel
 from uvicorn.layers.groups import Group as ServerGroup
+from uvicorn.layers.names import check_channel, check_group
 
 __all__ = ["InvalidChannelLayerError", "ServerLayer", "layer_of"]
 
@@ -50,6 +51,13 @@ class ServerLayer:
     def is_local(self) -> bool:
         """Whether it reaches the workers of one server only."""
         return self.url == _LOCAL
+
+    def check(self, name: str, message: Mapping[str, Any], of_group: bool = False) -> None:
+        """Check what a later `send` or `send_group` gets. Raises: ValueError, TypeError, as they do."""
+        if of_group:
+            check_group(name)
+        elif check_channel(name) == DELAY:
+            opened(message)
 
     def send(self, channel: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a channel.

@@ -41,6 +41,16 @@ class _Named:
             self._layer = channel_layers[self._alias]
         return self._layer
 
+    def _keep(self, content: Mapping[str, Any]) -> None:
+        """Keep a message until the consumer has returned.
+
+        Raises: what the layer would raise then for a wrong name, which has no place there: the reply is out.
+        """
+        check = getattr(self.channel_layer, "check", None)
+        if check is not None:
+            check(self.name, content, isinstance(self, Group))
+        pending_message_store.append(self, content)
+
     def __str__(self) -> str:
         return str(self.name)
 
@@ -66,7 +76,7 @@ class Channel(_Named):
             later = {"channel": self.name, "content": dict(content), "delay": int(delay * 1000)}
             return Channel("asgi.delay", channel_layer=self.channel_layer).send(later, immediately)
         if not immediately and pending_message_store.active:
-            return pending_message_store.append(self, content)
+            return self._keep(content)
         return self.deliver(content, immediately)
 
     def deliver(self, content: Mapping[str, Any], immediately: bool = False) -> Any:
@@ -137,7 +147,7 @@ class Group(_Named):
         """Send a message to all of them. Args, Raises: as for `Channel.send`; ValueError if the content is no dict."""
         content = _checked(content, ValueError)
         if not immediately and pending_message_store.active:
-            return pending_message_store.append(self, content)
+            return self._keep(content)
         return self.deliver(content, immediately)
 
     def deliver(self, content: Mapping[str, Any], immediately: bool = False) -> Any:
