@@ -152,6 +152,9 @@ def test_a_background_worker_takes_the_messages_of_a_server_and_binds_nothing(se
         for number in range(20):
             assert member.receive_until(done=number)["pid"] == background.worker()
     assert background.urls() == []
+    log = background.log()
+    assert ", at no address" in log
+    assert "Listening at" not in log
 
 
 def test_channels_that_would_get_no_message_are_refused_with_the_remedy(serve):
