@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from http import HTTPStatus
 from types import MappingProxyType
 
 import pytest
@@ -62,6 +63,11 @@ def test_an_illegal_reply_is_refused(before, reply, message):
         sequence.admit(earlier)
     with pytest.raises(ReplyError, match=message):
         sequence.admit(reply)
+
+
+def test_a_status_may_be_an_httpstatus():
+    status, *_ = ReplySequence(is_head=False).admit({"status": HTTPStatus.NOT_FOUND, "content": b"no"})
+    assert (status, type(status)) == (404, int)
 
 
 class Name(bytes):

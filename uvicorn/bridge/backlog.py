@@ -5,10 +5,11 @@ Theory of operation
 `queue` has the jobs in the order of their submission. While there is no limit, and nothing else here was used, threads
 take from it with a plain `popleft`.
 
-*Short calls first.* A job whose calls are known to be short (`Load.is_short`) and that would have to wait is put into
-`short`, which goes before `queue` unless the first job there has waited for long already: so a short call does not
-queue behind long ones, and these do not starve. *Late ones last.* `late` has what ranks behind requests; when the
-first one has waited for long, it goes before them once (`take`).
+*Short calls first.* A job whose calls are known to be short (`Load.is_short`) and that would have to wait behind one
+that is not is put into `short`, which goes before `queue` unless the first job there is short itself, or has waited for
+long already: so a short call does not queue behind long ones, these do not starve, and short ones keep their order.
+*Late ones last.* `late` has what ranks behind requests; when the first one has waited for long, it goes before them
+once (`take`).
 
 While there is a limit (`is_limited`), a job may run if it is light, or if the weights of the jobs that run add up to
 less than the limit: so one job may always run. Whoever chooses holds `_choosing`, puts the jobs at the head of the
@@ -30,84 +31,16 @@ and a thread parks before it looks a last time (`pool.py`).
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
-from uvicorn.bridge.governor import Load
+from uvicorn.bridge.slots import Asking, Job, Slot
 
-__all__ = ["TAKING", "Backlog", "Job", "Slot"]
+__all__ = ["Backlog"]
 
 _LONG_SECONDS: Final = 0.25  # arbitrary: what has waited so long does not let short ones pass any more
 _LATEST_SECONDS: Final = 2.0  # arbitrary: what ranks behind others waits no longer than that behind them
-
-
-class Job(Protocol):
-    """One call of a synchronous consumer."""
-
-    submitted_at: float  # time.monotonic()
-    is_waiting: bool  # blocked in one of our channels; written by the job's thread
-
-    @property
-    def load(self) -> Load:
-        """What such a call costs."""
-
-    def run(self) -> object:
-        """Do the work. Must not raise. Runs on: a worker thread.
-
-        Returns: True if it has called `ConsumerPool.about_to_look`.
-        """
-
-    def expire(self) -> None:
-        """Give up: no thread became free in time. Runs on: the loop."""
-
-
-class Asking(Protocol):
-    """A job that runs, and asks whether it may compute."""
-
-    submitted_at: float
-    is_waiting: bool
-
-    @property
-    def load(self) -> Load:
-        """What it is going to compute."""
-
-    def grant(self) -> None:
-        """Take the permission; from now on it counts. The caller holds our lock. Runs on: any thread."""
-
-
-class Slot:
-    """One drain: the thread that runs it, and the job that it runs just now."""
-
-    __slots__ = ("clock", "job", "lock", "stuck", "thread_id")
-
-    def __init__(self, thread_id: int) -> None:
-        self.clock = _cpu_clock_of(
-            thread_id
-        )  # of its processor time, for `time.clock_gettime`; None where there is none
-        self.job: Job | None = None
-        self.stuck: Job | None = None  # a job that does not come back; written by the loop, and true while it is `job`
-        self.thread_id = thread_id
-        self.lock = threading.Lock()  # held while the drain works; released to unpark it
-        self.lock.acquire()
-
-
-class _Taking:
-    """What stands in a slot for the job that its drain is about to take: it is always in somebody's hands."""
-
-    submitted_at = 0.0
-    is_waiting = True  # it computes nothing
-    load: Final = Load()
-
-    def run(self) -> None:
-        """Do nothing: it is never run."""
-
-    def expire(self) -> None:
-        """Do nothing: it is never queued."""
-
-
-TAKING: Final = _Taking()
 
 
 class Backlog:
@@ -129,6 +62,7 @@ class Backlog:
         self.late: deque[Job] = deque()
         self.limit: float = most
         self.is_limited = False
+        self._has_long = False  # there is one in `queue` that is not known to be short; loop only
         self._slots = slots
         self._most = most
         self._choosing = threading.Lock()  # never held while a job runs
@@ -157,10 +91,15 @@ class Backlog:
 
     def append(self, job: Job) -> None:
         """Queue a job that may have to wait. Runs on: the loop."""
-        if job.load.is_short and (self.queue or self.short):
+        queue = self.queue
+        if not job.load.is_short:
+            self._has_long = True
+            queue.append(job)
+        elif self.short or (queue and self._has_long):
             self.short.append(job)
         else:
-            self.queue.append(job)
+            self._has_long = False
+            queue.append(job)
 
     def take(self) -> Job | None:
         """Take the next job, while there is no limit. Runs on: a worker thread."""
@@ -245,7 +184,7 @@ class Backlog:
         now = monotonic()
         if _is_older(self.late, now - _LATEST_SECONDS):
             return self.late, self.short, self.queue
-        if _is_older(self.queue, now - _LONG_SECONDS):
+        if _is_older(self.queue, now - _LONG_SECONDS) or _is_first_short(self.queue):
             return self.queue, self.short, self.late
         return self.short, self.queue, self.late
 
@@ -295,6 +234,13 @@ def _is_older(jobs: deque[Job], than: float) -> bool:
         return False
 
 
+def _is_first_short(jobs: deque[Job]) -> bool:
+    try:
+        return jobs[0].load.is_short
+    except IndexError:
+        return False
+
+
 def _expired(jobs: deque[Job], before: float) -> list[Job]:
     expired: list[Job] = []
     while True:
@@ -306,11 +252,3 @@ def _expired(jobs: deque[Job], before: float) -> list[Job]:
             jobs.appendleft(job)
             return expired
         expired.append(job)
-
-
-def _cpu_clock_of(thread_id: int) -> int | None:
-    """Return the clock of a thread's processor time, to be read from any thread. Runs on: that thread."""
-    try:
-        return time.pthread_getcpuclockid(thread_id)
-    except (AttributeError, OSError):  # not on this system
-        return None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from uvicorn.command.setting_types import OurSetting, one_of, seconds, whole
 from uvicorn.layers.backlog import CLOSE, POLICIES, Bounds
@@ -201,13 +200,12 @@ def limits_of(values: Mapping[str, Any]) -> ChannelLimits:
     )
 
 
-@dataclass(frozen=True)
-class LayerSettings:
+class LayerSettings(NamedTuple):
     """All that groups and channels need."""
 
     url: str = "local://"
-    bounds: Bounds = Bounds()  # noqa: RUF009 (it is a tuple)
-    limits: ChannelLimits = ChannelLimits()  # noqa: RUF009 (it is frozen)
+    bounds: Bounds = Bounds()
+    limits: ChannelLimits = ChannelLimits()
     group_expiry: float = 86400.0
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 
@@ -44,11 +43,11 @@ def with_layer(settings: Settings, cfg: Config) -> Settings:
     try:
         layer = settings.layer
         if not is_given(cfg, "channel_layer") and (url := _url_of_channel_layers()):
-            layer = dataclasses.replace(layer, url=url)
+            layer = layer._replace(url=url)
         layer.check()
     except ValueError as error:
         raise AppImportError(str(error)) from None
-    return dataclasses.replace(settings, layer=layer)
+    return settings._replace(layer=layer)
 
 
 def _url_of_channel_layers() -> str:

@@ -15,8 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
@@ -32,7 +31,7 @@ from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
-from uvicorn.watching.watching import WatchSettings
+from uvicorn.watching.settings import WatchSettings
 from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment", "are_threads_given"]
@@ -112,9 +111,20 @@ def _given(cfg: Config, setting: type[OurSetting], conf_file: Mapping[str, Any])
         return conf_file[name], "the config file"
     if variable in raw_env:
         return raw_env[variable], f"{variable} in raw_env"
-    if variable in os.environ:
-        return os.environ[variable], f"the environment variable {variable}"
+    if variable in os.environ and _is_value(setting, os.environ[variable]):
+        return setting.from_text(os.environ[variable]), f"the environment variable {variable}"
     return None
+
+
+def _is_value(setting: type[OurSetting], text: str) -> bool:
+    """Whether a variable says anything: an empty one does where a setting may be empty, and else is as none at all."""
+    if text:
+        return True
+    try:
+        setting.validator(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked(setting: type[OurSetting], value: Any, source: str) -> Any:
@@ -131,8 +141,7 @@ def _config_file_names(cfg: Config) -> Mapping[str, Any]:
     return vars(module) if module is not None else {}
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All values of ours that a worker needs."""
 
     limits: Limits
@@ -159,11 +168,11 @@ class Settings:
     reload_delay: float = 0.25
     forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
     http2_engine: str = "auto"
-    watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
+    watch: WatchSettings = WatchSettings()
     metrics_bind: str = ""  # "" for no page
     drain_delay: float = 0.0
     log_format: str = "text"  # text, colour or json
-    attending: AttendingSettings = AttendingSettings()  # noqa: RUF009 (frozen)
+    attending: AttendingSettings = AttendingSettings()
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn import __version__, variant
 from uvicorn.applications.contents import Served, served
@@ -24,8 +23,7 @@ _CYAN: Final = "36"
 _YELLOW: Final = "33"
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """The numbers of a start.
 
     Attributes:

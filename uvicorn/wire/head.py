@@ -15,7 +15,7 @@ from uvicorn.errors import ClientError
 from uvicorn.messages import Headers
 from uvicorn.wire.forwarded import Forwarding
 
-__all__ = ["SPECIAL", "HeaderPolicy", "Special", "is_authority"]
+__all__ = ["KNOWN_NAMES", "SPECIAL", "HeaderPolicy", "Special", "is_authority"]
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
 SPECIAL: Final = frozenset({
@@ -272,3 +272,5 @@ def _spellings() -> dict[bytes, bytes]:
 
 
 _NAMES: Final = _spellings()
+#: Names that are well known, in lower case.
+KNOWN_NAMES: Final = frozenset(_NAMES.values())
