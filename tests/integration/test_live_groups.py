@@ -155,6 +155,9 @@ def test_a_background_worker_takes_the_messages_of_a_server_and_binds_nothing(se
                 done[found["done"]] = found["pid"]
     assert done == dict.fromkeys(range(20), background.worker())
     assert background.urls() == []
+    log = background.log()
+    assert ", at no address" in log
+    assert "Listening at" not in log
 
 
 def test_channels_that_would_get_no_message_are_refused_with_the_remedy(serve):

@@ -287,7 +287,7 @@ class Config:
         Raises: ConfigError for what is not allowed; SystemExit, with one line in the log, for a wrong layer.
         """
         with exit_if_wrong():
-            return with_layer(Settings.from_config(cfg))
+            return with_layer(Settings.from_config(cfg), cfg)
 
     def _make_ssl_context(self) -> ssl.SSLContext:
         from uvicorn.command.tls import make_ssl_context  # where there is TLS

@@ -212,11 +212,8 @@ class LayerSettings(NamedTuple):
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> LayerSettings:
-        """Take the values of our settings, by name.
-
-        Raises: ValueError for settings that cannot be together.
-        """
-        settings = cls(
+        """Take the values of our settings, by name."""
+        return cls(
             values["channel_layer"],
             bounds_of(values),
             limits_of(values),
@@ -224,12 +221,17 @@ class LayerSettings(NamedTuple):
             patterns_of(values["only_channels"]),
             patterns_of(values["exclude_channels"]),
         )
-        if settings.only and settings.url == "local://":
+
+    def check(self) -> None:
+        """Check what cannot be together, when it is known which layer there is.
+
+        Raises: ValueError with one sentence.
+        """
+        if self.only and self.url == "local://":
             raise ValueError(
                 "only_channels with channel_layer local:// gets no message: that reaches the workers of one master; "
                 "give the server and this process the same local:///path, or a redis:// URL"
             )
-        return settings
 
     def consumes(self, channel: str) -> bool:
         """Whether a channel is consumed here."""

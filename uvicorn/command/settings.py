@@ -65,27 +65,23 @@ def read(cfg: Config) -> dict[str, Any]:
 
     Raises: ConfigError that names the setting, where its value came from, and what is allowed.
     """
-    forced: Mapping[str, Any] = getattr(cfg, "uvicorn_given", {})  # by a worker class
-    raw_env: Mapping[str, str] = cfg.env
     conf_file = _config_file_names(cfg)
     values: dict[str, Any] = {}
     for setting in OURS:
-        name, variable = setting.name, environment_name(setting.name)
-        known = cfg.settings.get(name)
-        if name in forced:
-            values[name] = _checked(setting, forced[name], "CONFIG_KWARGS")
-        elif known is not None and known.is_given:
-            values[name] = known.get()
-        elif known is None and name in conf_file:
-            values[name] = _checked(setting, conf_file[name], "the config file")
-        elif variable in raw_env:
-            values[name] = _checked(setting, raw_env[variable], f"{variable} in raw_env")
-        elif variable in os.environ and _is_value(setting, os.environ[variable]):
-            found = setting.from_text(os.environ[variable])
-            values[name] = _checked(setting, found, f"the environment variable {variable}")
+        known = cfg.settings.get(setting.name)
+        given = _given(cfg, setting, conf_file)
+        if given is None:
+            values[setting.name] = setting.validator(setting.default if known is None else known.default)
         else:
-            values[name] = setting.validator(setting.default if known is None else known.default)
+            value, source = given
+            values[setting.name] = _checked(setting, value, source) if source else value
     return values
+
+
+def is_given(cfg: Config, name: str) -> bool:
+    """Whether somebody has given one of our settings a value: that may be its default."""
+    setting = next(each for each in OURS if each.name == name)
+    return _given(cfg, setting, _config_file_names(cfg)) is not None
 
 
 def apply_environment(cfg: Config) -> None:
@@ -96,6 +92,28 @@ def apply_environment(cfg: Config) -> None:
     for name, value in read(cfg).items():
         if not cfg.settings[name].is_given and value != cfg.settings[name].get():
             cfg.set(name, value)
+
+
+def _given(cfg: Config, setting: type[OurSetting], conf_file: Mapping[str, Any]) -> tuple[Any, str] | None:
+    """Return the value that a setting was given, and where; None if nobody has given it one.
+
+    Returns: no place, "", for a value that is checked already.
+    """
+    name, variable = setting.name, environment_name(setting.name)
+    known = cfg.settings.get(name)
+    forced: Mapping[str, Any] = getattr(cfg, "uvicorn_given", {})  # by a worker class
+    raw_env: Mapping[str, str] = cfg.env
+    if name in forced:
+        return forced[name], "CONFIG_KWARGS"
+    if known is not None and known.is_given:
+        return known.get(), ""
+    if known is None and name in conf_file:
+        return conf_file[name], "the config file"
+    if variable in raw_env:
+        return raw_env[variable], f"{variable} in raw_env"
+    if variable in os.environ and _is_value(setting, os.environ[variable]):
+        return setting.from_text(os.environ[variable]), f"the environment variable {variable}"
+    return None
 
 
 def _is_value(setting: type[OurSetting], text: str) -> bool:
@@ -121,13 +139,6 @@ def _config_file_names(cfg: Config) -> Mapping[str, Any]:
     location = str(cfg.settings["config"].get() or "")
     module = sys.modules.get(location.removeprefix("python:") if location.startswith("python:") else "__config__")
     return vars(module) if module is not None else {}
-
-
-def _layer_of(values: Mapping[str, Any]) -> LayerSettings:
-    try:
-        return LayerSettings.from_values(values)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 class Settings(NamedTuple):
@@ -195,7 +206,7 @@ class Settings(NamedTuple):
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
-            layer=_layer_of(ours),
+            layer=LayerSettings.from_values(ours),
             headers=tuple(
                 (name, value.strip()) for name, _, value in (each.partition(":") for each in ours["headers"])
             ),

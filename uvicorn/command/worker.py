@@ -166,7 +166,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._is_loading = False
             if not self.alive:
                 sys.exit(0)  # the application has caught the SystemExit of `handle_exit`
-            self.settings = with_layer(self.settings)
+            self.settings = with_layer(self.settings, self.cfg)
             if self._reloading is not None:
                 self._reloading.is_loaded()
             self._prepare(self.application)
