@@ -84,7 +84,7 @@ def test_the_default_layer_of_a_config_file_beats_channel_layers_under_a_plain_g
 ):
     channel_layers_name()
     module = types.ModuleType("__config__")
-    module.channel_layer = "local://"
+    vars(module)["channel_layer"] = "local://"
     monkeypatch.setitem(sys.modules, "__config__", module)
     cfg = Config()
     for setting in OURS:

@@ -13,6 +13,7 @@ from uvicorn.bridge.consumer import Consumer
 from uvicorn.command.reporting import GunicornHooks, Reporter, RequestView, ResponseView, environ_of
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
+from uvicorn.connections.service import Service
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.reply import encode_fields
 from uvicorn.wire.request_line import RequestLine
@@ -23,7 +24,9 @@ class FakeLine(Carrier):
 
     def __init__(self, client=("192.0.2.7", 5000), server=("192.0.2.1", 80), now=101.25):
         loop = types.SimpleNamespace(time=lambda: now)
-        super().__init__(types.SimpleNamespace(limits=Limits(), loop=loop, clock=loop.time, scheme="https"))
+        service = Service.__new__(Service)  # of its type, and with no more than is looked at
+        service.limits, service.loop, service.clock, service.scheme = Limits(), loop, loop.time, "https"
+        super().__init__(service)
         self._addresses = (list(client) if client else None, list(server) if server else None)
 
     def addresses(self):
