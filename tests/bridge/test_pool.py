@@ -3,11 +3,12 @@
 import gc
 import threading
 import weakref
+from types import SimpleNamespace
 
 import pytest
 from bridge_doubles import PoolJob, Pools, parked, threads_of, until
 
-from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.pool import ConsumerPool, Slot
 
 
 @pytest.fixture
@@ -69,6 +70,58 @@ def test_jobs_that_block_get_new_threads_within_one_turn(pools):
     for job in jobs:
         until(job.started.is_set, "the start of a job behind one that blocks")
     assert len({job.thread_id for job in jobs}) == 4
+
+
+class _Lock:
+    """The lock of a parked thread that is slow to wake up: it does not look at the queue before the test has ended."""
+
+    def __init__(self):
+        self.releases = 0
+
+    def release(self):
+        self.releases += 1
+
+
+def test_jobs_that_tell_their_end_do_not_wake_a_thread_each_while_a_woken_one_is_on_its_way(pools):
+    pool = pools.make(threads=4)
+    (blocker,) = pools.block(pool)
+    locks = [_Lock() for _ in range(3)]
+    pool._parked.extend(SimpleNamespace(lock=lock) for lock in locks)
+    jobs = [_TellingJob(pool) for _ in range(10)]
+    for job in jobs:
+        pool.submit(job)
+    blocker.release.set()
+    until(lambda: all(job.runs for job in jobs), "the run of all jobs")
+    until(lambda: parked(pool) == 3, "the parking of the one thread that works")
+    assert sum(lock.releases for lock in locks) == 1
+    pool._parked[:] = [slot for slot in pool._parked if isinstance(slot, Slot)]
+
+
+def test_a_job_that_fails_behind_the_telling_of_its_end_leaves_the_pool_awake(pools):
+    pool = pools.make(threads=2)
+    (blocker,) = pools.block(pool)
+    pools.run(pool, _TellingJob(pool, fails=True))
+    until(lambda: parked(pool) == 1)
+    blocker.release.set()
+    until(lambda: parked(pool) == 2)
+    pools.run(pool, PoolJob())
+    assert [type(error) for error in pools.log.errors] == [ValueError]
+
+
+class _TellingJob(PoolJob):
+    """A job that tells its result, and that its thread looks at the queue next."""
+
+    def __init__(self, pool, fails=False):
+        super().__init__()
+        self._pool = pool
+        self._fails = fails
+
+    def run(self):
+        super().run()
+        is_told = self._pool.about_to_look()
+        if self._fails:
+            raise ValueError
+        return is_told
 
 
 def test_there_are_never_more_threads_than_allowed(pools):

@@ -2,9 +2,12 @@
 
 import time
 from collections import deque
+from functools import partial
 
 import pytest
 from bridge_doubles import PoolJob, Pools, parked, threads_of, until
+
+from uvicorn.bridge.governor import Load
 
 
 @pytest.fixture
@@ -32,6 +35,31 @@ def test_a_rejected_job_never_runs(pools):
     pools.loop.turn()
     until(lambda: parked(pool) == 1)
     assert refused.runs == 0
+
+
+@pytest.mark.parametrize(
+    ("kinds", "order"),
+    [
+        ("ssss", [0, 1, 2, 3]),  # of one kind: first come, first served
+        ("llll", [0, 1, 2, 3]),
+        ("llss", [2, 3, 0, 1]),
+        ("lsls", [1, 3, 0, 2]),
+        ("slsl", [0, 2, 1, 3]),
+        ("sslls", [0, 1, 4, 2, 3]),
+    ],
+)
+def test_short_jobs_pass_long_ones_and_no_job_of_their_kind(pools, kinds, order):
+    pool = pools.make(threads=1)
+    short = Load()
+    for _ in range(5):
+        short.learn(0.0, 0.0, True)
+    ran = []
+    (blocker,) = pools.block(pool)
+    for number, kind in enumerate(kinds):
+        pool.submit(PoolJob(action=partial(ran.append, number), load=short if kind == "s" else None))
+    blocker.release.set()
+    until(lambda: len(ran) == len(kinds), "the run of all jobs")
+    assert ran == order
 
 
 def test_a_burst_fills_idle_threads_before_it_fills_the_queue(pools):

@@ -43,7 +43,7 @@ from anyio.lowlevel import EventLoopToken
 
 from uvicorn.applications.anyio_limiter import ThreadLimiter
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
-from uvicorn.bridge.thread_call import ThreadCall, in_thread
+from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.waits import blocking
 from uvicorn.bridge.work import Work, nested_below, work_now
 
@@ -101,6 +101,8 @@ class AnyioThreads:
         self.loop_thread: Final = loop_thread
         self.default: Final = default
         self.token: Final = EventLoopToken(Backend, loop)
+        # Of calls that are made in no scope: nothing cancels it, so one does for all of them.
+        self.no_scope: Final = CancelScope(shield=True)
 
     def install(self) -> None:
         """Replace the methods of anyio's backend, if no other loop's have done so."""
@@ -153,7 +155,7 @@ def _make_run_sync() -> Callable[..., Any]:
         if ours is None:
             original = _original("run_sync_in_worker_thread", cls)
             return await original(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
-        task: Any = asyncio.current_task()
+        task: Any = asyncio.current_task(loop)
         state = states.get(task)
         scope = state.cancel_scope if state is not None else None
         if getattr(task, "_must_cancel", False):
@@ -182,8 +184,9 @@ def _make_run_sync() -> Callable[..., Any]:
                 with CancelScope() as call.scope:
                     threads.submit(call, limiter is not None or _is_shielded(scope))
                     return await _abandoning(call)
-            call.scope = scope if scope is not None else CancelScope(shield=True)
-            threads.submit(call, limiter is not None or call.cost.is_exit or _is_shielded(scope))
+            call.scope = scope if scope is not None else ours.no_scope
+            is_needed = limiter is not None or call.cost.is_exit or (scope is not None and _is_shielded(scope))
+            threads.submit(call, is_needed)
             try:
                 return await call.future
             except CancelledError as error:
@@ -235,13 +238,9 @@ def _original(name: str, cls: Any) -> Any:
 class AnyioCall(ThreadCall):
     """One call of anyio's: its thread has what `anyio.from_thread` reads."""
 
-    __slots__ = ("gate", "scope", "token")
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.gate: Any = None
-        self.scope: Any = None
-        self.token: Any = None
+    __slots__ = ("scope", "token")
+    scope: Any
+    token: Any
 
     def call(self, context: Context, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call the function, within what its framework puts around it. Runs on: a worker thread."""
@@ -249,8 +248,9 @@ class AnyioCall(ThreadCall):
             context.run(core.set_current_async_library, None)
         threadlocals.current_token = self.token
         threadlocals.current_cancel_scope = self.scope
+        context.run(nested_below.set, True)  # the context is this call's own
         try:
-            return context.run(in_thread, function, args)
+            return context.run(function, *args)
         finally:
             del threadlocals.current_cancel_scope
             del threadlocals.current_token

@@ -5,10 +5,11 @@ Theory of operation
 `queue` has the jobs in the order of their submission. While there is no limit, and nothing else here was used, threads
 take from it with a plain `popleft`.
 
-*Short calls first.* A job whose calls are known to be short (`Load.is_short`) and that would have to wait is put into
-`short`, which goes before `queue` unless the first job there has waited for long already: so a short call does not
-queue behind long ones, and these do not starve. *Late ones last.* `late` has what ranks behind requests; when the
-first one has waited for long, it goes before them once (`take`).
+*Short calls first.* A job whose calls are known to be short (`Load.is_short`) and that would have to wait behind one
+that is not is put into `short`, which goes before `queue` unless the first job there is short itself, or has waited for
+long already: so a short call does not queue behind long ones, these do not starve, and short ones keep their order.
+*Late ones last.* `late` has what ranks behind requests; when the first one has waited for long, it goes before them
+once (`take`).
 
 While there is a limit (`is_limited`), a job may run if it is light, or if the weights of the jobs that run add up to
 less than the limit: so one job may always run. Whoever chooses holds `_choosing`, puts the jobs at the head of the
@@ -129,6 +130,7 @@ class Backlog:
         self.late: deque[Job] = deque()
         self.limit: float = most
         self.is_limited = False
+        self._has_long = False  # there is one in `queue` that is not known to be short; loop only
         self._slots = slots
         self._most = most
         self._choosing = threading.Lock()  # never held while a job runs
@@ -157,10 +159,15 @@ class Backlog:
 
     def append(self, job: Job) -> None:
         """Queue a job that may have to wait. Runs on: the loop."""
-        if job.load.is_short and (self.queue or self.short):
+        queue = self.queue
+        if not job.load.is_short:
+            self._has_long = True
+            queue.append(job)
+        elif self.short or (queue and self._has_long):
             self.short.append(job)
         else:
-            self.queue.append(job)
+            self._has_long = False
+            queue.append(job)
 
     def take(self) -> Job | None:
         """Take the next job, while there is no limit. Runs on: a worker thread."""
@@ -245,7 +252,7 @@ class Backlog:
         now = monotonic()
         if _is_older(self.late, now - _LATEST_SECONDS):
             return self.late, self.short, self.queue
-        if _is_older(self.queue, now - _LONG_SECONDS):
+        if _is_older(self.queue, now - _LONG_SECONDS) or _is_first_short(self.queue):
             return self.queue, self.short, self.late
         return self.short, self.queue, self.late
 
@@ -291,6 +298,13 @@ class _Room:
 def _is_older(jobs: deque[Job], than: float) -> bool:
     try:
         return jobs[0].submitted_at < than
+    except IndexError:
+        return False
+
+
+def _is_first_short(jobs: deque[Job]) -> bool:
+    try:
+        return jobs[0].load.is_short
     except IndexError:
         return False
 

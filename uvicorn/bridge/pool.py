@@ -9,7 +9,9 @@ it is empty, and then parks.
 *Waking.* `submit` appends the job and asks for one wake-up at the end of the loop's turn,
 however many jobs the turn brings. `_wake_one` pops the drain that parked last (its caches are
 warm), or starts a new one while there are fewer than `threads`; but only if no woken drain is
-still *searching*, on its way to the queue. A drain that takes a job and leaves others behind
+still *searching*, on its way to the queue, and none is *ending*, about to look there when it has
+told its result. (Two words: one that ends must not say that the woken one is there already, or
+each job of a burst wakes another thread.) A drain that takes a job and leaves others behind
 wakes one more before it runs its own. So as long as consumers do not block, one thread does
 all the work, and at most one other is woken for nothing; when one blocks, the next is on its way
 already: threads grow exactly as fast as consumers block. Waking a thread for every request
@@ -21,7 +23,7 @@ decided in `backlog.py`; in what follows, "the queue is empty" means that it has
 *No wake-up is lost.* A drain that finds the queue empty puts itself on the list of parked drains
 and then looks at the queue again; a submitter appends first and then looks at the list. A searching drain
 says that it searches no more, and then looks at the queue; a submitter appends first and then asks whether
-one searches. Each time one of the two sees the other.
+one searches. The same holds for one that is ending. Each time one of the two sees the other.
 
 *Who owns a job.* `deque.popleft` and `deque.remove` are atomic: a job is either taken by a thread or
 removed by the loop (client gone, waited too long), never both.
@@ -233,11 +235,7 @@ class ConsumerPool:
 
     def submit_beyond(self, job: Job) -> None:
         """Queue a job whatever the queue's size: what is left to do for one that was admitted before."""
-        backlog = self._backlog
-        if backlog.queue:
-            backlog.append(job)
-        else:
-            backlog.queue.append(job)
+        self._backlog.append(job)
         if not self._is_wake_due:
             self._is_wake_due = True
             self._call_soon(self._end_turn)
@@ -249,7 +247,6 @@ class ConsumerPool:
         is taken back before the thread looks. Runs on: a worker thread.
         """
         self._is_ending = True
-        self._is_searching = True
         return True
 
     def submit_late(self, job: Job) -> None:
@@ -293,7 +290,7 @@ class ConsumerPool:
 
     def _wake_one(self) -> None:
         """Unpark a drain, or start one, if none is on its way. Runs on: any thread."""
-        if self._is_searching:
+        if self._is_searching or self._is_ending:
             return
         self._is_searching = True
         try:
@@ -361,8 +358,9 @@ class ConsumerPool:
                 if self._measures > 0 and job.load.can_learn:
                     self._run_measured(job)
                 elif job.run():
-                    self._is_searching = self._is_ending = False
+                    self._is_ending = False
             except BaseException:
+                self._is_ending = False
                 self._log.error("Error in thread %s", threading.current_thread().name, exc_info=True)
             slot.job = None
             del job  # the lifetime rule: a parked drain keeps no message
@@ -371,7 +369,7 @@ class ConsumerPool:
         self._measures -= 1
         load, measure = job.load, Measure(self.is_alone(job))
         if job.run():
-            self._is_searching = self._is_ending = False
+            self._is_ending = False
         measure.end(load, self.is_alone(job))
 
     def permit(self, job: Asking) -> bool:
