@@ -70,7 +70,17 @@ def for_request(threads: FrameworkThreads, refused: Callable[[], None]) -> Sensi
     Args:
         refused: called when it finds no place in the pool and its queue.
     """
-    return SensitiveCall(Lease(threads.pool, threads.outbox, refused, threads.calls))
+    return SensitiveCall(Lease(threads.pool, threads.outbox, refused, threads.calls, look_at_connections))
+
+
+def look_at_connections() -> None:
+    """Close connections of Django's that are too old. It does so itself in the thread where a request begins.
+
+    Runs on: a thread to which a request has moved.
+    """
+    module = sys.modules.get("django.db")
+    if module is not None:
+        module.close_old_connections()
 
 
 def for_socket(threads: FrameworkThreads, aside: ConsumerPool) -> SensitiveCall:

@@ -129,8 +129,11 @@ class FrameworkThreads:
             self._submit_background(call)
         elif not self.pool.has_free_thread and is_nested():
             self._submit_extra(call)
-        elif not self._count(call, "request", self.pool).submit(call):
-            self.refuse(work)
+        else:
+            if work.lease is not None:
+                work.lease.lend()
+            if not self._count(call, "request", self.pool).submit(call):
+                self.refuse(work)
 
     def refuse(self, work: Work | None) -> None:
         """Note that no thread became free. Raises: ChannelFull, always."""

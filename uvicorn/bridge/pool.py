@@ -81,6 +81,8 @@ class ConsumerPool:
         self.hosts: list[Any] = []  # of leases (`lease.py`); loop only, as the next one
         self.leased = 0  # how many leases they host
         self.shared_hosts: list[Any] = []  # of leases that last
+        self.on_short: Callable[[], object] | None = None  # called at the end of each turn while there are hosts
+        self.spare: Callable[[], int] | None = None  # how many threads of hosts could be had at once
         self.on_busy: Callable[[], None] | None = None  # called at the end of each turn of a busy loop
         self._call_soon = call_soon
         self._log: Log = log or logging.getLogger("gunicorn.error")
@@ -157,7 +159,7 @@ class ConsumerPool:
 
     def set_limit(self, limit: float) -> None:
         """Change the limit, and let in what may run now."""
-        if self._backlog.set_limit(limit, self._has_thread()):
+        if self._backlog.set_limit(limit, self.has_thread):
             self._wake_one()
 
     def measure(self, calls: int) -> None:
@@ -178,7 +180,12 @@ class ConsumerPool:
     def has_free_thread(self) -> bool:
         """Whether a job that is submitted now would find a thread at once; it errs on the side of no."""
         backlog = self._backlog
-        return self._has_thread() and not (backlog.queue or backlog.short)
+        return self.has_thread and not (backlog.queue or backlog.short)
+
+    @property
+    def has_thread(self) -> bool:
+        """Whether a thread has nothing to do, or may be started."""
+        return bool(self._parked) or self._started < self.threads
 
     @property
     def oldest(self) -> float:
@@ -196,7 +203,9 @@ class ConsumerPool:
         if queued < self.queue_size:
             return False
         # A thread that has told its result is free: what follows of the same request must not be refused for it.
-        return queued + self.busy - self._is_ending >= self.threads + self.queue_size
+        most = self.threads + self.queue_size
+        taken = queued + self.busy - self._is_ending
+        return taken >= most and (self.spare is None or taken - self.spare() >= most)
 
     def running(self) -> Iterator[tuple[int, Job]]:
         """Yield (thread identifier, job) for each job that runs. Runs on: any thread."""
@@ -260,6 +269,17 @@ class ConsumerPool:
         """Take a job back; return False if a thread has it already."""
         return self._backlog.remove(job)
 
+    def slot_of(self, job: Job) -> Slot | None:
+        """Return that of the thread which runs a job, or None."""
+        return next((slot for slot in self._slots if slot.job is job), None)
+
+    def resume(self, job: Job, slot: Slot) -> None:
+        """Have a job run in this thread, before all that is queued."""
+        slot.pinned.append(job)
+        self._unpark(slot)
+        if self.on_short is not None:  # its present job, or another pinned one, may be a host that keeps the thread
+            self.on_short()
+
     def expire(self, before: float) -> list[Job]:
         """Take back the jobs that were submitted before this time (time.monotonic())."""
         expired = self._backlog.expire(before)
@@ -279,14 +299,12 @@ class ConsumerPool:
 
     def _end_turn(self) -> None:
         self._is_wake_due = False
-        if self._backlog.has_ready(self._has_thread()):
+        if self._backlog.has_ready(self.has_thread):
             self._wake_one()
+        if self.hosts and self.on_short is not None:
+            self.on_short()
         if self.on_busy is not None and self.is_busy:
             self.on_busy()
-
-    def _has_thread(self) -> bool:
-        """Whether a thread has nothing to do, or may be started."""
-        return bool(self._parked) or self._started < self.threads
 
     def _wake_one(self) -> None:
         """Unpark a drain, or start one, if none is on its way. Runs on: any thread."""
@@ -337,7 +355,10 @@ class ConsumerPool:
         self._is_searching = False
         while not self._is_stopping:
             slot.job = TAKING
-            if backlog.is_limited:
+            if slot.pinned:
+                slot.job = slot.pinned.popleft()
+                has_more = backlog.has_ready(self.has_thread)
+            elif backlog.is_limited:
                 has_more = backlog.choose(slot)
             elif backlog.short or backlog.late:
                 slot.job = backlog.take()
@@ -378,7 +399,7 @@ class ConsumerPool:
 
     def look_again(self) -> None:
         """Let in what may run, because a job computes no more."""
-        if self._backlog.is_limited and self._backlog.has_ready(self._has_thread()):
+        if self._backlog.is_limited and self._backlog.has_ready(self.has_thread):
             self._wake_one()
 
     def takes_measure(self) -> bool:
@@ -394,7 +415,7 @@ class ConsumerPool:
 
     def _park(self, slot: Slot) -> None:
         self._parked.append(slot)
-        if self._is_stopping or self._backlog.has_ready():
+        if self._is_stopping or slot.pinned or self._backlog.has_ready():
             self._unpark(slot)
         slot.lock.acquire()
         self._is_searching = False

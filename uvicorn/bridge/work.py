@@ -24,6 +24,7 @@ class Work:
         is_answered: the response is complete; what follows are background tasks.
         is_refused: a call found no thread, or not in time: the request is to be answered with 503.
         is_stuck: the thread of a call does not come back, and the worker leaves: with 504 then.
+        lease: by which it keeps a thread, or None.
         hops: how many calls were made in threads.
         wait_seconds, run_seconds: how long they waited for a thread, and ran, added up.
     """
@@ -35,6 +36,7 @@ class Work:
         "is_outside",
         "is_refused",
         "is_stuck",
+        "lease",
         "run_seconds",
         "threads",
         "wait_seconds",
@@ -47,6 +49,7 @@ class Work:
         self.is_answered = False
         self.is_refused = False
         self.is_stuck = False
+        self.lease: Any = None
         self.hops = 0
         self.wait_seconds = 0.0
         self.run_seconds = 0.0
