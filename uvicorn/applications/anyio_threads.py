@@ -42,6 +42,7 @@ from anyio._core import _eventloop as core
 from anyio.lowlevel import EventLoopToken
 
 from uvicorn.applications.anyio_limiter import ThreadLimiter
+from uvicorn.applications.anyio_scopes import begun, is_shielded
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
 from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.waits import blocking
@@ -182,10 +183,10 @@ def _make_run_sync() -> Callable[..., Any]:
             call.token = ours.token
             if abandon_on_cancel:
                 with CancelScope() as call.scope:
-                    threads.submit(call, limiter is not None or _is_shielded(scope))
+                    threads.submit(call, limiter is not None or is_shielded(scope))
                     return await _abandoning(call)
             call.scope = scope if scope is not None else ours.no_scope
-            is_needed = limiter is not None or call.cost.is_exit or (scope is not None and _is_shielded(scope))
+            is_needed = limiter is not None or call.cost.is_exit or (scope is not None and is_shielded(scope))
             threads.submit(call, is_needed)
             try:
                 return await call.future
@@ -224,7 +225,7 @@ def _make_from_thread(name: str, what: str) -> Callable[..., Any]:
         with blocking(what, func, ours.loop_thread):
             nested = nested_below.set(True)
             try:
-                return original(partial(_begun, func) if is_async else func, args, token=token)
+                return original(partial(begun, func) if is_async else func, args, token=token)
             finally:
                 nested_below.reset(nested)
 
@@ -277,30 +278,3 @@ async def _cancelled(call: AnyioCall, error: CancelledError) -> Any:
             call.future = asyncio.get_running_loop().create_future()
             return await call.future
     return call.outcome()
-
-
-async def _begun(func: Any, *args: Any) -> Any:
-    """Call a coroutine function for a thread; it is cancelled if the thread's scope was so before.
-
-    anyio 4.16 tells only tasks that are there when a scope is cancelled. One that is begun later by a thread, whose own
-    cancellation is shielded off, would wait for its own cancellation for ever, in a loop that takes all processor time.
-    """
-    state = backend._task_states.get(asyncio.current_task())
-    scope = state.cancel_scope if state is not None else None
-    while scope is not None:
-        if scope._cancel_called:
-            if scope._cancel_handle is None:
-                scope._deliver_cancellation(scope)
-            break
-        if scope._shield:
-            break
-        scope = scope._parent_scope
-    return await func(*args)
-
-
-def _is_shielded(scope: Any) -> bool:
-    while scope is not None:
-        if scope._shield:
-            return True
-        scope = scope._parent_scope
-    return False

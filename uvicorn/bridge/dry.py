@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from uvicorn.bridge.backlog import TAKING
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.slots import TAKING
 from uvicorn.bridge.stacks import line_of, thread_name
 from uvicorn.bridge.stuck import name_of_job
 

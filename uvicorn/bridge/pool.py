@@ -43,9 +43,10 @@ from concurrent.futures import ThreadPoolExecutor
 from time import clock_gettime
 from typing import Any, Final
 
-from uvicorn.bridge.backlog import TAKING, Asking, Backlog, Job, Slot
+from uvicorn.bridge.backlog import Backlog
 from uvicorn.bridge.measure import Measure
 from uvicorn.bridge.outbox import Log
+from uvicorn.bridge.slots import TAKING, Asking, Job, Slot
 
 __all__ = ["ConsumerPool", "Job", "Slot"]
 
@@ -180,7 +181,7 @@ class ConsumerPool:
     def has_free_thread(self) -> bool:
         """Whether a job that is submitted now would find a thread at once; it errs on the side of no."""
         backlog = self._backlog
-        return self.has_thread and not (backlog.queue or backlog.short)
+        return not (backlog.queue or backlog.short) and self.has_thread
 
     @property
     def has_thread(self) -> bool:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from uvicorn.bridge.backlog import TAKING
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log
+from uvicorn.bridge.slots import TAKING
 from uvicorn.bridge.stacks import thread_name
 from uvicorn.bridge.suspects import Suspect, suspect_in_thread, suspect_of
 

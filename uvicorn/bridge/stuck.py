@@ -24,10 +24,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from uvicorn.bridge.backlog import TAKING, Job, Slot
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.served import line_with_id
+from uvicorn.bridge.slots import TAKING, Job, Slot
 from uvicorn.bridge.stacks import describe, line_of, thread_name
 
 __all__ = ["StuckWatch", "name_of_job"]
