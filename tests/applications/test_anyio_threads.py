@@ -9,11 +9,14 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from asgiref.sync import sync_to_async
 from framework_doubles import Channel, frameworks, thread_name, until
 from patience import PATIENCE_SECONDS
 
 from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
+from uvicorn.applications.sensitive import for_request
+from uvicorn.bridge.lease import LastingLease
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelFull, WrongSide
 
@@ -233,6 +236,58 @@ async def test_a_full_pool_does_not_wait_for_what_its_threads_wait_for(made):
     names = await asyncio.gather(*(run_sync(outer) for _ in range(4)))
     assert len(names) == 4
     assert work.is_refused is False
+
+
+async def nested(depth=1):
+    """Make calls each of which waits in its thread for the next one."""
+    loop = asyncio.get_running_loop()
+
+    def wait():
+        return asyncio.run_coroutine_threadsafe(nested(depth - 1), loop).result(PATIENCE_SECONDS)
+
+    return await asyncio.to_thread(wait) if depth else await asyncio.to_thread(thread_name)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in the application's pool", "in a pool of their own"])
+def test_a_background_task_whose_thread_waits_for_a_call_gets_an_answer(late):
+    """With two threads, or one for background tasks, a task waited for ever for what it had begun itself."""
+
+    @frameworks(threads=2, late=late)
+    async def test(made):
+        made.request().is_answered = True
+        assert await nested(1)
+        names = await asyncio.gather(*(nested(3) for _ in range(4)))
+        assert len(names) == 4
+        assert not made.threads.behind
+
+    test()
+
+
+@frameworks()
+async def test_calls_at_start_up_that_wait_for_calls_get_an_answer(made):
+    """As many as there are threads aside waited for ever for threads aside."""
+    names = await asyncio.gather(*(nested(2) for _ in range(6)))
+    assert len(names) == 6
+
+
+@frameworks(threads=1)
+async def test_thread_sensitive_code_for_which_the_last_thread_waits_gets_another(made):
+    made.request()
+
+    async def inner():
+        async with for_request(made.threads, lambda: None):
+            return [await sync_to_async(thread_name)() for _ in range(2)]
+
+    assert await run_sync(anyio.from_thread.run, inner) == ["extra-1", "extra-1"]
+    current_work.set(None)
+    lease = LastingLease(made.aside, made.outbox, extra=made.extra)
+
+    async def outside():
+        return await asyncio.wrap_future(lease.submit(thread_name))
+
+    assert len(await asyncio.gather(*(run_sync(anyio.from_thread.run, outside) for _ in range(3)))) == 3
+    lease.release()
+    await until(lambda: not any(pool.busy for pool in made.pools))
 
 
 @frameworks(threads=1)

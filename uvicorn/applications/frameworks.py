@@ -86,7 +86,7 @@ class Frameworks:
         """Take asgiref's calls outside of requests; each request and each socket has a lease (`lifecycle.py`)."""
         shared = self._dispatcher.shared
         if self._asgiref is None and shared is not None and uses_asgiref() and can_lease():
-            self._asgiref = AsgirefSeam(shared.aside, self._dispatcher.outbox)
+            self._asgiref = AsgirefSeam(shared.aside, self._dispatcher.outbox, shared.extra)
             self._asgiref.install()
 
     def _govern(self) -> None:

@@ -70,7 +70,9 @@ def for_request(threads: FrameworkThreads, refused: Callable[[], None]) -> Sensi
     Args:
         refused: called when it finds no place in the pool and its queue.
     """
-    return SensitiveCall(Lease(threads.pool, threads.outbox, refused, threads.calls, look_at_connections))
+    return SensitiveCall(
+        Lease(threads.pool, threads.outbox, refused, threads.calls, look_at_connections, threads.extra)
+    )
 
 
 def look_at_connections() -> None:
@@ -90,7 +92,7 @@ def for_socket(threads: FrameworkThreads, aside: ConsumerPool) -> SensitiveCall:
         aside: what they use if the pool has one thread, which they would keep for themselves.
     """
     pool = threads.pool if threads.pool.threads > 1 else aside
-    return SensitiveCall(LastingLease(pool, threads.outbox, max(1, pool.threads // 2), threads.calls))
+    return SensitiveCall(LastingLease(pool, threads.outbox, max(1, pool.threads // 2), threads.calls, threads.extra))
 
 
 class AsgirefSeam:
@@ -103,9 +105,9 @@ class AsgirefSeam:
     leases: ClassVar[dict[asyncio.AbstractEventLoop, LastingLease]] = {}  # of all that are installed
     originals: ClassVar[tuple[Any, Any]] = (None, None)
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox) -> None:
+    def __init__(self, pool: ConsumerPool, outbox: Outbox, extra: ConsumerPool | None = None) -> None:
         self._loop = outbox.loop
-        self._lease = LastingLease(pool, outbox)
+        self._lease = LastingLease(pool, outbox, extra=extra)
 
     def install(self) -> None:
         """Take the places, if no other server's has done so."""

@@ -17,9 +17,9 @@ thread, and how a cancelled wait goes on.
       or made by what a thread has
       begun, and may wait for          the application's if a thread is free, else an extra one
 
-The last line is what keeps a full pool from waiting for itself: a call that a waiting thread may depend on, and the
-exits of dependencies, which frameworks give a limiter of their own for that reason, never queue behind what waits for
-them.
+The last line, which goes before all others, is what keeps a full pool from waiting for itself, whichever it is: a call
+that a waiting thread may depend on, and the exits of dependencies, which frameworks give a limiter of their own for
+that reason, never queue behind what waits for them.
 
 *A client that has left.* Calls of its request that are still queued are taken back (`drop_left`), and raise
 ChannelClosed in the application, but for exits and background tasks. A thread that has begun goes on.
@@ -101,6 +101,7 @@ class FrameworkThreads:
         self.calls: Counter[str] = Counter()
         self.behind: Final[deque[ThreadCall]] = deque()
         self._late: list[ThreadCall] = []  # of background tasks, in the pool
+        self.extra: Final = shared.extra
         self._shared = shared
         self._refused = refused
 
@@ -120,20 +121,27 @@ class FrameworkThreads:
         call.must_run = must_run
         if work is not None:
             work.hops += 1
-        if must_run:
+        if must_run or self._is_waited_for(work):
+            call.must_run = must_run or (work is not None and work.is_answered)
             self._submit_extra(call)
         elif work is None or work.is_outside:
             self._count(call, "outside", self._shared.aside).submit_beyond(call)
         elif work.is_answered:
             call.must_run = True
             self._submit_background(call)
-        elif not self.pool.has_free_thread and is_nested():
-            self._submit_extra(call)
         else:
             if work.lease is not None:
                 work.lease.lend()
             if not self._count(call, "request", self.pool).submit(call):
                 self.refuse(work)
+
+    def _is_waited_for(self, work: Work | None) -> bool:
+        """Whether a thread waits for the calling code, and the call could have to wait for that thread."""
+        if work is None or work.is_outside:
+            return not self._shared.aside.has_free_thread and is_nested()
+        if work.is_answered:  # these have a part of the threads only
+            return is_nested()
+        return not self.pool.has_free_thread and is_nested()
 
     def refuse(self, work: Work | None) -> None:
         """Note that no thread became free. Raises: ChannelFull, always."""

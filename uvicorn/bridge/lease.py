@@ -43,6 +43,7 @@ from threading import get_ident
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from uvicorn.bridge.costs import cost_of
+from uvicorn.bridge.framework_calls import is_nested
 from uvicorn.bridge.lease_call import LeaseCall
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.lending import Lending
@@ -65,6 +66,7 @@ class Lease(Executor):
     Args:
         refused: called when a request finds no place in the pool and its queue, for the log.
         counts: where calls are counted, as "sensitive".
+        extra: threads for a request of which a thread waits already, if none is free.
         on_moved: called in the thread before the first call in another one than it began in.
 
     Attributes:
@@ -85,7 +87,9 @@ class Lease(Executor):
         refused: Callable[[], None] = lambda: None,
         counts: Counter[str] | None = None,
         on_moved: Callable[[], object] = lambda: None,
+        extra: ConsumerPool | None = None,
     ) -> None:
+        self._extra = extra
         self._refused = refused
         self._on_moved = on_moved
         self.is_moved = False
@@ -134,6 +138,9 @@ class Lease(Executor):
         if pool.on_short is None:
             lending = Lending(pool, self.outbox.loop)
             pool.on_short, pool.spare = lending.look, lending.count
+        if self._is_waited_for():
+            pool.leased += 1
+            return self._extra_host(pool.hosts)
         guests = pool.leased - len(pool.hosts)
         if call.cost.is_exit and self.is_moved:
             pass  # it lets something go, and there is nobody who would try again
@@ -144,6 +151,16 @@ class Lease(Executor):
                 work.is_refused = True
             self._raise_full()
         return _host_for(pool, call)
+
+    def _is_waited_for(self) -> bool:
+        """Whether a thread waits for the calling code, which could have to wait for that thread."""
+        return self._extra is not None and not self._pool.has_free_thread and is_nested()
+
+    def _extra_host(self, hosts: list[Host]) -> Host:
+        assert self._extra is not None
+        host = Host(self._extra, self, hosts)
+        self._extra.submit_beyond(host)
+        return host
 
     def _raise_full(self) -> NoReturn:
         self._pool.rejected += 1
@@ -199,14 +216,23 @@ class LastingLease(Lease):
     is_lasting = True
     is_bound = True
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox, most: int = 1, counts: Counter[str] | None = None) -> None:
-        super().__init__(pool, outbox, counts=counts)
+    def __init__(
+        self,
+        pool: ConsumerPool,
+        outbox: Outbox,
+        most: int = 1,
+        counts: Counter[str] | None = None,
+        extra: ConsumerPool | None = None,
+    ) -> None:
+        super().__init__(pool, outbox, counts=counts, extra=extra)
         self._most = most
 
     def _find_host(self, call: LeaseCall) -> Host:
         pool = self._pool
         hosts = pool.shared_hosts
         idle = [host for host in hosts if host.is_idle and _count(host) < _CROWDED]
+        if not idle and self._is_waited_for():
+            return self._extra_host(hosts)
         if not idle and len(hosts) < self._most:
             if not hosts and pool.is_full:
                 self._raise_full()
@@ -256,7 +282,7 @@ def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
         queued = [host for host in pool.hosts if not host.thread_id]
         # Others in the queue come first: no host would ever end while it gets new guests.
         if pool.queued <= len(queued) and all(host.is_opening for host in queued):
-            free = [host for host in pool.hosts if host.thread_id and host.owner is None]
+            free = [host for host in pool.hosts if host.thread_id and host.owner is None and not host.is_extra]
             if free:
                 for other in queued:
                     if pool.cancel(other):

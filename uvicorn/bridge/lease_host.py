@@ -43,6 +43,7 @@ class Host:
         owner: who has it for himself just now; written by the thread.
         thread_id: 0 until it has a thread.
         idle_since: when its last call ended, or its thread began.
+        is_extra: its thread is not one of the pool of its leases.
         away_from: the thread that it keeps, and has lent to others. Loop only.
         started_at: when its present call began.
     """
@@ -60,6 +61,7 @@ class Host:
         self.is_long = False
         self._pool = pool
         self._home = home
+        self.is_extra = home is not pool.hosts and home is not pool.shared_hosts
         home.append(self)
         self._asking: LeaseCall | None = None  # waits for permission
         self.idle_since = 0.0
@@ -158,8 +160,8 @@ class Host:
 
     @property
     def is_here(self) -> bool:
-        """Whether it has a thread, and leases."""
-        return self.thread_id != 0 and self.away_from is None and bool(self.leases)
+        """Whether it has a thread of the pool, and leases."""
+        return self.thread_id != 0 and self.away_from is None and bool(self.leases) and not self.is_extra
 
     def drop_left(self) -> None:
         """End the calls of requests whose client has left, while there is no thread: nothing is to be undone."""
