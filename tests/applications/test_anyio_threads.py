@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import threading
+import time
+from functools import partial
 
 import anyio
 import anyio.from_thread
@@ -261,6 +263,61 @@ def test_a_background_task_whose_thread_waits_for_a_call_gets_an_answer(late):
         assert not made.threads.behind
 
     test()
+
+
+@frameworks(threads=3)
+async def test_many_calls_for_which_one_thread_waits_have_few_threads(made):
+    """One `def` endpoint made a thread for each of a thousand calls, and a view of Django's a connection for each."""
+    made.request()
+    lock, active, most = threading.Lock(), 0, 0
+
+    def note(change):
+        nonlocal active, most
+        with lock:
+            active += change
+            most = max(most, active)
+
+    def leaf():
+        note(1)
+        time.sleep(0)
+        note(-1)
+
+    async def many(depth):
+        await asyncio.gather(*(run_sync(partial(outer, depth - 1) if depth else leaf) for _ in range(40)))
+
+    def outer(depth):
+        note(1)
+        anyio.from_thread.run(many, depth)
+        note(-1)
+
+    await run_sync(outer, 0)
+    assert most <= 3 + 1
+    await asyncio.gather(*(run_sync(outer, 1) for _ in range(3)))
+    assert most <= 3 + 3 + 3  # each thread of the pool waits, and each of the extra ones of these
+
+
+@frameworks(threads=1)
+async def test_calls_that_wait_for_their_siblings_may_be_taken_back_or_dropped(made):
+    work = made.request()
+    ran, tasks = [], []
+
+    async def many():
+        tasks.append(asyncio.ensure_future(run_sync(made.block())))
+        await until(lambda: made.extra.busy)
+        for number in range(4):
+            make = asyncio.to_thread if number % 2 else run_sync
+            tasks.append(asyncio.ensure_future(make(ran.append, number)))
+        await asyncio.sleep(0.001)
+        for task in tasks[1:3]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:3], return_exceptions=True)
+        work.channel.closed = True
+        made.release()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = await run_sync(anyio.from_thread.run, many)
+    assert [type(each).__name__ for each in found] == ["bool", *["CancelledError"] * 2, *["ChannelClosed"] * 2]
+    assert ran == []
 
 
 @frameworks()

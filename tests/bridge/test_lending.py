@@ -16,7 +16,7 @@ from uvicorn.bridge.lease import Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.thread_call import ThreadCall
-from uvicorn.bridge.work import Work, current_work, nested_below
+from uvicorn.bridge.work import Nest, Work, current_work, nested_below
 from uvicorn.errors import ChannelFull
 
 ident = threading.get_ident
@@ -198,7 +198,7 @@ async def test_what_a_call_in_a_lent_thread_waits_for_does_not_wait_for_that_thr
     work.lease = lease
 
     async def inner():
-        nested_below.set(True)
+        nested_below.set(Nest())
         return await run(lease, ident)
 
     def outer():

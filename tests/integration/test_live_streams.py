@@ -32,3 +32,10 @@ def test_views_that_use_their_thread_and_then_another_one_do_not_wait_for_each_o
     with server.client() as client, ThreadPoolExecutor(6 * THREADS) as threads:
         found = list(threads.map(lambda _: client.get("/both"), range(6 * THREADS)))
     assert {(answer.status_code, answer.text) for answer in found} == {(200, "True")}
+
+
+def test_a_view_that_waits_for_many_calls_uses_few_threads_and_connections(server):
+    with server.client() as client:
+        answer = client.get("/many")
+    assert answer.status_code == 200
+    assert 1 <= int(answer.text) <= 2 * THREADS

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from uvicorn.applications.anyio_tokens import Tokens
-from uvicorn.applications.sensitive import AsgirefSeam, can_lease, is_in_async_to_sync, uses_asgiref
+from uvicorn.applications.sensitive import AsgirefSeam, can_lease, close_connections, is_in_async_to_sync, uses_asgiref
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import nested_tests
 from uvicorn.bridge.loop_executor import LoopExecutor, give_back, lend
@@ -52,6 +52,8 @@ class Frameworks:
         self._executor = LoopExecutor(threads, self._dispatcher.outbox.loop_thread)
         lend(self._loop, self._executor)
         nested_tests.append(is_in_async_to_sync)
+        if self._dispatcher.shared is not None:
+            self._dispatcher.shared.extra.on_retire = close_connections
         self.look()
         ours = [f"asyncio ({type(self._loop).__module__.partition('.')[0]})"]
         ours += [f"anyio {_version('anyio')}"] if self._anyio is not None else []

@@ -16,17 +16,23 @@ import inspect
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
 from uvicorn.bridge.lease import ByLoopExecutor, LastingLease, Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.waits import on_loop
+from uvicorn.bridge.work import Nest
 
 __all__ = [
     "AsgirefSeam", "SensitiveCall", "can_lease", "for_request", "for_socket", "is_in_async_to_sync", "uses_asgiref",
 ]  # fmt: skip
+
+
+#: asgiref's executor of each call of `async_to_sync` -> its thread
+_nests: Final[WeakKeyDictionary[Any, Nest]] = WeakKeyDictionary()
 
 
 def uses_asgiref() -> bool:
@@ -39,10 +45,16 @@ def can_lease() -> bool:
     return hasattr(sys.modules["asgiref.sync"].SyncToAsync, "context_to_thread_executor")
 
 
-def is_in_async_to_sync() -> bool:
-    """Whether a thread waits in asgiref's `async_to_sync` for the calling coroutine. Runs on: the loop."""
+def is_in_async_to_sync() -> Nest | None:
+    """Return the thread that waits in asgiref's `async_to_sync` for the calling coroutine. Runs on: the loop."""
     module = sys.modules.get("asgiref.sync")
-    return module is not None and getattr(module.AsyncToSync.executors, "current", None) is not None
+    executor = None if module is None else getattr(module.AsyncToSync.executors, "current", None)
+    if executor is None:
+        return None
+    nest = _nests.get(executor)
+    if nest is None:
+        nest = _nests[executor] = Nest()
+    return nest
 
 
 class SensitiveCall:
@@ -93,6 +105,13 @@ def for_socket(threads: FrameworkThreads, aside: ConsumerPool) -> SensitiveCall:
     """
     pool = threads.pool if threads.pool.threads > 1 else aside
     return SensitiveCall(LastingLease(pool, threads.outbox, max(1, pool.threads // 2), threads.calls, threads.extra))
+
+
+def close_connections() -> None:
+    """Close Django's connections of a thread that ends. Runs on: that thread."""
+    module = sys.modules.get("django.db")
+    if module is not None:
+        module.connections.close_all()
 
 
 class AsgirefSeam:

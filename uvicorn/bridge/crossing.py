@@ -40,7 +40,7 @@ from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool, Job
 from uvicorn.bridge.waits import blocking, marker, on_loop
-from uvicorn.bridge.work import current_work, nested_below
+from uvicorn.bridge.work import Nest, current_work, nested_below
 from uvicorn.errors import ChannelFull, ServerStopping, WrongSide
 
 __all__ = ["Crossing", "PoolCall", "install", "run_in_pool", "run_on", "run_on_loop", "uninstall"]
@@ -286,7 +286,7 @@ class _Visit:
         self.is_open = True
         self._crossing.visits.add(self)
         self.context.run(_visit.set, self)
-        self.context.run(nested_below.set, True)
+        self.context.run(nested_below.set, Nest())
         self._task = self.context.run(self._crossing.outbox.loop.create_task, self._run())
 
     def stop(self) -> None:

@@ -43,7 +43,7 @@ from threading import get_ident
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from uvicorn.bridge.costs import cost_of
-from uvicorn.bridge.framework_calls import is_nested
+from uvicorn.bridge.framework_calls import nest_now
 from uvicorn.bridge.lease_call import LeaseCall
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.lending import Lending
@@ -154,7 +154,7 @@ class Lease(Executor):
 
     def _is_waited_for(self) -> bool:
         """Whether a thread waits for the calling code, which could have to wait for that thread."""
-        return self._extra is not None and not self._pool.has_free_thread and is_nested()
+        return self._extra is not None and not self._pool.has_free_thread and nest_now() is not None
 
     def _extra_host(self, hosts: list[Host]) -> Host:
         assert self._extra is not None
@@ -298,7 +298,7 @@ def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
 def _is_held_up(slot: Slot) -> bool:
     """Whether the job of a thread may wait for the call that is made now, or never end. Runs on: the loop."""
     job = slot.job
-    return job is not None and (nested_below.get() or slot.stuck is job)
+    return job is not None and (nested_below.get() is not None or slot.stuck is job)
 
 
 def _is_computing(pool: ConsumerPool) -> bool:

@@ -36,11 +36,12 @@ its end.
 from __future__ import annotations
 
 import contextvars
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from time import clock_gettime
+from time import clock_gettime, thread_time
 from typing import Any, Final
 
 from uvicorn.bridge.backlog import Backlog
@@ -63,6 +64,7 @@ class ConsumerPool:
         call_soon: calls a function at the end of the loop's turn.
         log: where a job that raises, which none may, is reported.
         name: the threads are called `<name>-1` and so on.
+        idle_seconds: a thread that had nothing to do for so long ends; None to keep all.
 
     All methods run on: the loop, unless they say otherwise.
     """
@@ -74,6 +76,7 @@ class ConsumerPool:
         call_soon: Callable[[Callable[[], None]], object],
         log: Log | None = None,
         name: str = "uvicorn-consumer",
+        idle_seconds: float | None = None,
     ) -> None:
         self.threads: Final = threads
         self.queue_size: Final = queue_size
@@ -84,6 +87,7 @@ class ConsumerPool:
         self.shared_hosts: list[Any] = []  # of leases that last
         self.on_short: Callable[[], object] | None = None  # called at the end of each turn while there are hosts
         self.spare: Callable[[], int] | None = None  # how many threads of hosts could be had at once
+        self.on_retire: Callable[[], object] | None = None  # called in a thread that ends because it is idle
         self.on_busy: Callable[[], None] | None = None  # called at the end of each turn of a busy loop
         self._call_soon = call_soon
         self._log: Log = log or logging.getLogger("gunicorn.error")
@@ -96,6 +100,9 @@ class ConsumerPool:
         self._started = 0
         self._growing = threading.Lock()  # held while a thread is added; never while a job runs
         self._executor = ThreadPoolExecutor(threads, initializer=self._name_thread)
+        self._idle_seconds = idle_seconds
+        self._numbers = itertools.count(1)
+        self._retired_seconds = 0.0  # processor time of threads that have ended
         self._is_wake_due = False
         self._is_searching = False  # a drain was woken and has not looked at the queue yet
         self._is_ending = False  # the job of one is over, but for the return
@@ -224,8 +231,8 @@ class ConsumerPool:
         return tuple(self._slots)
 
     def cpu_seconds(self) -> float:
-        """Return the processor time of the threads that live, added up. Runs on: any thread."""
-        seconds = 0.0
+        """Return the processor time of the threads, added up. Runs on: any thread."""
+        seconds = self._retired_seconds
         for slot in tuple(self._slots):
             if slot.clock is not None:
                 try:
@@ -272,7 +279,7 @@ class ConsumerPool:
 
     def slot_of(self, job: Job) -> Slot | None:
         """Return that of the thread which runs a job, or None."""
-        return next((slot for slot in self._slots if slot.job is job), None)
+        return next((slot for slot in tuple(self._slots) if slot.job is job), None)
 
     def resume(self, job: Job, slot: Slot) -> None:
         """Have a job run in this thread, before all that is queued."""
@@ -328,7 +335,12 @@ class ConsumerPool:
                 return False
             try:
                 # In an empty context: a Python whose threads inherit it would keep that of a request for ever.
-                contextvars.Context().run(self._executor.submit, self._drain)
+                executor = self._executor
+                if self._idle_seconds is not None:  # one of its own, or the thread would stay when its drain has ended
+                    executor = ThreadPoolExecutor(1, initializer=self._name_thread)
+                contextvars.Context().run(executor.submit, self._drain)
+                if executor is not self._executor:
+                    executor.shutdown(wait=False)
             except RuntimeError as error:  # a limit of the system: the threads that there are do the work
                 self._log.warning("Cannot start another thread: %s; %d run", error, self._started)
                 return False
@@ -346,7 +358,7 @@ class ConsumerPool:
 
     def _name_thread(self) -> None:
         thread = threading.current_thread()
-        thread.name = f"{self.name}-{int(thread.name.rpartition('_')[2]) + 1}"  # the executor counts from 0
+        thread.name = f"{self.name}-{next(self._numbers)}"
 
     def _drain(self) -> None:
         slot = Slot(threading.get_ident())
@@ -372,8 +384,9 @@ class ConsumerPool:
                 has_more = bool(queue)
             job = slot.job
             if job is None:
-                self._park(slot)
-                continue
+                if self._park(slot):
+                    continue
+                return
             if has_more:
                 self._wake_one()
             try:
@@ -414,9 +427,32 @@ class ConsumerPool:
         """Whether nothing else computes beside a job."""
         return all(other is job or other.is_waiting or other.load.is_light for _, other in self.running())
 
-    def _park(self, slot: Slot) -> None:
+    def _park(self, slot: Slot) -> bool:
+        """Wait until there may be something to do; return False if the thread is to end."""
         self._parked.append(slot)
         if self._is_stopping or slot.pinned or self._backlog.has_ready():
             self._unpark(slot)
-        slot.lock.acquire()
+        if self._idle_seconds is None:
+            slot.lock.acquire()
+        elif not slot.lock.acquire(timeout=self._idle_seconds):
+            if self._retire(slot):
+                return False
+            slot.lock.acquire()
         self._is_searching = False
+        return True
+
+    def _retire(self, slot: Slot) -> bool:
+        """Leave the pool, unless somebody is about to unpark this thread."""
+        with self._growing:
+            try:
+                self._parked.remove(slot)
+            except ValueError:
+                return False
+            self._started -= 1
+            self._slots.remove(slot)
+            self._retired_seconds += thread_time()
+        if self._backlog.has_ready():  # it has come meanwhile, and found all threads started and none parked
+            self._wake_one()
+        if self.on_retire is not None:
+            self.on_retire()
+        return True

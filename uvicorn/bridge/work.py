@@ -9,9 +9,10 @@ A request has no `Work` until it first hands something to a thread (`work_now`):
 from __future__ import annotations
 
 import contextvars
+from collections import deque
 from typing import Any, Final, Protocol
 
-__all__ = ["HasWork", "Work", "current_work", "nested_below", "work_now"]
+__all__ = ["HasWork", "Nest", "Work", "current_work", "nested_below", "work_now"]
 
 
 class Work:
@@ -69,6 +70,19 @@ class Work:
         self.channel = None
 
 
+class Nest:
+    """A thread that may wait for the loop, as the calls see it that it may wait for. Written on the loop.
+
+    Attributes:
+        has_extra: one of these calls has an extra thread.
+        waiting: others of them, until one ends.
+    """
+
+    # No constructor: one is made for each call, and most are never looked at.
+    has_extra = False
+    waiting: deque[Any] | None = None
+
+
 class HasWork(Protocol):
     """What has a `Work` when that is first asked for.
 
@@ -87,7 +101,7 @@ current_work: Final[contextvars.ContextVar[Work | HasWork | None]] = contextvars
     "uvicorn_work", default=None
 )
 #: a thread waits for this code: what it hands to a thread is waited for by a thread
-nested_below: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("uvicorn_nested", default=False)
+nested_below: Final[contextvars.ContextVar[Nest | None]] = contextvars.ContextVar("uvicorn_nested", default=None)
 
 
 def work_now() -> Work | None:
