@@ -43,6 +43,7 @@ from anyio.lowlevel import EventLoopToken
 
 from uvicorn.applications.anyio_limiter import ThreadLimiter
 from uvicorn.applications.anyio_scopes import begun, is_shielded
+from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
 from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.waits import blocking
@@ -168,7 +169,7 @@ def _make_run_sync() -> Callable[..., Any]:
         if limiter is None or isinstance(limiter, ThreadLimiter):
             gate = threads.gate if limiter is None else limiter
             if gate is not None and not gate.is_open:
-                await gate.enter(work)
+                await gate.enter(work, is_shielded(scope) or cost_of(func, args).is_exit)
             limiter = None
             counted = threads if gate is None else gate.threads
             counted.in_flight += 1

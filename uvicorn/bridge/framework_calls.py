@@ -28,8 +28,8 @@ bounded by that alone. Nobody waits for ever: look at a call for which a thread 
 it has a thread, or a sibling has one, which ends in the same way, and then its turn comes. Extra threads that
 were idle for a while end (`ConsumerPool`), and close their connections to databases.
 
-*A client that has left.* Calls of its request that are still queued are taken back (`drop_left`), and raise
-ChannelClosed in the application, but for exits and background tasks. A thread that has begun goes on.
+*A client that has left.* Calls of its request that are still queued are taken back (`drop_left`), and these and later
+ones raise ChannelClosed in the application, but for exits and background tasks. A thread that has begun goes on.
 
 *Whoever waits is told.* A call ends in exactly one of these: its thread has put it into the outbox; it was taken back
 from the queue, by the loop; it was never queued. All three are decided on the loop or by the one `popleft` that took
@@ -125,7 +125,7 @@ class FrameworkThreads:
         Args:
             must_run: it must not wait behind others, nor be dropped.
 
-        Raises: ChannelFull if it is refused.
+        Raises: ChannelFull if it is refused; ChannelClosed if the client of its request has left.
         """
         work = call.work
         call.must_run = must_run
@@ -133,6 +133,8 @@ class FrameworkThreads:
             work.hops += 1
         if must_run:
             self._submit_extra(call)
+        elif work is not None and work.has_left:
+            raise ChannelClosed("the client has left")
         elif (nest := self._nest_of(work)) is not None:
             call.must_run = work is not None and work.is_answered
             call.nest = nest
@@ -183,6 +185,8 @@ class FrameworkThreads:
         for call in [job for job in self.pool.waiting() if isinstance(job, ThreadCall)]:
             if not call.must_run and call.work is not None and call.work.has_left and call.take_back():
                 call.drop(ChannelClosed("the client has left"))
+        if self.gate is not None:
+            self.gate.drop_left()
         for host in self.pool.hosts:
             host.drop_left()
 
