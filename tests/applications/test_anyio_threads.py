@@ -353,10 +353,13 @@ async def test_a_thread_that_waits_for_the_loop_does_not_count_as_computing(made
     seen = []
 
     async def look():
-        seen.extend(job.is_waiting for _, job in made.main.running())
+        seen.extend(job.is_waiting for pool in made.pools for _, job in pool.running())
 
     await run_sync(anyio.from_thread.run, look)
-    assert seen == [True]
+    await run_sync(anyio.from_thread.run, look, limiter=anyio.CapacityLimiter(1))
+    current_work.set(None)
+    await run_sync(anyio.from_thread.run, look)  # aside
+    assert seen == [True] * 3
 
 
 @frameworks()

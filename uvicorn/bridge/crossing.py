@@ -87,10 +87,10 @@ class Crossing:
     def current_job(self) -> Job | None:
         """Return the job that the calling thread runs, or None. Runs on: any thread."""
         own = get_ident()
-        for pool in self.pools.values():
-            for thread_id, job in pool.running():
-                if thread_id == own:
-                    return job
+        for pool in (*self.pools.values(), *self._others):
+            for slot in pool.slots():
+                if slot.thread_id == own:
+                    return slot.job
         return None
 
     def has_thread(self, thread_id: int) -> bool:
