@@ -39,6 +39,11 @@ PATHS = (  # as benchmarks/paths.py calls them
     "chunk of 64 KiB from a thread",
     "asynchronous echo",
     "synchronous echo",
+    "asynchronous hello, HTTP/2",
+    "synchronous hello, HTTP/2",
+    "ASGI hello, HTTP/2",
+    "chunk of 64 KiB, HTTP/2",
+    "read of an upload, HTTP/2",
 )
 _REQUESTS = 500
 # cachegrind without its cache counts what callgrind counts, in half of the time.
@@ -53,6 +58,10 @@ try:
     from uvicorn.variant import described
 except ImportError:  # before there were two variants
     described = lambda: "pure Python"
+try:
+    ngh2 = version("ngh2")
+except ImportError:  # an extra
+    ngh2 = ""
 print(json.dumps({
     "variant": described(),
     "python": platform.python_version(),
@@ -61,6 +70,7 @@ print(json.dumps({
     "libc": " ".join(platform.libc_ver()),
     "machine": platform.machine(),
     **{name: version(name) for name in ("uvloop", "httptools", "gunicorn", "janus", "websockets")},
+    "ngh2": ngh2,
 }))
 """
 

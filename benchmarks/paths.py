@@ -33,6 +33,7 @@ _CHUNK = b"x" * 65536
 _PLAIN = [(b"content-type", b"text/plain")]
 _GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
 _GET_LAST = _GET[:-2] + b"Connection: close\r\n\r\n"
+_POST = _GET.replace(b"GET", b"POST")
 _HANDSHAKE = (
     _GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -74,6 +75,12 @@ class _Transport(asyncio.Transport):
     def close(self) -> None:
         self._loop.stop()
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
@@ -85,6 +92,21 @@ class _Transport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
+
+
+class _Uploading(_Transport):
+    """Send a piece in each turn of the loop, whatever is written."""
+
+    def ask(self) -> None:
+        super().ask()
+        self._left -= 1
+        if self._left:
+            self._loop.call_soon(self.ask)
+        else:
+            self._loop.stop()
+
+    def write(self, data: Any) -> None:
+        pass
 
 
 class _Application(ConsumerApplication):
@@ -101,7 +123,13 @@ class _Application(ConsumerApplication):
         return self._consumer
 
 
-def _serve(consumer: Any, requests: Sequence[bytes], count: int) -> None:
+def _serve(
+    consumer: Any,
+    requests: Sequence[bytes],
+    count: int,
+    transport_class: type[_Transport] = _Transport,
+    **settings: Any,
+) -> None:
     """Let a worker's server answer so many requests; 0 for one, whose consumer or response ends it.
 
     Args:
@@ -110,6 +138,8 @@ def _serve(consumer: Any, requests: Sequence[bytes], count: int) -> None:
     app = _Application(consumer)
     app.cfg.set("loglevel", "warning")
     app.cfg.set("accesslog", None)  # as the servers that are compared
+    for name, value in settings.items():
+        app.cfg.set(name, value)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = ASGIWorker(1, os.getpid(), [], app, 30, app.cfg, app.cfg.logger_class(app.cfg))
@@ -118,7 +148,7 @@ def _serve(consumer: Any, requests: Sequence[bytes], count: int) -> None:
     server = worker._serving.listen([])  # not public, but what a worker serves with
     server.tick()
     connection = HTTPConnection(server.service, ["127.0.0.1", 1], ["127.0.0.1", 2])
-    transport = _Transport(loop, requests, count)
+    transport = transport_class(loop, requests, count)
     transport.protocol = connection
     connection.connection_made(transport)
     loop.call_soon(transport.ask)
@@ -131,6 +161,31 @@ def _serve_differing(consumer: Any, count: int, body_bytes: int = 0) -> None:
         raise SystemExit(f"{_MOST} requests at most: the others would be repeated")
     heads = Heads(Path(os.environ.get("HEADS", HEADS)), body_bytes)
     _serve(consumer, [heads.request(number) for number in range(1, _MOST + 1)], count)
+
+
+def _serve_http2(consumer: Any, count: int, requests: Sequence[bytes] = (), **settings: Any) -> None:
+    """Let it answer requests over HTTP/2; of those that differ, many come together."""
+    from benchmarks import h2_requests
+
+    if not requests:
+        heads = Heads(Path(os.environ.get("HEADS", HEADS)))
+        requests = h2_requests.requests(heads.request(number) for number in range(1, _MOST + 1))
+        count //= h2_requests.GROUP
+    settings.update(http_protocols="h2,h1", http2_cleartext="prior-knowledge", http2_engine="ngh2")
+    _serve(consumer, requests, count, **settings)
+
+
+def _download_http2(count: int) -> None:
+    from benchmarks import h2_requests
+
+    _serve_http2(partial(_stream_and_stop, count=count), 0, h2_requests.download(_GET))
+
+
+def _upload_http2(count: int) -> None:
+    from benchmarks import h2_requests
+
+    pieces = h2_requests.upload(_POST)
+    _serve_http2(_take, count, pieces, transport_class=_Uploading, http2_initial_window_size=1048576)
 
 
 # ---- consumers and applications ----
@@ -182,6 +237,16 @@ def _stream_sync(message: Any, count: int) -> None:
     send({})
 
 
+async def _stream_and_stop(message: Any, count: int) -> None:
+    await _stream(message, count)
+    asyncio.get_running_loop().stop()  # a connection of HTTP/2 goes on
+
+
+async def _take(message: Any) -> None:
+    async for _ in message["body_channel"]:
+        pass
+
+
 async def _echo(message: Any) -> None:
     if message["channel"] == "websocket.receive":
         await message["reply_channel"].send({"text": message["text"]})
@@ -208,6 +273,11 @@ PATHS: dict[str, Callable[[int], None]] = {
     "chunk of 64 KiB from a thread": lambda count: _serve(partial(_stream_sync, count=count), [_GET_LAST], 0),
     "asynchronous echo": partial(_serve, _echo, [_HANDSHAKE, _TEXT_FRAME]),
     "synchronous echo": partial(_serve, _echo_sync, [_HANDSHAKE, _TEXT_FRAME]),
+    "asynchronous hello, HTTP/2": partial(_serve_http2, _hello),
+    "synchronous hello, HTTP/2": partial(_serve_http2, _hello_sync),
+    "ASGI hello, HTTP/2": partial(_serve_http2, _hello_asgi),
+    "chunk of 64 KiB, HTTP/2": _download_http2,
+    "read of an upload, HTTP/2": _upload_http2,
 }
 
 

@@ -30,6 +30,7 @@ import yaml
 from gunicorn.config import Config as GunicornConfig
 from gunicorn.config import make_settings
 from patience import PATIENCE_SECONDS as PATIENCE
+from plain_http import PLAIN
 from websockets.sync.client import connect
 
 import uvicorn
@@ -193,7 +194,7 @@ def address_of(documented_server):
 @pytest.mark.parametrize(("block", "name", "method", "path", "text"), marked(_ANSWERS), ids=str)
 def test_a_documented_application_answers(block, name, method, path, text, address_of):
     address = address_of(run(block)[name])
-    assert text in httpx.request(method, f"http://{address}{path}", timeout=PATIENCE).text
+    assert text in httpx.request(method, f"http://{address}{path}", **PLAIN).text
 
 
 @pytest.mark.parametrize(("block", "name", "path", "sent", "expected"), marked(_SOCKET), ids=str)

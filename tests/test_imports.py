@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import re
 from pathlib import Path
@@ -70,11 +71,15 @@ def imports_of(path):
     return found
 
 
+@functools.cache  # of what runs these tests alone: each process of the suite imports this file
+def all_imports():
+    return {module: imports_of(path) for module, path in MODULES.items()}
+
+
 def room_of(module):
     return module.removeprefix("uvicorn.").partition(".")[0]
 
 
-IMPORTS = {module: imports_of(path) for module, path in MODULES.items()}
 OURS = [module for module in MODULES if module != PUBLIC]
 
 
@@ -87,7 +92,7 @@ def test_every_module_has_a_room(module):
 def test_a_module_imports_from_its_own_room_and_those_that_it_may_know(module):
     room = room_of(module)
     allowed = ROOMS[room] | OPEN | {room}
-    assert [name for name in IMPORTS[module] if name in OURS and room_of(name) not in allowed] == []
+    assert [name for name in all_imports()[module] if name in OURS and room_of(name) not in allowed] == []
 
 
 KNOWING = ("uvicorn.bridge.", "uvicorn.supervisors.")  # what supervises processes has no loop
@@ -95,30 +100,32 @@ KNOWING = ("uvicorn.bridge.", "uvicorn.supervisors.")  # what supervises process
 
 @pytest.mark.parametrize("module", [module for module in OURS if not module.startswith(KNOWING)])
 def test_only_the_bridge_knows_threads(module):
-    assert IMPORTS[module].isdisjoint(THREADS)
+    assert all_imports()[module].isdisjoint(THREADS)
 
 
 @pytest.mark.parametrize("module", [module for module in OURS if f"{module}.".startswith(SANS_IO)])
 def test_the_grammar_knows_no_loop_thread_or_socket(module):
-    assert IMPORTS[module].isdisjoint(IO)
+    assert all_imports()[module].isdisjoint(IO)
 
 
 @pytest.mark.parametrize(("library", "module"), [("ngh2", "uvicorn.wire.h2_ngh2"), ("h2", "uvicorn.wire.h2_pure")])
 def test_each_engine_of_http2_is_known_in_one_file(library, module):
-    assert [found for found, names in IMPORTS.items() if library in names] == [module]
+    assert [found for found, names in all_imports().items() if library in names] == [module]
 
 
 def test_httptools_is_known_in_one_file():
-    assert [module for module, names in IMPORTS.items() if "httptools" in names] == ["uvicorn.wire.parser"]
+    assert [module for module, names in all_imports().items() if "httptools" in names] == ["uvicorn.wire.parser"]
 
 
 def test_websockets_is_known_in_three_files():
-    knowing = [module for module, names in IMPORTS.items() if any(name.startswith("websockets") for name in names)]
+    knowing = [
+        module for module, names in all_imports().items() if any(name.startswith("websockets") for name in names)
+    ]
     assert sorted(knowing) == ["uvicorn.wire.deflate", "uvicorn.wire.frames", "uvicorn.wire.opening"]
 
 
 def test_janus_is_known_in_one_file():
-    assert [module for module, names in IMPORTS.items() if "janus" in names] == ["uvicorn.bridge.inbox"]
+    assert [module for module, names in all_imports().items() if "janus" in names] == ["uvicorn.bridge.inbox"]
 
 
 def test_the_bridge_knows_only_the_grammar_of_replies_of_the_wire():
@@ -126,7 +133,7 @@ def test_the_bridge_knows_only_the_grammar_of_replies_of_the_wire():
         name
         for module in OURS
         if module.startswith("uvicorn.bridge.")
-        for name in IMPORTS[module]
+        for name in all_imports()[module]
         if name in OURS and name.startswith("uvicorn.wire.")
     }
     assert known == {
@@ -147,7 +154,7 @@ def _top_level_imports(path):
 
 
 def test_no_import_leads_back():
-    graph = {module: IMPORTS[module] & {*OURS} - {module} for module in OURS}
+    graph = {module: all_imports()[module] & {*OURS} - {module} for module in OURS}
     order = [*graphlib.TopologicalSorter(graph).static_order()]  # raises CycleError, which names the circle
     assert {*order} == {*OURS}
 

@@ -43,6 +43,13 @@ def test_each_name_is_there(module):
     assert [name for name in NAMES[module] if not hasattr(found, name)] == []
 
 
+@pytest.mark.parametrize("module", [module for module in NAMES if module.count(".") == 1])
+def test_a_module_that_others_use_is_an_attribute_of_the_package(module):
+    code = f"import uvicorn; print(uvicorn.{module.partition('.')[2]}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [module]
+
+
 @pytest.mark.parametrize(
     ("module", "name", "words"),
     [
@@ -52,11 +59,11 @@ def test_each_name_is_there(module):
         ("uvicorn.main", "callback", "uvicorn.run"),
     ],
 )
-def test_what_cannot_be_had_says_so(module, name, words):
+def test_what_cannot_be_had_says_so(tmp_path, module, name, words):
     with pytest.raises(ImportError, match=words):
         getattr(importlib.import_module(module), name)
     code = f"from {module} import {name}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert words in done.stderr.splitlines()[-1]
 
@@ -91,15 +98,15 @@ def test_what_nobody_knows_is_no_attribute():
         assert not hasattr(importlib.import_module(module), "nobody_knows_this")
 
 
-def test_the_module_of_the_command_can_be_called():
+def test_the_module_of_the_command_can_be_called(tmp_path):
     code = "import uvicorn.main, uvicorn; uvicorn.main(['--version'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"uvicorn {uvicorn.__version__}")
 
 
-def test_the_package_is_imported_without_what_serves():
+def test_the_package_is_imported_without_what_serves(tmp_path):
     code = "import sys, uvicorn; print('gunicorn.config' in sys.modules, 'uvicorn.command.server' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 
 

@@ -87,10 +87,14 @@ _LATER = {
 }
 
 
+#: what the other package of this name imports at once; `main` is a module that can be called
+_MODULES = ("config", "importer", "logging", "main", "middleware", "server", "supervisors", "workers", "_types")
+
+
 def __getattr__(name: str) -> Any:
     """Import what serves when it is asked for: applications import this package without it."""
-    if name == "main":
-        return import_module("uvicorn.main")  # a module that can be called
+    if name in _MODULES:
+        return import_module(f"uvicorn.{name}")
     if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -101,5 +101,5 @@ import django
 django.setup()
 print(template_folders())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == (f"{[str(tmp_path)]}\n", "")

@@ -42,6 +42,19 @@ def test_iteration_gives_nothing_empty(tmp_path, has_file):
 
 
 @pytest.mark.parametrize("has_file", [False, True])
+def test_what_is_unread_can_be_read_still(tmp_path, has_file):
+    content = b"x" * 100_000
+    channel = (
+        CollectedBodyChannel(b"", open_file(tmp_path, content)) if has_file else CollectedBodyChannel(content, None)
+    )
+    assert channel.unread() == content
+    first = channel.receive()["content"]
+    assert first + channel.unread() == content
+    assert first + b"".join(channel) == content
+    assert channel.unread() == b""
+
+
+@pytest.mark.parametrize("has_file", [False, True])
 def test_read_takes_a_body_of_exactly_its_limit(tmp_path, has_file):
     channel = CollectedBodyChannel(b"", open_file(tmp_path, b"abc")) if has_file else CollectedBodyChannel(b"abc", None)
     assert channel.read(3) == b"abc"

@@ -260,7 +260,7 @@ async def test_repr_tells_name_and_whether_it_is_closed():
     assert repr(channel) == f"<ReplyChannel {channel.name} closed>"
 
 
-def test_a_channel_that_outlives_the_loop_says_nothing_when_the_interpreter_ends():
+def test_a_channel_that_outlives_the_loop_says_nothing_when_the_interpreter_ends(tmp_path):
     code = """
 import asyncio
 from uvicorn.bridge.channels import ReplyChannel
@@ -277,5 +277,7 @@ async def main():
 
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

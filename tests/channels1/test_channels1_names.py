@@ -38,10 +38,12 @@ NAMES = {
     "utils": "name_that_thing",
 }
 GONE = {
+    "delay.migrations": "",
     "delay.models": "DelayedMessage DelayedMessageQuerySet",
     "delay.worker": "Worker",
     "hacks": "monkeypatch_django",
     "log": "setup_logger",
+    "management.commands.runserver": "",
     "package_checks": "",
     "test.liveserver": "ChannelLiveServerTestCase",
     "worker": "Worker WorkerGroup",
@@ -67,6 +69,15 @@ for module in {list(GONE)!r}:
         assert "is not there: " in str(error), error
     else:
         raise AssertionError(module)
+for name in {GONE_NAMES["sessions"]!r}.split():
+    try:
+        exec("from channels.sessions import " + name)
+    except ImportError as error:
+        assert name + " is not there: " in str(error), error
+    else:
+        raise AssertionError(name)
+import channels.sessions
+assert not hasattr(channels.sessions, "anything")
 """
     words = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)

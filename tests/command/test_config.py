@@ -228,6 +228,15 @@ def test_an_env_file_is_loaded(tmp_path, monkeypatch):
     monkeypatch.delenv("FROM_ENV_FILE")
 
 
+def test_an_env_file_says_how_many_workers_and_whom_to_believe(tmp_path, monkeypatch):
+    for name in ("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
+        monkeypatch.setenv(name, "before")  # and so it is put back
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text("WEB_CONCURRENCY=3\nFORWARDED_ALLOW_IPS=10.1.2.3\n")
+    made = config(env_file=tmp_path / ".env")
+    assert (made.workers, made.forwarded_allow_ips) == (3, "10.1.2.3")
+
+
 def test_run_shows_the_parameters_of_config():
     shown = inspect.signature(uvicorn.run).parameters
     assert set(inspect.signature(uvicorn.Config).parameters) <= set(shown)

@@ -1,5 +1,6 @@
 """Whether an address is free, and who has it."""
 
+import logging
 import os
 import socket
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from uvicorn.command.holders import holder_of, taken
+from uvicorn.command.holders import have_holders_named, holder_of, taken
 
 on_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell")
 
@@ -16,6 +17,10 @@ on_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the sy
 def listening():
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()
+
+
+def test_a_number_that_is_no_port_is_said():
+    assert taken([("127.0.0.1", 80000)]) == "80000 is no number of a port: 0 to 65535"
 
 
 def test_a_free_address_is_not_taken(listening):
@@ -61,3 +66,25 @@ def test_a_port_that_nobody_listens_at_has_no_holder():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         assert holder_of(probe.getsockname()[1]) == ""
+
+
+@on_linux
+def test_gunicorns_own_line_about_a_port_in_use_names_the_process(listening):
+    have_holders_named()
+    have_holders_named()
+    log, told = logging.getLogger("gunicorn.error"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    log.addHandler(handler)
+    try:
+        log.error("Connection in use: %s", str(listening))
+        for unknown in ("/run/app.sock", "(1)", "('x',)", "('127.0.0.1', 0)"):
+            log.error("Connection in use: %s", unknown)
+        log.error("Connection in use: %s")
+    finally:
+        log.removeHandler(handler)
+    first, *others = told
+    assert first.startswith(f"Connection in use: {listening}, by ")
+    assert first.endswith(f"(pid {os.getpid()})")
+    assert len(others) == 5
+    assert not any(", by " in other for other in others)

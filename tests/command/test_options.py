@@ -136,6 +136,34 @@ def test_an_env_file_is_read(command, tmp_path, monkeypatch):
     assert seen == {"path": "vars"}
 
 
+def test_an_env_file_says_what_gunicorn_reads_from_the_environment(command, tmp_path):
+    file = tmp_path / "vars"
+    file.write_text("WEB_CONCURRENCY=3\nFORWARDED_ALLOW_IPS=10.1.2.3\n")
+    cfg = command("a:b", "--env-file", str(file)).cfg
+    assert (cfg.workers, cfg.forwarded_allow_ips) == (3, ["10.1.2.3"])
+    cfg = command("a:b", "--env-file", str(file), "--workers", "2", "--forwarded-allow-ips", "10.9.9.9").cfg
+    assert (cfg.workers, cfg.forwarded_allow_ips) == (2, ["10.9.9.9"])
+
+
+def test_environment_variables_are_read_as_the_other_package_reads_them(command):
+    cfg = command("a:b", UVICORN_PROXY_HEADERS="0", UVICORN_DATE_HEADER="no", UVICORN_SERVER_HEADER="0").cfg
+    assert (cfg.proxy_headers, cfg.date_header, cfg.server_header) == (False, False, "")
+    assert command("a:b", UVICORN_HEADERS="x-a:b x-c:d").cfg.headers == ["x-a:b", "x-c:d"]
+    assert command("a:b", UVICORN_HEADERS="x-a: b and c").cfg.headers == ["x-a: b and c"]
+
+
+def test_an_empty_environment_variable_is_as_none(command):
+    empty = {f"UVICORN_{name}": "" for name in ("PORT", "WORKERS", "LIMIT_CONCURRENCY", "DATE_HEADER")}
+    cfg = command("a:b", **empty).cfg
+    assert (cfg.bind, cfg.workers, cfg.limit_concurrency, cfg.date_header) == (["127.0.0.1:8000"], 1, 0, True)
+
+
+def test_a_number_that_is_no_port_ends_the_command(command, capsys):
+    with pytest.raises(SystemExit):
+        command("a:b", "--port", "80000")
+    assert "argument --port: invalid port value: '80000'" in capsys.readouterr().err
+
+
 def test_what_has_no_effect_is_kept_for_the_log(command):
     warnings = command("a:b", "--http", "h11", "--ws", "wsproto").cfg.uvicorn_warnings
     assert len(warnings) == 2
@@ -178,7 +206,7 @@ def test_to_say_one_thing_twice_and_differently_ends_with_a_sentence(command, ca
 
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
-    [("UVICORN_PORT", "x", "a whole number"), ("UVICORN_FACTORY", "maybe", "true or false")],
+    [("UVICORN_PORT", "x", "a number of a port, 0 to 65535"), ("UVICORN_FACTORY", "maybe", "true or false")],
 )
 def test_a_wrong_value_in_the_environment_ends_with_a_sentence(command, capsys, variable, value, words):
     with pytest.raises(SystemExit):

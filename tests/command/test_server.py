@@ -20,6 +20,7 @@ import httpx
 import pytest
 import trustme
 from patience import PATIENCE_SECONDS, until
+from plain_http import PLAIN, get
 from websockets.sync.client import connect
 
 import uvicorn
@@ -91,7 +92,7 @@ def wsgi(environ, start_response):
 def test_it_serves_in_a_thread_and_stops_when_told_to(loop):
     server = Server(config(hello, loop=loop))
     with server.running() as url:
-        assert httpx.get(url).text.startswith("hello ")
+        assert get(url).text.startswith("hello ")
         assert server.started
         assert server.server_state.total_requests == 1
     assert server.servers[0].sockets == ()
@@ -100,12 +101,12 @@ def test_it_serves_in_a_thread_and_stops_when_told_to(loop):
 @pytest.mark.parametrize("application", [consumer, wsgi, hello, [uvicorn.route("http.request", consumer)]])
 def test_it_serves_every_kind_of_application(application):
     with Server(config(application)).running() as url:
-        assert httpx.get(url).status_code == 200
+        assert get(url).status_code == 200
 
 
 def test_synchronous_consumers_run_in_threads_of_the_pool():
     with Server(config(consumer)).running() as url:
-        assert httpx.get(url).text == "uvicorn-consumer-1"
+        assert get(url).text == "uvicorn-consumer-1"
 
 
 def test_one_thread_counts_as_not_given_for_an_asgi_application_as_in_a_worker(caplog):
@@ -122,7 +123,7 @@ def test_it_serves_in_the_loop_of_its_caller():
         serving = asyncio.create_task(server.serve())
         await started(server)
         [sock] = server.servers[0].sockets
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(**PLAIN) as client:
             answer = await client.get(f"http://127.0.0.1:{sock.getsockname()[1]}/")
         assert answer.text == f"hello {threading.get_ident()}"
         server.should_exit = True
@@ -156,7 +157,7 @@ def test_a_loop_that_is_blocked_is_told_with_its_line_and_nobody_looks_when_the_
             r"test_server\.blocks blocked the event loop for [\d.]+ seconds( so far)?: GET /blocked at "
             rf".*test_server\.py:{blocks.__code__.co_firstlineno + 1}, in blocks\. Make it a plain 'def'"
         )
-        with httpx.Client(timeout=PATIENCE) as client:  # on a busy machine it may be that nobody can look in time
+        with httpx.Client(**PLAIN) as client:  # on a busy machine it may be that nobody can look in time
             until(lambda: client.get(url).text == "at last" and told.search(caplog.text), "the line")
 
     if is_on_our_loop:
@@ -169,7 +170,7 @@ def test_a_loop_that_is_blocked_is_told_with_its_line_and_nobody_looks_when_the_
 
 def test_a_loop_is_not_watched_if_that_is_switched_off():
     with Server(config(blocks, loop_block_warning=0)).running() as url:
-        assert httpx.get(url).text == "at last"
+        assert get(url).text == "at last"
         assert "uvicorn-watchdog" not in names_of_threads()
 
 
@@ -209,7 +210,7 @@ def test_several_on_one_loop_and_in_threads_have_a_bridge_each():
         serving = [asyncio.create_task(server.serve()) for server in servers]
         for server in servers:
             await started(server)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(**PLAIN) as client:
             for number, server in enumerate(servers):
                 port = server.servers[0].sockets[0].getsockname()[1]
                 answer = await client.get(f"http://127.0.0.1:{port}/{number}")
@@ -225,7 +226,7 @@ def test_several_on_one_loop_and_in_threads_have_a_bridge_each():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(uvicorn.Server, "capture_signals", contextlib.nullcontext)
             asyncio.run(both())
-        assert httpx.get(url).text == "uvicorn-consumer-1 True /"
+        assert get(url).text == "uvicorn-consumer-1 True /"
 
 
 def descriptors():
@@ -249,7 +250,7 @@ def test_a_hundred_starts_and_stops_leave_nothing_behind(loop):
         await hello(scope, receive, send)
 
     def once():
-        with Server(config(lazy, loop=loop)).running() as url, httpx.Client() as client:
+        with Server(config(lazy, loop=loop)).running() as url, httpx.Client(**PLAIN) as client:
             assert client.get(url).status_code == 200
 
     def times(number):
@@ -279,7 +280,21 @@ def what_is_there():
     return len(descriptors()), threading.active_count(), count_of(asyncio.Task), count_of(uvicorn.Server)
 
 
-def test_what_is_not_served_is_not_imported():
+def test_a_process_ends_though_a_server_in_a_daemon_thread_of_it_was_never_stopped():
+    code = """if True:
+        import socket, threading, urllib.request, uvicorn
+        def consumer(message):
+            message["reply_channel"].send({"status": 200, "content": threading.current_thread().name.encode()})
+        sock = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(consumer, log_level="error"))
+        threading.Thread(target=server.run, args=([sock],), daemon=True).start()
+        print(urllib.request.urlopen("http://127.0.0.1:%d/" % sock.getsockname()[1]).read().decode())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert done.stdout.startswith("uvicorn-consumer")
+
+
+def test_what_is_not_served_is_not_imported(tmp_path):
     code = """
 import asyncio, sys, uvicorn
 
@@ -299,7 +314,9 @@ unwanted = "ctypes hashlib websockets uvicorn.channels1 uvicorn.connections.h2_c
 unwanted += " uvicorn.connections.socket uvicorn.applications.static_files"
 print([name for name in unwanted.split() if name in sys.modules])
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
@@ -318,21 +335,22 @@ def test_a_trusted_proxy_says_who_the_client_is_unless_that_is_switched_off(capl
     headers = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
     caplog.set_level(logging.INFO, "uvicorn.access")
     with Server(config(client)).running() as url:
-        assert httpx.get(url, headers=headers).text == "192.0.2.7 https"
+        assert get(url, headers=headers).text == "192.0.2.7 https"
     assert '192.0.2.7:0 - "GET / HTTP/1.1" 200' in caplog.text
     with Server(config(client, proxy_headers=False)).running() as url:
-        assert httpx.get(url, headers=headers).text == "127.0.0.1 http"
+        assert get(url, headers=headers).text == "127.0.0.1 http"
 
 
 def test_headers_that_are_given_are_those_of_each_response():
     made = config(hello, headers=[("X-One", "1"), ("Server", "mine")], date_header=False)
     with Server(made).running() as url:
-        answer = httpx.get(url)
+        answer = get(url)
     assert (answer.headers["x-one"], answer.headers["server"], "date" in answer.headers) == ("1", "mine", False)
 
 
 def test_past_the_limit_of_connections_requests_are_refused():
-    with Server(config(hello, limit_concurrency=1)).running() as url, httpx.Client() as one, httpx.Client() as two:
+    server = Server(config(hello, limit_concurrency=1))
+    with server.running() as url, httpx.Client(**PLAIN) as one, httpx.Client(**PLAIN) as two:
         assert one.get(url).status_code == 200
         answer = two.get(url)
     assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (503, "Service Unavailable", "1")
@@ -347,7 +365,7 @@ def test_sockets_are_served_beside_health_paths():
 
     routes = [uvicorn.route("websocket.connect", accept), uvicorn.route("websocket.receive", echo)]
     with Server(config(routes, health_path="/-/health", limit_concurrency=5)).running() as url:
-        assert httpx.get(f"{url}/-/health/live").status_code == 200
+        assert get(f"{url}/-/health/live").status_code == 200
         with connect(url.replace("http", "ws"), open_timeout=PATIENCE, close_timeout=PATIENCE) as client:
             client.send("still here")
             assert client.recv(PATIENCE) == "still here"
@@ -409,7 +427,7 @@ def test_it_can_be_told_to_stop_while_the_application_starts():
 
 def ask(url):
     with contextlib.suppress(httpx.HTTPError):
-        httpx.get(url, timeout=PATIENCE)
+        get(url)
 
 
 @pytest.mark.parametrize("how", ["told", "cancelled"])
@@ -536,10 +554,10 @@ def test_signals_stop_it_and_are_raised_again():
 def test_after_term_it_accepts_for_a_while_and_is_not_ready_and_another_signal_ends_that():
     server = Server(config(hello, drain_delay=900, health_path="/-/health"))
     with server.running() as url:
-        assert httpx.get(f"{url}/-/health/ready").status_code == 200
+        assert get(f"{url}/-/health/ready").status_code == 200
         server.handle_exit(signal.SIGTERM, None)
-        until(lambda: httpx.get(f"{url}/-/health/ready").status_code == 503)
-        assert httpx.get(url).text.startswith("hello ")  # on a new connection
+        until(lambda: get(f"{url}/-/health/ready").status_code == 503)
+        assert get(url).text.startswith("hello ")  # on a new connection
         server.handle_exit(signal.SIGINT, None)
         until(lambda: not server.started or server._serving is None)
         server._captured.clear()
@@ -559,7 +577,7 @@ def test_it_stops_after_so_many_requests():
     server = Server(config(hello, limit_max_requests=2))
     with server.running() as url:
         for _ in range(2):
-            assert httpx.get(url).status_code == 200
+            assert get(url).status_code == 200
         assert server.should_exit
 
 
@@ -586,14 +604,14 @@ def test_it_listens_at_sockets_that_are_given():
             super().run(sockets=[sock])
 
     with Given(made).running():
-        assert httpx.get(url).status_code == 200
+        assert get(url).status_code == 200
     assert sock.fileno() == -1
 
 
 def test_it_listens_at_a_unix_socket(tmp_path):
     path = str(tmp_path / "server.sock")
     for _ in range(2):  # what a server has left is in nobody's way
-        transport = httpx.HTTPTransport(uds=path)
+        transport = httpx.HTTPTransport(uds=path, verify=False)
         with Server(config(hello, uds=path)).running(), httpx.Client(transport=transport) as client:
             assert client.get("http://server/").status_code == 200
 
@@ -602,7 +620,7 @@ def test_it_listens_at_a_descriptor():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         with Server(config(hello, fd=sock.fileno())).running() as url:
-            assert httpx.get(url).status_code == 200
+            assert get(url).status_code == 200
 
 
 def test_http2_is_served_where_it_is_asked_for(tmp_path):

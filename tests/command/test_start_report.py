@@ -11,7 +11,7 @@ from gunicorn.glogging import SafeAtoms
 from uvicorn.applications.contents import Served
 from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, colour_access, settle_access, wants_colours
 from uvicorn.command.settings import Settings
-from uvicorn.command.start_report import Start, start_lines
+from uvicorn.command.start_report import Start, quiet_about_no_address, start_lines, start_of
 from uvicorn.command.unusual import unusual
 
 CONTENTS = [
@@ -30,6 +30,36 @@ def test_a_few_lines_tell_what_is_served_where_and_with_what():
         "  /api  ASGI application service.app, on the event loop",
         "2 workers, each with 9 threads, for which 72 requests may wait",
     ]
+
+
+def test_a_background_worker_does_not_say_that_it_serves_at_an_empty_address():
+    first, *rest = start_lines(Start([], 2, 9, 72, "compiled", is_background=True), CONTENTS)
+    assert first.startswith("Consuming channels with uvicorn ")
+    assert first.endswith(", at no address")
+    assert rest == ["2 workers, each with 9 threads"]
+
+
+@pytest.mark.parametrize("only", ["", "mail"])
+def test_who_only_consumes_channels_is_a_background_worker(only):
+    cfg = Config()
+    cfg.set("only_channels", only)
+    assert start_of([], cfg, Settings.from_config(cfg), 1, 1, "").is_background is bool(only)
+
+
+def test_a_master_that_listens_nowhere_does_not_say_where(caplog):
+    log = SimpleNamespace(error_log=logging.getLogger("test.master"))
+    caplog.set_level("INFO")
+    with quiet_about_no_address(log):
+        for address in ("", "http://127.0.0.1:8000"):
+            log.error_log.info("Listening at: %s (%s)", address, 7)
+        log.error_log.info("")
+    log.error_log.info("Listening at: %s (%s)", "", 7)
+    assert caplog.messages == ["Listening at: http://127.0.0.1:8000 (7)", "", "Listening at:  (7)"]
+
+
+def test_a_log_of_another_class_is_left_as_it_is():
+    with quiet_about_no_address(object()):
+        pass
 
 
 def test_one_of_each_is_told_as_one():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from clients import Echo, Kept
+from doubles import FakePeers
 from h2_clients import connect
 from hpack import Encoder
 from hpack.hpack import encode_integer
@@ -89,6 +90,44 @@ def test_resets_of_answered_requests_cost_half_of_what_they_earn(attack):
         attacker.send(attacker.head(stream))
         attacker.send(RstStreamFrame(stream, error_code=8))
     assert attacker.goaway is None
+
+
+def test_a_proxy_whose_client_resets_without_end_loses_nothing_of_its_other_clients(make_http2):
+    kept = Kept()
+    attacker = Attacker(make_http2(kept, peers=FakePeers(is_trusted=True)))
+    attacker.send(attacker.head(1))
+    for stream in range(3, 603, 2):
+        attacker.send(attacker.head(stream), RstStreamFrame(stream, error_code=8))
+    [goaway] = [frame for frame in attacker.client.frames() if isinstance(frame, GoAwayFrame)]
+    assert (goaway.error_code, goaway.last_stream_id) == (0, 2 * len(kept.messages) - 1)
+    assert len(kept.messages) <= 212
+    assert not attacker.client.transport.is_eof_written
+    kept.reply(0, status=200, content=b"of another client")
+    attacker.client.site.settle()
+    assert attacker.client.received_heads() == ["200"]
+    assert attacker.client.transport.is_eof_written
+    [line] = attacker.client.site.log.take("info")
+    assert line.startswith("The proxy ")
+    assert line.endswith(" has to connect anew: too many resets")
+
+
+def test_a_client_that_opens_its_window_for_each_small_response_is_served_for_ever(attack):
+    """As HAProxy does, and others: two frames for each piece of content that they took."""
+    attacker = attack(Echo())
+    for stream in range(1, 6001, 6):
+        for at in (stream, stream + 2, stream + 4):
+            attacker.send(attacker.head(at))
+        opened = [WindowUpdateFrame(at, window_increment=6) for at in (0, stream, 0, stream + 2, 0, stream + 4)]
+        attacker.send(*opened)
+    assert attacker.goaway is None
+
+
+def test_a_connection_that_breaks_off_names_the_last_stream_that_may_have_been_served(attack):
+    attacker = attack(Kept())
+    attacker.send(attacker.head(1), attacker.head(3))
+    attacker.send(SettingsFrame(0, settings={4: 100}).serialize().replace(b"\x00\x00\x00\x64", b"\x80\x00\x00\x00"))
+    [goaway] = [frame for frame in attacker.client.frames() if isinstance(frame, GoAwayFrame)]
+    assert goaway.last_stream_id == 3
 
 
 def test_made_you_reset(attack):
@@ -296,6 +335,8 @@ MALFORMED = {
     "no scheme": [GET[0], *GET[2:]],
     "no path": GET[:3],
     "no authority": [*GET[:2], GET[3]],
+    "an empty authority": [*GET[:2], (":authority", ""), GET[3]],
+    "an empty Host": [*GET[:2], GET[3], ("host", "")],
     "an empty path": [*GET[:3], (":path", "")],
     "a path without a slash": [*GET[:3], (":path", "a")],
     "a path with a space": [*GET[:3], (":path", "/a b")],
@@ -334,6 +375,19 @@ def test_a_length_that_is_not_true(attack, length):
     attacker = attack(echo)
     attacker.send(
         attacker.head(1, [*POST, ("content-length", length)], ends=False), DataFrame(1, b"12345", flags=["END_STREAM"])
+    )
+    assert echo.messages == []
+    ends = [frame for frame in attacker.client.frames() if isinstance(frame, (RstStreamFrame, GoAwayFrame))]
+    assert [frame.error_code for frame in ends] == [PROTOCOL_ERROR]
+
+
+def test_a_length_that_is_not_true_where_trailers_end_the_content(attack):
+    echo = Echo()
+    attacker = attack(echo)
+    attacker.send(
+        attacker.head(1, [*POST, ("content-length", "5")], ends=False),
+        DataFrame(1, b"abc"),
+        attacker.head(1, [("x-checksum", "0")]),
     )
     assert echo.messages == []
     ends = [frame for frame in attacker.client.frames() if isinstance(frame, (RstStreamFrame, GoAwayFrame))]

@@ -17,6 +17,7 @@ from uvicorn import route, streams_body
 from uvicorn.wire import forwarded as wire_forwarding
 from uvicorn.wire.forwarded import Allowed
 from uvicorn.wire.head import HeaderPolicy
+from uvicorn.wire.limits import Http2Limits
 
 
 def test_a_request_reaches_the_consumer_with_every_key_of_the_contract(make_http2):
@@ -416,9 +417,16 @@ def test_a_request_that_is_over_leaves_nothing_to_the_garbage_collector(make_htt
 def test_a_stream_whose_consumer_keeps_up_gets_a_wider_window(make_http2):
     client = connect(make_http2(Echo(), body_buffer=10_000))
     stream = client.request("POST", "/", (), b"x" * 200_000, ends=False)
-    assert client.h2._get_stream_by_id(stream).outbound_flow_control_window > 400_000
+    assert client.h2._get_stream_by_id(stream).outbound_flow_control_window > 900_000
     client.data(stream, b"x" * 1_000_000)
     assert client.answers[stream].body == b"POST / " + b"x" * 1_200_000
+
+
+def test_the_windows_of_all_streams_together_are_bounded_by_default():
+    limits = Http2Limits()
+    wider = limits.most_wide * (limits.wide_window - limits.window_size)
+    assert limits.streams * limits.window_size + wider <= 10 << 20
+    assert limits.connection_window > 2 * (limits.streams * limits.window_size + wider)
 
 
 def test_frames_that_came_in_one_read_are_one_piece_of_a_body(make_http2):

@@ -8,7 +8,7 @@ import pytest
 from h2_clients import connect
 from websockets.frames import Frame, Opcode
 
-from uvicorn import ChannelFull, route, wsgi
+from uvicorn import ChannelClosed, ChannelFull, route, wsgi
 
 SOCKET = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "example.org")]
 
@@ -36,6 +36,16 @@ class SocketClient:
         self.client.data(self.stream, data, ends)
         self.client.site.settle()
         self.client.flush()
+
+
+class Silent:
+    """Accept no socket until told."""
+
+    def __init__(self):
+        self.messages = []
+
+    async def __call__(self, message):
+        self.messages.append(message)
 
 
 class Chat:
@@ -214,3 +224,17 @@ def test_a_wsgi_application_has_no_raw_socket_over_http2_and_the_log_says_what_t
     client = connect(make_http2(wsgi(lambda environ, start_response: [])))
     assert SocketClient(client).answer.status == 403
     assert "over HTTP/2. Put consumers of sockets" in client.site.log.take("info")[-1]
+
+
+def test_a_client_that_ends_its_side_before_the_socket_is_accepted_is_reset_and_gets_no_content(make_http2):
+    silent = Silent()
+    client = connect(make_http2([route("websocket.connect", silent)]))
+    socket = SocketClient(client)
+    socket.raw(b"", ends=True)
+    assert socket.answer.reset is not None
+    assert (socket.answer.status, socket.answer.body) == (0, b"")
+    with suppress(ChannelClosed):
+        silent.messages[0]["reply_channel"].send({"accept": True})
+    client.site.settle()
+    client.flush()
+    assert socket.answer.status == 0

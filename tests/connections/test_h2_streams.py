@@ -117,6 +117,54 @@ def test_a_large_response_is_not_copied_for_each_of_its_pieces(make_http2):
     assert copied[0] < len(content) // 2
 
 
+def test_one_response_alone_comes_in_larger_pieces_that_allow_as_many_window_updates(make_http2):
+    client = connect(make_http2(large(1_500_000)), window=4 << 20, is_automatic=False)
+    client.h2.increment_flow_control_window(4 << 20)
+    client.flush()
+    accounts = client.transport.protocol.accounts
+    accounts.take("window", 1990)  # the frames of the response are 92
+    stream = client.request()
+    frames = [event for event in client.events if type(event).__name__ == "DataReceived"]
+    client.raw(*[WindowUpdateFrame(number, 16384) for _ in frames for number in (0, stream)])
+    assert client.answers[stream].body == b"x" * 1_500_000
+    assert len(frames) >= 92
+    assert not client.is_closed
+    assert not accounts.overdrawn
+
+
+def test_pieces_that_are_sent_at_once_allow_window_updates_too(make_http2):
+    async def consumer(message):
+        send = message["reply_channel"].send
+        await send({"status": 200, "more_content": True})
+        for _ in range(20):
+            await send({"content": b"x" * 65_536, "more_content": True})
+        await send({})
+
+    client = connect(make_http2(consumer), window=4 << 20, is_automatic=False)
+    client.h2.increment_flow_control_window(4 << 20)
+    client.flush()
+    client.transport.protocol.accounts.take("window", 1990)
+    stream = client.request()
+    frames = [event for event in client.events if type(event).__name__ == "DataReceived" and event.data]
+    assert len(frames) >= 80
+    client.raw(*[WindowUpdateFrame(number, 16384) for _ in frames for number in (0, stream)])
+    assert client.answers[stream].body == b"x" * (20 * 65_536)
+    assert not client.is_closed
+
+
+def test_a_schedule_knows_when_one_stream_is_alone():
+    schedule = Schedule()
+    assert not schedule.has_one()
+    schedule.add(1, DEFAULT)
+    assert schedule.has_one()
+    schedule.add(3, Priority(0))
+    assert not schedule.has_one()
+    schedule.discard(1)
+    assert schedule.has_one()
+    schedule.add(5, Priority(0))
+    assert not schedule.has_one()
+
+
 def test_an_urgent_response_overtakes_and_a_late_one_waits(make_http2):
     client = connect(make_http2(large(60_000)))
     client.h2.increment_flow_control_window(1 << 20)
@@ -137,6 +185,25 @@ def test_a_priority_update_changes_the_order(make_http2):
     client.flush()
     order = order_of(client, first, second)
     assert order.index(first) > max(at for at, stream in enumerate(order) if stream == second)
+
+
+def test_priority_updates_for_answered_streams_take_no_place_of_those_that_come_ahead(make_http2):
+    small = route("http.request", Echo(), path="^/small")
+    client = connect(make_http2([small, route("http.request", large(60_000))]))
+    client.h2.increment_flow_control_window(1 << 20)
+
+    def update(stream):
+        return bytes.fromhex("000007100000000000") + stream.to_bytes(4, "big") + b"u=7"
+
+    for _ in range(150):
+        client.send(update(client.request(path="/small")))
+    lazy = client.h2.get_next_available_stream_id()
+    client.send(update(lazy))
+    assert client.request(flush=False) == lazy
+    urgent = client.request(flush=False)
+    client.flush()
+    order = order_of(client, lazy, urgent)
+    assert order.index(lazy) > max(at for at, stream in enumerate(order) if stream == urgent)
 
 
 def test_a_stalled_stream_holds_up_neither_its_siblings_nor_its_thread_for_ever(make_http2):

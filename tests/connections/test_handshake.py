@@ -1,5 +1,7 @@
 """From a request that asks for a socket to the socket, or to the answer that refuses it."""
 
+import asyncio
+
 import pytest
 from clients import CLIENT, SERVER, Kept, in_pool
 from doubles import FakePeers
@@ -357,6 +359,39 @@ def test_a_consumer_that_does_not_answer_in_time_gets_504_for_its_client(make_si
     assert len(site.log.take("warning")) == 1
     with pytest.raises(ChannelClosed):
         kept.reply(0, accept=True)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_consumer_that_joined_a_group_and_returned_without_accepting_is_told_how_to_accept(make_site, is_async):
+    def connect(message):
+        assert message["reply_channel"].name  # as `Group.add` does: the channel is kept
+
+    async def connect_async(message):
+        connect(message)
+
+    site = make_site(connect_async if is_async else connect, sockets=SocketLimits(handshake_timeout=10))
+    client = SocketClient(site)
+    if not is_async:
+        site.run_job(in_thread=True)
+    site.pass_time(12)
+    assert client.response.status == 504
+    [line] = site.log.take("warning")
+    assert "did not answer websocket.connect in 10 seconds" in line
+    assert ". It has returned: To accept it, send {'accept': True}, or a text, to message['reply_channel']" in line
+
+
+def test_a_consumer_that_runs_still_is_not_told_how_to_accept(make_site):
+    async def connect(message):
+        await asyncio.Event().wait()
+
+    site = make_site(connect, sockets=SocketLimits(handshake_timeout=10))
+    client = SocketClient(site)
+    site.pass_time(12)
+    assert client.response.status == 504
+    [line] = site.log.take("warning")
+    assert "accept it" not in line
+    client.leave()
+    site.settle()
 
 
 def test_waiting_for_a_thread_is_not_counted_as_silence(make_site):

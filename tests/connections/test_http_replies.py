@@ -61,6 +61,14 @@ WIRE = {
         request(), [{"status": 204, "more_content": True}, {"content": b"x"}], b"204 No Content", b"\r\n",
     ),
     "304": (request(), [NOTHING_NEW], b"304 Not Modified", b"content-length: 5\r\netag: x\r\n\r\n"),
+    "304, the length of its own content": (
+        request(), [{**NOTHING_NEW, "headers": [(b"Content-Length", b"0"), (b"etag", b"x")]}], b"304 Not Modified",
+        b"etag: x\r\n\r\n",
+    ),
+    "whole, with its length": (
+        request(), [{**WHOLE, "headers": [(b"Content-Length", b"5"), (b"a", b"b")]}], b"200 OK",
+        b"Content-Length: 5\r\na: b\r\n\r\nhello",
+    ),
     "304 with content": (request(), [{"status": 304, "content": b"x"}], b"304 Not Modified", b"\r\n"),
     "304, 1.0": (
         request(version=b"1.0"), [{"status": 304}], b"304 Not Modified", b"connection: close\r\n\r\n",

@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 
-import httpx
 import pytest
+from plain_http import get
 from processes import PATIENCE, eventually
 from websockets.sync.client import connect
 
@@ -66,7 +66,7 @@ class Page:
         self._stack.close()
 
     def _find(self):
-        pages = httpx.get(f"{self._base}/json", trust_env=False, timeout=PATIENCE).json()
+        pages = get(f"{self._base}/json").json()
         return next((page for page in pages if page["type"] == "page" and page["url"].startswith(SITES)), None)
 
     def evaluate(self, expression):

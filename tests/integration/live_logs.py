@@ -28,6 +28,11 @@ def in_thread(message):
     message["reply_channel"].send({"status": 200})
 
 
+def in_their_log(message):
+    logging.getLogger("uvicorn.error").info("written to uvicorn.error")
+    message["reply_channel"].send({"status": 200})
+
+
 async def on_loop(message):
     tell("loop")
     await asyncio.create_task(tell_on_loop("task"))
@@ -97,6 +102,7 @@ async def ready(message):
 
 
 routes = [
+    route("http.request", in_their_log, path="^/their-log$"),
     route("http.request", in_thread, path="^/thread$"),
     route("http.request", on_loop, path="^/loop$"),
     route("http.request", fails, path="^/fails$"),

@@ -87,9 +87,15 @@ async def forget(message):
 
 
 async def block_in_c(message):
-    """Hold the interpreter in C code, where no signal handler of Python runs."""
+    """Hold the interpreter in C code, where no signal handler of Python runs; without taking a processor."""
+    import ctypes
+
     print("the loop is blocked in C", flush=True)
-    sum(range(10**12))
+    functions = ctypes.PyDLL(None)  # they do not let go of the interpreter, and are not interrupted by signals
+    lock = ctypes.create_string_buffer(128)
+    functions.pthread_mutex_init(lock, None)
+    functions.pthread_mutex_lock(lock)
+    functions.pthread_mutex_lock(lock)
 
 
 async def leave_a_thread(message):

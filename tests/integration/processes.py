@@ -14,9 +14,11 @@ from pathlib import Path
 import httpx
 from patience import NEVER_SECONDS as NEVER
 from patience import PATIENCE_SECONDS as PATIENCE
+from plain_http import PLAIN
 
 HERE = Path(__file__).resolve().parent
-PYTHONPATH = f"{HERE}:{HERE.parent.parent}"  # our consumers, and the examples
+# Our consumers, and the examples. Not the checkout: its source would run in place of what is installed.
+PYTHONPATH = str(HERE)
 # What a server waits for unless a test says otherwise: no deadline of its own answers instead of what is tested.
 LIMITLESS = ("--graceful-timeout", str(NEVER), "--keep-alive", str(NEVER))
 LIMITLESS_OURS = {
@@ -151,8 +153,8 @@ class Server:
     # ---- clients ----
 
     def client(self, **arguments):
-        """Return an httpx client."""
-        return httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE, **arguments)
+        """Return an httpx client for an address without TLS."""
+        return httpx.Client(base_url=self.url, **PLAIN, **arguments)
 
     def get(self, path, **arguments):
         """Make one request on a connection of its own."""

@@ -1,6 +1,7 @@
 """Both commands, both kinds of consumers, and where settings come from."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -8,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from processes import COMMANDS, PATIENCE, PYTHONPATH, eventually
+
+import uvicorn
 
 SINGLE = {
     "live_consumers:hello": b"hello from a thread",
@@ -50,8 +53,16 @@ def test_the_example_of_both_kinds_serves(serve):
             assert [next(lines) for _ in range(3)] == ["n,square", "0,0", "1,1"]
 
 
-def test_the_version_is_one_line():
-    done = subprocess.run([sys.executable, "-m", "uvicorn", "--version"], capture_output=True, text=True, check=True)
+def test_what_is_installed_is_served_here_and_not_the_source_beside_these_tests(tmp_path):
+    """The compiled modules were in no server of the tests."""
+    for code in ("import uvicorn; print(uvicorn.__file__)", "import examples.hello, uvicorn; print(uvicorn.__file__)"):
+        words, env = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": PYTHONPATH}
+        assert subprocess.check_output(words, cwd=tmp_path, env=env, text=True).strip() == uvicorn.__file__
+
+
+def test_the_version_is_one_line(tmp_path):
+    words = [sys.executable, "-m", "uvicorn", "--version"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
 
     assert done.stdout.startswith("uvicorn ")
     assert "gunicorn 27" in done.stdout

@@ -94,7 +94,7 @@ def test_all_of_them_with_two_workers_and_two_hundred_clients(serve, tmp_path):
         chosen = random.Random(number).sample(asks, 5)
         return [(number, got, want) for ask, want in chosen if (got := ask()) != want]
 
-    made = httpx.Client(base_url=server.url, trust_env=False, timeout=PATIENCE, limits=limits)
+    made = server.client(limits=limits)
     with made as client, ThreadPoolExecutor(200) as clients:
         wrong = [mistake for mistakes in clients.map(visit, range(200)) for mistake in mistakes]
     assert wrong == []

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from certificates import Files
 from h2_load import Load
+from plain_http import PLAIN
 from processes import PATIENCE, eventually
 
 CLEARTEXT = ("--http-protocols", "h2,h1", "--http2-cleartext", "both", "--threads", "2", "--queue-size", "1000")
@@ -128,7 +129,7 @@ def test_haproxy_with_http2_to_the_server(plain, tmp_path):
     config.write_text(HAPROXY.format(port=port, host=host, target=target))
     proxy = subprocess.Popen(["haproxy", "-db", "-f", str(config)], stderr=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", **PLAIN) as client:
 
             def answered():
                 try:

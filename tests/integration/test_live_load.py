@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from plain_http import PLAIN
 from processes import PATIENCE, address_of, eventually
 
 LARGE = os.urandom(1 << 16) * 4
@@ -48,7 +49,7 @@ def test_two_hundred_concurrent_mixed_requests_are_all_answered_right(serve):
 
     async def ask_all():
         limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=PATIENCE, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=server.url, limits=limits, **PLAIN) as client:
             return await asyncio.gather(*(ask(client, path, body) for path, body, _, _ in requests))
 
     for (path, _, status, content), (got_status, got_content) in zip(requests, asyncio.run(ask_all()), strict=True):

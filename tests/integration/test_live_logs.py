@@ -114,7 +114,7 @@ def test_the_time_before_us_is_in_the_access_log_and_among_the_numbers(serve):
     words = [sys.executable, "-m", "uvicorn", "status", "--json", "--pid", str(server.pid)]
 
     def numbers():
-        found = json.loads(subprocess.run(words, capture_output=True, timeout=PATIENCE, check=True).stdout)
+        found = json.loads(subprocess.check_output(words, cwd=server.folder, timeout=PATIENCE))
         return sum(found["workers"][0]["figures"]["upstream_seconds"][0][0][1:]) == 1
 
     eventually(numbers, "the histogram")
@@ -126,6 +126,8 @@ def test_plain_gunicorn_writes_json_and_ids_too(serve):
     answer = server.get("/thread")
     assert len(lines_about(server, answer.headers["x-request-id"], 4)) == 4
     assert any(line["message"].startswith("Booting worker") for line in lines_of(server))
+    server.get("/their-log")
+    server.wait_for_log('"written to uvicorn.error"')
 
 
 def test_text_has_ids_too(serve):
@@ -137,6 +139,8 @@ def test_text_has_ids_too(serve):
     assert line.endswith(f" {request_id}")
     request_id = server.get("/wsgi").headers["x-request-id"]
     server.wait_for_log(f"[{request_id}] here: WSGI")
+    request_id = server.get("/their-log").headers["x-request-id"]
+    server.wait_for_log(f"[INFO] [{request_id}] written to uvicorn.error")
 
 
 def test_a_configuration_of_gunicorns_finds_the_id(serve):

@@ -1,7 +1,12 @@
 """What a start says that cannot succeed: one sentence, an exit code, no traceback."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
-from processes import COMMANDS
+from processes import COMMANDS, PATIENCE, PYTHONPATH
 
 # application -> what the log must say
 WRONG = {
@@ -89,6 +94,34 @@ def test_a_port_in_use_is_said_and_ends_the_start(serve):
     assert f"(pid {first.pid})" in second.log()
     assert "Traceback" not in second.log()
     assert first.get("/sync/hello").status_code == 200
+
+
+def test_a_port_in_use_is_said_by_run_with_several_workers_too(serve, tmp_path):
+    first = serve()
+    (tmp_path / "served.py").write_text(
+        f"import uvicorn\nuvicorn.run('live_consumers:routes', port={first.address[1]}, workers=2)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run(
+        [sys.executable, "served.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"(pid {first.pid})" in done.stderr
+
+
+def test_a_module_that_cannot_be_imported_is_the_first_that_run_shows(tmp_path):
+    (tmp_path / "broken.py").write_text("import a_missing_dependency\n")
+    (tmp_path / "served.py").write_text("import uvicorn\nuvicorn.run('broken:app', port=0)\n")
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run(
+        [sys.executable, "served.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    files = [Path(line.split('"')[1]).name for line in done.stderr.splitlines() if line.startswith("  File ")]
+    assert files == ["served.py", "run.py", "broken.py"]
+    assert "ModuleNotFoundError: No module named 'a_missing_dependency'" in done.stderr
 
 
 def test_a_dict_of_channels_is_told_how_to_be_a_list(serve, tmp_path):

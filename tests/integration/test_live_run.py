@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from plain_http import get
 from processes import PATIENCE, eventually
 
 PROGRAM = """
@@ -75,7 +76,7 @@ class Program:
 
         def ask():
             try:
-                return httpx.get(url, timeout=PATIENCE, **arguments)
+                return get(url, **arguments)
             except httpx.TransportError:
                 return None
 

@@ -14,16 +14,17 @@ from pathlib import Path
 
 import pytest
 from patience import PATIENCE_SECONDS
-from processes import HERE, eventually
+from processes import eventually
 from test_live_watch import SOURCE, line_number
 
 
 def command(*words):
     """Run the `uvicorn` command; return its exit code and what it wrote."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent), "COLUMNS": "160"}
+    environment = {**os.environ, "COLUMNS": "160"}
     done = subprocess.run(
         [sys.executable, "-m", "uvicorn", *words],
-        capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS, env=environment,
+        cwd=tempfile.gettempdir(), env=environment,
+        capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -191,15 +192,14 @@ def test_top_draws_a_page_in_a_terminal_and_leaves_when_it_is_told_to(server, sh
 
     def run(*words):
         return subprocess.run(
-            [*tmux, *words], capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+            [*tmux, *words], cwd=short_path, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
         ).stdout
 
     def is_row(line):  # on a slow machine they are among the warnings, too
         return "GET /waits" in line and "is slow" not in line
 
-    root = Path(__file__).resolve().parent.parent.parent
     with Holding(server, *["/waits"] * 3):
-        words = f"env -u COLUMNS -u LINES PYTHONPATH={root} {sys.executable} -m uvicorn top --pid {server.pid}"
+        words = f"env -u COLUMNS -u LINES {sys.executable} -m uvicorn top --pid {server.pid}"
         run("new-session", "-d", "-x", "150", "-y", "45", "-s", "top", f"{words}; echo left-with-$?; sleep 1000")
         try:
             page = eventually(

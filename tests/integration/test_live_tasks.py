@@ -216,10 +216,11 @@ print(result.return_value)
 """
 
 
-def test_a_program_enqueues_by_the_address_of_the_layer_and_reads_the_result(remote, redis):
+def test_a_program_enqueues_by_the_address_of_the_layer_and_reads_the_result(remote, redis, tmp_path):
     options = {"CHANNEL_LAYER": f"{redis.url}?prefix=tasks"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
+        cwd=tmp_path,
         env={
             **os.environ,
             **remote.env,

@@ -4,8 +4,11 @@ Spec: "Channel Layer Specification", Channels 4.
 """
 
 import asyncio
+import collections
 import itertools
+import random
 import re
+import time
 
 import msgpack
 
@@ -23,23 +26,41 @@ class ChannelFull(Exception):
 class SpecifiedLayer:
     """Channels and groups of one process.
 
+    What is asked of it at the same time it does in any order.
+
     Args:
         capacity: messages that a channel holds.
+        group_expiry: seconds of a membership.
+        clock: for it.
+
+    Attributes:
+        added: group -> how often a channel was added.
+        error: what all calls raise, if it is set: the server is away.
     """
 
     extensions = ("groups",)
     ChannelFull = ChannelFull
 
-    def __init__(self, capacity=100):
+    def __init__(self, capacity=100, group_expiry=86400.0, clock=time.monotonic):
+        self.group_expiry = group_expiry
+        self.added = collections.Counter()
+        self.error = None
+        self._clock = clock
+        self._random = random.Random(1)
         self._capacity = capacity
         self._channels = {}
         self._groups = {}
         self._numbers = itertools.count(1)
 
     async def new_channel(self, prefix="specific"):
+        await self._turns()
         return f"{prefix}.specified!{next(self._numbers)}"
 
     async def send(self, channel, message):
+        await self._turns()
+        self._put(channel, message)
+
+    def _put(self, channel, message):
         _check(_NAME, channel)
         assert type(message) is dict, message
         assert type(message["type"]) is str, message
@@ -50,26 +71,40 @@ class SpecifiedLayer:
         queue.put_nowait(msgpack.packb(message))
 
     async def receive(self, channel):
+        await self._turns()
         _check(_NAME, channel)
         return msgpack.unpackb(await self._queue(channel).get())
 
     async def group_add(self, group, channel):
+        await self._turns()
         _check(_GROUP, group)
         _check(_NAME, channel)
-        self._groups.setdefault(group, {})[channel] = None
+        self._groups.setdefault(group, {})[channel] = self._clock() + self.group_expiry
+        self.added[group] += 1
 
     async def group_discard(self, group, channel):
+        await self._turns()
         _check(_GROUP, group)
         _check(_NAME, channel)
         self._groups.get(group, {}).pop(channel, None)
 
     async def group_send(self, group, message):
+        await self._turns()
         _check(_GROUP, group)
-        for channel in tuple(self._groups.get(group, ())):
+        for channel, until in tuple(self._groups.get(group, {}).items()):
+            if until <= self._clock():
+                continue
             try:
-                await self.send(channel, message)
+                self._put(channel, message)
             except ChannelFull:
                 pass  # to groups "at most once": a member that is full misses it
+
+    async def _turns(self):
+        """Take a number of the loop's turns that nobody knows before."""
+        for _ in range(self._random.randrange(5)):
+            await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
 
     def _queue(self, channel):
         return self._channels.setdefault(channel, asyncio.Queue())

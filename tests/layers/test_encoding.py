@@ -22,3 +22,9 @@ def test_content_alone_is_what_it_was():
 def test_what_is_no_envelope_is_left_for_whoever_looks_at_it(value):
     assert unpack_message(pack(value)) == value
     assert type(unpack_message(pack(value))) is not RequestContent
+
+
+@pytest.mark.parametrize("data", [b"\xc1", b"\x81\xa1n", b"\x81\x80\x01"])
+def test_what_is_no_message_is_told_as_such(data):
+    with pytest.raises(ValueError, match="no message"):
+        unpack(data)

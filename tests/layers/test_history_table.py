@@ -91,6 +91,28 @@ async def test_who_comes_back_to_another_worker_gets_what_it_missed_in_order_and
 
 
 @on_loop
+async def test_what_is_kept_right_after_a_member_was_added_by_its_name_is_not_lost(carrier):
+    async with make(carrier) as one, make(carrier) as other:
+        for number in range(5):
+            far = other.client()
+            await room(one, f"room{number}").add(far.name)
+            await room(one, f"room{number}").send({"text": "1"})
+            await until_async(lambda: far.texts == ["1"], "the message for the new member")  # noqa: B023
+
+
+@on_loop
+async def test_a_tuple_as_the_key_of_a_dict_does_not_stop_a_group_with_a_history(carrier):
+    async with make(carrier) as one, make(carrier) as other:
+        far, late = other.client(), one.client()
+        seen = await room(other).add(far)
+        await room(one).send({"text": "1", "scores": {("ann", "bob"): 3}})
+        await say(one, 2)
+        await until_async(lambda: far.texts == ["1", "2"])
+        await room(one).add(late, since=(seen.epoch, 0))
+        assert late.received == [{"text": "1", "scores": {("ann", "bob"): 3}}, {"text": "2"}]
+
+
+@on_loop
 async def test_each_message_comes_with_its_offset_in_the_form_that_a_member_wants(carrier):
     async with make(carrier) as one, make(carrier) as other:
         plain, usual, own = other.client(), other.client(), other.client()

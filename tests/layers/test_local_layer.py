@@ -147,6 +147,28 @@ async def test_a_worker_that_was_behind_hears_of_the_groups_that_were_joined_mea
         await until_async(lambda: near.texts)
 
 
+@on_loop
+async def test_two_workers_hear_each_other_again_after_a_frame_that_cannot_be_read(carrier):
+    async with make(carrier) as one, make(carrier, route("jobs", Worked())) as other:
+        near, far = one.client(), other.client()
+        await one.group("room").add(near)
+        await other.group("room").add(far)
+        [to_other] = one.layer._peers.all()
+        broken = to_other.link
+        broken.send(b"\x00\x00\x00\x01\xc1")
+        await until_async(lambda: far.gaps)  # nobody knows what was behind it
+        await until_async(lambda: broken.is_lost)
+        for node in (one, other):  # waits for the new connection, if it is not there yet
+            await node.group("room").send({"text": "hello"})
+        await until_async(lambda: near.texts == ["hello"] * 2 and far.texts == ["hello"] * 2)
+        await until_async(lambda: one.layer._peers.consumers("jobs") and one.layer._peers.all())
+        assert one.layer._peers.all()[0].link is not broken
+        assert near.gaps == []
+        assert [text.partition(":")[0] for text in other.log.texts("error")] == [
+            "A worker has sent what cannot be read"
+        ]
+
+
 class Unconnected:
     """Two workers: the second knows the first one, which is not connected to it yet; then they are `connected`."""
 

@@ -9,6 +9,7 @@ from layer_doubles import Node, RecordingLog, Worked, until_async
 from redis_cluster import RedisCluster
 
 from uvicorn import Channel, Group, route
+from uvicorn.layers.redis_cluster import ClusterSubscriber
 
 pytestmark = needs_redis
 NAMES = [f"room-{number}" for number in range(12)]  # more than enough to be on all three nodes
@@ -79,6 +80,25 @@ async def test_groups_and_channels_work_whichever_node_they_are_on(cluster):
 
 
 @on_loop
+async def test_a_worker_that_has_started_is_reached_by_its_name_at_once(cluster, monkeypatch):
+    make_node, carrier = ClusterSubscriber._made, RedisCarrier(cluster)
+
+    def made_late(self, host, port):
+        subscriber = make_node(self, host, port)
+        begun = subscriber._begun
+        subscriber._begun = lambda name: asyncio.get_running_loop().call_later(0.05, begun, name)  # Redis is slow
+        return subscriber
+
+    monkeypatch.setattr(ClusterSubscriber, "_made", made_late)
+    async with make(carrier) as one, make(carrier) as other:
+        for node in (one, other):
+            assert node.layer._subscriber._wanted[node.layer._own].done()
+        far = other.client()
+        await one.channel(far.name).send({"text": "you"})
+        await until_async(lambda: far.texts)
+
+
+@on_loop
 async def test_a_program_sends_to_a_cluster(cluster):
     carrier = RedisCarrier(cluster)
     worked = Worked()
@@ -89,6 +109,9 @@ async def test_a_program_sends_to_a_cluster(cluster):
         def act():
             Group("room", carrier.url).send({"text": "1"})
             Channel("jobs", carrier.url).send({"n": 1})
+            for name in NAMES:
+                Group(name, carrier.url).add(client.name)
+                Group(name, carrier.url).send({"text": name})
 
         await asyncio.to_thread(act)
-        await until_async(lambda: client.texts and worked.messages)
+        await until_async(lambda: len(client.texts) == 1 + len(NAMES) and worked.messages)

@@ -7,10 +7,14 @@ import pytest
 from bridge_doubles import in_thread, on_loop
 from carriers import RedisCarrier, needs_redis
 from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+from patience import until
+from redis.connection import UnixDomainSocketConnection
 from redis_server import RedisServer, free_port
 from slow_proxy import SlowProxy
 
-from uvicorn import ChannelFull, ChannelLayerUnavailable, route
+from uvicorn import ChannelFull, ChannelLayerUnavailable, Group, route
+from uvicorn.layers import program_redis
+from uvicorn.layers.encoding import unpack
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.opening import open_layer
 from uvicorn.layers.redis_servers import RedisAddress
@@ -116,6 +120,76 @@ async def test_a_redis_that_does_not_answer_is_taken_to_be_away(server, how):
             server.signal(signal.SIGCONT)
         await is_back(node, node.client())
         await until_async(lambda: not node.layer._outage.since)
+
+
+@pytest.mark.parametrize("words", [["FLUSHALL"], ["DEL", "{stream}"]], ids=["FLUSHALL", "DEL"])
+@on_loop
+async def test_a_stream_that_is_removed_is_made_again_and_is_no_outage(server, words):
+    worked = Worked()
+    async with make(OwnCarrier(server), route("jobs", worked)) as node:
+        stream = node.layer._keys.stream("jobs")
+        reads = b"cmd=xreadgroup"
+        await until_async(lambda: reads in server.ask("CLIENT", "LIST"), "the read that waits")
+        assert server.ask(*(word.format(stream=stream) for word in words))[:1] != b"-"
+        await until_async(lambda: b":1" in server.ask("EXISTS", stream), "the stream, made again")
+        await node.channel("jobs").send({"n": 1})
+        await until_async(lambda: worked.messages)
+        assert node.log.texts("error") == []
+
+
+@pytest.mark.parametrize("history", [None, 10])
+def test_what_a_program_sends_is_not_doubled_if_redis_answers_late(server, history, monkeypatch):
+    connect = UnixDomainSocketConnection._connect
+    room = Group("room", OwnCarrier(server).url.replace("timeout=1", "timeout=0.3"), history=history)
+    with server.client() as client, client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.psubscribe("*")
+        room.send({"text": "1"})
+        server.signal(signal.SIGSTOP)
+        # It goes on, and would answer, if it were asked a second time.
+        monkeypatch.setattr(
+            UnixDomainSocketConnection, "_connect", lambda self: server.signal(signal.SIGCONT) or connect(self)
+        )
+        try:
+            with pytest.raises(ChannelLayerUnavailable) as raised:
+                room.send({"text": "2"})
+            assert raised.value.was_sent  # nobody knows
+        finally:
+            server.signal(signal.SIGCONT)
+        until(lambda: is_sent(room, "3"), "Redis, which goes on")
+        texts = []
+        while "3" not in texts:
+            message = until(lambda: heard.get_message(timeout=1.0), "the next message")
+            content = unpack(message["data"])
+            texts.append((content[2] if history else content)["text"])
+        assert texts == ["1", "2", "3"]
+
+
+def is_sent(room, text):
+    try:
+        room.send({"text": text})
+    except ChannelLayerUnavailable:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_program_whose_connection_was_idle_and_is_gone_sends_all_the_same_and_once(server, is_told, monkeypatch):
+    room = Group("room", OwnCarrier(server).url)
+    with server.client() as client:
+        before = client.info("stats")["total_connections_received"]
+        assert is_sent(room, "1")
+        if is_told:
+            server.ask("CLIENT", "KILL", "TYPE", "normal")
+            before += 2  # its own, and the next of `client`
+        else:
+            monkeypatch.setattr(program_redis, "_IDLE_SECONDS", -1.0)  # something between has forgotten it
+        with client.pubsub(ignore_subscribe_messages=True) as heard:
+            heard.psubscribe("*")
+            before += 1
+            assert is_sent(room, "2")
+            assert client.info("stats")["total_connections_received"] == before + 2
+            until(lambda: heard.get_message(timeout=1.0))
+            assert heard.get_message() is None
 
 
 @on_loop

@@ -14,7 +14,7 @@ from redis_server import RedisServer
 from uvicorn import Channel, ChannelLayerUnavailable, Group, route
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.opening import open_layer
-from uvicorn.layers.redis_servers import RedisAddress
+from uvicorn.layers.redis_servers import RedisAddress, told
 
 pytestmark = needs_redis
 
@@ -119,6 +119,15 @@ async def test_when_the_master_dies_the_one_that_sentinel_names_next_is_used():
             assert len([text for text in node.log.texts("error") if "cannot be reached" in text]) == 1
     finally:
         place.close()
+
+
+def test_a_sentinel_that_cannot_be_reached_is_told_in_words():
+    with RedisAddress("redis+sentinel://127.0.0.1:1/mymaster/0?timeout=1").program_client() as client:
+        with pytest.raises(Exception, match="No master found") as raised:
+            client.ping()
+        assert told(raised.value) == (
+            "No master found for 'mymaster': no Sentinel can be reached, or none that can be knows of one"
+        )
 
 
 @pytest.mark.parametrize("scheme", ["redis+sentinel", "redis+cluster"])

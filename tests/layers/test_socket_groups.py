@@ -25,6 +25,7 @@ class Alone:
     """A layer within one process, without a loop of its own."""
 
     hub: Any = None
+    takes_in_order = True
 
     def subscribe(self, group):
         return DONE

@@ -10,7 +10,8 @@ import pytest
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.watching.board import Sheet
-from uvicorn.watching.health import Health, HealthSettings, Starvation, reasons_of_all
+from uvicorn.watching.health import Health, Starvation, reasons_of_all
+from uvicorn.watching.settings import HealthSettings
 
 
 async def application(message):

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from uvicorn.watching.board import Sheet
-from uvicorn.watching.retirement import NO, NOW, SOON, Bounds, Retirement, is_turn_of
+from uvicorn.watching.retirement import NO, NOW, SOON, Retirement, is_turn_of
+from uvicorn.watching.settings import Bounds
 
 
 @pytest.mark.parametrize(

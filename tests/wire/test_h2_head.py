@@ -10,7 +10,8 @@ import pytest
 from uvicorn.errors import ClientError
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.forwarded import Allowed, Forwarding
-from uvicorn.wire.h2_head import HeadReader, HeadWriter, pairs_of
+from uvicorn.wire.h2_head import HeadReader
+from uvicorn.wire.h2_head_writer import HeadWriter, pairs_of
 from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
 from uvicorn.wire.reply import NO_FIELDS, encode_fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -72,6 +73,13 @@ def read(fields, version="1.1", **options):
 )
 def test_the_special_fields_say(fields, version, said):
     assert read(fields, version) == {**NOTHING, **said}
+
+
+def test_each_host_is_checked_also_behind_a_valid_one():
+    special = Special()
+    for host, is_valid in ((b"a.b", True), (b"a b", False), (b"a.b", True), (b"a b", False), (b"[::1]:80", True)):
+        with nullcontext() if is_valid else pytest.raises(ClientError, match="invalid Host"):
+            special.read([[b"host", host]], policy(), False)
 
 
 def test_what_one_head_says_is_forgotten_with_the_next():
@@ -159,6 +167,8 @@ def test_fields_of_proxies_are_special_from_trusted_peers_only():
     assert b"x-ssl" in trusted.special
     assert b"x-ssl" not in other.special
     assert b"X-Forwarded-Proto" not in trusted.names
+    assert trusted.special_names[b"X-Ssl"] == trusted.special_names[b"x-ssl"] == b"x-ssl"
+    assert set(trusted.special_names.values()) == trusted.special
     assert other.names[b"X-Forwarded-Proto"] == b"x-forwarded-proto"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from http import HTTPStatus
 from types import MappingProxyType
 
 import pytest
@@ -62,6 +63,11 @@ def test_an_illegal_reply_is_refused(before, reply, message):
         sequence.admit(earlier)
     with pytest.raises(ReplyError, match=message):
         sequence.admit(reply)
+
+
+def test_a_status_may_be_an_httpstatus():
+    status, *_ = ReplySequence(is_head=False).admit({"status": HTTPStatus.NOT_FOUND, "content": b"no"})
+    assert (status, type(status)) == (404, int)
 
 
 class Name(bytes):
@@ -227,6 +233,23 @@ def test_header_fields_are_encoded_as(headers, expected, in_list):
     assert facts(fields) == facts(expected)
     is_special = re.match(rb"(?i)connection|keep|transfer|date|server|content-length", bytes_of(headers[0][0]))
     assert fields.is_plain is not bool(is_special)
+
+
+def test_a_length_alone_leaves_a_reply_simple():
+    assert Fields(b"").is_simple()
+    assert encode_fields([(b"content-length", b"5"), (b"a", b"b")]).is_simple()
+    for name in (b"date", b"server"):
+        assert not encode_fields([(b"content-length", b"5"), (name, b"x")]).is_simple()
+    assert not encode_fields([(b"connection", b"close")]).is_simple()
+    assert not Fields(b"").declaring(True, b"").is_simple()
+    assert not Fields(b"").declaring(False, b"a: b\r\n").is_simple()
+    assert not Fields(b"").declaring(False, b"", file=object()).is_simple()
+
+
+def test_fields_are_the_same_without_their_length():
+    fields = encode_fields([(b"Content-Length", b"0"), (b"Date", b"x"), (b"a", b"b")]).unmeasured()
+    assert facts(fields) == (b"Date: x\r\na: b\r\n", None, False, True, False)
+    assert encode_fields([(b"content-length", b"0")]).unmeasured().block == b""
 
 
 def facts(fields):

@@ -1,6 +1,7 @@
 """Which replies a socket takes, in which order."""
 
 import pytest
+from websockets.frames import CloseCode
 
 from uvicorn.errors import ReplyError, ReplyTypeError
 from uvicorn.wire.reply import NO_FIELDS
@@ -48,6 +49,7 @@ def test_a_socket_that_is_not_accepted_takes(reply, opcode, action, data, state)
         ({"text": "x", "close": 0}, TEXT, None, b"x", OPEN),
         ({"close": True}, NOTHING, Action(close_code=1000), b"", DONE),
         ({"close": 1013, "reason": "later"}, NOTHING, Action(close_code=1013, reason="later"), b"", DONE),
+        ({"close": CloseCode.GOING_AWAY}, NOTHING, Action(close_code=1001), b"", DONE),
         ({"text": "bye", "close": 4999}, TEXT, Action(close_code=4999), b"bye", DONE),
     ],
 )

@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef class HTTPCall:
     cdef object _channel
     cdef bytes _body
@@ -21,4 +24,6 @@ cdef class HTTPCall:
     cdef _flush(self)
     cpdef end(self)
     cpdef leave(self)
+    @cython.locals(given=dict)
+    cdef object _take(self, object event)
     cdef dict _begun(self, object content, bint more)

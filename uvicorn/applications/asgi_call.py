@@ -10,7 +10,7 @@ Runs on: the loop. Spec: as in `asgi.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -121,11 +121,18 @@ class HTTPCall:
         Raises: ReplyError for one that is not allowed, on the application's own line; ChannelClosed when the client
             has left; ServerStopping.
         """
-        kind = event["type"]
+        waits = self._take(event)
+        if waits is not None:
+            await waits
+
+    def _take(self, event: MutableMapping[str, Any]) -> Awaitable[None] | None:
+        """Take one event; return what is to be awaited, if there is anything."""
+        given = event if type(event) is dict else dict(event)
+        kind = given["type"]
         if kind == "http.response.body":
-            content = event.get("body", b"")
+            content = given.get("body", b"")
             channel = self._channel
-            if event.get("more_body", False):
+            if given.get("more_body", False):
                 if self._status:
                     channel.send(self._begun(content, True))
                 elif type(content) is bytes and channel.takes_any:
@@ -137,15 +144,15 @@ class HTTPCall:
                 if self._since_turn > _STRIDE or not channel.is_writable:
                     self._since_turn = 0
                     self._flush()
-                    await channel.caught_up()
-                return
+                    return channel.caught_up()
+                return None
             if self._parts:
                 content = b"".join([*self._parts, content])
                 self._parts.clear()
             if self._has_trailers:
                 more = {"content": content, "more_content": True}
                 channel.send(self._begun(content, True) if self._status else more)
-                return
+                return None
             channel.send(self._begun(content, False) if self._status else {"content": content})
             if self.work is not None:
                 self.work.is_answered = True
@@ -154,26 +161,27 @@ class HTTPCall:
         elif kind == "http.response.start":
             if self._status:
                 raise ReplyError("http.response.start was sent twice")
-            self._fields = event.get("headers", ())
-            self._has_trailers = bool(event.get("trailers", False))
+            self._fields = given.get("headers", ())
+            self._has_trailers = bool(given.get("trailers", False))
             try:
-                self._status = event["status"]
+                self._status = given["status"]
             except KeyError:
                 raise status_missing(kind) from None
             if self._status >= 500 and self.work is not None and self.work.is_refused:
                 self.refuse()
         elif kind == "http.response.trailers" and self._has_trailers and self._has_begun:
-            self._end_with_trailers(event)
+            self._end_with_trailers(given)
         elif kind == "http.response.early_hint":
-            self._channel.hint([(b"link", link) for link in event["links"]])
+            self._channel.hint([(b"link", link) for link in given["links"]])
         elif kind == "http.response.pathsend" or kind == "http.response.zerocopysend":
-            await self._send_file(event)
+            return self._send_file(given)
         else:
             raise ReplyError(
                 f"an ASGI application cannot send {kind!r} here; allowed are http.response.start, "
                 "http.response.body, http.response.pathsend, http.response.zerocopysend, http.response.early_hint, and "
                 "http.response.trailers behind the content if the start has said so"
             )
+        return None
 
     async def _send_file(self, event: MutableMapping[str, Any]) -> None:
         """Send a file, or a part of one. Raises: OSError if it cannot be opened, besides what `send` raises."""
@@ -260,23 +268,12 @@ class HTTPCall:
             self._parts.clear()
 
     def _begun(self, content: Any, more: bool) -> dict[str, Any]:
-        """Return the first reply.
-
-        A content-length that says what the server would say is left out: it then knows the response for a plain one.
-        """
+        """Return the first reply."""
         status, self._status = self._status, 0
         self._has_begun = True
-        fields = self._fields
-        if not more and not self._channel.is_head:
-            if type(fields) is not list:
-                fields = [*fields]
-            for number, field in enumerate(fields):
-                if field[0] == b"content-length":
-                    if field[1] == b"%d" % len(content):
-                        fields = [*fields]
-                        del fields[number]
-                    break
-        return {"status": status, "headers": fields, "content": content, "more_content": more}
+        if more:
+            return {"status": status, "headers": self._fields, "content": content, "more_content": True}
+        return {"status": status, "headers": self._fields, "content": content}
 
     async def _disconnected(self) -> dict[str, Any]:
         while not self._channel.closed:

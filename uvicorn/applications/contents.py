@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from uvicorn.applications.asgi import ASGIApplication
+from uvicorn.applications.detect import is_wsgi
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.applications.routes import Finder, Mount, Route
-from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer
 
 __all__ = ["Served", "served"]
@@ -77,7 +77,7 @@ def _counted(words: Iterable[str]) -> str:
 
 
 def _kind(consumer: Consumer) -> str:
-    if isinstance(consumer.target, WSGIApplication):
+    if is_wsgi(consumer):
         return "WSGI application"
     if isinstance(consumer.target, ASGIApplication):
         return "ASGI application"

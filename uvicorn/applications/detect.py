@@ -16,15 +16,15 @@ these, or several, is refused with a sentence that says how to say it.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection
 from typing import Any, Final, Literal, TypeAlias
 
 from uvicorn.applications.asgi import ASGIApplication
-from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, is_async_callable, name_of
 from uvicorn.errors import ConsumerError
 
-__all__ = ["INTERFACES", "Interface", "as_consumer", "asgi", "consumer", "interface_of", "wsgi"]
+__all__ = ["INTERFACES", "Interface", "as_consumer", "asgi", "consumer", "interface_of", "is_wsgi", "wsgi"]
 
 Interface: TypeAlias = Literal["auto", "consumer", "wsgi", "asgi", "asgi2"]
 
@@ -54,7 +54,15 @@ def wsgi(application: Callable[..., Any], body: str | None = None) -> Consumer:
 
     Raises: ConsumerError if it cannot be called with two arguments.
     """
+    from uvicorn.applications.wsgi import WSGIApplication  # where one is served
+
     return Consumer(WSGIApplication(application), body, marked=application)
+
+
+def is_wsgi(consumer: Consumer) -> bool:
+    """Whether it is a WSGI application; where none is served, nothing is imported for it."""
+    module = sys.modules.get("uvicorn.applications.wsgi")
+    return module is not None and isinstance(consumer.target, module.WSGIApplication)
 
 
 def asgi(application: Callable[..., Any], version: int = 3) -> Consumer:
@@ -123,6 +131,11 @@ def interface_of(application: Any, unknown: Interface | None = None, groups: Col
         return "wsgi"
     if count == 3:
         return "asgi"
+    if not count and not is_async:
+        raise ConsumerError(
+            f"{name_of(application)} is a callable that requires 0 arguments: if it makes the application, name it "
+            f"with '()' behind it, or use --factory; {_HOW}"
+        )
     kind = "an asynchronous callable" if is_async else "a callable"
     raise ConsumerError(
         f"{name_of(application)} is {kind} that requires {count} arguments: "

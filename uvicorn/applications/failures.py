@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from types import TracebackType
 from typing import Any, Final
 
 from gunicorn.errors import AppImportError
@@ -12,7 +13,7 @@ from uvicorn.applications.mounting import as_application
 from uvicorn.applications.router import SingleConsumer
 from uvicorn.errors import StartupError
 
-__all__ = ["failing_application", "failure_text", "files_of", "short_reason"]
+__all__ = ["failing_application", "failure_text", "files_of", "part_of_application", "short_reason"]
 
 _HERE: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 _CALLERS: Final = tuple(os.sep + name + os.sep for name in ("gunicorn", "uvloop", "importlib", "asyncio"))
@@ -38,6 +39,14 @@ def failure_text(error: BaseException) -> str:
         del part.stack[:first]
         parts += [other for other in (part.__cause__, part.__context__) if other is not None]
     return "".join(shown.format())
+
+
+def part_of_application(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an error from the application's own first frame on; all of it if there is none."""
+    part = error.__traceback__
+    while part is not None and _is_ours(part.tb_frame.f_code.co_filename):
+        part = part.tb_next
+    return error.__traceback__ if part is None else part
 
 
 def short_reason(error: BaseException) -> str:

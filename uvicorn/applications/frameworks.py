@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from uvicorn.applications.anyio_tokens import Tokens
@@ -115,6 +114,8 @@ class Frameworks:
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # where there is a framework
+
     try:
         return version(name)
     except PackageNotFoundError:

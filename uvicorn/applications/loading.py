@@ -20,12 +20,12 @@ from typing import Any, Final
 from gunicorn.errors import AppImportError
 
 from uvicorn.applications.asgi import ASGIApplication
+from uvicorn.applications.detect import is_wsgi
 from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.mounting import as_application, mount
 from uvicorn.applications.router import LifecycleHooks, Router, SingleConsumer, callables
 from uvicorn.applications.routes import Mount
 from uvicorn.applications.static_targets import DJANGO, is_folder, static_of
-from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.errors import RouteError
 
 __all__ = ["is_site", "load_application", "load_site", "make_application"]
@@ -118,7 +118,7 @@ def make_application(loaded: Any, uri: str, interface: str = "auto") -> Router |
 def _has_hooks(loaded: Any) -> bool:
     """Whether the hooks of its module are for what was loaded, or for the application that was made of it."""
     if isinstance(loaded, SingleConsumer):
-        return not any(isinstance(made.target, (ASGIApplication, WSGIApplication)) for made in loaded.consumers())
+        return not any(isinstance(made.target, ASGIApplication) or is_wsgi(made) for made in loaded.consumers())
     return not callable(loaded) or isinstance(loaded, Router)
 
 

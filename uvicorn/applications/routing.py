@@ -27,14 +27,13 @@ from functools import partial
 from typing import Any, Final
 
 from uvicorn.applications.asgi import ASGIApplication
-from uvicorn.applications.detect import as_consumer
+from uvicorn.applications.detect import as_consumer, is_wsgi
 from uvicorn.applications.mistakes import Mistaken, Mistakes
 from uvicorn.applications.mounting import imported, router_of
 from uvicorn.applications.options import check_pool, lasting, leisurely, pooled
 from uvicorn.applications.patterns import Filters, compile_pattern, groups_of
 from uvicorn.applications.router import CHANNELS, Router, SingleConsumer
 from uvicorn.applications.routes import Include, Mount, Route
-from uvicorn.applications.wsgi import WSGIApplication
 from uvicorn.bridge.consumer import Consumer, check_groups, is_async_callable, name_of
 from uvicorn.errors import ConsumerError
 from uvicorn.layers.names import check_channel, is_background
@@ -185,7 +184,7 @@ def _compiled(
 def _routed(channel: Any, consumer: Any, what: str, body: str | None, groups: list[str]) -> Consumer:
     """Make the consumer of a route. Raises: ConsumerError."""
     made = as_consumer(consumer, body=body, unknown="consumer", groups=groups)
-    if str(channel).startswith("websocket.") and isinstance(made.target, (ASGIApplication, WSGIApplication)):
+    if str(channel).startswith("websocket.") and (isinstance(made.target, ASGIApplication) or is_wsgi(made)):
         raise ConsumerError(f"{what} is for {channel} alone: an ASGI application takes whole sockets, from mount(...)")
     if made is consumer:  # it was declared: its groups were not looked at
         check_groups(made.target, made.name, groups)

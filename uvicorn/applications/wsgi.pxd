@@ -3,10 +3,8 @@ cimport cython
 
 cdef class Response:
     cdef object _send
-    cdef bint _is_head
     cdef int _status
     cdef object _fields
-    cdef object _promised
     cdef object _left
     cdef bint _has_begun
     cdef bint _is_over

@@ -73,7 +73,7 @@ class WSGIApplication:
         environ = make_environ(message, body_size(message))
         environ["wsgi.input"] = open_body(message)
         environ["wsgi.early_hints"] = channel.hint
-        response = Response(channel.send, message["method"] == "HEAD")
+        response = Response(channel.send)
         if "raw_socket" in message:
             _serve_socket(self.application, environ, response, message["raw_socket"])
             return
@@ -114,15 +114,13 @@ def _serve_socket(application: Any, environ: dict[str, Any], response: Response,
 class Response:
     """One response of a WSGI application."""
 
-    __slots__ = ("_fields", "_has_begun", "_is_head", "_is_over", "_left", "_promised", "_send", "_status")
+    __slots__ = ("_fields", "_has_begun", "_is_over", "_left", "_send", "_status")
 
-    def __init__(self, send: Callable[[dict[str, Any]], Any], is_head: bool) -> None:
+    def __init__(self, send: Callable[[dict[str, Any]], Any]) -> None:
         self._send = send
-        self._is_head = is_head
         self._status = 0  # 0 until start_response was called
         self._fields: list[tuple[str, str]] = []
-        self._promised: int | None = None  # a content-length
-        self._left: int | None = None  # bytes that it still wants
+        self._left: int | None = None  # bytes that a content-length still wants
         self._has_begun = False  # the head is on its way
         self._is_over = False  # the last part is on its way
 
@@ -142,11 +140,12 @@ class Response:
                 exc_info = None  # or this frame and its traceback would hold each other
         elif self._status:
             raise ReplyError("start_response was called twice, the second time without exc_info")
-        if not isinstance(status, str) or not status[:3].isdecimal() or status[3:4] not in ("", " "):
+        code = status[:3] if isinstance(status, str) else ""
+        if not code.isdecimal() or status[3:4] not in ("", " "):
             raise ReplyError(f"the status of a WSGI response must be like '200 OK', not {status!r}")
-        self._left = self._promised = _promised(headers)
+        self._left = _promised(headers)
         self._fields = headers
-        self._status = int(status[:3])
+        self._status = int(code)
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -193,13 +192,9 @@ class Response:
         else:
             if not self._status:
                 raise ReplyError("a WSGI application must call start_response before its first content")
-            fields = self._fields
-            if self._promised == len(data) and not more and not self._is_head:
-                # What the server says itself is left out: it then knows the response for a plain one.
-                others = [field for field in fields if field[0].lower() != "content-length"]
-                if len(others) == len(fields) - 1:
-                    fields = others
-            reply = {"status": self._status, "headers": fields, "content": data, "more_content": more}
+            reply = {"status": self._status, "headers": self._fields, "content": data}
+            if more:
+                reply["more_content"] = True
             self._has_begun = True
         self._is_over = not more
         self._send(reply)

@@ -91,7 +91,7 @@ class _Call:
         environ["wsgi.input"] = self._body
         environ["wsgi.errors"] = sys.stderr
         environ["wsgi.file_wrapper"] = BlockWrapper
-        response = Response(self._reply, scope["method"] == "HEAD")
+        response = Response(self._reply)
         result = self._app(environ, response.start)
         try:
             response.send_all(result)

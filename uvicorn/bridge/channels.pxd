@@ -18,7 +18,8 @@ cdef class ReplyChannel(ReplySequence):
     cdef Window _window
     cdef object _name
 
-    @cython.locals(admitted=tuple)
+    cpdef begin(self, object exchange, Outbox outbox, object lock)
+    @cython.locals(admitted=tuple, thread=cython.ulong)
     cpdef object send(self, object reply)
     @cython.locals(admitted=tuple)
     cdef object _send_more(self, object reply)

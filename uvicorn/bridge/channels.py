@@ -56,7 +56,10 @@ class ReplyChannel(ReplySequence):
     __slots__ = ("_exchange", "_is_shared", "_lock", "_name", "_outbox", "_window")
 
     def __init__(self, exchange: ReplySink, outbox: Outbox, lock: threading.Lock | None = None) -> None:
-        # What ReplySequence sets, here without a call: this runs for every request.
+        self.begin(exchange, outbox, lock)
+
+    def begin(self, exchange: ReplySink, outbox: Outbox, lock: threading.Lock | None) -> None:
+        """Set all there is: for who makes one for each request, with `__new__`, which is cheaper when compiled."""
         self._is_head = exchange.is_head
         self._state = START
         self._remaining = None
@@ -120,7 +123,8 @@ class ReplyChannel(ReplySequence):
         Spec: ASGI draft (django/channels cd34f65), "Response" and "Response Chunk".
         """
         exchange = self._exchange
-        if get_ident() != self._outbox.loop_thread:
+        thread = get_ident()
+        if thread != self._outbox.loop_thread:
             self._send_from_thread(reply)
             return DRAINED
         if self._state or self._is_shared or exchange.is_closed:

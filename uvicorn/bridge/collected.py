@@ -59,3 +59,13 @@ class CollectedBodyChannel(BlockingReader):
         if self._is_over and self._file is not None:
             self._file.close()
         return {"content": content, "more_content": not self._is_over}
+
+    def unread(self) -> bytes:
+        """Return what nobody has received yet; it can be received all the same. Raises: OSError if the disk fails."""
+        if self._is_over or self._file is None:
+            return self._memory
+        at = self._file.tell()
+        try:
+            return self._memory + self._file.read()
+        finally:
+            self._file.seek(at)

@@ -120,6 +120,11 @@ def uninstall(crossing: Crossing) -> None:
         marker[:] = [each.mark_waiting for each in _crossings]
 
 
+def current_job() -> Job | None:
+    """Return the job that the calling thread runs, for whichever server, or None. Runs on: any thread."""
+    return next((job for crossing in _crossings if (job := crossing.current_job()) is not None), None)
+
+
 def run_in_pool(
     function: Callable[..., _T], /, *args: Any, pool: str | None = None, **kwargs: Any
 ) -> Coroutine[Any, Any, _T]:

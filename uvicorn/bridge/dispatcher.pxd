@@ -1,8 +1,13 @@
 cimport cython
 
+from uvicorn.bridge.channels cimport ReplyChannel
 from uvicorn.bridge.jobs cimport ConsumerJob
 from uvicorn.bridge.outbox cimport Outbox
 from uvicorn.bridge.tally cimport Measured
+
+
+cdef bint _TASKS_TAKE_CONTEXTS, _TASKS_MAY_BE_EAGER
+cdef object _Task
 
 
 cdef class Dispatcher:
@@ -30,7 +35,7 @@ cdef class Dispatcher:
     cdef readonly bint has_task_factory
     cdef bint _is_eager
 
-    @cython.locals(job=ConsumerJob)
+    @cython.locals(job=ConsumerJob, channel=ReplyChannel)
     cpdef dispatch(self, object consumer, object message, object exchange)
     cpdef cancel(self, object exchange, double grace)
     cpdef context_for(self, object served)

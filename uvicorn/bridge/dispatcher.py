@@ -38,6 +38,11 @@ from uvicorn.messages import Message
 
 __all__ = ["Dispatcher"]
 
+#: Any, because not every version of Python takes the same arguments.
+_Task: Final[Any] = asyncio.Task
+_TASKS_TAKE_CONTEXTS: Final = sys.version_info >= (3, 11)
+_TASKS_MAY_BE_EAGER: Final = sys.version_info >= (3, 12)
+
 
 class Dispatcher:
     """What runs consumers.
@@ -98,12 +103,15 @@ class Dispatcher:
 
     def dispatch(self, consumer: Consumer, message: Message, exchange: ServedRequest) -> None:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
+        channel = ReplyChannel.__new__(ReplyChannel)
+        channel.begin(exchange, self.outbox, None if consumer.is_async else threading.Lock())
+        message["reply_channel"] = channel
+        del channel  # the lifetime rule
         if consumer.is_async:
-            message["reply_channel"] = ReplyChannel(exchange, self.outbox)
             call = serve(consumer, message, exchange, self.hooks, self._tasks)
-            if sys.version_info >= (3, 12) and self._is_eager:
+            if self._is_eager:
                 context = self.context_for(exchange) if self.is_attended else self.context.copy()
-                exchange.task = task = asyncio.Task(
+                exchange.task = task = _Task(
                     call, loop=self._loop, name=consumer.name, context=context, eager_start=True
                 )
                 if task.done():
@@ -112,7 +120,6 @@ class Dispatcher:
                 exchange.task = task = self.make_task(call, consumer.name, exchange)
             self._tasks[exchange] = task
             return
-        message["reply_channel"] = ReplyChannel(exchange, self.outbox, threading.Lock())
         job = exchange.job = ConsumerJob(self, consumer, message, exchange)
         if self.is_attended:
             job.enter(self.context_for(exchange))
@@ -241,7 +248,7 @@ class Dispatcher:
         """Find out how to make tasks: by a factory of the application's, begun at once (Python 3.12), or begun soon."""
         self.has_task_factory = self._loop.get_task_factory() is not None
         # With hooks not at once: `on_response_ended` looks at the task, which must be there before the consumer runs.
-        self._is_eager = sys.version_info >= (3, 12) and self.hooks is None and not self.has_task_factory
+        self._is_eager = _TASKS_MAY_BE_EAGER and self.hooks is None and not self.has_task_factory
 
     def context_for(self, served: Served) -> contextvars.Context:
         """Return a fresh context for a call: that of the request or socket, if something goes with it."""
@@ -254,8 +261,12 @@ class Dispatcher:
         It has a fresh context: the current one may be that of the consumer whose reply made room for this request.
         """
         context = self.context_for(served) if self.is_attended and served is not None else self.context.copy()
-        if sys.version_info < (3, 11):
-            return context.run(self._loop.create_task, call, name=name)
-        if self.has_task_factory:
-            return self._loop.create_task(call, name=name, context=context)
-        return asyncio.Task(call, loop=self._loop, name=name, context=context)
+        task: asyncio.Task[None]
+        if not _TASKS_TAKE_CONTEXTS:
+            task = context.run(self._loop.create_task, call, name=name)
+        elif self.has_task_factory:
+            create: Any = self._loop.create_task
+            task = create(call, name=name, context=context)
+        else:
+            task = _Task(call, loop=self._loop, name=name, context=context)
+        return task

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from uvicorn.bridge.outbox import Log
@@ -27,13 +26,13 @@ __all__ = ["DryWatch", "held_threads"]
 _MOST: Final = 20  # threads that are named; arbitrary
 
 
-@dataclass
 class _State:
     """What is known of one pool."""
 
-    rejected: int
-    since: float | None = None  # monotonic time at which the episode began; None if there is none
-    rejected_before: int = 0
+    def __init__(self, rejected: int) -> None:
+        self.rejected = rejected
+        self.since: float | None = None  # monotonic time at which the episode began; None if there is none
+        self.rejected_before = 0
 
 
 class DryWatch:

@@ -40,7 +40,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
@@ -68,7 +67,6 @@ def nest_now() -> Nest | None:
     return next((nest for test in nested_tests if (nest := test()) is not None), None)
 
 
-@dataclass(frozen=True)
 class FrameworkPools:
     """Pools that all applications of a worker share for what is no plain call of a request.
 
@@ -78,9 +76,10 @@ class FrameworkPools:
         background: for background tasks; None if they run in the pool of their application, behind its requests.
     """
 
-    aside: ConsumerPool
-    extra: ConsumerPool
-    background: ConsumerPool | None = None
+    def __init__(self, aside: ConsumerPool, extra: ConsumerPool, background: ConsumerPool | None = None) -> None:
+        self.aside: Final = aside
+        self.extra: Final = extra
+        self.background: Final = background
 
     def __iter__(self) -> Iterator[ConsumerPool]:
         yield self.aside

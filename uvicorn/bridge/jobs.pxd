@@ -15,6 +15,7 @@ cdef class CallJob:
     cdef public object _message
     cdef readonly object _context
 
+    cdef _begin(self, object dispatcher, object consumer, object message, object exchange)
     cpdef enter(self, object context)
     cpdef forget(self)
     cpdef run(self)

@@ -71,6 +71,10 @@ class CallJob:
     )  # fmt: skip
 
     def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
+        self._begin(dispatcher, consumer, message, exchange)
+
+    def _begin(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
+        """Set what all jobs have, also for those that need not pay for `super().__init__`."""
         self.submitted_at = monotonic()
         self.started_at = 0.0
         self.is_over = False
@@ -146,7 +150,7 @@ class ConsumerJob(CallJob):
     __slots__ = ("_ended", "_has_left", "_posts")
 
     def __init__(self, dispatcher: Caller, consumer: Consumer, message: Message, exchange: Served) -> None:
-        super().__init__(dispatcher, consumer, message, exchange)
+        self._begin(dispatcher, consumer, message, exchange)
         has_hooks = dispatcher.hooks is not None
         self._ended = threading.Event() if has_hooks else None
         self._posts = [True] if has_hooks else []  # who pops it runs post_request: once, whoever comes first

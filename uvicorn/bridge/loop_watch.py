@@ -31,7 +31,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from uvicorn.bridge.garbage import GarbagePauses
@@ -49,18 +48,18 @@ _FEW: Final = 4  # switch intervals that are no time to speak of
 _ALMOST_ALL: Final = 0.7  # of the computing of all threads
 
 
-@dataclass
 class _Block:
     """A time in which the loop has not turned."""
 
-    since: float
-    unit: object
-    spent: Spent | None
-    process_cpu: float
-    collected: float
-    looks: int = 0
-    seen: list[Suspect] = field(default_factory=list)
-    told: str | None = None  # what was told while it lasted
+    def __init__(self, since: float, unit: object, spent: Spent | None, process_cpu: float, collected: float) -> None:
+        self.since = since
+        self.unit = unit
+        self.spent = spent
+        self.process_cpu = process_cpu
+        self.collected = collected
+        self.looks = 0
+        self.seen: list[Suspect] = []
+        self.told: str | None = None  # what was told while it lasted
 
 
 class LoopWatch:

@@ -39,6 +39,7 @@ import contextvars
 import itertools
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import clock_gettime, thread_time
@@ -107,6 +108,7 @@ class ConsumerPool:
         self._is_searching = False  # a drain was woken and has not looked at the queue yet
         self._is_ending = False  # the job of one is over, but for the return
         self._is_stopping = False
+        _pools.add(self)
 
     def __repr__(self) -> str:
         waiting = sum(job.is_waiting for _, job in self.running())
@@ -456,3 +458,15 @@ class ConsumerPool:
         if self.on_retire is not None:
             self.on_retire()
         return True
+
+
+def _stop_all() -> None:
+    """End the threads of servers that nobody has stopped: their threads were daemons, and the process ends."""
+    for pool in tuple(_pools):
+        pool.stop()
+
+
+_pools: Final[weakref.WeakSet[ConsumerPool]] = weakref.WeakSet()
+# What `concurrent.futures` has registered there joins the threads of all executors, and a drain ends when it is told.
+# `atexit` comes after that. The last one is called first.
+threading._register_atexit(_stop_all)  # type: ignore[attr-defined]  # there is no public way

@@ -25,7 +25,6 @@ import gc
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import CellType, CodeType, FrameType, FunctionType
 from typing import Any, Final
 
@@ -49,7 +48,6 @@ _BEGINNING: Final = _inner(asyncio.run_coroutine_threadsafe, "coro", "future", "
 _CHAINED: Final = _inner(getattr(asyncio.futures, "_chain_future", None), "source", "source_loop")
 
 
-@dataclass(frozen=True)
 class SelfWait:
     """A wait that would never end.
 
@@ -58,9 +56,10 @@ class SelfWait:
         awaited: what it waits for, with its line.
     """
 
-    line: str
-    awaited: str
-    future: Future[Any]
+    def __init__(self, line: str, awaited: str, future: Future[Any]) -> None:
+        self.line = line
+        self.awaited = awaited
+        self.future = future
 
     def end(self) -> None:
         """Have the wait raise `concurrent.futures.CancelledError`."""

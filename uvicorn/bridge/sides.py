@@ -18,11 +18,11 @@ from collections.abc import Callable, Coroutine
 from threading import get_ident
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from uvicorn.bridge.crossing import Crossing, run_on
+from uvicorn.bridge.crossing import Crossing, current_job, run_on
 from uvicorn.bridge.jobs import CallJob
 from uvicorn.errors import ChannelFull
 
-__all__ = ["Call", "Carried", "Sides"]
+__all__ = ["Call", "Carried", "Sides", "drop_deferred"]
 
 _MOST_KEPT: Final = 10_000  # calls of one consumer; arbitrary
 
@@ -78,6 +78,13 @@ class Sides:
         assert isinstance(later, _Kept)
         later.add(call)
         return True
+
+
+def drop_deferred() -> None:
+    """Drop what the consumer that this thread runs has sent until now: it is called once more. Runs on: any thread."""
+    job = current_job()
+    if isinstance(job, CallJob):
+        job.later = None
 
 
 class _Kept:

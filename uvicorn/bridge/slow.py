@@ -14,9 +14,8 @@ others are counted. A call is known by numbers alone: the watch keeps nothing al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.outbox import Log
@@ -27,8 +26,7 @@ from uvicorn.bridge.suspects import Suspect, suspect_in_thread, suspect_of
 __all__ = ["SlowWatch"]
 
 
-@dataclass
-class _Told:
+class _Told(NamedTuple):
     """A call that was told."""
 
     name: str
@@ -36,8 +34,7 @@ class _Told:
     since: float
 
 
-@dataclass
-class _Running:
+class _Running(NamedTuple):
     """A call that runs."""
 
     key: tuple[object, ...]

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from uvicorn.bridge.outbox import Log
@@ -33,14 +32,14 @@ from uvicorn.bridge.stacks import describe, line_of, thread_name
 __all__ = ["StuckWatch", "name_of_job"]
 
 
-@dataclass
 class _Call:
     """A call that was seen in a slot, known without a reference to it: a watch keeps nothing alive."""
 
-    key: tuple[object, ...]
-    since: float  # loop time of its last sign of life
-    progress: tuple[float, int]
-    is_told: bool = False
+    def __init__(self, key: tuple[object, ...], since: float, progress: tuple[float, int]) -> None:
+        self.key = key
+        self.since = since  # loop time of its last sign of life
+        self.progress = progress
+        self.is_told = False
 
 
 class StuckWatch:

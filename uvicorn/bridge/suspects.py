@@ -11,10 +11,9 @@ import selectors
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from traceback import FrameSummary
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.serve import serve
@@ -44,8 +43,7 @@ _LOOPS: Final = (  # code that runs loops: outside of what is of interest, and i
 _MOST_FRAMES: Final = 40  # of a stack that is shown; arbitrary
 
 
-@dataclass(frozen=True)
-class Suspect:
+class Suspect(NamedTuple):
     """What a thread does just now.
 
     Attributes:

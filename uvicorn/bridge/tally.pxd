@@ -1,3 +1,6 @@
+cdef double _FIRST
+
+
 cdef class Tally:
     cdef public double run_seconds
     cdef public double wait_seconds
@@ -7,6 +10,9 @@ cdef class Tally:
 
     cpdef add_run(self, double seconds)
     cpdef add(self, double wait, double run)
+
+
+cdef Py_ssize_t _bucket(double seconds) except -1
 
 
 cdef class Measured:

@@ -24,10 +24,12 @@ _NAME: Final = "channels"
 _OURS: Final = "uvicorn.channels1"
 #: modules of Channels 1 that are not there -> what to do instead
 _GONE: Final = {
+    "delay.migrations": "the layer keeps delayed messages, and no table does",
     "delay.models": "the layer keeps delayed messages, and no table does",
     "delay.worker": "the layer keeps delayed messages, without a process of its own",
     "hacks": "Django is not changed",
     "log": "the server logs, as Gunicorn's settings say",
+    "management.commands.runserver": "Django has its own; start `uvicorn --channels1 --reload` for sockets",
     "package_checks": "there is nothing to check",
     "test.liveserver": "start `uvicorn --channels1` with the settings of the test",
     "worker": "`uvicorn --channels1` runs the consumers, in its threads",

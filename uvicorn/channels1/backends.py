@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER
+from uvicorn.channels1.passing import keep_what_is_passed_on, with_body
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable, ConsumerError
 from uvicorn.layers.current import current
 from uvicorn.layers.delayed import DELAY, opened
 from uvicorn.layers.groups import Channel as ServerChannel
 from uvicorn.layers.groups import Group as ServerGroup
+from uvicorn.layers.names import check_channel, check_group
 
 __all__ = ["InvalidChannelLayerError", "ServerLayer", "layer_of"]
 
@@ -50,11 +52,20 @@ class ServerLayer:
         """Whether it reaches the workers of one server only."""
         return self.url == _LOCAL
 
+    def check(self, name: str, message: Mapping[str, Any], of_group: bool = False) -> None:
+        """Check what a later `send` or `send_group` gets. Raises: ValueError, TypeError, as they do."""
+        if of_group:
+            check_group(name)
+        elif check_channel(name) == DELAY:
+            opened(message)
+
     def send(self, channel: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a channel.
 
         Raises: as `uvicorn.Channel.send`; ValueError for a message to asgi.delay that does not say all it must.
         """
+        keep_what_is_passed_on(channel, message)
+        message = with_body(message)
         if channel != DELAY:
             return ServerChannel(channel, self._layer()).send(message, immediately)
         name, content, seconds = opened(message)  # what is wrong with it is told before the layer is looked for
@@ -62,10 +73,13 @@ class ServerLayer:
 
     def send_group(self, group: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a group. Raises: as `uvicorn.Group.send`."""
+        keep_what_is_passed_on(message)
+        message = with_body(message)
         return ServerGroup(group, self._layer()).send(message, immediately)
 
     def group_add(self, group: str, channel: str) -> Any:
         """Put a reply channel into a group. Raises: as `uvicorn.Group.add`."""
+        keep_what_is_passed_on(channel)
         return ServerGroup(group, self._layer()).add(channel)
 
     def group_discard(self, group: str, channel: str) -> Any:
@@ -126,6 +140,11 @@ def _local(alias: str, config: Mapping[str, Any]) -> str:
 
 def _redis(alias: str, config: Mapping[str, Any]) -> str:
     hosts, services = config.get("hosts") or [("localhost", 6379)], config.get("services")
+    if config.get("symmetric_encryption_keys"):
+        raise InvalidChannelLayerError(
+            f"CHANNEL_LAYERS[{alias!r}]: messages are not encrypted here: take symmetric_encryption_keys away, and "
+            "have TLS on the way to Redis, by a host such as 'rediss://:password@redis.example.com/0'"
+        )
     prefix = f"?prefix={quote(str(config['prefix']))}" if config.get("prefix") else ""
     if isinstance(hosts, (list, tuple)) and services and len(services) == 1 and not any(map(_is_url, hosts)):
         return f"redis+sentinel://{','.join(map(_host, hosts))}/{services[0]}/0{prefix}"
@@ -135,7 +154,7 @@ def _redis(alias: str, config: Mapping[str, Any]) -> str:
             "of one, or name a cluster with --channel-layer redis+cluster://host,host"
         )
     if _is_url(hosts[0]):
-        return f"{hosts[0]}{prefix}"
+        return f"{hosts[0]}{prefix.replace('?', '&') if '?' in hosts[0] else prefix}"
     return f"redis://{_host(hosts[0])}/0{prefix}"
 
 

@@ -6,9 +6,9 @@
 A synchronous consumer runs in a thread of the pool, all of it.
 
 *What it raises.* The exceptions of `exceptions.py` are done as they say, and are no errors. For ConsumeLater the call
-is made again, after a moment and ten times at most; a background message is given back to the layer. Any other one is
-the server's: it is logged, and answers a request with 500. What the consumer has sent to groups and channels is then
-dropped. A socket stays open after an error in the consumer of one of its messages, as it did.
+is made again, after a moment and ten times at most; a background message is sent again instead (`retries.py`). Any
+other one is the server's: it is logged, and answers a request with 500. In both cases what the consumer has sent to
+groups and channels is dropped. A socket stays open after an error in the consumer of one of its messages, as it did.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from uvicorn.bridge.consumer import name_of
-from uvicorn.channels1.channel import reply_channel_of_call
+from uvicorn.bridge.sides import drop_deferred
 from uvicorn.channels1.exceptions import ChannelSocketException, ConsumeLater, DenyConnection
 from uvicorn.channels1.message import Message
+from uvicorn.channels1.passing import reply_channel_of_call
 from uvicorn.channels1.pending import pending_message_store
+from uvicorn.channels1.retries import CANNOT_BE_SENT, MOST_RETRIES, is_last_try, may_be_retried, send_again
 from uvicorn.channels1.used_django import around
 from uvicorn.errors import ChannelClosed, ReplyError
 from uvicorn.layers.names import is_background
 
 __all__ = ["AsyncCall", "Call", "run"]
 
-_TRIES: Final = 11  # ten after the first one, as in Channels 1
+_TRIES: Final = MOST_RETRIES + 1
 _PAUSE_SECONDS: Final = 0.05  # before a message is tried again; arbitrary
 
 _log: Final = logging.getLogger("django.channels")
@@ -54,9 +56,17 @@ class Call:
                     pending_message_store.send_and_flush()
                 return
             except ConsumeLater:
-                if is_background(message.channel.name):
-                    raise
-                time.sleep(_PAUSE_SECONDS)
+                drop_deferred()
+                if not is_background(message.channel.name):
+                    time.sleep(_PAUSE_SECONDS)
+                elif may_be_retried(message.content):
+                    try:
+                        send_again(message.channel.name, message.content)
+                    except CANNOT_BE_SENT:
+                        raise ConsumeLater from None
+                    return
+                else:
+                    break
             except Exception as error:
                 _mark(error, message)
                 raise
@@ -83,9 +93,16 @@ class AsyncCall(Call):
                     _accept(message)
                 return
             except ConsumeLater:
-                if is_background(message.channel.name):
-                    raise
-                await asyncio.sleep(_PAUSE_SECONDS)
+                if not is_background(message.channel.name):
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                elif may_be_retried(message.content):
+                    try:
+                        await send_again(message.channel.name, message.content)
+                    except CANNOT_BE_SENT:
+                        raise ConsumeLater from None
+                    return
+                else:
+                    break
             except (DenyConnection, ChannelSocketException) as error:
                 _obey(error, message)
                 return
@@ -133,7 +150,7 @@ def _replying(served: Mapping[str, Any]) -> Iterator[None]:
 
 def _received(served: Mapping[str, Any], number: int) -> Message:
     message: Any = Message.received(served)
-    if number == _TRIES - 1:
+    if number == MOST_RETRIES or (is_background(message.channel.name) and is_last_try(message.content)):
         message.__doomed__ = True  # the last try
     return message  # type: ignore[no-any-return]  # it takes any attribute
 

@@ -8,18 +8,15 @@ channel is a name, does: so it comes after what was sent before it, and after th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER, text_of
+from uvicorn.channels1.passing import with_body
 from uvicorn.channels1.pending import pending_message_store
-from uvicorn.errors import ChannelClosed
+from uvicorn.errors import ChannelClosed, ReplyError
+from uvicorn.layers.handover import DONE
 
-__all__ = ["Channel", "Group", "ReplyChannel", "reply_channel_of_call"]
-
-
-#: the reply channel of the message that a consumer is called for
-reply_channel_of_call: Final[ContextVar[Any]] = ContextVar("reply_channel_of_call", default=None)
+__all__ = ["Channel", "Group", "ReplyChannel"]
 
 
 class _Named:
@@ -44,6 +41,16 @@ class _Named:
             self._layer = channel_layers[self._alias]
         return self._layer
 
+    def _keep(self, content: Mapping[str, Any]) -> None:
+        """Keep a message until the consumer has returned.
+
+        Raises: what the layer would raise then for a wrong name, which has no place there: the reply is out.
+        """
+        check = getattr(self.channel_layer, "check", None)
+        if check is not None:
+            check(self.name, content, isinstance(self, Group))
+        pending_message_store.append(self, content)
+
     def __str__(self) -> str:
         return str(self.name)
 
@@ -64,12 +71,12 @@ class Channel(_Named):
         Returns: what can be awaited in a coroutine.
         Raises: TypeError if the content is no dict; ChannelFull and others, if it is sent at once.
         """
-        _check(content, TypeError)
+        content = _checked(content, TypeError)
         if delay is not None:
             later = {"channel": self.name, "content": dict(content), "delay": int(delay * 1000)}
             return Channel("asgi.delay", channel_layer=self.channel_layer).send(later, immediately)
         if not immediately and pending_message_store.active:
-            return pending_message_store.append(self, content)
+            return self._keep(content)
         return self.deliver(content, immediately)
 
     def deliver(self, content: Mapping[str, Any], immediately: bool = False) -> Any:
@@ -103,19 +110,24 @@ class ReplyChannel(Channel):
     def send(self, content: Mapping[str, Any], immediately: bool = False, delay: float | None = None) -> Any:
         """Send a reply.
 
-        What is sent to a socket that is closed is dropped, as it was.
+        What is sent to a socket that is closed is dropped, as it was, whoever has closed it.
 
         Returns: what can be awaited in a coroutine.
         Raises: ReplyError for one that is not allowed; ChannelClosed if the client of a request has left.
         """
         if delay is not None:
             return super().send(content, immediately, delay)
-        done: Any = None
+        live = self.live
+        is_socket = live.own_name.startswith("websocket.")
+        done: Any = DONE
         for reply in _replies(content):
+            if is_socket and live.closed:
+                break
             try:
-                done = self.live.send(reply)
-            except ChannelClosed:
-                if not self.live.own_name.startswith("websocket."):
+                done = live.send(reply)
+            except (ChannelClosed, ReplyError) as error:
+                # A socket may have been closed since we looked, from another thread or by its client.
+                if not is_socket or not (live.closed or isinstance(error, ChannelClosed)):
                     raise
         return done
 
@@ -133,9 +145,9 @@ class Group(_Named):
 
     def send(self, content: Mapping[str, Any], immediately: bool = False) -> Any:
         """Send a message to all of them. Args, Raises: as for `Channel.send`; ValueError if the content is no dict."""
-        _check(content, ValueError)
+        content = _checked(content, ValueError)
         if not immediately and pending_message_store.active:
-            return pending_message_store.append(self, content)
+            return self._keep(content)
         return self.deliver(content, immediately)
 
     def deliver(self, content: Mapping[str, Any], immediately: bool = False) -> Any:
@@ -146,12 +158,10 @@ class Group(_Named):
         return layer.send_group(self.name, content)
 
 
-def _check(content: object, error: type[Exception]) -> None:
+def _checked(content: object, error: type[Exception]) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise error(f"a message must be a dict, not {type(content).__name__}")
-    live = reply_channel_of_call.get()
-    if live is not None and any(value == live.own_name for value in content.values() if isinstance(value, str)):
-        live.name  # noqa: B018  # to read it keeps the channel: it is passed on
+    return with_body(content)  # now: it is read, and what is wrong with it is raised, on the consumer's own line
 
 
 def _member(channel: Any) -> Any:

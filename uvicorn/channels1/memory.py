@@ -43,6 +43,10 @@ class ChannelLayer:
         self._channels: dict[str, deque[tuple[float, str, dict[str, Any]]]] = {}
         self._groups: dict[str, dict[str, float]] = {}
 
+    def check(self, name: str, message: Mapping[str, Any], of_group: bool = False) -> None:
+        """Check what a later `send` or `send_group` gets. Raises: TypeError for a wrong name."""
+        _check(name, of_group)
+
     def send(self, channel: str, message: Mapping[str, Any]) -> None:
         """Put a message into a channel. Raises: ChannelFull; TypeError for a wrong name."""
         _check(channel)

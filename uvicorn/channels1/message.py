@@ -71,6 +71,8 @@ class Message:
         return self.channel.channel_layer
 
     def __getitem__(self, key: str) -> Any:
+        if key == "reply_channel" and self.reply_channel is not None:
+            self.reply_channel.name  # noqa: B018  # who reads it may pass it on in any way: so it is kept
         return self.content[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -96,7 +98,7 @@ class Message:
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return one value of the content."""
-        return self.content.get(key, default)
+        return self[key] if key in self.content else default
 
     def copy(self) -> Message:
         """Return a copy whose content can be changed."""

@@ -34,6 +34,7 @@ from uvicorn.command.reload_plan import Known, plan
 from uvicorn.command.replacement import is_leaving, wants_to_leave
 from uvicorn.command.roll import FAILED, LEAVING, READY, STARTING, STAYING
 from uvicorn.command.share import roll_of_master
+from uvicorn.command.start_report import quiet_about_no_address
 from uvicorn.command.stopping import stop_master
 from uvicorn.command.systemd import Notifier, give_back
 
@@ -69,7 +70,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]  # Gunicorn has no types
 
     def start(self) -> None:
         """Listen. Nobody serves yet: systemd is told when somebody does."""
-        super().start()
+        with quiet_about_no_address(self.log):
+            super().start()
         roll_of_master().is_orderly = True
         self._systemd.status("Starting")
 

@@ -9,10 +9,7 @@ from typing import Any
 
 from uvicorn.bridge.outbox import Log
 from uvicorn.command.attending_settings import AttendingSettings
-from uvicorn.command.log_records import carry, carry_request_ids
 from uvicorn.connections.attendants import Attendant, Attendants, Attended
-from uvicorn.watching.request_ids import RequestIds, current_request_id, is_request_id
-from uvicorn.watching.upstream import UpstreamTimes
 
 __all__ = ["attended_message", "check_attending", "make_attendants"]
 
@@ -37,9 +34,14 @@ def make_attendants(
     check_attending(settings)
     attendants: list[Attendant] = []
     if settings.request_id:
+        from uvicorn.command.log_records import carry_request_ids  # here and below: where the setting is on
+        from uvicorn.watching.request_ids import RequestIds
+
         carry_request_ids()
         attendants.append(RequestIds())
     if settings.request_start:
+        from uvicorn.watching.upstream import UpstreamTimes
+
         attendants.append(UpstreamTimes())
     if settings.otel:
         attendants.append(_make_tracing(log))
@@ -52,6 +54,8 @@ def attended_message(context: contextvars.Context, request_id: str) -> Attended 
     Args:
         context: that in which all calls begin.
     """
+    from uvicorn.watching.request_ids import current_request_id, is_request_id
+
     if not is_request_id(request_id.encode("utf-8", "replace")):
         return None
     attended = Attended(context.copy())
@@ -61,6 +65,7 @@ def attended_message(context: contextvars.Context, request_id: str) -> Attended 
 
 
 def _make_tracing(log: Log) -> Attendant:
+    from uvicorn.command.log_records import carry
     from uvicorn.watching import tracing  # it needs OpenTelemetry
 
     if not tracing.is_configured():

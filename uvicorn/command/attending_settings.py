@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
-from uvicorn.command.log_formats import FORMATS
+from uvicorn.command.log_names import FORMATS
 from uvicorn.command.setting_types import OurSetting, on_or_off, one_of
 
 __all__ = ["ATTENDING_SETTINGS", "AttendingSettings", "attending_settings"]
@@ -78,8 +77,7 @@ class RequestStart(OurSetting):
 ATTENDING_SETTINGS: Final = (LogFormat, RequestId, Otel, RequestStart)
 
 
-@dataclass(frozen=True)
-class AttendingSettings:
+class AttendingSettings(NamedTuple):
     """What goes with each request."""
 
     request_id: bool = False

@@ -22,7 +22,6 @@ from uvicorn.layers.hub import Hub
 from uvicorn.layers.local_place import Place
 from uvicorn.layers.office import WorkerOffice
 from uvicorn.layers.opening import open_layer
-from uvicorn.watching.request_ids import current_request_id
 from uvicorn.wire.shared import share
 
 __all__ = ["WorkerLayer"]
@@ -79,7 +78,11 @@ class WorkerLayer:
         if settings.only:
             shown = ", ".join(sorted(channels)) or "none: no route is for a channel that only_channels matches"
             log.info("Channels consumed here: %s", shown)
-        request_id = current_request_id.get if has_ids else None
+        request_id = None
+        if has_ids:
+            from uvicorn.watching.request_ids import current_request_id  # where requests have ids
+
+            request_id = current_request_id.get
         self._office = WorkerOffice(self.hub, Sides(dispatcher.crossing, self.hub.deferred), settings.url, request_id)
         install(self._office)
 

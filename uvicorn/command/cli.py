@@ -16,10 +16,10 @@ from uvicorn.command.arbiter import OrderlyApplication
 from uvicorn.command.console import ACCESS_FORMAT, DefaultAccessLog, settle_access
 from uvicorn.command.environment_file import load_environment
 from uvicorn.command.equivalents import equivalents
-from uvicorn.command.holders import taken
+from uvicorn.command.holders import exit_if_taken
 from uvicorn.command.http2 import DefaultProtocols
 from uvicorn.command.legacy import prepare
-from uvicorn.command.log_formats import TEXT
+from uvicorn.command.log_names import TEXT
 from uvicorn.command.log_presets import dressed
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
@@ -72,7 +72,7 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
         if cfg.only_channels:
             cfg.set("bind", [])  # a background worker serves no HTTP
         if own.get("env_file"):
-            load_environment(own["env_file"])
+            _take_file(cfg, own["env_file"])
         if own.get("factory") and not self.app_uri.endswith(")"):
             self.app_uri += "()" if ":" in self.app_uri else ":application()"
         log_config = cfg.logconfig or own.get("log_config")
@@ -134,11 +134,8 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
     def run(self) -> None:
         """Serve; a wrong name with --preload ends with one sentence, and so does an address that is taken."""
         cfg = self.cfg
-        brings_sockets = cfg.reuse_port or not os.environ.keys().isdisjoint(("GUNICORN_FD", "LISTEN_FDS"))
-        if not (cfg.check_config or cfg.print_config or brings_sockets):
-            in_use = taken(cfg.address)
-            if in_use is not None:
-                sys.exit(f"\nError: {in_use}\n")
+        if not (cfg.check_config or cfg.print_config):
+            exit_if_taken(cfg)
         try:
             super().run()
         except AppImportError as error:
@@ -154,6 +151,16 @@ def main() -> None:
         sys.exit(questions.run(sys.argv[1:]))
     usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application /static=./folder/ ..."
     ConsumerApplication(usage, prog="uvicorn").run()
+
+
+def _take_file(cfg: Any, path: str) -> None:
+    """Take environment variables from a file, and what those of Gunicorn's settings say that were not given."""
+    before = dict(os.environ)
+    load_environment(path)
+    for name, variable in (("workers", "WEB_CONCURRENCY"), ("forwarded_allow_ips", "FORWARDED_ALLOW_IPS")):
+        text, setting = os.environ.get(variable), cfg.settings[name]
+        if text and variable not in before and setting.get() == setting.validator(setting.default):
+            cfg.set(name, text)
 
 
 def _failure(error: Exception) -> int:

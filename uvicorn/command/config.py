@@ -27,7 +27,6 @@ from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
 from uvicorn.command.threads import default_threads
-from uvicorn.command.tls import make_ssl_context
 
 __all__ = ["Config"]
 
@@ -167,6 +166,8 @@ class Config:
         self.reset_contextvars = reset_contextvars
         self.more_settings = _known(settings)
         self.headers = list(headers or [])
+        if env_file is not None:
+            load_environment(env_file)
         self.workers = int(os.environ.get("WEB_CONCURRENCY") or 1) if workers is None else workers
         if forwarded_allow_ips is None:
             forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
@@ -180,8 +181,6 @@ class Config:
         self.ssl: ssl.SSLContext | None = None
         self.encoded_headers: list[tuple[bytes, bytes]] = []
         self._raw_app: Any = None
-        if env_file is not None:
-            load_environment(env_file)
         self.configure_logging()
         for warning in equivalents(self._given()).warnings:
             logger.warning("%s", warning)
@@ -288,9 +287,11 @@ class Config:
         Raises: ConfigError for what is not allowed; SystemExit, with one line in the log, for a wrong layer.
         """
         with exit_if_wrong():
-            return with_layer(Settings.from_config(cfg))
+            return with_layer(Settings.from_config(cfg), cfg)
 
     def _make_ssl_context(self) -> ssl.SSLContext:
+        from uvicorn.command.tls import make_ssl_context  # where there is TLS
+
         def make() -> ssl.SSLContext:
             cfg = self.settings()
             context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
@@ -337,7 +338,7 @@ def _several(value: Any) -> list[Any]:
 
 
 def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    names = gunicorn_config.make_settings()
+    names = gunicorn_config.make_settings() if settings else {}
     for name in settings:
         if name not in names:
             raise TypeError(f"there is no parameter and no setting {name!r}: see docs/compatibility.md and settings.md")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, whole
+from uvicorn.command.setting_types import OurSetting, header_value, one_of, seconds, true_or_false, whole
 
 __all__ = ["CONSUMER_SETTINGS"]
 
 
 def server_header(value: Any) -> str:
     """Validate the text of a header, or a switch. Raises: ValueError."""
-    if str(value).lower() in ("true", "false"):
-        return "uvicorn" if str(value).lower() == "true" else ""
-    return header_value("server_header")(value)
+    try:
+        return "uvicorn" if true_or_false(str(value)) else ""
+    except ValueError:
+        return header_value("server_header")(value)
 
 
 class ApplicationInterface(OurSetting):

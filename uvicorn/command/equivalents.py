@@ -11,7 +11,6 @@ import inspect
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 __all__ = ["DEFAULTS", "Equivalents", "equivalents"]
@@ -36,7 +35,6 @@ _SOCKETS: Final = ("auto", "websockets", "websockets-sansio")
 _PARSERS: Final = ("auto", "httptools")
 
 
-@dataclass
 class Equivalents:
     """What some parameters come to.
 
@@ -45,8 +43,9 @@ class Equivalents:
         warnings: a sentence for each parameter that does not do what it says, with what takes its place.
     """
 
-    settings: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+        self.warnings: list[str] = []
 
 
 def equivalents(given: Mapping[str, Any]) -> Equivalents:

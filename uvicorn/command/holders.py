@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import logging
 import os
 import socket
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-__all__ = ["holder_of", "taken"]
+__all__ = ["exit_if_taken", "have_holders_named", "holder_of", "taken"]
 
 _LISTENING: Final = "0A"  # TCP_LISTEN in the kernel's tables
 _MOST_SHOWN: Final = 80  # characters of a command line
@@ -28,6 +31,8 @@ def taken(addresses: Iterable[Any]) -> str | None:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
+        except OverflowError:
+            return f"{address[1]} is no number of a port: 0 to 65535"
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 continue  # Gunicorn says it
@@ -37,6 +42,34 @@ def taken(addresses: Iterable[Any]) -> str | None:
             shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             return f"{shown} is in use{by}: stop that, or choose another port with --port"
     return None
+
+
+def exit_if_taken(cfg: Any) -> None:
+    """End with one sentence if somebody else listens at an address of Gunicorn's configuration. Raises: SystemExit."""
+    brings_sockets = cfg.reuse_port or not os.environ.keys().isdisjoint(("GUNICORN_FD", "LISTEN_FDS"))
+    in_use = None if brings_sockets else taken(cfg.address)
+    if in_use is not None:
+        sys.exit(f"\nError: {in_use}\n")
+
+
+def have_holders_named() -> None:
+    """Have Gunicorn's own line about an address that is in use say by whom. Idempotent.
+
+    Its master binds before it asks a worker class anything, and gives nobody the error: what passes us is the line.
+    """
+    logging.getLogger("gunicorn.error").addFilter(_name_holder)
+
+
+def _name_holder(record: logging.LogRecord) -> bool:
+    if record.msg == "Connection in use: %s" and record.args:
+        try:
+            address = ast.literal_eval(str(record.args[0]))  # type: ignore[index]  # a tuple: one value
+            holder = holder_of(address[1]) if isinstance(address, tuple) else ""
+        except (ValueError, SyntaxError, LookupError, TypeError):
+            return True  # the path of a unix socket, or another Gunicorn's words
+        if holder:
+            record.args = (f"{address}, by {holder}",)
+    return True
 
 
 def holder_of(port: int) -> str:

@@ -93,8 +93,14 @@ class DefaultHeaders(OurSetting):
     desc = """\
         A header that each response gets; the option may be given several times.
 
-        ``server`` takes the place of ``server_header``.
+        ``server`` takes the place of ``server_header``. In ``UVICORN_HEADERS`` several have blanks between them.
         """
+
+    @classmethod
+    def from_text(cls, text: str) -> Any:
+        """Return the fields with blanks between them, or the one that has blanks in its value."""
+        words = text.split()
+        return words if all(word.find(":", 1, -1) > 0 for word in words) else text
 
 
 class LimitConcurrency(OurSetting):

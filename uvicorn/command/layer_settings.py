@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from uvicorn.command.setting_types import OurSetting, one_of, seconds, whole
 from uvicorn.layers.backlog import CLOSE, POLICIES, Bounds
@@ -201,24 +200,20 @@ def limits_of(values: Mapping[str, Any]) -> ChannelLimits:
     )
 
 
-@dataclass(frozen=True)
-class LayerSettings:
+class LayerSettings(NamedTuple):
     """All that groups and channels need."""
 
     url: str = "local://"
-    bounds: Bounds = Bounds()  # noqa: RUF009 (it is a tuple)
-    limits: ChannelLimits = ChannelLimits()  # noqa: RUF009 (it is frozen)
+    bounds: Bounds = Bounds()
+    limits: ChannelLimits = ChannelLimits()
     group_expiry: float = 86400.0
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> LayerSettings:
-        """Take the values of our settings, by name.
-
-        Raises: ValueError for settings that cannot be together.
-        """
-        settings = cls(
+        """Take the values of our settings, by name."""
+        return cls(
             values["channel_layer"],
             bounds_of(values),
             limits_of(values),
@@ -226,12 +221,17 @@ class LayerSettings:
             patterns_of(values["only_channels"]),
             patterns_of(values["exclude_channels"]),
         )
-        if settings.only and settings.url == "local://":
+
+    def check(self) -> None:
+        """Check what cannot be together, when it is known which layer there is.
+
+        Raises: ValueError with one sentence.
+        """
+        if self.only and self.url == "local://":
             raise ValueError(
                 "only_channels with channel_layer local:// gets no message: that reaches the workers of one master; "
                 "give the server and this process the same local:///path, or a redis:// URL"
             )
-        return settings
 
     def consumes(self, channel: str) -> bool:
         """Whether a channel is consumed here."""

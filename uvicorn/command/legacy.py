@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 
 from gunicorn.config import Config
 from gunicorn.errors import AppImportError
 
-from uvicorn.command.settings import Settings, read
+from uvicorn.command.settings import Settings, is_given, read
 
 __all__ = ["prepare", "with_layer"]
-
-_DEFAULT_LAYER = "local://"
 
 
 def prepare(cfg: Config) -> None:
@@ -36,23 +33,33 @@ def prepare(cfg: Config) -> None:
         django.setup(set_prefix=False)
 
 
-def with_layer(settings: Settings) -> Settings:
-    """Return the settings with the layer of CHANNEL_LAYERS, if they name none and `import channels` finds ours.
+def with_layer(settings: Settings, cfg: Config) -> Settings:
+    """Return the settings with the layer of CHANNEL_LAYERS, if nobody has named one and `import channels` finds ours.
 
-    Raises: AppImportError with one sentence.
+    Called when the application is loaded: only then it is known which layer there is.
+
+    Raises: AppImportError with one sentence, also for other settings that this layer cannot be with.
     """
-    if settings.layer.url != _DEFAULT_LAYER or "uvicorn.channels1" not in sys.modules:
-        return settings
+    try:
+        layer = settings.layer
+        if not is_given(cfg, "channel_layer") and (url := _url_of_channel_layers()):
+            layer = layer._replace(url=url)
+        layer.check()
+    except ValueError as error:
+        raise AppImportError(str(error)) from None
+    return settings._replace(layer=layer)
+
+
+def _url_of_channel_layers() -> str:
+    """Return the URL of the default layer of CHANNEL_LAYERS, or "". Raises: ValueError."""
+    if "uvicorn.channels1" not in sys.modules:
+        return ""
     from uvicorn.channels1.alias import is_installed
 
     if not is_installed():
-        return settings
+        return ""
     from uvicorn.channels1.asgi import channel_layers
     from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER
     from uvicorn.layers.urls import check_url
 
-    try:
-        url = check_url(channel_layers[DEFAULT_CHANNEL_LAYER].url)
-    except ValueError as error:
-        raise AppImportError(str(error)) from None
-    return dataclasses.replace(settings, layer=dataclasses.replace(settings.layer, url=url))
+    return check_url(channel_layers[DEFAULT_CHANNEL_LAYER].url)

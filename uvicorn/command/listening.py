@@ -44,9 +44,9 @@ def bind_host(host: str | None, port: int) -> list[socket.socket]:
 
     Raises: OSError that names the address.
     """
-    found = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-    )
+    # ASCII as bytes: for a text Python imports what knows international names, and all of Unicode.
+    name = host.encode() if host and host.isascii() else host or None
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):

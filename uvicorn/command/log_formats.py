@@ -18,14 +18,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from uvicorn.command.formatters import ColourizedFormatter, paint_level
+from uvicorn.command.log_names import COLOUR, JSON
 from uvicorn.command.log_records import carried
 
-__all__ = ["COLOUR", "FORMATS", "JSON", "TEXT", "Coloured", "JSONFormatter", "WithId", "dress", "naked"]
-
-TEXT: Final = "text"
-COLOUR: Final = "colour"
-JSON: Final = "json"
-FORMATS: Final = (TEXT, COLOUR, JSON)
+__all__ = ["Coloured", "JSONFormatter", "WithId", "dress", "naked"]
 
 # What every record has; what else is there was given as `extra`.
 _USUAL: Final = frozenset(logging.makeLogRecord({}).__dict__) | {

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from uvicorn.command.console import ACCESS_FORMAT, colour_access, wants_colours
 from uvicorn.command.formatters import ColourizedFormatter
-from uvicorn.command.log_formats import COLOUR, JSON, TEXT, JSONFormatter, dress, naked
-from uvicorn.command.log_records import carry_request_ids
+from uvicorn.command.log_names import COLOUR, JSON, TEXT
 from uvicorn.command.log_setup import LOGGING_CONFIG
 from uvicorn.command.settings import Settings
 from uvicorn.command.standard_log import StandardLog
@@ -21,7 +20,6 @@ from uvicorn.command.standard_log import StandardLog
 __all__ = ["dress_standard", "dressed", "keep_dressed", "prepare_log", "wants_paint"]
 
 _MARK: Final = "_uvicorn_dressed"
-_OURS: Final = (ColourizedFormatter, JSONFormatter)  # formatters of the log of `uvicorn.run`, and not somebody's own
 
 
 def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
@@ -31,15 +29,32 @@ def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
     """
     has_ids = settings.attending.request_id
     if has_ids:
+        from uvicorn.command.log_records import carry_request_ids  # where requests have ids
+
         carry_request_ids()
     if isinstance(log, StandardLog):
         dress_standard(settings, log.options.get("log_config"))
         return
+    _lend_handlers(getattr(log, "error_log", None))
     colour_access(log, cfg.access_log_format, True if settings.log_format == COLOUR else settings.use_colors)
     if cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or not (has_ids or settings.log_format != TEXT):
         return
+    from uvicorn.command.log_formats import dress  # where a preset is chosen
+
     error, access = (_streams(getattr(log, name, None)) for name in ("error_log", "access_log"))
     dress(error, access, settings.log_format, has_ids, is_own_line=cfg.access_log_format == ACCESS_FORMAT)
+
+
+def _lend_handlers(error_log: logging.Logger | None) -> None:
+    """Have what an application sends to the other package's loggers written where Gunicorn's error log is.
+
+    Only where nobody has configured them: `logging.getLogger("uvicorn.error").info(...)` is what tutorials write.
+    """
+    logger = logging.getLogger("uvicorn")
+    if error_log is not None and not (logger.handlers or logging.getLogger("uvicorn.error").handlers):
+        logger.handlers = list(error_log.handlers)
+        logger.setLevel(error_log.level)
+        logger.propagate = False
 
 
 def wants_paint(stream: Any, settings: Settings) -> bool:
@@ -54,8 +69,11 @@ def dress_standard(settings: Settings, log_config: Any) -> None:
     has_ids = settings.attending.request_id
     if log_config != LOGGING_CONFIG or not (has_ids or settings.log_format != TEXT):
         return
+    from uvicorn.command.log_formats import JSONFormatter, dress, naked  # where a preset is chosen
+
+    ours = (ColourizedFormatter, JSONFormatter)  # formatters of the log of `uvicorn.run`, and not somebody's own
     error, access = (
-        [handler for handler in logging.getLogger(name).handlers if isinstance(naked(handler.formatter), _OURS)]
+        [handler for handler in logging.getLogger(name).handlers if isinstance(naked(handler.formatter), ours)]
         for name in ("uvicorn", "uvicorn.access")
     )
     dress(error, access, settings.log_format, has_ids, is_own_line=True)

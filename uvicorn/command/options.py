@@ -9,19 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-__all__ = ["OPTIONS", "Option", "add_options", "from_environment", "true_or_false"]
+from uvicorn.command.setting_types import true_or_false
 
-_TRUE: Final = ("1", "true", "t", "yes", "y", "on")
-_FALSE: Final = ("", "0", "false", "f", "no", "n", "off")
-
-
-def true_or_false(text: str) -> bool:
-    """Read a switch. Raises: ValueError."""
-    if text.strip().lower() in _TRUE:
-        return True
-    if text.strip().lower() in _FALSE:
-        return False
-    raise ValueError(f"it must be true or false, not {text!r}")
+__all__ = ["OPTIONS", "Option", "add_options", "from_environment"]
 
 
 class Option(NamedTuple):
@@ -43,9 +33,17 @@ class Option(NamedTuple):
     instead: str = ""
 
 
+def port(text: str) -> int:
+    """Read the number of a port. Raises: ValueError."""
+    number = int(text) if text.strip().isdecimal() else -1
+    if not 0 <= number <= 65535:
+        raise ValueError(f"it must be a number of a port, 0 to 65535, not {text!r}")
+    return number
+
+
 OPTIONS: Final = (
     Option("--host", "host", str, "Listen at this address.", "TEXT"),
-    Option("--port", "port", int, "Listen at this port; 0 for a free one.", "INT"),
+    Option("--port", "port", port, "Listen at this port; 0 for a free one.", "INT"),
     Option("--uds", "uds", str, "Listen at this Unix socket.", "PATH"),
     Option("--fd", "fd", int, "Listen at this descriptor of a socket that is bound.", "INT"),
     Option("--factory", "factory", None, "What is named makes the application: it is called."),
@@ -110,13 +108,15 @@ def add_options(add: Callable[[Option, dict[str, Any]], Any]) -> None:
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return what environment variables say: parameter -> value, without those that settings of ours read themselves.
 
+    An empty one is as none at all.
+
     Raises: ValueError that names the variable.
     """
     kinds = {option.param: option.kind or true_or_false for option in OPTIONS} | _MORE | dict.fromkeys(_RENAMED, str)
     given: dict[str, Any] = {}
     for param, kind in kinds.items():
         name = f"UVICORN_{param.upper()}"
-        if name not in environ:
+        if not environ.get(name):
             continue
         try:
             given[param] = kind(environ[name])

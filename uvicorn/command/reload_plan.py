@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["Known", "Plan", "plan"]
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What the master knows of a worker that is not leaving.
 
     Attributes:
@@ -26,8 +25,7 @@ class Known:
     wants_to_leave: bool = False
 
 
-@dataclass
-class Plan:
+class Plan(NamedTuple):
     """What is to be done.
 
     Attributes:
@@ -36,9 +34,9 @@ class Plan:
         is_reloaded: the new ones have taken over.
     """
 
-    missing: int = 0
-    leaving: list[int] = field(default_factory=list)
-    is_reloaded: bool = False
+    missing: int
+    leaving: list[int]
+    is_reloaded: bool
 
 
 def plan(workers: Sequence[Known], wanted: int) -> Plan:

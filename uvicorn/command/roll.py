@@ -17,8 +17,7 @@ import os
 import struct
 import time
 import weakref
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from uvicorn.command.balance import Scales
 
@@ -42,8 +41,7 @@ _AT_FAILURES: Final = 4
 _LONGEST_PAUSE: Final = 60.0  # between two tries to start a worker; arbitrary
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """What the roll says of one worker.
 
     Attributes:

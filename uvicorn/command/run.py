@@ -49,6 +49,10 @@ def run(app: Any, *, app_dir: str | None = None, **options: Any) -> None:
             server.run()
         except KeyboardInterrupt:
             pass  # the INT that has stopped it
+        except Exception as error:
+            from uvicorn.applications.failures import part_of_application  # seldom
+
+            raise error.with_traceback(part_of_application(error))  # noqa: B904  # it is the same one
     finally:
         if config.uds and os.path.exists(config.uds):
             os.remove(config.uds)

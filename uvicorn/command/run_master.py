@@ -8,6 +8,7 @@ from typing import Any
 
 from uvicorn.command.arbiter import OrderlyApplication
 from uvicorn.command.config import Config
+from uvicorn.command.holders import exit_if_taken
 from uvicorn.command.listening import bind_host
 from uvicorn.command.standard_log import StandardLog
 
@@ -55,6 +56,11 @@ class Master(OrderlyApplication):
         self.cfg.set("logger_class", StandardLog.with_options(**options))
         if not (config.uds or config.fd is not None):
             self.cfg.set("bind", _each_address(config.host, config.port))
+
+    def run(self) -> None:
+        """Serve; an address that is taken ends it with one sentence."""
+        exit_if_taken(self.cfg)
+        super().run()
 
     def load(self) -> Any:
         """Return the application. Runs on: a worker."""

@@ -8,8 +8,7 @@ import random
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.applications.contents import Served, served
 from uvicorn.command.config import Config
@@ -30,8 +29,7 @@ logger: Final = logging.getLogger("uvicorn.error")
 _LOOK_SECONDS: Final = 0.1  # between two looks at what other threads may have set
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """What serves the application, and what a server has to know of its settings.
 
     Attributes:
@@ -142,7 +140,7 @@ def report_start(config: Config, prepared: Prepared, sockets: Sequence[socket.so
         where = f"socket {sockets[0].getsockname()}"
     else:
         where = ", ".join(shown(sock, "https" if config.is_ssl else "http") for sock in sockets)
-    start = replace(prepared.start, addresses=[where])
+    start = prepared.start._replace(addresses=[where])
     plain, painted = (start_lines(start, prepared.contents, paint) for paint in (False, True))
     for line, with_colours in zip(plain, painted, strict=True):
         logger.info(line, extra={"color_message": with_colours})

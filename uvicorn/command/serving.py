@@ -19,8 +19,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from uvicorn.applications.frameworks import Frameworks
 from uvicorn.applications.lifecycle import Lifecycle
@@ -46,10 +45,13 @@ from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
 from uvicorn.connections.service import Application, NextVersion, Service
 from uvicorn.watching.alarms import Alarms
-from uvicorn.watching.health import Health
-from uvicorn.watching.watching import Shared, Watching, WatchSettings
+from uvicorn.watching.settings import WatchSettings
 from uvicorn.wire.encoder import Encoder
 from uvicorn.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from uvicorn.watching.health import Health
+    from uvicorn.watching.watching import Shared, Watching
 
 __all__ = ["Frame", "Serving", "ServingSettings"]
 
@@ -94,8 +96,7 @@ class ServingSettings(ThreadSettings, Protocol):
         """Groups and channels."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """What a server is told besides the values of our settings.
 
     Attributes:
@@ -194,6 +195,8 @@ class Serving:
         limit = ConcurrencyLimit(self._application, settings.limit_concurrency) if settings.limit_concurrency else None
         application: Application = limit or self._application
         if settings.watch.health.path:
+            from uvicorn.watching.health import Health  # where there is such a path
+
             is_trusted = getattr(self._peers, "is_trusted", lambda address: False)
             application = self._health = Health(settings.watch.health, application, is_trusted)
         outbox = self.dispatcher.outbox
@@ -238,6 +241,8 @@ class Serving:
 
     def watch(self, shared: Shared, pid: int) -> Watching:
         """Begin to watch what is served: warnings, numbers, and a socket for those who ask."""
+        from uvicorn.watching.watching import Watching  # under a master
+
         assert self.server is not None
         self._watching = watching = Watching(self.server.service, self._settings.watch, self._consumers, shared, pid)
         if self._health is not None:
@@ -248,7 +253,7 @@ class Serving:
     def warn(self) -> None:
         """Begin to warn in the log, and watch nothing else: where there is no master, whose workers are asked."""
         assert self.server is not None
-        self._watching = self._settings.watch.alarms(self.server.service)
+        self._watching = Alarms(self.server.service, self._settings.watch)
         self._watching.start()
 
     def _consumers(self) -> list[Consumer]:
@@ -267,7 +272,7 @@ class Serving:
 
     def announce_stop(self) -> None:
         """Have readiness say no, while connections are accepted still."""
-        if isinstance(self._watching, Watching):
+        if self._watching is not None and not isinstance(self._watching, Alarms):
             self._watching.announce_stop()
         elif self._health is not None:
             self._health.reasons = lambda: ["it stops"]

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.config import Setting, validate_bool
 
-__all__ = ["OurSetting", "address", "folder", "header_value", "on_or_off", "one_of", "seconds", "url_path", "whole"]
+__all__ = [
+    "OurSetting", "address", "folder", "header_value", "on_or_off", "one_of", "seconds", "true_or_false", "url_path",
+    "whole",
+]  # fmt: skip
+
+_TRUE: Final = ("1", "true", "t", "yes", "y", "on")
+_FALSE: Final = ("0", "false", "f", "no", "n", "off")
+
+
+def true_or_false(text: str) -> bool:
+    """Read a switch, in the words of the other package. Raises: ValueError."""
+    word = text.strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError(f"it must be true or false, not {text!r}")
 
 
 def seconds(name: str) -> Callable[[Any], float]:
@@ -41,11 +55,11 @@ def whole(name: str, unit: str, least: int = 0) -> Callable[[Any], int]:
 
 
 def on_or_off(name: str) -> Callable[[Any], bool]:
-    """Return a validator for a switch: a bool, or a word that Gunicorn takes for one."""
+    """Return a validator for a switch: a bool, or a word for one."""
 
     def check(value: Any) -> bool:
         try:
-            return bool(validate_bool(value))
+            return true_or_false(value) if isinstance(value, str) else bool(validate_bool(value))
         except (TypeError, ValueError):
             raise ValueError(f"{name} must be true or false, not {value!r}") from None
 
@@ -129,6 +143,17 @@ class OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
     def __init__(self) -> None:
         super().__init__()
         self.is_given = False
+
+    @classmethod
+    def from_text(cls, text: str) -> Any:
+        """Return what an environment variable says."""
+        return text
+
+    @classmethod
+    def fmt_desc(cls, desc: str) -> None:
+        """Take the indentation of our class bodies off a description: `textwrap`, which Gunicorn uses, costs more."""
+        cls.desc = desc.replace("\n        ", "\n").strip()
+        cls.short = cls.desc.partition("\n")[0]
 
     def set(self, val: Any) -> None:
         super().set(val)

@@ -15,8 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.config import Config
 from gunicorn.errors import ConfigError
@@ -32,7 +31,7 @@ from uvicorn.command.proxy_settings import PROXY_SETTINGS
 from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
-from uvicorn.watching.watching import WatchSettings
+from uvicorn.watching.settings import WatchSettings
 from uvicorn.wire.limits import Limits
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment", "are_threads_given"]
@@ -66,26 +65,23 @@ def read(cfg: Config) -> dict[str, Any]:
 
     Raises: ConfigError that names the setting, where its value came from, and what is allowed.
     """
-    forced: Mapping[str, Any] = getattr(cfg, "uvicorn_given", {})  # by a worker class
-    raw_env: Mapping[str, str] = cfg.env
     conf_file = _config_file_names(cfg)
     values: dict[str, Any] = {}
     for setting in OURS:
-        name, variable = setting.name, environment_name(setting.name)
-        known = cfg.settings.get(name)
-        if name in forced:
-            values[name] = _checked(setting, forced[name], "CONFIG_KWARGS")
-        elif known is not None and known.is_given:
-            values[name] = known.get()
-        elif known is None and name in conf_file:
-            values[name] = _checked(setting, conf_file[name], "the config file")
-        elif variable in raw_env:
-            values[name] = _checked(setting, raw_env[variable], f"{variable} in raw_env")
-        elif variable in os.environ:
-            values[name] = _checked(setting, os.environ[variable], f"the environment variable {variable}")
+        known = cfg.settings.get(setting.name)
+        given = _given(cfg, setting, conf_file)
+        if given is None:
+            values[setting.name] = setting.validator(setting.default if known is None else known.default)
         else:
-            values[name] = setting.validator(setting.default if known is None else known.default)
+            value, source = given
+            values[setting.name] = _checked(setting, value, source) if source else value
     return values
+
+
+def is_given(cfg: Config, name: str) -> bool:
+    """Whether somebody has given one of our settings a value: that may be its default."""
+    setting = next(each for each in OURS if each.name == name)
+    return _given(cfg, setting, _config_file_names(cfg)) is not None
 
 
 def apply_environment(cfg: Config) -> None:
@@ -96,6 +92,39 @@ def apply_environment(cfg: Config) -> None:
     for name, value in read(cfg).items():
         if not cfg.settings[name].is_given and value != cfg.settings[name].get():
             cfg.set(name, value)
+
+
+def _given(cfg: Config, setting: type[OurSetting], conf_file: Mapping[str, Any]) -> tuple[Any, str] | None:
+    """Return the value that a setting was given, and where; None if nobody has given it one.
+
+    Returns: no place, "", for a value that is checked already.
+    """
+    name, variable = setting.name, environment_name(setting.name)
+    known = cfg.settings.get(name)
+    forced: Mapping[str, Any] = getattr(cfg, "uvicorn_given", {})  # by a worker class
+    raw_env: Mapping[str, str] = cfg.env
+    if name in forced:
+        return forced[name], "CONFIG_KWARGS"
+    if known is not None and known.is_given:
+        return known.get(), ""
+    if known is None and name in conf_file:
+        return conf_file[name], "the config file"
+    if variable in raw_env:
+        return raw_env[variable], f"{variable} in raw_env"
+    if variable in os.environ and _is_value(setting, os.environ[variable]):
+        return setting.from_text(os.environ[variable]), f"the environment variable {variable}"
+    return None
+
+
+def _is_value(setting: type[OurSetting], text: str) -> bool:
+    """Whether a variable says anything: an empty one does where a setting may be empty, and else is as none at all."""
+    if text:
+        return True
+    try:
+        setting.validator(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked(setting: type[OurSetting], value: Any, source: str) -> Any:
@@ -112,15 +141,7 @@ def _config_file_names(cfg: Config) -> Mapping[str, Any]:
     return vars(module) if module is not None else {}
 
 
-def _layer_of(values: Mapping[str, Any]) -> LayerSettings:
-    try:
-        return LayerSettings.from_values(values)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All values of ours that a worker needs."""
 
     limits: Limits
@@ -147,11 +168,11 @@ class Settings:
     reload_delay: float = 0.25
     forwarded_fields: str = ""  # "": no proxy is believed; else which of its fields are read
     http2_engine: str = "auto"
-    watch: WatchSettings = WatchSettings()  # noqa: RUF009 (frozen)
+    watch: WatchSettings = WatchSettings()
     metrics_bind: str = ""  # "" for no page
     drain_delay: float = 0.0
     log_format: str = "text"  # text, colour or json
-    attending: AttendingSettings = AttendingSettings()  # noqa: RUF009 (frozen)
+    attending: AttendingSettings = AttendingSettings()
 
     @classmethod
     def from_config(cls, cfg: Config) -> Settings:
@@ -185,7 +206,7 @@ class Settings:
             given_queue_size=queue_size,
             framework_threads=ours["framework_threads"] == "pool",
             background_threads=ours["background_threads"],
-            layer=_layer_of(ours),
+            layer=LayerSettings.from_values(ours),
             headers=tuple(
                 (name, value.strip()) for name, _, value in (each.partition(":") for each in ours["headers"])
             ),

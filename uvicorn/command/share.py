@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import socket
-from dataclasses import dataclass, field
 from typing import Any
 
 from uvicorn.command.roll import Entry, Roll
@@ -20,15 +19,15 @@ from uvicorn.watching.watching import Shared
 __all__ = ["enter", "roll_of_master", "share_for"]
 
 
-@dataclass
 class _Master:
     """What one master has made."""
 
-    pid: int
-    board: Board = field(default_factory=Board)
-    roll: Roll = field(default_factory=Roll)
-    address: str = ""
-    metrics: socket.socket | None = None
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.board = Board()
+        self.roll = Roll()
+        self.address = ""
+        self.metrics: socket.socket | None = None
 
     def close(self) -> None:
         """Listen no more: the master leaves. A worker has its own copy."""

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from uvicorn.command.setting_types import OurSetting, address, folder, seconds, url_path, whole
-from uvicorn.watching.health import HealthSettings
-from uvicorn.watching.retirement import Bounds
-from uvicorn.watching.watching import WatchSettings
+from uvicorn.watching.settings import Bounds, HealthSettings, WatchSettings
 
 __all__ = ["WATCH_SETTINGS", "watch_settings"]
 

@@ -30,6 +30,7 @@ from uvicorn.command.balance import balance_for
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import report_abort, set_stack_timer
 from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
+from uvicorn.command.holders import have_holders_named
 from uvicorn.command.http2 import alpn_protocols, make_http2
 from uvicorn.command.interpreter import tune_collector
 from uvicorn.command.layer_place import make_place
@@ -103,8 +104,12 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     @classmethod
     def setup(cls) -> None:
-        """Keep Gunicorn from telling systemd what is not true yet. In the master, when it has found this class."""
+        """Keep Gunicorn from telling systemd what is not true yet, and have it name who has its port.
+
+        In the master, when it has found this class: before it listens.
+        """
         hold_back(os.environ)
+        have_holders_named()
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -161,7 +166,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
             self._is_loading = False
             if not self.alive:
                 sys.exit(0)  # the application has caught the SystemExit of `handle_exit`
-            self.settings = with_layer(self.settings)
+            self.settings = with_layer(self.settings, self.cfg)
             if self._reloading is not None:
                 self._reloading.is_loaded()
             self._prepare(self.application)

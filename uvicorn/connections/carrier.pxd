@@ -1,9 +1,10 @@
 from uvicorn.connections.flow cimport WriteGate
+from uvicorn.connections.service cimport Service
 from uvicorn.wire.reply cimport Fields
 
 
 cdef class Carrier:
-    cdef public object service
+    cdef public Service service
     cdef public WriteGate gate
     cdef public bint frames_content
 

@@ -20,6 +20,6 @@ cdef class HTTPConnection(ClientConnection):
     @cython.locals(buffer=HeadBuffer)
     cdef Py_ssize_t _find_head(self, bytes data, Py_ssize_t at) except -1
     @cython.locals(
-        exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request_line=RequestLine, service=Service, special=Special
+        exchanges=list, exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request_line=RequestLine, service=Service, special=Special
     )
     cdef _take_head(self, bytes data)

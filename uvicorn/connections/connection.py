@@ -156,7 +156,8 @@ class HTTPConnection(ClientConnection):
         headers = message["headers"]
         if service.is_observed:  # what is reported must not change with what the consumer does to its message
             headers = [*map(list, headers)]
-        exchange = Exchange(
+        exchange = Exchange.__new__(Exchange)
+        exchange.begin(
             pipeline,
             request_line,
             headers,

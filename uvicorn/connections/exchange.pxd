@@ -12,3 +12,5 @@ cdef class Exchange(Response):
     cdef public object work
     cdef public bint is_answered
     cdef bint _was_looked_for
+
+    cpdef begin(self, Carrier carrier, RequestLine request_line, list headers, bint persists, double now)

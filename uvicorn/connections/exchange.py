@@ -39,7 +39,10 @@ class Exchange(Response):
     def __init__(
         self, carrier: Carrier, request_line: RequestLine, headers: Headers, persists: bool, now: float
     ) -> None:
-        # What Response sets, here without a call: this runs for every request.
+        self.begin(carrier, request_line, headers, persists, now)
+
+    def begin(self, carrier: Carrier, request_line: RequestLine, headers: Headers, persists: bool, now: float) -> None:
+        """Set all there is: for who makes one for each request, with `__new__`, which is cheaper when compiled."""
         self.carrier = carrier
         self.request_line = request_line
         self.is_head = request_line.is_head

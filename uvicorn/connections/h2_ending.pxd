@@ -18,7 +18,6 @@ cdef class EndingConnection(StreamOwner):
     cdef public object place
     cdef public Py_ssize_t requests
     cdef public Py_ssize_t silent_bytes
-    cdef public dict streams
     cdef public object transport
     cdef public object watch
     cdef public Py_ssize_t written_bytes

@@ -4,6 +4,7 @@ begin_ending    a GOAWAY that refuses nothing, and a ping (RFC 9113 section 6.8)
 end_finally     when that is answered, or a second later: the GOAWAY that names the last stream
 end_with_last   the connection is closed when no stream is left
 close           what is written is sent; then the client's side is awaited for a while
+calm_down       too many frames of one kind
 break_off       the client has broken the protocol, or a limit
 fail, cut, abort    at once
 """
@@ -14,15 +15,15 @@ from typing import Any
 
 from uvicorn.connections.crowding import CLOSING, IDLE, NEW, WAITING, Standing
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.h2_limits import Accounts
+from uvicorn.connections.h2_limits import SHARED, Accounts
 from uvicorn.connections.h2_owner import StreamOwner
 from uvicorn.connections.h2_stream import Stream
 from uvicorn.connections.h2_watch import Http2Watch
 from uvicorn.connections.intake import PIPELINE, Intake
 from uvicorn.connections.service import Lent, Service
 from uvicorn.errors import ChannelClosed, ServerStopping
-from uvicorn.wire.h2_engine import NO_ERROR, EngineMaker
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR, EngineMaker
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["EndingConnection"]
 
@@ -34,7 +35,6 @@ class EndingConnection(StreamOwner):
         lent: the connection that it was until now.
 
     Attributes:
-        streams: those that are not over: number -> stream.
         requests: how many heads were read.
         silent_bytes: what came since a frame was last told of.
         closes_when_idle: the client opens no further stream, or may not.
@@ -46,7 +46,7 @@ class EndingConnection(StreamOwner):
 
     __slots__ = (
         "_client", "_is_final", "_server", "accounts", "address", "closes_when_idle", "has_announced", "intake",
-        "is_ended", "is_over", "is_taking", "place", "requests", "silent_bytes", "streams", "transport", "watch",
+        "is_ended", "is_over", "is_taking", "place", "requests", "silent_bytes", "transport", "watch",
         "written_bytes",
     )  # fmt: skip
 
@@ -58,7 +58,6 @@ class EndingConnection(StreamOwner):
         self.transport = lent.transport
         self.intake: Intake = lent.intake
         self._client, self._server = lent.addresses()
-        self.streams: dict[int, Stream] = {}
         self.accounts = Accounts(service.loop.time())
         self.requests = self.silent_bytes = self.written_bytes = 0
         self.closes_when_idle = not service.keeps_connections
@@ -166,6 +165,20 @@ class EndingConnection(StreamOwner):
         if data:
             self.transport.write(data)
         self.close()
+
+    def calm_down(self) -> None:
+        """There were too many frames of one kind: the client goes.
+
+        A trusted proxy is no client: others that it has put on this connection have done nothing. What is asked for is
+        answered, if what was too much is what a single one of them can do, and the proxy makes another connection.
+        """
+        kind = self.accounts.overdrawn
+        if kind in SHARED and not self._is_final and self.service.peers.header_policy(self.address).is_believed:
+            self.service.log.info("The proxy %s has to connect anew: too many %s", self.client_name, kind)
+            self.accounts = Accounts(self.service.loop.time())
+            self.end_finally()
+        else:
+            self.break_off(ENHANCE_YOUR_CALM, f"too many frames of one kind: {kind}")
 
     def fail(self) -> None:
         """End the connection, and no other, for a mistake of ours."""

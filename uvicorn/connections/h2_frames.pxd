@@ -11,6 +11,7 @@ cdef class Frames:
     cdef EndingConnection _connection
     cdef dict _early
     cdef int _gathering
+    cdef int _newest
     cdef list _parts
     cdef HeadReader _reader
     cdef public list fresh

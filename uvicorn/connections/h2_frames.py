@@ -32,18 +32,13 @@ class Frames:
         steps: what the requests are worth that were told of; the connection sets it back.
     """
 
-    __slots__ = ("_connection", "_early", "_gathering", "_parts", "_reader", "fresh", "steps")
+    __slots__ = ("_connection", "_early", "_gathering", "_newest", "_parts", "_reader", "fresh", "steps")
 
     def __init__(self, connection: EndingConnection) -> None:
         self._connection = connection
-        service = connection.service
-        client, server = connection.addresses()
-        if client and client[0] != connection.address:  # a PROXY header has named it
-            policy = service.peers.policy_behind(connection.address, client[0])
-        else:
-            policy = service.peers.header_policy(connection.address)
-        self._reader = HeadReader(service.base_message(client, server), policy, service.limits)
-        self._early: dict[int, Priority] = {}
+        self._reader: HeadReader | None = None  # made for the first request
+        self._early: dict[int, Priority] | None = None  # made for the first one, as few clients send any
+        self._newest = 0  # stream
         self._gathering = 0  # a stream
         self._parts: list[bytes] = []  # what has come on it with the piece that the engine takes just now
         self.fresh: list[RequestBody] = []
@@ -54,9 +49,12 @@ class Frames:
         connection = self._connection
         service = connection.service
         self.steps += 1
+        self._newest = stream_id
         if connection.is_over:
             return
         reader = self._reader
+        if reader is None:
+            reader = self._reader = self._make_reader()
         stream = Stream(connection, stream_id, self._early.pop(stream_id, DEFAULT) if self._early else DEFAULT)
         try:
             message = reader.read(fields, is_ended)
@@ -96,6 +94,16 @@ class Frames:
             service.log_of(exchange).error("Error in a stream of %s", exchange.shown_line, exc_info=True)
             stream.abort()
 
+    def _make_reader(self) -> HeadReader:
+        connection = self._connection
+        service = connection.service
+        client, server = connection.addresses()
+        if client and client[0] != connection.address:  # a PROXY header has named it
+            policy = service.peers.policy_behind(connection.address, client[0])
+        else:
+            policy = service.peers.header_policy(connection.address)
+        return HeadReader(service.base_message(client, server), policy, service.limits)
+
     def _refuse(self, stream: Stream, error: ClientError, is_ended: bool) -> None:
         """Answer what is no request that can be served; what is malformed is reset (RFC 9113 section 8.1.1)."""
         connection = self._connection
@@ -105,6 +113,7 @@ class Frames:
             connection.engine.reset(stream.id, PROTOCOL_ERROR)
             connection.wants_flush()
             return
+        assert self._reader is not None
         stream.exchange = Exchange(stream, self._reader.request_line, [], True, connection.service.clock())
         stream.is_request_ended = is_ended
         connection.streams[stream.id] = stream
@@ -146,6 +155,15 @@ class Frames:
 
     def on_trailers(self, stream_id: int) -> None:
         """The content has ended with trailers, which are dropped, as over HTTP/1.1."""
+        self.feed_gathered()
+        connection = self._connection
+        stream = connection.streams.get(stream_id)
+        if stream is not None and stream.body is not None and stream.body.left:
+            # Content-Length is not true (RFC 9113 section 8.1.1). The engine h2 looks at it where DATA ends a stream.
+            connection.engine.reset(stream_id, PROTOCOL_ERROR)
+            connection.wants_flush()
+            self.on_broken(stream_id, PROTOCOL_ERROR)
+            return
         self.on_data(stream_id, b"", True)
 
     def on_reset(self, stream_id: int, code: int) -> None:
@@ -193,6 +211,10 @@ class Frames:
             if stream_id in connection.schedule:
                 connection.schedule.discard(stream_id)
                 connection.schedule.add(stream_id, priority)
+        elif stream_id <= self._newest:  # that one is answered
+            return
+        elif self._early is None:
+            self._early = {stream_id: priority}
         elif len(self._early) < _EARLY:
             self._early[stream_id] = priority
 

@@ -10,7 +10,7 @@ and useful work put some back. Who overdraws one is disconnected with ENHANCE_YO
     ping                200         10                                                  (CVE-2019-9512)
     priority            500         50   requests                                       (CVE-2019-9513)
     empty               200         10   each piece of content that is not empty        (CVE-2019-9518)
-    window             2000        100   each piece of content that was sent (two)
+    window             2000        100   each piece of content that was sent, of 16 KiB at most (two)
     refused             200         10   half of each request that was answered; heads that are no requests
 
 All numbers are arbitrary: far above what clients do, and far below what costs a worker anything. A proxy that has many
@@ -21,7 +21,9 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Accounts"]
+__all__ = ["SHARED", "Accounts"]
+
+SHARED: Final = ("resets", "refused")  # what one of several clients behind a proxy can overdraw
 
 _TABLE: Final = {
     "resets": (200.0, 10.0),

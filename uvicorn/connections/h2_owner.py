@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uvicorn.connections.h2_schedule import Schedule
 from uvicorn.connections.service import Service
 from uvicorn.wire.h2_engine import Engine
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["StreamOwner", "Tunnelled"]
 
@@ -20,16 +20,17 @@ class StreamOwner:
 
     Attributes:
         can_write: the client takes what is written.
-        direct_bytes: content that the engine was given out of turn, and that is not written yet.
+        direct_bytes: content that the engine was given out of turn, and that is not written yet; in `direct_pieces`.
         is_ending: GOAWAY was sent.
         queued_bytes: content that waits in all streams together.
+        streams: those that are not over: number -> stream.
         wide_streams: how many have a window that was made larger.
         unwanted: streams that are reset behind what was sent on them: their requests need not be complete.
     """
 
     __slots__ = (
-        "can_write", "direct_bytes", "engine", "is_ending", "queued_bytes", "schedule", "service", "unwanted",
-        "wide_streams", "writer",
+        "can_write", "direct_bytes", "direct_pieces", "engine", "is_ending", "queued_bytes", "schedule", "service",
+        "streams", "unwanted", "wide_streams", "writer",
     )  # fmt: skip
 
     def __init__(self, service: Service, engine: Engine, writer: HeadWriter) -> None:
@@ -37,9 +38,10 @@ class StreamOwner:
         self.engine = engine
         self.writer = writer
         self.schedule = Schedule()
+        self.streams: dict[int, Any] = {}
         self.can_write = True
         self.is_ending = False
-        self.direct_bytes = self.queued_bytes = self.wide_streams = 0
+        self.direct_bytes = self.direct_pieces = self.queued_bytes = self.wide_streams = 0
         self.unwanted: list[int] = []
 
     def wants_flush(self) -> None:

@@ -26,6 +26,13 @@ class Schedule:
     def __contains__(self, stream_id: int) -> bool:
         return any(stream_id in ring for ring in self._rings.values())
 
+    def has_one(self) -> bool:
+        """Whether there is one, and no other."""
+        if len(self._rings) == 1:
+            for ring in self._rings.values():
+                return len(ring) == 1
+        return False
+
     def add(self, stream_id: int, priority: Priority) -> None:
         """Give a stream turns, behind those that have some; nothing changes for one that has."""
         self._rings.setdefault(priority.urgency, {}).setdefault(stream_id, priority.is_shared)

@@ -26,6 +26,6 @@ cdef class SendingStream(Carrier):
     cpdef put(self, bytes content, bint ends)
     cpdef resume(self)
     cpdef Py_ssize_t pump(self, Py_ssize_t most) except -1
-    cdef bytes _next(self, Py_ssize_t most)
+    cdef object _next(self, Py_ssize_t most)
     cdef _drop_queue(self)
     cdef _sent(self)

@@ -16,13 +16,14 @@ from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.flow import FLOOD_FACTOR
 from uvicorn.connections.h2_owner import StreamOwner, Tunnelled
-from uvicorn.wire.h2_head import pairs_of
+from uvicorn.wire.h2_head_writer import pairs_of
 from uvicorn.wire.priority import Priority
 from uvicorn.wire.reply import BODILESS, Fields
 
-__all__ = ["PIECE", "SendingStream"]
+__all__ = ["PIECE", "PIECE_ALONE", "SendingStream"]
 
 PIECE: Final = 16384  # bytes that a stream sends in its turn: a frame of the usual size
+PIECE_ALONE: Final = 65536  # or this, while there is no other
 _MOST_DIRECT: Final = 262144  # bytes that the engine is given at once, between two writes; arbitrary
 _FEWEST: Final = 4  # streams take their pieces in quarters of the mark: when so much has gone, senders go on
 
@@ -122,7 +123,7 @@ class SendingStream(Carrier):
                     self._sent()
                 return
             if (
-                len(content) <= PIECE
+                len(content) <= (PIECE if len(owner.streams) > 1 else PIECE_ALONE)
                 and owner.can_write
                 and not owner.schedule
                 and owner.direct_bytes + len(content) <= _MOST_DIRECT
@@ -133,6 +134,7 @@ class SendingStream(Carrier):
                 engine.send(self.id, content, not more)
                 self.taken_bytes += len(content)
                 owner.direct_bytes += len(content)
+                owner.direct_pieces += 1
                 if not more:
                     self._sent()
                 return
@@ -202,7 +204,7 @@ class SendingStream(Carrier):
             self.tunnel.drained()
         return size
 
-    def _next(self, most: int) -> bytes:
+    def _next(self, most: int) -> bytes | memoryview:
         """Take so many bytes out of the queue, or less."""
         queue = self._queue
         assert queue is not None
@@ -212,7 +214,8 @@ class SendingStream(Carrier):
             queue.appendleft(view[most:])
             first = view[:most]
         elif queue and len(first) < most:
-            parts, size = [first], len(first)
+            parts: list[bytes | memoryview] = [first]
+            size = len(first)
             while queue and size < most:
                 part = queue.popleft()
                 if size + len(part) > most:
@@ -224,7 +227,7 @@ class SendingStream(Carrier):
             first = b"".join(parts)
         self.queued_bytes -= len(first)
         self.owner.queued_bytes -= len(first)
-        return bytes(first)
+        return first
 
     def _inform(self, status: int, fields: Fields) -> None:
         self.owner.engine.inform(self.id, [(b":status", b"%d" % status), *pairs_of(fields.block)])

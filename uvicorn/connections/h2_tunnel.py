@@ -107,7 +107,11 @@ class StreamTransport(asyncio.Transport):
 
     def eof_came(self) -> None:
         """The client sends nothing more."""
-        if not self._is_lost and not self._protocol.eof_received():
+        if self._is_lost:
+            return
+        if not self._stream.exchange.status:  # nothing is accepted yet, and content may not come before that
+            self.abort()
+        elif not self._protocol.eof_received():
             self.close()
 
     def drained(self) -> None:

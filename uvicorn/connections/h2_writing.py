@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Final
 
 from uvicorn.connections.h2_ending import EndingConnection
-from uvicorn.connections.h2_sending import PIECE
+from uvicorn.connections.h2_sending import PIECE, PIECE_ALONE
 from uvicorn.connections.service import Lent
-from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR, EngineMaker
-from uvicorn.wire.h2_head import HeadWriter
+from uvicorn.wire.h2_engine import NO_ERROR, EngineMaker
+from uvicorn.wire.h2_head_writer import HeadWriter
 
 __all__ = ["WritingConnection"]
 
@@ -45,11 +45,11 @@ class WritingConnection(EndingConnection):
                 if stream is None:
                     schedule.discard(stream_id)
                     continue
-                size = stream.pump(PIECE)
+                size = stream.pump(PIECE_ALONE if schedule.has_one() else PIECE)
                 left -= size or 1
                 unwritten += size
                 if size:
-                    self.accounts.give("window", 2)
+                    self.accounts.give("window", 2 * -(-size // PIECE))
                 if unwritten >= _MOST_PER_WRITE:
                     unwritten = 0
                     self.write_output()
@@ -63,7 +63,9 @@ class WritingConnection(EndingConnection):
         """Write what the engine has to say."""
         if self.is_over:
             return
-        self.direct_bytes = 0
+        if self.direct_pieces:
+            self.accounts.give("window", 2 * self.direct_pieces)
+            self.direct_bytes = self.direct_pieces = 0
         data = self._said()
         if self.unwanted:  # an engine forgets what was not written of a stream that is reset
             unwanted, self.unwanted = self.unwanted, []
@@ -75,7 +77,7 @@ class WritingConnection(EndingConnection):
             self.service.numbers.sent_bytes += len(data)
             self.transport.write(data)
         if self.accounts.overdrawn and not self.is_over:
-            self.break_off(ENHANCE_YOUR_CALM, f"too many frames of one kind: {self.accounts.overdrawn}")
+            self.calm_down()
 
     def wants_flush(self) -> None:
         """Have what waits written at the end of this turn."""

@@ -9,7 +9,7 @@ from uvicorn.connections.service cimport Service
 cdef class Pipeline(Carrier):
     cdef Intake _intake
     cdef object _owes_continue
-    cdef public object exchanges
+    cdef public list exchanges
     cdef public Life life
     cdef public object owner
     cdef public object tail

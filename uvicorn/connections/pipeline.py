@@ -9,7 +9,6 @@ Spec: RFC 9112 sections 9.3 (persistence and pipelining) and 9.6 (tear-down).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Any, Final, Protocol
 
 from uvicorn.connections.carrier import Carrier
@@ -73,7 +72,7 @@ class Pipeline(Carrier):
         self.owner = owner
         self.life = life
         self.transport: asyncio.Transport = _NO_TRANSPORT
-        self.exchanges: deque[Exchange] = deque()
+        self.exchanges: list[Exchange] = []
         self._intake = intake
         self.written_bytes = 0  # but for what took the shortest way: only its growth means something
         self.unsent_bytes = 0
@@ -189,7 +188,7 @@ class Pipeline(Carrier):
         """Lose every exchange that is left."""
         if self.is_lost():
             self.tail = None  # they hold each other
-        exchanges, self.exchanges = self.exchanges, deque()
+        exchanges, self.exchanges = self.exchanges, []
         for exchange in exchanges:
             exchange.lose(is_stopping)
 
@@ -219,7 +218,7 @@ class Pipeline(Carrier):
             ):
                 self.owner.skip_body()
                 break
-            exchanges.popleft()
+            del exchanges[0]
             if exchange.is_lost or not exchange.persists or not exchange.is_request_complete:
                 self.owner.close()
                 return

@@ -89,7 +89,7 @@ class Response:
                 and self.is_request_complete
                 and self.persists
                 and self.request_line.is_usual
-                and fields.is_plain
+                and fields.is_simple()
                 and status not in BODILESS
                 and len(content) <= _JOIN_BYTES
                 and carrier.is_plain()
@@ -102,7 +102,7 @@ class Response:
                 self.is_closed = True
                 carrier.service.numbers.answered(status)
                 encoder = carrier.service.encoder
-                return carrier.finish(self, encoder.whole(status, fields.block, content))
+                return carrier.finish(self, encoder.whole(status, fields, content))
             if self.feed is None and fields.file is None:
                 self._reply(status, fields, content, more)
             else:

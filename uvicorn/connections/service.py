@@ -16,7 +16,7 @@ from uvicorn.bridge.socket_calls import CallRunner
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.connections.addresses import AddressLimit, Peers
 from uvicorn.connections.crowding import Standing
-from uvicorn.connections.file_turns import FileTurns
+from uvicorn.connections.file_turns import file_turns
 from uvicorn.connections.numbers import Numbers
 from uvicorn.connections.turns import Turns
 from uvicorn.errors import ConsumeLater
@@ -192,7 +192,7 @@ class Service:
         self.sockets: Final[set[Client]] = set()
         self.raw_sockets: Final[set[Any]] = set()  # of WSGI applications; until their threads have returned
         self.turns: Final = Turns(loop.call_soon)
-        self.file_turns: Final = FileTurns(loop.call_soon)
+        self.file_turns: Final = file_turns(loop.call_soon)
         self.call_runner: Final = CallRunner(dispatcher)
         self.addresses: Final = AddressLimit(limits.connections_per_address, peers)
         self.on_connection_lost: Callable[[str], None] = lambda place: None  # called with its place in `addresses`

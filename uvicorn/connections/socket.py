@@ -18,7 +18,7 @@ from uvicorn.bridge.socket_channel import SocketChannel
 from uvicorn.connections.client_socket import FAILED, ClientSocket
 from uvicorn.connections.socket_inbound import SocketInbound
 from uvicorn.connections.socket_outbound import CLOSED, CONNECTING, OPEN
-from uvicorn.connections.socket_watch import SocketWatch
+from uvicorn.connections.socket_watch import HOW_TO_ACCEPT, SocketWatch
 from uvicorn.connections.upgrade import Upgradable, Upgraded
 from uvicorn.errors import ChannelClosed, DenyConnection, is_all_full
 from uvicorn.messages import Message
@@ -209,11 +209,10 @@ class WebSocket(ClientSocket, Upgraded, asyncio.Protocol):
         if self.handshake is not None and not self.handshake.is_accepted:
             if not self.handshake.is_closed:
                 self.service.log_of(self).info(
-                    "%s has not accepted the socket, so it is refused with 403: %s. To accept it, send "
-                    "{'accept': True}, or a text, to message['reply_channel']; --channels1 accepts for consumers of "
-                    "Channels 1",
+                    "%s has not accepted the socket, so it is refused with 403: %s. %s",
                     self.consumer_name,
                     self.shown_line,
+                    HOW_TO_ACCEPT,
                 )
             self.handshake.answer(403)
 

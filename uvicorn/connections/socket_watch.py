@@ -6,14 +6,20 @@ One tick of the server serves all sockets; no socket has a timer of its own. Loo
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from uvicorn.connections.intake import BACKLOG, Intake
 from uvicorn.connections.rates import Standstill, Taking
 from uvicorn.connections.service import Service
 from uvicorn.connections.socket_inbound import SocketInbound
 
-__all__ = ["SocketWatch"]
+__all__ = ["HOW_TO_ACCEPT", "SocketWatch"]
+
+#: for the log, about a consumer that has said nothing
+HOW_TO_ACCEPT: Final = (
+    "To accept it, send {'accept': True}, or a text, to message['reply_channel']; --channels1 accepts for consumers of "
+    "Channels 1"
+)
 
 
 class Watched(Protocol):
@@ -105,11 +111,14 @@ class SocketWatch:
         if not self._waiting_since or is_queued or handshake.is_accepted:
             self._waiting_since = now
         elif 0 < timeout < now - self._waiting_since and not handshake.is_closed:
+            # Who has returned may have passed the channel on, to a group or to others that answer: but it was kept.
+            advice = "" if socket.inbound.calls.is_running else f". It has returned: {HOW_TO_ACCEPT}"
             socket.service.log.warning(
-                "%s did not answer websocket.connect in %g seconds (websocket_handshake_timeout): %s",
+                "%s did not answer websocket.connect in %g seconds (websocket_handshake_timeout): %s%s",
                 socket.consumer_name,
                 timeout,
                 socket.shown_target,
+                advice,
             )
             handshake.answer(504)
 

@@ -2,6 +2,10 @@ cdef class Turns:
     cdef object _call_soon
     cdef object _waiting
     cdef bint _is_arranged
+    cdef bint _is_working
+    cdef Py_ssize_t _kept
+    cdef Py_ssize_t _low
+    cdef Py_ssize_t _most
     cdef public Py_ssize_t left
 
     cpdef spend(self, Py_ssize_t steps)

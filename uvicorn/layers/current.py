@@ -2,10 +2,12 @@
 
 A worker installs its office when it starts. A program that is no server has none: it names a layer with
 `use("redis://...")` or the environment variable `UVICORN_CHANNEL_LAYER`, and gets an office that does nothing but send.
+A child that an application forks in a worker is such a program, too: it has no loop. Its layer is that of the worker.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from uvicorn.layers.office import Office
@@ -13,12 +15,14 @@ from uvicorn.layers.office import Office
 __all__ = ["current", "install", "office_of", "uninstall"]
 
 _current: Office | None = None
+_process = 0  # that has installed it
 
 
 def install(office: Office | None) -> None:
     """Make this the office of the process: one worker, one loop."""
-    global _current
+    global _current, _process
     _current = office
+    _process = os.getpid()
 
 
 def uninstall(office: Office) -> None:
@@ -31,13 +35,15 @@ def uninstall(office: Office) -> None:
 def current() -> Office:
     """Return the office of this process.
 
-    Raises: ChannelLayerUnavailable in a program that has named no layer.
+    Raises: ChannelLayerUnavailable in a program that has named no layer, and in a child of a worker that no other
+        process reaches.
     """
-    if _current is not None:
+    if _current is not None and _process == os.getpid():
         return _current
-    from uvicorn.layers.program import office_of_program  # not where there is a server
+    from uvicorn.layers.program import office_of_program, open_office  # not where there is a server
 
-    return office_of_program()
+    url: str = getattr(_current, "url", "")  # of the worker that we were
+    return open_office(url) if url else office_of_program()
 
 
 def office_of(layer: Any) -> Office:

@@ -2,23 +2,33 @@
 
 They come when their consumer has returned (`carry`). What cannot be sent then is tried again for two seconds, as in
 Channels 1, and logged. They are counted while they are under way: past a mark, consumers wait (`is_crowded`).
+
+*In order.* While one message for a group or channel is tried again, those for the same one stand in a line behind it,
+in the order in which they came. A layer that may take the second of two and not the first one
+(`Layer.takes_in_order`) is given the messages of a channel one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.handover import Done, wait_for
 
-__all__ = ["DeferredMessages"]
+__all__ = ["QUEUE", "DeferredMessages", "Line", "Sending"]
+
+QUEUE: Final = "queue"  # the kind of line of a channel that can be full
 
 _RETRY_SECONDS: Final = 2.0  # Channels 1
 _RETRY_EVERY_SECONDS: Final = 0.05
 _MOST_CARRIED: Final = 10_000  # under way; arbitrary
 _WAIT_SECONDS: Final = 0.02  # between two looks of a consumer that waits for room
+
+#: the kind and the name of what messages are for: those with the same ones stay in order
+Line: TypeAlias = "tuple[str, str]"
 
 
 class Log(Protocol):
@@ -27,22 +37,82 @@ class Log(Protocol):
     def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
+class Sending:
+    """A call that sends a message.
+
+    Args:
+        line: None for one that need not be in order.
+    """
+
+    __slots__ = ("_call", "line")
+
+    def __init__(self, call: Callable[[], object], line: Line | None) -> None:
+        self._call = call
+        self.line = line
+
+    def __call__(self) -> object:
+        """Send it."""
+        return self._call()
+
+
+class _Item:
+    """One message that is under way, or waits."""
+
+    __slots__ = ("call", "line", "number", "until")
+
+    def __init__(self, call: Callable[[], object], line: Line | None, number: int, until: float) -> None:
+        self.call = call
+        self.line = line
+        self.number = number
+        self.until = until  # it is tried again
+
+    def __lt__(self, other: _Item) -> bool:
+        return self.number < other.number
+
+
+class _Waiting:
+    """The messages of one line that wait.
+
+    Attributes:
+        items: a heap: the first that was sent is the first.
+        under_way: how many of the line are.
+        is_refused: one was; all are tried again a little later.
+    """
+
+    __slots__ = ("is_refused", "items", "under_way")
+
+    def __init__(self) -> None:
+        self.items: list[_Item] = []
+        self.under_way = 0
+        self.is_refused = False
+
+
 class DeferredMessages:
     """The messages that are under way.
 
     Args:
         on_lost: called with the error of each that could not be sent in time.
+        takes_in_order: whether the layer does.
 
     Attributes:
         is_crowded: more are under way than there should be. Read by any thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, log: Log, on_lost: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log: Log,
+        on_lost: Callable[[BaseException], None],
+        takes_in_order: bool = True,
+    ) -> None:
         self.is_crowded = False
         self._loop = loop
         self._log = log
         self._on_lost = on_lost
+        self._takes_in_order = takes_in_order
         self._carried = 0
+        self._number = 0
+        self._lines: dict[Line, _Waiting] = {}
 
     def carry(self, calls: Iterable[Callable[[], object]]) -> None:
         """Make the calls of a consumer that has returned, in order; what fails is tried again, and then logged.
@@ -63,33 +133,56 @@ class DeferredMessages:
         self.carry(calls)
 
     def _carry(self, calls: Iterable[Callable[[], object]]) -> None:
+        until = self._loop.time() + _RETRY_SECONDS
         for call in calls:
-            self._attempt(call, self._loop.time() + _RETRY_SECONDS)
+            self._number += 1
+            item = _Item(call, getattr(call, "line", None), self._number, until)
+            waiting = None if item.line is None else self._lines.get(item.line)
+            if waiting is None:
+                self._attempt(item, None)
+            else:
+                heapq.heappush(waiting.items, item)
 
-    def _attempt(self, call: Callable[[], object], until: float) -> None:
+    def _attempt(self, item: _Item, waiting: _Waiting | None) -> None:
         try:
-            handover = call()
+            handover = item.call()
         except Exception as error:
-            self._failed(call, until, error)
+            self._failed(item, error)
             return
         if isinstance(handover, Done):
             self._settled()
             return
+        if waiting is None and self._goes_alone(item):
+            assert item.line is not None
+            waiting = self._lines[item.line] = _Waiting()
+        if waiting is not None:
+            waiting.under_way += 1
         task = self._loop.create_task(wait_for(handover))
-        task.add_done_callback(lambda task: self._attempted(call, until, task))
+        task.add_done_callback(lambda task: self._attempted(item, waiting, task))
 
-    def _attempted(self, call: Callable[[], object], until: float, task: asyncio.Task[None]) -> None:
+    def _goes_alone(self, item: _Item) -> bool:
+        """Whether the next of its line waits until it is sent."""
+        return not self._takes_in_order and item.line is not None and item.line[0] == QUEUE
+
+    def _attempted(self, item: _Item, waiting: _Waiting | None, task: asyncio.Task[None]) -> None:
+        if waiting is not None:
+            waiting.under_way -= 1
         if task.cancelled():
-            self._failed(call, 0.0, asyncio.CancelledError("the worker is stopping"))
+            item.until = 0.0
+            self._failed(item, asyncio.CancelledError("the worker is stopping"))
         elif (error := task.exception()) is not None:
-            self._failed(call, until, error)
+            self._failed(item, error)
         else:
             self._settled()
+        if waiting is not None:
+            assert item.line is not None
+            self._go_on(item.line, waiting)
 
-    def _failed(self, call: Callable[[], object], until: float, error: BaseException) -> None:
+    def _failed(self, item: _Item, error: BaseException) -> None:
         may_pass = isinstance(error, (ChannelFull, ChannelLayerUnavailable))
-        if may_pass and self._loop.time() < until and not getattr(error, "was_sent", False):  # or it could come twice
-            self._loop.call_later(_RETRY_EVERY_SECONDS, self._attempt, call, until)
+        # One that may have been sent is not sent again: it could come twice.
+        if may_pass and self._loop.time() < item.until and not getattr(error, "was_sent", False):
+            self._again(item)
             return
         if may_pass:
             self._on_lost(error)
@@ -97,6 +190,35 @@ class DeferredMessages:
             name = type(error).__name__
             self._log.error("A message that a consumer has sent cannot be: %s: %s", name, error, exc_info=error)
         self._settled()
+
+    def _again(self, item: _Item) -> None:
+        """Try it a little later, and those behind it after it."""
+        if item.line is None:
+            self._loop.call_later(_RETRY_EVERY_SECONDS, self._attempt, item, None)
+            return
+        waiting = self._lines.setdefault(item.line, _Waiting())
+        heapq.heappush(waiting.items, item)
+        if not waiting.is_refused:
+            waiting.is_refused = True
+            self._loop.call_later(_RETRY_EVERY_SECONDS, self._try_again, item.line, waiting)
+
+    def _try_again(self, line: Line, waiting: _Waiting) -> None:
+        waiting.is_refused = False
+        self._go_on(line, waiting)
+
+    def _go_on(self, line: Line, waiting: _Waiting) -> None:
+        """Send what waits in a line, in order, unless something of it is under way, or was refused just now."""
+        if waiting.under_way or waiting.is_refused:
+            return
+        ready, waiting.items = sorted(waiting.items), []
+        for at, item in enumerate(ready):
+            self._attempt(item, waiting)
+            if waiting.is_refused or (waiting.under_way and self._goes_alone(item)):
+                for behind in ready[at + 1 :]:
+                    heapq.heappush(waiting.items, behind)
+                return
+        if not waiting.under_way:
+            del self._lines[line]
 
     def _settled(self) -> None:
         self._carried -= 1

@@ -1,6 +1,7 @@
 """Messages as bytes: msgpack, with bytes, text, numbers and nested lists and dicts intact. Never pickle.
 
-A tuple becomes a list. What has a name and sends, a reply channel, becomes its name: whoever gets it replies by that.
+A tuple becomes a list, but as the key of a dict it stays one. What has a name and sends, a reply channel, becomes its
+name: whoever gets it replies by that.
 
 The message of a channel that a request has sent, where requests have ids, is in an envelope: a list of the content and
 the id. So layers carry both as they carry the content.
@@ -67,7 +68,12 @@ def unpack(data: bytes | memoryview) -> Any:
     import msgpack
 
     try:
-        return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")
+        try:
+            return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")
+        except TypeError:  # a list as a key: whoever sent it had a tuple. So rare that others do not pay for it
+            return msgpack.unpackb(
+                data, strict_map_key=False, unicode_errors="surrogatepass", object_pairs_hook=_with_tuples
+            )
     except Exception as error:
         raise ValueError(f"no message: {type(error).__name__}: {error}") from None
 
@@ -81,6 +87,15 @@ def unpack_message(data: bytes | memoryview) -> Any:
     if isinstance(value, list) and len(value) == 2 and isinstance(value[0], dict) and isinstance(value[1], str):
         return RequestContent(*value)
     return value
+
+
+def _with_tuples(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return a dict of what msgpack has found; keys that are lists become tuples."""
+    return {_as_key(key): value for key, value in pairs}
+
+
+def _as_key(value: Any) -> Any:
+    return tuple(map(_as_key, value)) if isinstance(value, list) else value
 
 
 def _named(value: Any) -> Any:

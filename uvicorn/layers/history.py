@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 __all__ = [
@@ -99,8 +98,7 @@ class Recalled(NamedTuple):
     kept: list[Kept]
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a group stands at the moment at which somebody becomes a member: what `Group.add` returns.
 
     It may be awaited, wherever it comes from, and is then itself.

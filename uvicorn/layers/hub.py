@@ -87,7 +87,7 @@ class Hub:
         self._members: dict[str, Member] = {}
         self._subscribing: dict[str, Awaitable[Any]] = {}
         self._followers = Followers(loop, layer, self)
-        self.deferred: Final = DeferredMessages(loop, log, self.on_lost)
+        self.deferred: Final = DeferredMessages(loop, log, self.on_lost, layer.takes_in_order)
         self._dropped = 0  # since the last tick, as are the next two
         self._lost = 0
         self._last_lost: BaseException | None = None
@@ -192,24 +192,24 @@ class Hub:
         """Messages of groups with a history may not have come."""
         self._followers.doubt()
 
-    def on_request(self, kind: str, channel: str, content: Any) -> None:
-        """A process asks something of one of our reply channels."""
+    def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """A process asks something of one of our reply channels; done when it holds."""
         if kind == ADD:
             group, joining = unpacked(content)
-            self.add(group, channel, joining)
-        elif kind == DISCARD:
-            self.discard(content, channel)
-        else:
-            member = self._members.get(channel)
-            if member is None:
-                found: Named | None = self._directory.find(channel)
-                if found is None:
-                    self._log.debug("A reply for %s came too late: it is closed", channel)
-                    return
-                member = self._members[channel] = Member(channel, found, self._loop, self._bounds, self)
-            member.give(content)
-            if not member.groups and not member.waiting:
-                self._members.pop(channel, None)
+            return self.add(group, channel, joining)
+        if kind == DISCARD:
+            return self.discard(content, channel)
+        member = self._members.get(channel)
+        if member is None:
+            found: Named | None = self._directory.find(channel)
+            if found is None:
+                self._log.debug("A reply for %s came too late: it is closed", channel)
+                return DONE
+            member = self._members[channel] = Member(channel, found, self._loop, self._bounds, self)
+        member.give(content)
+        if not member.groups and not member.waiting:
+            self._members.pop(channel, None)
+        return DONE
 
     def on_gap(self, groups: Iterable[str] | None, missed: int | None) -> None:
         """Messages may be lost: the members of these groups are told; None for all groups.

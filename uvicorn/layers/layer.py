@@ -85,8 +85,11 @@ class Receiver(Protocol):
     def on_doubt(self) -> None:
         """Messages of groups with a history may not have come: the layer is to be asked."""
 
-    def on_request(self, kind: str, channel: str, content: Any) -> None:
-        """Another process asks something of one of our reply channels: SEND, ADD or DISCARD."""
+    def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """Another process asks something of one of our reply channels: SEND, ADD or DISCARD.
+
+        Returns: what is done when it holds. Raises: what is wrong; that is answered, as what is raised when awaited.
+        """
 
     def on_gap(self, groups: Iterable[str] | None, missed: int | None) -> None:
         """Messages of these groups may be lost: so many; None for all groups, or for an unknown number."""
@@ -98,6 +101,10 @@ class Layer(Protocol):
     @property
     def name(self) -> str:
         """How logs call it: its URL, without a password."""
+
+    @property
+    def takes_in_order(self) -> bool:
+        """Whether `put` can be called again for a channel before it is done: of those the first ones are taken."""
 
     async def start(self, receiver: Receiver) -> None:
         """Begin to carry messages. A layer that cannot be reached says so in the log, and goes on trying."""
@@ -138,7 +145,11 @@ class Layer(Protocol):
         """
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
-        """Ask something of another process; one that is gone is no error."""
+        """Ask something of another process; one that is gone is no error.
+
+        Returns: what is done, for ADD and DISCARD, when the other one has done it: it hears what is sent to the group
+            after that. Raises: ChannelLayerUnavailable, also when awaited.
+        """
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to one of the processes that consume a channel; or, with a delay, to a reply channel.

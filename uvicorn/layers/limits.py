@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 __all__ = ["TASK_CHANNELS", "ChannelLimits", "check_capacity"]
 
@@ -12,8 +11,7 @@ TASK_CHANNELS: Final = "django.tasks."  # how the names of the channels of Djang
 _TASK_CAPACITY: Final = 10_000  # arbitrary: one loop of a view enqueues a task for each of many users
 
 
-@dataclass(frozen=True)
-class ChannelLimits:
+class ChannelLimits(NamedTuple):
     """The bounds of channels.
 
     Attributes:

@@ -28,7 +28,6 @@ from typing import Any, Final, Protocol
 from uvicorn.layers.encoding import unpack
 from uvicorn.layers.handover import DONE
 from uvicorn.layers.history import History, Position, Recalled
-from uvicorn.layers.history_files import FileHistories
 from uvicorn.layers.layer import KEEP, PUBLISH, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local_channels import LocalChannels
@@ -59,6 +58,8 @@ class LocalLayer:
         place: where the processes find each other; None for this process alone.
     """
 
+    takes_in_order: Final = False  # the process that is offered one may have room for the next one only
+
     def __init__(self, url: str, place: Place | None, limits: ChannelLimits, log: Log) -> None:
         self.name: Final = url
         self._place = place
@@ -74,7 +75,11 @@ class LocalLayer:
         self.channels = LocalChannels(loop, self.name, self._limits, receiver, self._peers, self._log, self._on_lost)
         # In the directory only if others find us there, or they would not hear of what we send.
         is_shared, place = self._peers.enter(), self._place
-        histories: Histories = FileHistories(place.path) if is_shared and place else MemoryHistories()
+        histories: Histories = MemoryHistories()
+        if is_shared and place:
+            from uvicorn.layers.history_files import FileHistories  # where there are other processes
+
+            histories = FileHistories(place.path)
         self._keeper = Keeper(loop, histories, self._on_appended, self._on_lost)
         await self._peers.start()
 
@@ -163,9 +168,9 @@ class LocalLayer:
         """A process has come, or gone: it may have kept messages of which it has told nobody."""
         self._receiver.on_doubt()
 
-    def on_request(self, kind: str, channel: str, content: Any) -> None:
-        """Another process asks something of one of our reply channels."""
-        self._receiver.on_request(kind, channel, content)
+    def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """Another process asks something of one of our reply channels; done when it holds."""
+        return self._receiver.on_request(kind, channel, content)
 
     def on_gap(self, missed: Mapping[str, int | None]) -> None:
         """Messages to us were dropped: group -> how many; None if nobody knows."""
@@ -183,8 +188,7 @@ class LocalLayer:
             return self.put(name, content, delay)
         if node_of(name) != self._receiver.node:
             return self.request(node_of(name), kind, name, content)
-        self._receiver.on_request(kind, name, content)
-        return DONE
+        return self._receiver.on_request(kind, name, content)
 
     def on_offer(self, channel: str, id: str, content: bytes, delay: float) -> bool:
         """Another process has a message of a channel; return whether we take it."""

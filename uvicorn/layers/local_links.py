@@ -55,12 +55,14 @@ class Link(asyncio.Protocol):
     Attributes:
         node: the other end's name, when it has said it; "" for a program that only sends.
         is_behind: too much waits for the other end.
+        is_unreadable: the other end has sent something that is no frame, or none that we know.
     """
 
     def __init__(self, owner: Owner, node: str | None = None) -> None:
         self.node = node
         self.is_behind = False
         self.is_lost = False
+        self.is_unreadable = False
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -134,7 +136,7 @@ class Link(asyncio.Protocol):
         while end - at >= _HEAD.size and not self.is_lost:
             (size,) = _HEAD.unpack_from(buffer, at)
             if size > MOST_BYTES + _SLACK:
-                self.cut()
+                self._refuse()
                 return
             if end - at - _HEAD.size < size:
                 break
@@ -143,7 +145,7 @@ class Link(asyncio.Protocol):
                 parts = unpack(bytes(buffer[at - size : at]))
                 self._take(parts)
             except (ValueError, TypeError, IndexError, KeyError):  # it speaks another language
-                self.cut()
+                self._refuse()
                 return
         if at:
             del buffer[:at]
@@ -165,6 +167,10 @@ class Link(asyncio.Protocol):
         for _, future in asked.values():
             _fail(future, "the process has left")
         self._owner.on_lost(self)
+
+    def _refuse(self) -> None:
+        self.is_unreadable = True
+        self.cut()
 
     def _take(self, parts: Any) -> None:
         if parts[0] == ANSWER:

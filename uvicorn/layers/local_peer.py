@@ -6,10 +6,11 @@ It may have said what it wants before there is a connection on which we send: wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
+from uvicorn.layers.asking import SILENT, error_from
 from uvicorn.layers.ending import wait_at_most
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.local_links import MOST_BEHIND, NOBODY, Link, frame
@@ -88,17 +89,20 @@ class Peer:
             return future
         return self.link.ask(*parts)
 
-    def request(self, *parts: Any) -> Awaitable[Any]:
+    def request(self, on_refused: Callable[[BaseException], object], *parts: Any) -> Awaitable[Any]:
         """Send a frame; done when it has answered or left.
 
-        Raises: ChannelLayerUnavailable if it takes nothing.
+        Args:
+            on_refused: called with what is wrong if nobody awaits it.
+
+        Raises: ChannelLayerUnavailable if it takes nothing; when awaited, for what it says, and if it does not answer.
         """
         if self.link is None and self._take_early(frame(*parts, NOBODY)):
             return DONE
         if self.link is None or self.link.is_behind:
             raise ChannelLayerUnavailable("the worker that has the socket takes nothing")
-        waiting = asyncio.get_running_loop().create_task(_wait_for_answer(self.link.ask(*parts)))
-        return Handover(waiting, lambda error: None)
+        waiting = asyncio.get_running_loop().create_task(_wait_for_answer(self.link, self.link.ask(*parts)))
+        return Handover(waiting, on_refused)
 
 
 async def wait_for_answers(asked: list[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
@@ -109,5 +113,13 @@ async def wait_for_answers(asked: list[asyncio.Future[Any]]) -> set[asyncio.Futu
     return await wait_at_most(_TOLD_SECONDS, asked)
 
 
-async def _wait_for_answer(asked: asyncio.Future[Any]) -> None:
-    await wait_for_answers([asked])
+async def _wait_for_answer(link: Link, asked: asyncio.Future[Any]) -> None:
+    """Wait for an answer, as long as the link does."""
+    try:
+        error = await asked
+    except ConnectionError:
+        if link.is_lost:
+            return  # it has left
+        raise ChannelLayerUnavailable(SILENT, was_sent=True) from None
+    if error is not None:
+        raise error_from(error)

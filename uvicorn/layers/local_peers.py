@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol
 
+from uvicorn.layers.asking import carry_out
 from uvicorn.layers.ending import within
-from uvicorn.layers.handover import DONE, Handover, wait_for
+from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.local_finding import Finder
 from uvicorn.layers.local_links import Link, answer, frame
 from uvicorn.layers.local_peer import Peer, wait_for_answers
@@ -47,8 +49,8 @@ class Layer(Protocol):
     def on_peers_changed(self) -> None:
         """A process has come, or gone: it may have kept messages of which it has told nobody."""
 
-    def on_request(self, kind: str, channel: str, content: Any) -> None:
-        """Another process asks something of one of our reply channels."""
+    def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """Another process asks something of one of our reply channels; done when it holds."""
 
     def on_gap(self, missed: Mapping[str, int | None]) -> None:
         """Messages to us were dropped: group -> how many; None if nobody knows."""
@@ -144,16 +146,19 @@ class Peers:
     def ask(self, node: str, *parts: Any) -> Awaitable[Any]:
         """Send a frame to one; done when it has answered or left. One that is gone is no error.
 
-        Raises: ChannelLayerUnavailable if it takes nothing.
+        Raises: ChannelLayerUnavailable if it takes nothing; when awaited, for what it says, and if it does not answer.
         """
         peer = self._peers.get(node)
-        return DONE if peer is None else peer.request(*parts)
+        return DONE if peer is None else peer.request(self._on_refused, *parts)
 
     async def _all_greeted(self) -> None:
         """Wait until all have said who they are to which we are connected."""
         while any(peer.link is not None and not peer.has_greeted for peer in self._peers.values()):
             self._greeted.clear()
             await self._greeted.wait()
+
+    def _on_refused(self, error: BaseException) -> None:
+        self._log.warning("Another worker has not done what it was asked for: %s", error)
 
     async def _told(self, group: str, asked: list[asyncio.Future[Any]]) -> None:
         for late in await wait_for_answers(asked):
@@ -198,26 +203,33 @@ class Peers:
         elif kind == "kept":
             self._layer.on_kept(*parts[1:5])
         elif kind == "request":
-            self._layer.on_request(parts[1], parts[2], parts[3])
-            answer(link, parts[4], True)
+            carry_out(partial(self._layer.on_request, *parts[1:4]), partial(answer, link, parts[4]))
         elif kind == "offer":
             answer(link, parts[5], self._layer.on_offer(*parts[1:5]))
         elif peer is not None:
             self._on_news(link, peer, parts)
         elif link.node == "":
-            self._on_program(link, parts)
+            carry_out(partial(self._layer.on_program, *parts[:4]), partial(answer, link, parts[-1]))
 
     def on_lost(self, link: Link) -> None:
         """A connection is gone."""
         self._inbound.discard(link)
         peer = self._peers.get(link.node or "")
-        if peer is not None:
-            if peer.link is link or peer.link is None or peer.link.is_lost:
+        if peer is None:
+            return
+        if peer.link is link or peer.link is None or peer.link.is_lost:
+            # One that is there still has closed only this connection: what it wants we know, and it will not say again.
+            if any(other.node == peer.node and not other.is_lost for other in self._inbound):
+                peer.link = None
+            else:
                 del self._peers[peer.node]
-                if not self._is_stopping:
-                    self._finder.look()
-                    self._layer.on_peers_changed()
-            self._greeted.set()
+            if not self._is_stopping:
+                self._finder.look()
+                self._layer.on_peers_changed()
+        if link.is_unreadable and not self._is_stopping:
+            self._log.error("A worker has sent what cannot be read: the connection to it is made anew")
+            self._layer.on_gap(dict.fromkeys(self._layer.greeting()[0]))
+        self._greeted.set()
 
     def on_behind(self, link: Link) -> None:
         """A process takes nothing, or has caught up."""
@@ -266,26 +278,9 @@ class Peers:
         elif kind == "gap":
             self._layer.on_gap(parts[1])
 
-    def _on_program(self, link: Link, parts: list[Any]) -> None:
-        """A program that is no server sends something, through us: it is answered with None, or what is wrong."""
-        try:
-            handover = self._layer.on_program(*parts[:4])
-        except Exception as error:
-            answer(link, parts[-1], [type(error).__name__, str(error)])
-            return
-        task = asyncio.get_running_loop().create_task(wait_for(handover))
-        task.add_done_callback(lambda task: answer(link, parts[-1], _error_of(task)))
-
     def _set_channels(self, peer: Peer, channels: list[str]) -> None:
         new = [channel for channel in channels if channel not in peer.channels]
         peer.channels = tuple(channels)
         if peer.link is not None:
             for channel in new:
                 self._layer.on_consumers(channel)
-
-
-def _error_of(task: asyncio.Task[None]) -> Any:
-    if task.cancelled():
-        return ["ChannelLayerUnavailable", "the worker is stopping"]
-    error = task.exception()
-    return None if error is None else [type(error).__name__, str(error)]

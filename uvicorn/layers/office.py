@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+from uvicorn.layers.deferred import QUEUE, Line, Sending
 from uvicorn.layers.encoding import RequestContent
 from uvicorn.layers.handover import DONE
 from uvicorn.layers.history import PLAIN, History, HistorySettings, Joining, Standing
@@ -101,7 +102,7 @@ class WorkerOffice:
     ) -> Awaitable[Any]:
         """Send to all members of a group."""
         history = self._history_of(group, history)
-        return self._send(partial(self._hub.publish, group, content, history), immediately)
+        return self._send(partial(self._hub.publish, group, content, history), immediately, ("group", group))
 
     def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:
         """Send to a channel, or to a reply channel."""
@@ -109,7 +110,8 @@ class WorkerOffice:
             known = self._request_id()
             if known is not None:
                 content = RequestContent(content, known)
-        return self._send(partial(self._hub.put, channel, content, delay), immediately)
+        line = None if delay else ("reply" if is_reply(channel) else QUEUE, channel)
+        return self._send(partial(self._hub.put, channel, content, delay), immediately, line)
 
     def _history_of(self, group: str, history: History | None) -> History | None:
         """Return the history of a group. Raises: ValueError, on the line of the caller."""
@@ -117,9 +119,9 @@ class WorkerOffice:
             self._hub.check_history()
         return self._histories.setting_of(group, history)
 
-    def _send(self, call: Callable[[], Awaitable[Any]], immediately: bool) -> Awaitable[Any]:
+    def _send(self, call: Callable[[], Awaitable[Any]], immediately: bool, line: Line | None) -> Awaitable[Any]:
         sides = self._sides
-        if not immediately and not sides.is_loop and sides.defer(call):
+        if not immediately and not sides.is_loop and sides.defer(Sending(call, line)):
             return DONE
         return self._at_once(call)
 

@@ -9,19 +9,16 @@ import socket
 import struct
 from typing import Any, Final
 
-from uvicorn import errors
-from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.errors import ChannelLayerUnavailable
+from uvicorn.layers.asking import error_from
 from uvicorn.layers.encoding import unpack
 from uvicorn.layers.local_links import frame
 from uvicorn.layers.local_place import Place, is_ours
 
 __all__ = ["LocalCarrier"]
 
-_SECONDS: Final = 5.0  # that a worker may take
+_SECONDS: Final = 10.0  # that a worker may take, which may wait for others for 5 seconds
 _HEAD: Final = struct.Struct("!I")
-_KNOWN: Final = {
-    kind.__name__: kind for kind in (ChannelFull, ChannelLayerUnavailable, ValueError, TypeError, errors.UvicornError)
-}
 
 
 class LocalCarrier:
@@ -53,8 +50,7 @@ class LocalCarrier:
                 except OSError as error:
                     raise ChannelLayerUnavailable(f"a worker does not answer: {error}", was_sent=True) from None
             if answer[2] is not None:
-                kind_of_error, text = answer[2]
-                raise _KNOWN.get(kind_of_error, ChannelLayerUnavailable)(text)
+                raise error_from(answer[2])
             return
         raise ChannelLayerUnavailable(f"no server uses local://{self._place.path}")
 

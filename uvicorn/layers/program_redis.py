@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any, Final
 
-from uvicorn.errors import ChannelFull
-from uvicorn.layers.encoding import pack
+from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.layers.asking import SILENT, error_from
+from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.history import History
 from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import KEEP, PUBLISH, SEND
@@ -18,6 +21,7 @@ from uvicorn.layers.redis_servers import RedisAddress, translate
 
 __all__ = ["RedisCarrier"]
 
+_IDLE_SECONDS: Final = 30.0  # arbitrary: firewalls forget connections after minutes
 _MOST_DELAYED: Final = 10_000
 _SPARE_SECONDS: Final = 60
 
@@ -30,19 +34,21 @@ class RedisCarrier:
         self._limits = limits
         self._keys = Keys(address.prefix)
         self._client: Any = None
+        self._used_at = 0.0  # time.monotonic()
 
     def carry(self, kind: str, name: str, content: Any, delay: float) -> None:
         """Have Redis take it."""
         packed = pack(content[0] if kind == KEEP else content)
         try:
-            if self._client is None:
-                self._client = self._address.program_client()
+            self._connect()
             if kind == PUBLISH:
                 self._publish(self._keys.group(name), packed)
             elif kind == KEEP:
                 self._keep(self._keys.group(name), packed, History(*content[1:]))
             elif delay:
                 self._delay(name, new_id(content), packed, delay)
+            elif kind != SEND:
+                self._ask(kind, name, content)
             elif is_reply(name):
                 self._publish(self._keys.node(node_of(name)), pack([kind, name, content]))
             else:
@@ -50,8 +56,43 @@ class RedisCarrier:
         except Exception as error:
             raise translate(error, self._address.shown, was_sent=True) from None
 
-    def _publish(self, name: str, data: bytes) -> None:
-        self._client.execute_command(self._publish_command, name, data)
+    def _connect(self) -> None:
+        """Have a client, without connections that have been idle: something between may have forgotten them."""
+        before, self._used_at = self._used_at, time.monotonic()
+        if self._client is None:
+            self._client = self._address.program_client()
+        elif self._used_at - before > _IDLE_SECONDS:
+            if self._address.is_cluster:
+                clients = [node.redis_connection for node in self._client.get_nodes()]
+            else:
+                clients = [self._client]
+            for client in clients:
+                if client is not None:
+                    client.connection_pool.disconnect(inuse_connections=False)
+
+    def _publish(self, name: str, data: bytes) -> Any:
+        """Return how many have got it."""
+        return self._client.execute_command(self._publish_command, name, data)
+
+    def _ask(self, kind: str, name: str, content: Any) -> None:
+        """Ask something of the process that has a reply channel; wait for the answer; one that is gone gives none."""
+        own = self._keys.node(os.urandom(8).hex())  # the answer comes there
+        client = self._client
+        if self._address.is_cluster:
+            client = client.get_redis_connection(client.get_node_from_key(own))
+        with client.pubsub() as hearing:
+            subscribe = hearing.ssubscribe if self._address.is_cluster else hearing.subscribe
+            subscribe(own)
+            if hearing.get_message(timeout=self._address.timeout) is None:
+                raise ChannelLayerUnavailable(f"{self._address.shown} cannot be reached: no subscription yet")
+            if not self._publish(self._keys.node(node_of(name)), pack([kind, name, content, own, 1])):
+                return
+            answer = hearing.get_message(timeout=self._address.timeout)
+        if answer is None:
+            raise ChannelLayerUnavailable(SILENT, was_sent=True)
+        _, _, error = unpack(answer["data"])
+        if error is not None:
+            raise error_from(error)
 
     @property
     def _publish_command(self) -> str:
@@ -62,7 +103,7 @@ class RedisCarrier:
 
     def _put(self, channel: str, id: str, packed: bytes) -> None:
         capacity, stream = self._limits.capacity_of(channel), self._keys.stream(channel)
-        if not self._run(PUT, (stream,), capacity, self._keys.consumers, id, packed):
+        if not self._run(PUT, (stream,), capacity, self._keys.consumers, 0, 0, id, packed):
             raise ChannelFull(f"{capacity} messages wait in {channel}: no consumer takes them")
 
     def _delay(self, name: str, id: str, packed: bytes, seconds: float) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.layers.asking import ANSWER, Questions, carry_out
 from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.ending import within
 from uvicorn.layers.handover import Handover
@@ -24,7 +27,8 @@ from uvicorn.layers.redis_cluster import ClusterSubscriber
 from uvicorn.layers.redis_history import KEEP, keep_arguments, keys_of, recall
 from uvicorn.layers.redis_outage import Outage
 from uvicorn.layers.redis_publisher import Publisher
-from uvicorn.layers.redis_scripts import DELAY, DUE, MOVE, PUT, Keys
+from uvicorn.layers.redis_puts import Puts
+from uvicorn.layers.redis_scripts import DELAY, DUE, MOVE, Keys
 from uvicorn.layers.redis_servers import RedisAddress, told
 from uvicorn.layers.redis_streams import Streams
 from uvicorn.layers.redis_subscriber import Subscriber
@@ -48,6 +52,8 @@ class Log(Protocol):
 class RedisLayer:
     """Messages between processes by Redis."""
 
+    takes_in_order: Final = True
+
     def __init__(self, address: RedisAddress, limits: ChannelLimits, log: Log) -> None:
         self.name: Final = address.shown
         self._address = address
@@ -64,8 +70,10 @@ class RedisLayer:
         self._receiver = receiver
         self._own = self._keys.node(receiver.node)
         self._publish_command = "SPUBLISH" if self._address.is_cluster else "PUBLISH"
+        self._questions = Questions(self._address.timeout)
         self._outage = Outage(self.name, loop.time, self._log)
         self._publisher = Publisher(self._address, self._outage)
+        self._puts = Puts(self._publisher, self._keys, self._limits, receiver.node)
         timeout = self._address.timeout
         if self._address.is_cluster:
             self._subscriber: Subscriber | ClusterSubscriber = ClusterSubscriber(
@@ -75,11 +83,13 @@ class RedisLayer:
             self._subscriber = Subscriber(
                 "subscribing", lambda: self._address.client(), self._on_message, self._on_gap, self._outage, timeout
             )
-        self._subscriber.subscribe(self._own)
+        own = self._subscriber.subscribe(self._own)
         known = [loop.create_task(part.is_known.wait()) for part in (self._publisher, self._subscriber)]
         await asyncio.wait(known, timeout=timeout)
         for task in known:
             task.cancel()
+        if not self._outage.since:  # what is asked of us by name is for us from now on
+            await asyncio.wait([own], timeout=timeout)
 
     async def stop(self) -> None:
         """Send what was handed over, and leave."""
@@ -124,7 +134,13 @@ class RedisLayer:
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Ask something of another process; one that is gone is no error."""
-        return self._handed(self._publish(self._keys.node(node), pack([kind, channel, content])))
+        if kind == SEND:
+            return self._handed(self._publish(self._keys.node(node), pack([kind, channel, content])))
+
+        def ask(number: int) -> asyncio.Future[Any]:
+            return self._publish(self._keys.node(node), pack([kind, channel, content, self._own, number]))
+
+        return Handover(self._loop.create_task(self._questions.ask(ask)), self._on_lost)
 
     # ---- channels ----
 
@@ -134,9 +150,7 @@ class RedisLayer:
         id = new_id(content)
         if delay:
             return self._handed(self._delay(channel, id, packed, delay))
-        future = self._publisher.run(
-            PUT, (self._keys.stream(channel),), self._limits.capacity_of(channel), self._keys.consumers, id, packed
-        )
+        future = self._puts.put(channel, id, packed)
         return self._checked(future, f"{self._limits.capacity_of(channel)} messages wait in {channel}")
 
     def consume(self, channels: Iterable[str], intake: Intake) -> None:
@@ -176,14 +190,26 @@ class RedisLayer:
                 self._receiver.on_group(name.removeprefix(self._keys.group("")), content)
             elif content[0] == _LOOK:
                 self._take_due()
+            elif content[0] == ANSWER:
+                self._questions.answered(*content[1:])
             else:
-                self._receiver.on_request(*content)
+                carry_out(partial(self._receiver.on_request, *content[:3]), partial(self._answer, content[3:]))
         except (ValueError, TypeError, IndexError) as error:
             self._log.error("What came from %s is no message of ours: %s", self.name, error)
 
     def _on_gap(self) -> None:
         """Redis was away: nobody knows what was missed."""
         self._receiver.on_gap(None, None)
+
+    def _answer(self, asker: list[Any], error: list[str] | None) -> None:
+        """What we were asked for holds, or cannot be."""
+        if not asker:
+            if error is not None:
+                self._log.error("A reply cannot be sent: %s", ": ".join(error))
+            return
+        node, number = asker
+        with suppress(ChannelLayerUnavailable):  # it does not wait for ever
+            self._publish(node, pack([ANSWER, number, error]))
 
     # ---- sending ----
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
@@ -22,7 +23,7 @@ from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_scripts import Script
 from uvicorn.layers.redis_servers import RedisAddress, translate
 
-__all__ = ["Publisher"]
+__all__ = ["Command", "Publisher"]
 
 _MOST_COMMANDS: Final = 10_000  # that wait; arbitrary
 _MOST_BYTES: Final = 256 * 1024 * 1024
@@ -31,19 +32,26 @@ _LONGER: Final = 4  # than we wait
 _PART: Final = "publishing"
 
 
-class _Command:
-    """One command: its words, and who waits for its answer."""
+class Command:
+    """One command: its words, and who waits for its answer.
 
-    __slots__ = ("future", "script", "size", "until", "words")
+    Attributes:
+        count: how many messages it carries.
+        waits: whether it has not been sent yet.
+    """
+
+    __slots__ = ("count", "future", "script", "size", "until", "waits", "words")
 
     def __init__(
         self, words: tuple[Any, ...], script: Script | None, future: asyncio.Future[Any], until: float
     ) -> None:
-        self.words = words
+        self.words = list(words)
+        self.count = 1
+        self.waits = True
         self.script = script
         self.future = future
         self.until = until
-        self.size = sum(len(word) for word in words if isinstance(word, bytes))
+        self.size = _size(words)
 
 
 class Publisher:
@@ -54,9 +62,10 @@ class Publisher:
         self._outage = outage
         self._loop = asyncio.get_running_loop()
         self._client: Any = None
-        self._queue: deque[_Command] = deque()
-        self._batch: list[_Command] = []  # that is on its way
+        self._queue: deque[Command] = deque()
+        self._batch: list[Command] = []  # that is on its way
         self._bytes = 0
+        self._count = 0
         self._wanted = asyncio.Event()
         self._is_up = False
         self.is_known = asyncio.Event()  # whether Redis can be reached was found out once
@@ -68,11 +77,27 @@ class Publisher:
         Raises: ChannelLayerUnavailable at once, if too much waits or Redis is away for long; it is also what the future
             raises.
         """
-        return self._put(words, None)
+        return self._put(words, None).future
 
     def run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> asyncio.Future[Any]:
         """Run a script; as `execute`."""
+        return self.command(script, keys, *arguments).future
+
+    def command(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> Command:
+        """Run a script that can be given more arguments for as long as it waits."""
         return self._put(("EVALSHA", script.sha, len(keys), *keys, *arguments), script)
+
+    def extend(self, command: Command, *arguments: Any) -> bool:
+        """Give a command more arguments, for one more message; return False if it is sent, or too much waits."""
+        size = _size(arguments)
+        if not command.waits or self._count >= _MOST_COMMANDS or self._bytes + size > _MOST_BYTES:
+            return False
+        command.words += arguments
+        command.size += size
+        command.count += 1
+        self._bytes += size
+        self._count += 1
+        return True
 
     async def stop(self, seconds: float) -> None:
         """Send what waits, and wait for the answers, for so many seconds at most, and leave."""
@@ -84,19 +109,20 @@ class Publisher:
         self._fail_all(ChannelLayerUnavailable("the worker is stopping"))
         await self._disconnect()
 
-    def _put(self, words: tuple[Any, ...], script: Script | None) -> asyncio.Future[Any]:
+    def _put(self, words: tuple[Any, ...], script: Script | None) -> Command:
         now = self._loop.time()
         if not self._is_up and self._outage.since and now - self._outage.since > self._address.timeout:
             raise ChannelLayerUnavailable(
                 f"{self._address.shown} cannot be reached since {now - self._outage.since:.0f} s"
             )
-        command = _Command(words, script, self._loop.create_future(), now + self._address.timeout)
-        if len(self._queue) >= _MOST_COMMANDS or (self._queue and self._bytes + command.size > _MOST_BYTES):
-            raise ChannelLayerUnavailable(f"{len(self._queue)} messages wait for {self._address.shown} already")
+        command = Command(words, script, self._loop.create_future(), now + self._address.timeout)
+        if self._count >= _MOST_COMMANDS or (self._queue and self._bytes + command.size > _MOST_BYTES):
+            raise ChannelLayerUnavailable(f"{self._count} messages wait for {self._address.shown} already")
         self._queue.append(command)
         self._bytes += command.size
+        self._count += 1
         self._wanted.set()
-        return command.future
+        return command
 
     async def _run(self) -> None:
         backoff = Backoff()
@@ -109,12 +135,19 @@ class Publisher:
             await self._wanted.wait()
             self._wanted.clear()
             while self._queue and self._is_up:
-                self._batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
-                self._bytes -= sum(command.size for command in self._batch)
+                self._batch = [self._take() for _ in range(min(_BATCH, len(self._queue)))]
                 await self._send(self._batch)
                 self._batch = []
             if self._queue:
                 self._wanted.set()
+
+    def _take(self) -> Command:
+        """Take the first command out of the queue."""
+        command = self._queue.popleft()
+        command.waits = False
+        self._bytes -= command.size
+        self._count -= command.count
+        return command
 
     async def _connect(self) -> bool:
         try:
@@ -137,7 +170,7 @@ class Publisher:
         self._is_up = False
         await close_quietly(client)
 
-    async def _send(self, batch: list[_Command]) -> None:
+    async def _send(self, batch: list[Command]) -> None:
         try:
             results = await within(self._address.timeout, self._answers(batch))
         except asyncio.CancelledError:
@@ -152,23 +185,23 @@ class Publisher:
             return
         from redis.exceptions import NoScriptError
 
-        again: list[_Command] = []
+        again: list[Command] = []
         for command, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 if command.script is not None and isinstance(result, NoScriptError):
                     again.append(command)
                     continue
-                _fail(command, translate(result, self._address.shown))
+                _fail(command, translate(result, self._address.shown, was_sent=_is_doubtful(result)))
             elif not command.future.done():
                 command.future.set_result(result)
         for command in again:  # Redis has forgotten the script: now it gets the text
             assert command.script is not None
-            command.words = ("EVAL", command.script.text, *command.words[2:])
+            command.words[:2] = "EVAL", command.script.text
             command.script = None
         if again:
             await self._send(again)
 
-    async def _answers(self, batch: list[_Command]) -> list[Any]:
+    async def _answers(self, batch: list[Command]) -> list[Any]:
         """Send commands; return the answer of each, or its exception."""
         client = self._client
         if self._address.is_cluster:
@@ -205,13 +238,15 @@ class Publisher:
         now = self._loop.time()
         error = ChannelLayerUnavailable(f"{self._address.shown} cannot be reached")
         while self._queue and self._queue[0].until <= now:
-            command = self._queue.popleft()
-            self._bytes -= command.size
-            _fail(command, error)
+            _fail(self._take(), error)
 
     def _fail_all(self, error: Exception) -> None:
         while self._queue:
-            _fail(self._queue.popleft(), error)
+            _fail(self._take(), error)
+
+
+def _size(words: Iterable[Any]) -> int:
+    return sum(len(word) for word in words if isinstance(word, bytes))
 
 
 def _is_answer(error: Exception) -> bool:
@@ -220,11 +255,18 @@ def _is_answer(error: Exception) -> bool:
     return isinstance(error, ResponseError)
 
 
-def _key_of(command: _Command) -> Any:
+def _is_doubtful(error: Exception) -> bool:
+    """Whether a node of a cluster may have got what it has not answered."""
+    from redis.exceptions import ConnectionError, TimeoutError
+
+    return isinstance(error, (ConnectionError, TimeoutError)) and not _is_answer(error)
+
+
+def _key_of(command: Command) -> Any:
     return command.words[3] if command.words[0] in ("EVALSHA", "EVAL") else command.words[1]
 
 
-def _fail(command: _Command, error: BaseException) -> None:
+def _fail(command: Command, error: BaseException) -> None:
     if not command.future.done():
         command.future.set_exception(error)
         command.future.exception()  # nobody may wait for it

@@ -5,6 +5,7 @@
     PREFIX:{CHANNEL}            stream: the messages of a channel, with one consumer group
     PREFIX:{CHANNEL}.dead       stream: those that were given up
     PREFIX:{CHANNEL}:delayed    sorted set by due time (milliseconds of Redis' clock): what is not due yet
+    PREFIX:{CHANNEL}:refused:NODE   the last message of a process that had no room, for ten seconds
     PREFIX:{NODE}:delayed       the same, for the reply channels of one process
     {PREFIX:g:GROUP}:...        the history of a group: `redis_history.py`
 
@@ -50,6 +51,10 @@ class Keys:
         """Return the stream of what was given up."""
         return f"{self.prefix}:{{{channel}}}.dead"
 
+    def refused(self, channel: str, node: str) -> str:
+        """Return where a process notes that a channel was full."""
+        return f"{self.prefix}:{{{channel}}}:refused:{node}"
+
     def delayed(self, name: str) -> str:
         """Return the sorted set of what is not due yet, of a channel or a process."""
         return f"{self.prefix}:{{{name}}}:delayed"
@@ -87,14 +92,26 @@ local function forget(key, entry, id)
 end
 """
 
-#: KEYS: stream. ARGV: capacity, consumer group, id, content. Returns 1, or 0 if the channel is full.
+#: KEYS: stream, and where a process notes its refusals. ARGV: capacity, consumer group, the last refusal that the
+#: process knew of, the number for one by this; id and content of each message. Returns how many there was room for. See
+#: `redis_puts.py`.
 PUT: Final = Script(
     _WAITING
     + _ADD
     + """
-if waiting(KEYS[1], ARGV[2]) >= tonumber(ARGV[1]) then return 0 end
-add(KEYS[1], ARGV[3], ARGV[4])
-return 1
+local count = (#ARGV - 4) / 2
+local refused = KEYS[2] and redis.call('GET', KEYS[2])
+local most = 0
+if not refused or tonumber(refused) <= tonumber(ARGV[3]) then
+    most = math.max(0, math.min(count, tonumber(ARGV[1]) - waiting(KEYS[1], ARGV[2])))
+end
+for number = 1, most do add(KEYS[1], ARGV[2 * number + 3], ARGV[2 * number + 4]) end
+if KEYS[2] and most < count then
+    redis.call('SET', KEYS[2], ARGV[4], 'PX', 10000)
+elseif refused then
+    redis.call('DEL', KEYS[2])
+end
+return most
 """
 )
 

@@ -131,7 +131,10 @@ class RedisAddress:
         )
 
     def program_client(self) -> Any:
-        """Make a synchronous client, for a program."""
+        """Make a synchronous client, for a program. It tries nothing twice: what was sent may have come.
+
+        But a cluster's client does. A connection that Redis has closed is made anew before something is sent on it.
+        """
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -140,7 +143,7 @@ class RedisAddress:
         options: dict[str, Any] = {
             "socket_connect_timeout": self.timeout,
             "socket_timeout": self.timeout,
-            "retry": Retry(NoBackoff(), 1),  # a connection that was idle may be gone
+            "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
         }
         return self._made(redis, Sentinel, options)
@@ -197,5 +200,8 @@ def translate(error: BaseException, name: str, was_sent: bool = False) -> BaseEx
 
 def told(error: BaseException) -> str:
     """Return an error as one line."""
-    lines: Iterable[str] = str(error).split("\n")
+    text = str(error)
+    if type(error).__name__ == "MasterNotFoundError":  # behind the colon are redis-py's objects
+        text = f"{text.partition(' : ')[0]}: no Sentinel can be reached, or none that can be knows of one"
+    lines: Iterable[str] = text.split("\n")
     return " ".join(line.strip() for line in lines if line.strip()) or type(error).__name__

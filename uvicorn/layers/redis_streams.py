@@ -36,6 +36,8 @@ from uvicorn.layers.redis_servers import RedisAddress
 
 __all__ = ["Streams"]
 
+#: what Redis says when a stream is not there: it has come back without its data, or somebody has removed it
+_FORGOTTEN: Final = ("NOGROUP", "UNBLOCKED")
 _BLOCK_SECONDS: Final = 2.0  # a read that finds nothing
 _BLOCK_SOME_SECONDS: Final = 0.25  # the same, while other channels have no room
 _LATER_MILLISECONDS: Final = 1000
@@ -151,7 +153,7 @@ class Streams:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                if not str(error).startswith("NOGROUP"):  # Redis has come back without its data
+                if not str(error).startswith(_FORGOTTEN):
                     self._outage.begins(_PART, error)
                     await asyncio.sleep(backoff.seconds())
             finally:
@@ -232,7 +234,7 @@ class Streams:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                if not str(error).startswith("NOGROUP"):
+                if not str(error).startswith(_FORGOTTEN):
                     self._outage.begins("claims", error)
                 await asyncio.sleep(min(seconds / 3, backoff.seconds()))
             finally:

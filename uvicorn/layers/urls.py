@@ -21,6 +21,11 @@ def check_url(value: Any) -> str:
     if not isinstance(value, str) or urlsplit(value).scheme not in SCHEMES or "://" not in value:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise ValueError(f"channel_layer must be a URL that begins with {known}, not {value!r}")
+    parts = urlsplit(value)
+    if parts.scheme == "local" and parts.netloc:
+        raise ValueError(
+            f"channel_layer {value!r} names no directory: with three slashes it does, local:///{parts.netloc}{parts.path}"
+        )
     return value
 
 

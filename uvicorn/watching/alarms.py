@@ -11,6 +11,7 @@ from uvicorn.bridge.loop_watch import LoopWatch, Watchdog
 from uvicorn.bridge.slow import SlowWatch
 from uvicorn.connections.service import Service
 from uvicorn.watching.looks import WorkerLooks
+from uvicorn.watching.settings import WatchSettings
 
 __all__ = ["Alarms"]
 
@@ -19,23 +20,22 @@ class Alarms:
     """The warnings of one server. All methods run on: the loop.
 
     Args:
-        loop_block, pool_wait, slow_consumer: seconds from which on it is told; 0 for never.
+        settings: the seconds from which on it is told.
 
     Attributes:
         loop_watch: None if it is never told of the loop. The thread that looks is there from `start` to `stop`.
     """
 
-    def __init__(self, service: Service, loop_block: float, pool_wait: float, slow_consumer: float) -> None:
+    def __init__(self, service: Service, settings: WatchSettings) -> None:
         log, dispatcher, outbox = service.log, service.dispatcher, service.outbox
         self.garbage: Final = GarbagePauses()
-        self.dry: Final = DryWatch(dispatcher.all_pools, time.monotonic, log, pool_wait)
-        self.slow: Final = SlowWatch(dispatcher, time.monotonic, log, slow_consumer)
+        self.dry: Final = DryWatch(dispatcher.all_pools, time.monotonic, log, settings.pool_wait_warning)
+        self.slow: Final = SlowWatch(dispatcher, time.monotonic, log, settings.slow_consumer_warning)
         self.loop_watch: LoopWatch | None = None
         self._watchdog: Watchdog | None = None
-        if loop_block:
-            self.loop_watch = LoopWatch(
-                outbox, log, loop_block, WorkerLooks(service), self.garbage, outbox.loop_native_id
-            )
+        seconds = settings.loop_block_warning
+        if seconds:
+            self.loop_watch = LoopWatch(outbox, log, seconds, WorkerLooks(service), self.garbage, outbox.loop_native_id)
             self._watchdog = Watchdog(self.loop_watch, log)
 
     def start(self) -> None:

@@ -22,7 +22,6 @@ import os
 import struct
 import weakref
 import zlib
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from uvicorn.watching.families import Figures, as_rows, from_rows, lasting
@@ -40,7 +39,6 @@ _HISTOGRAMS: Final = (
 )  # fmt: skip
 
 
-@dataclass
 class Sheet:
     """What a worker tells of itself.
 
@@ -50,9 +48,10 @@ class Sheet:
         figures: its own, and those of whoever had its place before.
     """
 
-    pid: int
-    facts: dict[str, Any] = field(default_factory=dict)
-    figures: Figures = field(default_factory=dict)
+    def __init__(self, pid: int, facts: dict[str, Any], figures: Figures | None = None) -> None:
+        self.pid = pid
+        self.facts = facts
+        self.figures: Figures = figures or {}
 
     @property
     def is_alive(self) -> bool:

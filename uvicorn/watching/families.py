@@ -9,8 +9,7 @@ Counters and histograms only grow. When a worker has left, its counters are kept
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.bridge.tally import BOUNDS
 
@@ -36,8 +35,7 @@ Labels = tuple[str, ...]
 Figures = dict[str, dict[Labels, Any]]
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """One thing that is counted.
 
     Attributes:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from uvicorn.bridge.consumer import Consumer
@@ -21,26 +20,12 @@ from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.connections.front import Front
 from uvicorn.connections.service import Application
 from uvicorn.watching.board import Sheet
+from uvicorn.watching.settings import HealthSettings
 
-__all__ = ["Health", "HealthSettings", "Starvation", "reasons_of_all"]
+__all__ = ["Health", "Starvation", "reasons_of_all"]
 
 _SILENT_SECONDS: Final = 5.0  # arbitrary: a worker that has told nothing for so long does not turn
 _FORWARDED: Final = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via")
-
-
-@dataclass(frozen=True)
-class HealthSettings:
-    """Where it is answered, and what is starved.
-
-    Attributes:
-        path: the beginning of the paths; "" for none.
-        max_wait: seconds that the first job of a full pool may wait.
-        grace: seconds for which that may go on.
-    """
-
-    path: str = ""
-    max_wait: float = 1.0
-    grace: float = 5.0
 
 
 class Starvation:

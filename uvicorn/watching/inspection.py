@@ -28,10 +28,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["AUTOMATIC", "OFF", "Inspection", "candidates", "socket_name"]
+from uvicorn.watching.settings import AUTOMATIC
 
-AUTOMATIC: Final = "auto"
-OFF: Final = "off"
+__all__ = ["Inspection", "candidates", "socket_name"]
+
 NAME: Final = re.compile(r"/uvicorn-(?P<master>\d+)/worker-(?P<worker>\d+)\.sock$")
 _DIRECTORY: Final = re.compile(r"uvicorn-\d+")
 _TRIES: Final = 5

@@ -12,33 +12,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from uvicorn.watching.board import Sheet
+from uvicorn.watching.settings import Bounds
 
-__all__ = ["Bounds", "Retirement", "is_turn_of"]
+__all__ = ["Retirement", "is_turn_of"]
 
 _JITTER: Final = 0.1  # of `max_age`, that a worker may get older; arbitrary
 
 NO: Final = ""
 SOON: Final = "soon"
 NOW: Final = "now"
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a worker may reach; 0 for no bound.
-
-    Attributes:
-        max_rss: resident bytes past which it leaves in its turn.
-        max_rss_hard: past which it leaves at once.
-        max_age: seconds after its start; up to a tenth more, so that workers do not leave together.
-    """
-
-    max_rss: int = 0
-    max_rss_hard: int = 0
-    max_age: float = 0.0
 
 
 class Retirement:

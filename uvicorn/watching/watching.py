@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn.bridge.aside import Aside
 from uvicorn.bridge.consumer import Consumer
@@ -16,33 +15,17 @@ from uvicorn.watching.board import Board, Sheet
 from uvicorn.watching.collector import Collector, memory_bytes
 from uvicorn.watching.dump import Dump
 from uvicorn.watching.families import Figures, add_up, as_rows, lasting
-from uvicorn.watching.health import Health, HealthSettings, Starvation
-from uvicorn.watching.inspection import AUTOMATIC, OFF, Inspection, as_json
-from uvicorn.watching.retirement import NO, NOW, SOON, Bounds, Retirement, is_turn_of
+from uvicorn.watching.health import Health, Starvation
+from uvicorn.watching.inspection import Inspection, as_json
+from uvicorn.watching.retirement import NO, NOW, SOON, Retirement, is_turn_of
+from uvicorn.watching.settings import OFF, WatchSettings
 from uvicorn.watching.statsd import StatsdNumbers
 from uvicorn.watching.warnings_kept import KeptWarnings
 
-__all__ = ["Shared", "WatchSettings", "Watching"]
+__all__ = ["Shared", "Watching"]
 
 
-@dataclass(frozen=True)
-class WatchSettings:
-    """What is watched, and from when on it is told. Times in seconds; 0 for never."""
-
-    loop_block_warning: float = 0.25
-    pool_wait_warning: float = 1.0
-    slow_consumer_warning: float = 10.0
-    status_dir: str = AUTOMATIC
-    health: HealthSettings = HealthSettings()  # noqa: RUF009 (frozen)
-    bounds: Bounds = Bounds()  # noqa: RUF009 (frozen)
-
-    def alarms(self, service: Service) -> Alarms:
-        """Make what warns in the log."""
-        return Alarms(service, self.loop_block_warning, self.pool_wait_warning, self.slow_consumer_warning)
-
-
-@dataclass
-class Shared:
+class Shared(NamedTuple):
     """What the workers of one master have in common.
 
     Attributes:
@@ -84,7 +67,7 @@ class Watching:
         pid: int,
     ) -> None:
         log, pools = service.log, service.dispatcher.all_pools
-        alarms = self._alarms = settings.alarms(service)
+        alarms = self._alarms = Alarms(service, settings)
         loop_watch = alarms.loop_watch
         self.collector: Final = Collector(service, consumers, loop_watch, alarms.garbage, alarms.dry, alarms.slow)
         self.dump: Final = Dump(service, loop_watch)

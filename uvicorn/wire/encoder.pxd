@@ -1,5 +1,3 @@
-cimport cython
-
 from uvicorn.wire.reply cimport Fields
 
 
@@ -11,8 +9,7 @@ cdef class Encoder:
     cdef readonly dict prefixes
 
     cpdef bytes prefix(self, int status)
-    @cython.locals(length=Py_ssize_t)
-    cpdef bytes whole(self, int status, bytes block, bytes content)
+    cpdef bytes whole(self, int status, Fields fields, bytes content)
     cpdef bytes head(self, int status, Fields fields, object length, bytes connection=*)
 
 
@@ -24,4 +21,3 @@ cpdef bytes content_length(Py_ssize_t length)
 cpdef tuple chunk(bytes content)
 cpdef bytes last_chunk(bytes trailers)
 cdef bytes _status_line(int status)
-cdef bytes _without_length(Fields fields)

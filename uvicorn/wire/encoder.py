@@ -56,14 +56,17 @@ class Encoder:
         prefix = self.prefixes[status] = _status_line(status) + self._server + self._date + self._more
         return prefix
 
-    def whole(self, status: int, block: bytes, content: bytes) -> bytes:
-        """Return a complete response on a connection that is kept: by far the most frequent one."""
-        length = len(content)
+    def whole(self, status: int, fields: Fields, content: bytes) -> bytes:
+        """Return a complete response on a connection that is kept: by far the most frequent one.
+
+        Args:
+            fields: simple ones; a content-length in them is that of the content.
+        """
         return b"".join(
             (
                 self.prefixes.get(status) or self.prefix(status),
-                block,
-                content_length(length),
+                fields.block,
+                content_length(len(content)) if fields.content_length is None else b"",
                 b"\r\n",
                 content,
             )
@@ -96,8 +99,9 @@ class Encoder:
             framing = b"transfer-encoding: chunked\r\n"
         else:
             framing = content_length(length)
-        block = fields.block if status != 204 else _without_length(fields)
-        return b"".join((start, block, framing, connection, b"\r\n"))
+        if status == 204 and fields.content_length is not None:  # must not have one: RFC 9110 section 8.6
+            fields = fields.unmeasured()
+        return b"".join((start, fields.block, framing, connection, b"\r\n"))
 
 
 def content_length(length: int) -> bytes:
@@ -134,11 +138,3 @@ def error_page(status: int, detail: str = "") -> tuple[Fields, bytes]:
 
 def _status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, "").encode("ascii"))
-
-
-def _without_length(fields: Fields) -> bytes:
-    """Leave out a content-length: a 204 must not have one (RFC 9110 section 8.6)."""
-    if fields.content_length is None:
-        return fields.block
-    lines = fields.block.split(b"\r\n")
-    return b"".join(line + b"\r\n" for line in lines if line and not line.lower().startswith(b"content-length:"))

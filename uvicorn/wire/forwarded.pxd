@@ -1,6 +1,9 @@
 cimport cython
 
 
+cdef dict _SCHEMES
+
+
 cdef class Allowed:
     cdef readonly bint has_all
     cdef set _addresses

@@ -94,7 +94,7 @@ class Engine(Protocol):
     def start(self) -> None:
         """Say our settings."""
 
-    def receive(self, data: bytes, owner: EngineOwner) -> int:
+    def receive(self, data: bytes | memoryview, owner: EngineOwner) -> int:
         """Take what the client sent, and tell the owner.
 
         Returns: how many frames were told of.
@@ -113,7 +113,7 @@ class Engine(Protocol):
     def inform(self, stream_id: int, fields: Pairs) -> None:
         """Send an informational response."""
 
-    def send(self, stream_id: int, data: bytes, ends: bool) -> None:
+    def send(self, stream_id: int, data: bytes | memoryview, ends: bool) -> None:
         """Send content, no more than there is room for."""
 
     def send_trailers(self, stream_id: int, fields: Pairs) -> None:

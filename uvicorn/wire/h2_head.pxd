@@ -1,19 +1,17 @@
 cimport cython
 
-from uvicorn.wire.encoder cimport Encoder
 from uvicorn.wire.head cimport HeaderPolicy
-from uvicorn.wire.reply cimport Fields
 from uvicorn.wire.request_line cimport RequestLine
 
 
 cdef int _COLON, _SPACE, _SLASH, _VERSION_BYTES, _LINE_BYTES
-cdef bytes _IN_TARGETS, _CONTROLS
-cdef frozenset _SCHEMES, _CONNECTION_FIELDS, _LOOKED_AT
+cdef bytes _IN_TARGETS, _BLANKED
+cdef frozenset _SCHEMES, _LOOKED_AT
 
 
 cdef class HeadReader:
     cdef bytes _authority
-    cdef dict _known
+    cdef frozenset _ordinary
     cdef HeaderPolicy _policy
     cdef list _proxied
     cdef frozenset _special
@@ -29,7 +27,7 @@ cdef class HeadReader:
     cdef public RequestLine request_line
 
     @cython.locals(
-        headers=list, special=list, name=bytes, value=bytes, values=bytes, names=frozenset, known=dict, longest=Py_ssize_t,
+        headers=list, special=list, name=bytes, value=bytes, values=bytes, names=frozenset, ordinary=frozenset, longest=Py_ssize_t,
         has_underscores=bint, method=bytes, scheme=bytes, path=bytes, authority=bytes, protocol=bytes, host=bytes,
     )
     cpdef object read(self, object fields, bint is_ended)
@@ -38,15 +36,3 @@ cdef class HeadReader:
     @cython.locals(raw_path=bytes, query=bytes, decoded=bytes, path=str)
     cdef object _message(self, bytes method, bytes target, list headers)
     cdef tuple _read_special(self, list fields, bint is_ended)
-
-
-cdef class HeadWriter:
-    cdef Encoder _encoder
-    cdef dict _prefixes
-
-    @cython.locals(made=tuple, pairs=list, prefix=bytes)
-    cpdef list head(self, int status, Fields fields, object length)
-
-
-@cython.locals(line=bytes, name=bytes, value=bytes, pairs=list, at=Py_ssize_t)
-cpdef list pairs_of(bytes block)

@@ -1,6 +1,7 @@
 cdef class Ngh2Engine:
     cdef object _connection
     cdef bint _is_failed
-    cdef public set known_resets
+    cdef set _known_resets
+    cdef Py_ssize_t _newest
     cdef dict _settings
     cdef Py_ssize_t _window

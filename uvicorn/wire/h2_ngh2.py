@@ -35,6 +35,7 @@ __all__ = ["Ngh2Engine", "make_maker"]
 _UNLIMITED: Final = (2**32 - 1, 2**32 - 1)  # of rates that we count ourselves
 _MOST_CONTINUATIONS: Final = 8
 _REQUEST: Final = events.RequestReceived
+_CLOSED: Final = events.StreamClosed
 
 
 def make_maker(limits: Http2Limits) -> tuple[Callable[[], Ngh2Engine], str]:
@@ -54,21 +55,22 @@ def make_maker(limits: Http2Limits) -> tuple[Callable[[], Ngh2Engine], str]:
 class Ngh2Engine:
     """One session of libnghttp2."""
 
-    __slots__ = ("_connection", "_is_failed", "_settings", "_window", "known_resets")
+    __slots__ = ("_connection", "_is_failed", "_known_resets", "_newest", "_settings", "_window")
 
     def __init__(self, config: ngh2.Configuration, settings: dict[int, int], window: int) -> None:
         self._connection = ngh2.Connection(ngh2.Role.SERVER, config)
         self._settings = settings
         self._window = window
-        self.known_resets: set[int] = set()  # streams whose reset is known already
+        self._known_resets: set[int] | None = None  # streams whose reset is known already; made for the first one
         self._is_failed = False
+        self._newest = 0  # stream: what came before it may be on its way to be answered
 
     def start(self) -> None:
         """Say our settings."""
         self._connection.initiate_connection(self._settings)
         self._connection.set_local_window_size(self._window)
 
-    def receive(self, data: bytes, owner: EngineOwner) -> int:
+    def receive(self, data: bytes | memoryview, owner: EngineOwner) -> int:
         """Take what the client sent, and tell the owner.
 
         Raises: EngineError.
@@ -83,6 +85,7 @@ class Ngh2Engine:
         found = connection.events()
         for event in found:
             if type(event) is _REQUEST:  # most often, and one call less
+                self._newest = event.stream_id
                 owner.on_request(event.stream_id, event.headers, event.end_stream)
             else:
                 _TELL[type(event)](self, owner, event)
@@ -95,7 +98,8 @@ class Ngh2Engine:
         connection = self._connection
         data = connection.data_to_send()
         for event in connection.events():
-            _TELL[type(event)](self, owner, event)
+            if type(event) is not _CLOSED or event.error_code:  # most often a stream has ended well
+                _TELL[type(event)](self, owner, event)
         return data
 
     def room(self, stream_id: int) -> int:
@@ -121,7 +125,7 @@ class Ngh2Engine:
         except ngh2.NGH2Error:
             pass
 
-    def send(self, stream_id: int, data: bytes, ends: bool) -> None:
+    def send(self, stream_id: int, data: bytes | memoryview, ends: bool) -> None:
         """Send content."""
         try:
             self._connection.send_data(stream_id, data, end_stream=ends)
@@ -142,7 +146,21 @@ class Ngh2Engine:
         except ngh2.NGH2Error:
             return
         if code != NO_ERROR:
-            self.known_resets.add(stream_id)
+            self.know_reset(stream_id)
+
+    def know_reset(self, stream_id: int) -> None:
+        """Tell nobody when this stream is closed: its reset is known."""
+        if self._known_resets is None:
+            self._known_resets = set()
+        self._known_resets.add(stream_id)
+
+    def forget_reset(self, stream_id: int) -> bool:
+        """Whether the reset of a stream that is closed was known."""
+        known = self._known_resets
+        if known is None or stream_id not in known:
+            return False
+        known.discard(stream_id)
+        return True
 
     def took(self, stream_id: int, size: int) -> None:
         """Open the window for so many bytes again."""
@@ -188,7 +206,7 @@ class Ngh2Engine:
             connection.data_to_send()  # its settings: not for anybody
         self._is_failed = True
         try:
-            connection.send_goaway(code, debug_data=reason)
+            connection.send_goaway(code, last_stream_id=self._newest, debug_data=reason)
             return connection.data_to_send()
         except ngh2.NGH2Error:
             return b""
@@ -203,16 +221,14 @@ def _data(_: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
 
 def _reset(engine: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
     if event.error_code != NO_ERROR:
-        engine.known_resets.add(event.stream_id)
+        engine.know_reset(event.stream_id)
     owner.on_reset(event.stream_id, event.error_code)
 
 
 def _closed(engine: Ngh2Engine, owner: EngineOwner, event: Any) -> None:
     if event.error_code == NO_ERROR:
         return
-    if event.stream_id in engine.known_resets:
-        engine.known_resets.discard(event.stream_id)
-    else:
+    if not engine.forget_reset(event.stream_id):
         owner.on_broken(event.stream_id, event.error_code)
 
 

@@ -76,13 +76,13 @@ class PureEngine:
         if grows > 0:
             connection.increment_flow_control_window(grows)
 
-    def receive(self, data: bytes, owner: EngineOwner) -> int:
+    def receive(self, data: bytes | memoryview, owner: EngineOwner) -> int:
         """Take what the client sent, and tell the owner.
 
         Raises: EngineError.
         """
         try:
-            found = self._connection.receive_data(data)
+            found = self._connection.receive_data(bytes(data))
         except DenialOfServiceError as error:
             raise EngineError(ENHANCE_YOUR_CALM, str(error)) from None
         except ProtocolError as error:
@@ -120,13 +120,13 @@ class PureEngine:
         with suppress(H2Error):
             self._connection.send_headers(stream_id, fields)
 
-    def send(self, stream_id: int, data: bytes, ends: bool) -> None:
+    def send(self, stream_id: int, data: bytes | memoryview, ends: bool) -> None:
         """Send content."""
         connection = self._connection
         most = connection.max_outbound_frame_size
         with suppress(H2Error):
             for at in range(0, len(data) or 1, most):
-                connection.send_data(stream_id, data[at : at + most], end_stream=ends and at + most >= len(data))
+                connection.send_data(stream_id, bytes(data[at : at + most]), end_stream=ends and at + most >= len(data))
 
     def send_trailers(self, stream_id: int, fields: Pairs) -> None:
         """End a response with trailers."""

@@ -3,6 +3,10 @@ cimport cython
 from uvicorn.wire.forwarded cimport Forwarding
 
 
+cdef int _CLOSES, _KEEPS, _UPGRADES
+cdef dict _OPTIONS
+
+
 cdef class HeaderPolicy:
     cdef dict _secure
     cdef frozenset _forwarder
@@ -12,12 +16,14 @@ cdef class HeaderPolicy:
     cdef readonly bint is_believed
     cdef readonly frozenset special
     cdef readonly dict names
+    cdef readonly dict special_names
 
     cpdef tuple map_names(self, list headers)
     cpdef str scheme(self, bytes name, bytes value, str before)
 
 
 cdef class Special:
+    cdef bytes _host
     cdef readonly bint asks_for_socket
     cdef readonly long long content_length
     cdef readonly bint expects_continue

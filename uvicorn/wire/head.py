@@ -15,7 +15,7 @@ from uvicorn.errors import ClientError
 from uvicorn.messages import Headers
 from uvicorn.wire.forwarded import Forwarding
 
-__all__ = ["SPECIAL", "HeaderPolicy", "Special", "is_authority"]
+__all__ = ["KNOWN_NAMES", "SPECIAL", "HeaderPolicy", "Special", "is_authority"]
 
 #: Header names whose fields are looked at one by one; all others go to the consumer as they are.
 SPECIAL: Final = frozenset({
@@ -68,11 +68,13 @@ class HeaderPolicy:
 
     Attributes:
         special: lower-case names of the fields that `Special.read` is to be given.
-        names: well-known names of other fields, as they are sent -> in lower case. None has a "_".
+        special_names: their names, as they are sent most often -> in lower case.
+        names: well-known names of other fields, in the same way. None has a "_".
     """
 
     __slots__ = (
         "_forwarder", "_header_map", "_secure", "_takes_root_path", "forwarding", "is_believed", "names", "special",
+        "special_names",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +97,7 @@ class HeaderPolicy:
         self._header_map = header_map
         self._takes_root_path = is_trusted and b"script_name" in forwarder_headers
         self.special = SPECIAL.union(self._secure, () if self.forwarding is None else self.forwarding.names)
+        self.special_names = _spellings(b" ".join(self.special))
         self.names = {sent: name for sent, name in _NAMES.items() if name not in self.special}
 
     @classmethod
@@ -157,10 +160,12 @@ class Special:
     """
 
     __slots__ = (
-        "asks_for_socket", "content_length", "expects_continue", "is_chunked", "is_proxied", "persists", "scheme",
+        "_host", "asks_for_socket", "content_length", "expects_continue", "is_chunked", "is_proxied", "persists",
+        "scheme",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self._host = b""  # the last one that was valid: most clients ask one host through one connection
         self.content_length = 0
         self.is_chunked = self.expects_continue = self.asks_for_socket = self.is_proxied = False
         self.persists = True
@@ -182,9 +187,11 @@ class Special:
             value = field[1]
             if name == b"host":
                 hosts += 1
-                # Most name a host in letters, digits, dots and dashes, and perhaps a port, which needs no expression.
-                if not value.replace(b".", b"").replace(b"-", b"").isalnum() and not _AUTHORITY.fullmatch(value):
-                    raise ClientError(400, f"invalid Host {value[:64]!r}")
+                if value != self._host:
+                    # Most name a host in letters, digits, dots and dashes, perhaps a port: that needs no expression.
+                    if not value.replace(b".", b"").replace(b"-", b"").isalnum() and not _AUTHORITY.fullmatch(value):
+                        raise ClientError(400, f"invalid Host {value[:64]!r}")
+                    self._host = value
             elif name == b"connection":
                 options |= _OPTIONS.get(value) or _read_options(value)
             elif name == b"content-length":
@@ -262,13 +269,16 @@ def _check_codings(codings: bytes, is_http10: bool, has_length: bool) -> None:
     raise ClientError(501 if is_known else 400, f"unsupported Transfer-Encoding {codings[:40]!r}")
 
 
-def _spellings() -> dict[bytes, bytes]:
+def _spellings(known: bytes) -> dict[bytes, bytes]:
+    """Return names as they are sent most often, each with its name in lower case."""
     names = {}
-    for name in _WELL_KNOWN.encode().split():
+    for name in known.split():
         lowered = name.lower()
         for sent in (lowered, name, b"-".join(word.capitalize() for word in lowered.split(b"-"))):
             names[sent] = lowered
     return names
 
 
-_NAMES: Final = _spellings()
+_NAMES: Final = _spellings(_WELL_KNOWN.encode())
+#: Names that are well known, in lower case.
+KNOWN_NAMES: Final = frozenset(_NAMES.values())

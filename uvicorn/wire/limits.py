@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["Http2Limits", "Limits", "SocketLimits"]
 
@@ -10,8 +10,7 @@ _LONGEST_HEAD = 1048576  # bytes; arbitrary: where even "unlimited" lines end
 _LARGEST_WINDOW = 2**31 - 1  # RFC 9113 section 6.9.1
 
 
-@dataclass(frozen=True)
-class SocketLimits:
+class SocketLimits(NamedTuple):
     """The numbers that a socket reads. Bytes and seconds; 0 is no limit, unless it says otherwise."""
 
     max_message_size: int = 16777216
@@ -27,8 +26,7 @@ class SocketLimits:
     wsgi_sockets: int = 20  # raw ones, of WSGI applications; 0: none
 
 
-@dataclass(frozen=True)
-class Http2Limits:
+class Http2Limits(NamedTuple):
     """The numbers of an HTTP/2 connection, as Gunicorn's settings have them. Bytes, unless it says otherwise.
 
     Attributes:
@@ -46,8 +44,8 @@ class Http2Limits:
     frame_size: int = 16384
     header_list_size: int = 65536
     most_fields: int = 300
-    wide_window: int = 524288
-    most_wide: int = 8
+    wide_window: int = 1048576
+    most_wide: int = 4
 
     @property
     def connection_window(self) -> int:
@@ -71,8 +69,7 @@ class Http2Limits:
         }
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """The numbers that a connection reads. Bytes and seconds; 0 is no limit, unless it says otherwise."""
 
     request_line: int = 4094
@@ -93,8 +90,8 @@ class Limits:
     keepalive: float = 2.0  # 0: connections are not kept
     disconnect_grace: float = 3.0  # before a task whose client left is cancelled
     sendfile: bool = True  # files go to plain sockets without a copy
-    sockets: SocketLimits = field(default_factory=SocketLimits)
-    http2: Http2Limits = field(default_factory=Http2Limits)
+    sockets: SocketLimits = SocketLimits()
+    http2: Http2Limits = Http2Limits()
 
     @property
     def shortest_refused(self) -> int:

@@ -1,7 +1,13 @@
 cimport cython
 
+from uvicorn.messages cimport Message
 from uvicorn.wire.head cimport HeaderPolicy, Special
-from uvicorn.wire.request_line cimport RequestLine
+from uvicorn.wire.request_line cimport RequestLine, take_origin
+
+
+# Copies in C.
+cdef int _SLASH, _SPACE
+cdef dict METHODS
 
 
 cdef class RequestParser:
@@ -19,6 +25,7 @@ cdef class RequestParser:
     cdef HeaderPolicy _policy
     cdef list _server
     cdef frozenset _special_names
+    cdef dict _special_spellings
     cdef list _specials
     cdef bytes _target
     cdef readonly dict base
@@ -30,7 +37,7 @@ cdef class RequestParser:
     cpdef set_policy(self, HeaderPolicy policy)
 
     @cython.locals(
-        name=bytes, headers=list, target=bytes, at=Py_ssize_t, is_http10=bint, method=str, special=Special, has_body=bint,
+        name=bytes, headers=list, target=bytes, at=Py_ssize_t, is_http10=bint, method=str, special=Special, has_body=bint, message=Message,
         origin=bytes, raw_path=bytes, query=bytes, decoded=bytes, path=str, version=str,
     )
     cpdef object head(self, bytes head)

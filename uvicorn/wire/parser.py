@@ -7,10 +7,10 @@ httptools does the parsing; this is the only file that knows it. What it lets pa
 itself that the message is over and that another one may follow. What it has understood and we have not (a body of
 another length, an upgrade, `Proxy-Connection: close`) is forgotten with it.
 
-**No two heads are the same.** Nothing is kept from one head for the next one: real clients send another path, cookie or
-id each time. The way of a new head is short instead: one call for each field, which looks its name up among the
-well-known ones, and one pass over the few fields that are special. This file and `head.py` are compiled; so there is
-nothing on that way but attributes of plain types, lists, and calls of methods.
+**No two heads are the same.** Nothing is kept from one head for the next one, but that its Host was valid: real clients
+send another path, cookie or id each time. The way of a new head is short instead: one call for each field, which looks
+its name up among the well-known ones, and one pass over the few fields that are special. This file and `head.py` are
+compiled; so there is nothing on that way but attributes of plain types, lists, and calls of methods.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class RequestParser:
 
     __slots__ = (
         "_client", "_has_ended", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
-        "_longest_unchecked", "_most_fields", "_names", "_parser", "_policy", "_server", "_special_names", "_specials",
-        "_target", "base", "is_believed", "request_line", "special",
+        "_longest_unchecked", "_most_fields", "_names", "_parser", "_policy", "_server", "_special_names",
+        "_special_spellings", "_specials", "_target", "base", "is_believed", "request_line", "special",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
@@ -77,6 +77,7 @@ class RequestParser:
         self.is_believed = policy.is_believed
         self._names = policy.names
         self._special_names = policy.special
+        self._special_spellings = policy.special_names
 
     def set_base(self, base: dict[str, Any]) -> None:
         """Set what all messages of the connection have in common."""
@@ -123,7 +124,8 @@ class RequestParser:
         version = "1.0" if is_http10 else "1.1"
         self.request_line = RequestLine(method, target, version, path)
 
-        message = Message(self.base)
+        message = Message.__new__(Message)
+        message.update(self.base)
         message["http_version"] = version
         message["method"] = method
         message["path"] = path
@@ -185,13 +187,17 @@ class RequestParser:
         if lowered is not None:
             self._headers.append([lowered, value])
             return
-        lowered = name.lower()
+        lowered = self._special_spellings.get(name)
+        if lowered is None:
+            lowered = name.lower()
+            if lowered not in self._special_names:
+                self._headers.append([lowered, value])
+                if b"_" in lowered:
+                    self._has_underscores = True
+                return
         field = [lowered, value]
         self._headers.append(field)
-        if lowered in self._special_names:
-            self._specials.append(field)
-        elif b"_" in lowered:
-            self._has_underscores = True
+        self._specials.append(field)
 
     def on_message_complete(self) -> None:
         """There is no body, as httptools sees it; it says whether it would take another message."""

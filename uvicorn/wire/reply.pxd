@@ -12,12 +12,14 @@ cdef class Fields:
     cdef readonly bytes trailers
     cdef readonly object file
 
+    cpdef bint is_simple(self) except -1
+
 
 cdef int _UNKNOWN, _PLAIN, _LENGTH, _DATE, _SERVER, _CONNECTION, _CODING, _KEEP_ALIVE
 cdef dict _SPECIAL, _ROLES
 cdef bytes _TOKEN
 
-@cython.locals(parts=list, special=list, role=int, lines=Py_ssize_t, at=Py_ssize_t, name=bytes, value=bytes, block=bytes)
+@cython.locals(parts=list, special=list, role=int, name=bytes, value=bytes, block=bytes)
 cpdef Fields encode_fields(object headers)
 
 @cython.locals(role=int)
@@ -25,5 +27,6 @@ cdef Fields _framed(bytes block, list special)
 @cython.locals(is_token=bint)
 cdef int _role_of(bytes name) except -1
 cdef tuple _tuple_of(object headers)
+@cython.locals(plain=str)
 cdef bytes _latin1(object text, object pair, str what)
 cdef _check_value(bytes name, bytes value)

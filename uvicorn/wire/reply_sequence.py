@@ -85,12 +85,17 @@ class ReplySequence:
         if self._state != START:
             raise self._out_of_order("first" if more else "whole")
         if type(status) is not int:
-            raise ReplyTypeError(f"status must be an int, not {shown(status)}")
+            if not isinstance(status, int) or isinstance(status, bool):
+                raise ReplyTypeError(f"status must be an int, not {shown(status)}")
+            status = int(status)  # an HTTPStatus
         if not 200 <= status <= 599:
             raise ReplyError(f"status must be 200 to 599, not {status}")
         fields = encode_fields(headers) if headers else NO_FIELDS
         promised = fields.content_length
         if promised is not None:
+            if not promised and status in BODILESS:
+                # What a framework says of the empty content that it has: here it would be said of what a GET has.
+                fields = fields.unmeasured()
             self._admit_length(promised, status, content, more)
         self._state = STREAM if more else DONE
         return status, fields, content, more

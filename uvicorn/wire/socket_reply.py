@@ -161,14 +161,15 @@ def _encoded(text: str) -> bytes:
 
 def _close_of(close: Any, reason: Any) -> tuple[int, str]:
     """Return the close code, 0 for none, and the reason."""
-    if close is None or close is False or (close == 0 and type(close) is int):
+    if close is None or close is False or (close == 0 and isinstance(close, int)):
         if reason:
             raise ReplyError("a reason needs close")
         return 0, ""
     if close is True:
         close = _NORMAL
-    if type(close) is not int:
+    if not isinstance(close, int):
         raise ReplyTypeError(f"close must be True, False or a close code, not {shown(close)}")
+    close = int(close)  # it may be an enum's
     if close not in _CLOSE_CODES and not 3000 <= close <= 4999:
         raise ReplyError(f"{close} is not a code to close with: 1000 to 1003, 1007 to 1014, 3000 to 4999")
     if reason is None:

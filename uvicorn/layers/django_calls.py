@@ -1,0 +1,77 @@
+"""Calls of a layer of Channels 4: bounded in time, and in order. Loop thread only.
+
+The layer may take what it is asked for at the same time in any order. So what is for one group, process or channel, a
+line, is done one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
+from uvicorn.layers.ending import within
+from uvicorn.layers.handover import Handover
+
+__all__ = ["SECONDS", "Calls"]
+
+SECONDS: Final = 5.0  # that the layer may take
+
+
+class Calls:
+    """What calls a layer.
+
+    Args:
+        name: how the layer is called in errors.
+        on_lost: called with the error of a call that nobody awaits.
+    """
+
+    def __init__(self, name: str, on_lost: Callable[[BaseException], object]) -> None:
+        self._name = name
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._last: dict[str, asyncio.Task[None]] = {}  # line -> the last call that is under way
+
+    def do(self, line: str | None, call: Callable[[], Awaitable[Any]]) -> Handover:
+        """Make a call when those before it in its line are done; None for one that is in no line.
+
+        Raises: when awaited, ChannelFull, ChannelLayerUnavailable; TypeError, ValueError for what the layer does not
+            take.
+        """
+        before = None if line is None else self._last.get(line)
+        task = self._loop.create_task(self._done(before, call))
+        if line is not None:
+            self._last[line] = task
+            task.add_done_callback(partial(self._is_done, line))
+        return Handover(task, self._on_lost)
+
+    async def stop(self, seconds: float) -> None:
+        """Wait until what is under way is done, for so many seconds at most."""
+        if self._last:
+            await asyncio.wait(tuple(self._last.values()), timeout=seconds)
+
+    def _is_done(self, line: str, task: asyncio.Task[None]) -> None:
+        if self._last.get(line) is task:
+            del self._last[line]
+
+    async def _done(self, before: asyncio.Task[None] | None, call: Callable[[], Awaitable[Any]]) -> None:
+        is_begun = False
+
+        async def in_turn() -> None:
+            nonlocal is_begun
+            if before is not None and not before.done():
+                await asyncio.wait([before])
+            is_begun = True
+            await call()
+
+        try:
+            await within(SECONDS, in_turn())
+        except (TypeError, ValueError, AssertionError):
+            raise
+        except Exception as error:
+            if type(error).__name__ == "ChannelFull":
+                raise ChannelFull("the channel is full: no consumer takes its messages") from None
+            text = str(error) or type(error).__name__
+            raise ChannelLayerUnavailable(f"{self._name} cannot be reached: {text}", was_sent=is_begun) from error

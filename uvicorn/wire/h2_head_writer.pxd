@@ -1,0 +1,19 @@
+cimport cython
+
+from uvicorn.wire.encoder cimport Encoder
+from uvicorn.wire.reply cimport Fields
+
+
+cdef int _SPACE
+
+
+cdef class HeadWriter:
+    cdef Encoder _encoder
+    cdef dict _prefixes
+
+    @cython.locals(made=tuple, pairs=list, prefix=bytes)
+    cpdef list head(self, int status, Fields fields, object length)
+
+
+@cython.locals(line=bytes, name=bytes, value=bytes, pairs=list, at=Py_ssize_t)
+cpdef list pairs_of(bytes block)
