@@ -41,7 +41,7 @@ class Frameworks:
         self.seam = AnyioThreads(loop, threading.get_ident(), self.threads)
         self.seam.install()
         loop.set_default_executor(LoopExecutor(self.threads, threading.get_ident()))
-        self.crossing = Crossing(self.outbox, self.main, {})
+        self.crossing = Crossing(self.outbox, self.main, {}, self.pools[1:])
         install(self.crossing)
         self._blocked = []
 

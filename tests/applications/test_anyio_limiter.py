@@ -11,7 +11,7 @@ import pytest
 from framework_doubles import frameworks, until
 
 from uvicorn.bridge.work import Work, current_work
-from uvicorn.errors import ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull
 
 run_sync = anyio.to_thread.run_sync
 limiter_of = anyio.to_thread.current_default_thread_limiter
@@ -82,6 +82,64 @@ async def test_who_waits_for_a_token_for_too_long_is_refused_and_who_leaves_give
     assert await first
     assert await run_sync(int) == 0
     assert made.threads.in_flight == 0
+
+
+@frameworks(threads=4, queue_size=2)
+async def test_background_tasks_and_exits_that_wait_for_a_token_are_made_however_many_and_late(made):
+    """With one token, 21 of 30 background tasks were never called."""
+    work = made.request()
+    limiter_of().total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    ran = []
+
+    async def leave():
+        with anyio.CancelScope(shield=True):
+            await run_sync(ran.append, "exit")
+
+    exits = [asyncio.create_task(leave()) for _ in range(5)]
+    await until(lambda: limiter_of().statistics().tasks_waiting == 5)
+    work.is_answered = True
+    tasks = [asyncio.ensure_future(run_sync(ran.append, number)) for number in range(10)]
+    await until(lambda: limiter_of().statistics().tasks_waiting == 15)
+    made.threads.expire(math.inf)
+    made.threads.drop_left()
+    made.release()
+    await asyncio.gather(first, *exits, *tasks)
+    assert ran == ["exit"] * 5 + list(range(10))
+    assert made.refused == 0
+
+
+@frameworks(threads=4)
+async def test_calls_of_a_client_that_left_get_no_token_and_later_ones_no_thread(made):
+    work = made.request()
+    limiter_of().total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    ran = []
+    waiting = asyncio.ensure_future(run_sync(ran.append, "waited"))
+    await until(lambda: limiter_of().statistics().tasks_waiting == 1)
+    work.channel.closed = True
+    made.threads.drop_left()
+    with pytest.raises(ChannelClosed):
+        await waiting
+    with pytest.raises(ChannelClosed):
+        await run_sync(ran.append, "for a token")
+    made.release()
+    await first
+    for call in (run_sync(ran.append, "later"), asyncio.to_thread(ran.append, "later")):
+        with pytest.raises(ChannelClosed):
+            await call
+    await run_sync(ran.append, "exit", limiter=anyio.CapacityLimiter(1))
+    assert ran == ["exit"]
+    assert (made.threads.in_flight, limiter_of().statistics().tasks_waiting) == (0, 0)
+
+
+@frameworks(threads=2)
+async def test_a_token_does_not_wait_for_itself(made):
+    made.request().is_answered = True
+    limiter_of().total_tokens = 1
+    assert await run_sync(anyio.from_thread.run, run_sync, int) == 0
 
 
 @frameworks(threads=2)

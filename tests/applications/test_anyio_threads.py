@@ -3,17 +3,22 @@
 import asyncio
 import contextvars
 import threading
+import time
+from functools import partial
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from asgiref.sync import sync_to_async
 from framework_doubles import Channel, frameworks, thread_name, until
 from patience import PATIENCE_SECONDS
 
 from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
+from uvicorn.applications.sensitive import for_request
+from uvicorn.bridge.lease import LastingLease
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelFull, WrongSide
 
@@ -235,16 +240,126 @@ async def test_a_full_pool_does_not_wait_for_what_its_threads_wait_for(made):
     assert work.is_refused is False
 
 
+async def nested(depth=1):
+    """Make calls each of which waits in its thread for the next one."""
+    loop = asyncio.get_running_loop()
+
+    def wait():
+        return asyncio.run_coroutine_threadsafe(nested(depth - 1), loop).result(PATIENCE_SECONDS)
+
+    return await asyncio.to_thread(wait) if depth else await asyncio.to_thread(thread_name)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in the application's pool", "in a pool of their own"])
+def test_a_background_task_whose_thread_waits_for_a_call_gets_an_answer(late):
+    """With two threads, or one for background tasks, a task waited for ever for what it had begun itself."""
+
+    @frameworks(threads=2, late=late)
+    async def test(made):
+        made.request().is_answered = True
+        assert await nested(1)
+        names = await asyncio.gather(*(nested(3) for _ in range(4)))
+        assert len(names) == 4
+        assert not made.threads.behind
+
+    test()
+
+
+@frameworks(threads=3)
+async def test_many_calls_for_which_one_thread_waits_have_few_threads(made):
+    """One `def` endpoint made a thread for each of a thousand calls, and a view of Django's a connection for each."""
+    made.request()
+    lock, active, most = threading.Lock(), 0, 0
+
+    def note(change):
+        nonlocal active, most
+        with lock:
+            active += change
+            most = max(most, active)
+
+    def leaf():
+        note(1)
+        time.sleep(0)
+        note(-1)
+
+    async def many(depth):
+        await asyncio.gather(*(run_sync(partial(outer, depth - 1) if depth else leaf) for _ in range(40)))
+
+    def outer(depth):
+        note(1)
+        anyio.from_thread.run(many, depth)
+        note(-1)
+
+    await run_sync(outer, 0)
+    assert most <= 3 + 1
+    await asyncio.gather(*(run_sync(outer, 1) for _ in range(3)))
+    assert most <= 3 + 3 + 3  # each thread of the pool waits, and each of the extra ones of these
+
+
+@frameworks(threads=1)
+async def test_calls_that_wait_for_their_siblings_may_be_taken_back_or_dropped(made):
+    work = made.request()
+    ran, tasks = [], []
+
+    async def many():
+        tasks.append(asyncio.ensure_future(run_sync(made.block())))
+        await until(lambda: made.extra.busy)
+        for number in range(4):
+            make = asyncio.to_thread if number % 2 else run_sync
+            tasks.append(asyncio.ensure_future(make(ran.append, number)))
+        await asyncio.sleep(0.001)
+        for task in tasks[1:3]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:3], return_exceptions=True)
+        work.channel.closed = True
+        made.release()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = await run_sync(anyio.from_thread.run, many)
+    assert [type(each).__name__ for each in found] == ["bool", *["CancelledError"] * 2, *["ChannelClosed"] * 2]
+    assert ran == []
+
+
+@frameworks()
+async def test_calls_at_start_up_that_wait_for_calls_get_an_answer(made):
+    """As many as there are threads aside waited for ever for threads aside."""
+    names = await asyncio.gather(*(nested(2) for _ in range(6)))
+    assert len(names) == 6
+
+
+@frameworks(threads=1)
+async def test_thread_sensitive_code_for_which_the_last_thread_waits_gets_another(made):
+    made.request()
+
+    async def inner():
+        async with for_request(made.threads, lambda: None):
+            return [await sync_to_async(thread_name)() for _ in range(2)]
+
+    assert await run_sync(anyio.from_thread.run, inner) == ["extra-1", "extra-1"]
+    current_work.set(None)
+    lease = LastingLease(made.aside, made.outbox, extra=made.extra)
+
+    async def outside():
+        return await asyncio.wrap_future(lease.submit(thread_name))
+
+    assert len(await asyncio.gather(*(run_sync(anyio.from_thread.run, outside) for _ in range(3)))) == 3
+    lease.release()
+    await until(lambda: not any(pool.busy for pool in made.pools))
+
+
 @frameworks(threads=1)
 async def test_a_thread_that_waits_for_the_loop_does_not_count_as_computing(made):
     made.request()
     seen = []
 
     async def look():
-        seen.extend(job.is_waiting for _, job in made.main.running())
+        seen.extend(job.is_waiting for pool in made.pools for _, job in pool.running())
 
     await run_sync(anyio.from_thread.run, look)
-    assert seen == [True]
+    await run_sync(anyio.from_thread.run, look, limiter=anyio.CapacityLimiter(1))
+    current_work.set(None)
+    await run_sync(anyio.from_thread.run, look)  # aside
+    assert seen == [True] * 3
 
 
 @frameworks()

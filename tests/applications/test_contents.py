@@ -55,6 +55,8 @@ def test_pools_are_named_with_their_sizes():
         route("http.request", threaded, pool="reports"),
     ])  # fmt: skip
     assert [each.where for each in served(application)] == ["in 3 threads of pool reports"] * 2
+    [asgi] = served(Router([mount("/", asgi_site, pool="reports", threads=3)]))
+    assert asgi.where == "on the event loop and in 3 threads of pool reports"
 
 
 def test_a_mount_of_routes_has_a_line_of_its_own_and_so_have_those_in_it():

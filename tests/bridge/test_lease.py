@@ -7,12 +7,18 @@ import pytest
 from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
 
 from uvicorn.bridge import lease as lease_module
-from uvicorn.bridge import run_on_loop
+from uvicorn.bridge import lending, run_on_loop
 from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.crossing import Crossing, install
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.errors import ChannelFull, WrongSide
+
+
+@pytest.fixture(autouse=True)
+def no_lending(monkeypatch):
+    """Have threads that are idle be kept, however busy the machine; `test_lending.py` is about the other case."""
+    monkeypatch.setattr(lending, "IDLE_SECONDS", 1e6)
 
 
 def pool_of(threads, queue_size=8):

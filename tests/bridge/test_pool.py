@@ -1,13 +1,16 @@
 """The pool of threads: how many there are, which one works, and how they end."""
 
+import asyncio
 import gc
 import threading
 import weakref
 from types import SimpleNamespace
 
 import pytest
-from bridge_doubles import PoolJob, Pools, parked, threads_of, until
+from bridge_doubles import PoolJob, Pools, on_loop, parked, threads_of, until, until_async
 
+from uvicorn.bridge.crossing import PoolCall
+from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool, Slot
 
 
@@ -302,3 +305,19 @@ def test_a_job_submitted_after_stop_starts_no_thread(pools):
     pool.submit(PoolJob())
     pools.loop.turn()
     assert threads_of(pool) == []
+
+
+@on_loop
+async def test_threads_that_are_idle_end_where_they_are_not_to_be_kept():
+    """A burst of calls that threads waited for left up to a thousand threads behind, with a connection each."""
+    ended = []
+    pool = ConsumerPool(8, 0, asyncio.get_running_loop().call_soon, name="extra", idle_seconds=0.0)
+    pool.on_retire = lambda: ended.append(threading.current_thread().name)
+    for _ in range(30):
+        jobs = [PoolCall(int, Outbox(asyncio.get_running_loop())) for _ in range(3)]
+        for job in jobs:
+            pool.submit_beyond(job)
+        await asyncio.gather(*(job.settled for job in jobs))
+    await until_async(lambda: not pool.slots() and not pool.working and ended)
+    await until_async(lambda: not any(thread.name.startswith("extra-") for thread in threading.enumerate()))
+    pool.stop()

@@ -5,8 +5,10 @@ Theory of operation
 Its tokens are the threads of the application's pool, until the application says another number. While there are as many
 tokens as threads, or more, and nobody has borrowed one by hand, nothing waits here: calls wait in the pool's own queue,
 where short ones may pass and the governor looks (`is_open`). With fewer, that many calls of this application are let in
-at a time, and the others wait here, in their order; their number is bounded as the queue is, and past it, or past
-`queue_timeout`, a request gets 503.
+at a time, and the others wait here, in their order; the number of those of requests is bounded as the queue is, and
+past it, or past `queue_timeout`, a request gets 503; when its client leaves, they are never made. Background tasks,
+exits and shielded calls wait for as long as it takes. What a thread waits for passes: that thread has a token, and does
+nothing with it meanwhile; so tokens never wait for themselves.
 
 `borrowed_tokens` are those borrowed by hand and the calls that run; `tasks_waiting` are who waits here and the calls
 in the pool's queue.
@@ -24,9 +26,9 @@ import anyio
 from anyio import CapacityLimiter, CapacityLimiterStatistics
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
-from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall
+from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall, nest_now
 from uvicorn.bridge.work import Work
-from uvicorn.errors import ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull
 
 __all__ = ["ThreadLimiter"]
 
@@ -57,15 +59,22 @@ class ThreadLimiter(CapacityLimiter):
 
     # ---- for calls ----
 
-    async def enter(self, work: Work | None) -> None:
+    async def enter(self, work: Work | None, must_run: bool = False) -> None:
         """Wait until a call may be made; `on_left` says that one has ended.
 
-        Raises: ChannelFull if too many wait, or for too long. Cancellation: gives the place away.
+        Args:
+            must_run: it is neither refused nor dropped.
+
+        Raises: ChannelFull if too many wait, or for too long; ChannelClosed if its client has left. Cancellation: gives
+            the place away.
         """
-        if not self._waiters and self._has_room():
+        if (not self._waiters and self._has_room()) or nest_now() is not None:
             return
-        is_bound = work is not None and not work.is_outside
-        if is_bound and len(self._waiters) >= self.threads.pool.queue_size:
+        is_bound = work is not None and not (work.is_outside or work.is_answered or must_run)
+        if is_bound and work is not None and work.has_left:
+            raise ChannelClosed("the client has left")
+        bound = sum(waiter.work is not None for waiter in self._waiters.values()) if is_bound else 0
+        if is_bound and bound >= self.threads.pool.queue_size:
             self.threads.refuse(work)
         waiter = _Waiter(work if is_bound else None)
         await self._wait(waiter, waiter)
@@ -93,6 +102,14 @@ class ThreadLimiter(CapacityLimiter):
                 waiter.work.is_refused = True
                 if not waiter.future.done():
                     waiter.future.set_exception(ChannelFull("no thread became free in time"))
+
+    def drop_left(self) -> None:
+        """End the calls of requests whose client has left."""
+        for key, waiter in tuple(self._waiters.items()):
+            if waiter.work is not None and waiter.work.has_left:
+                del self._waiters[key]
+                if not waiter.future.done():
+                    waiter.future.set_exception(ChannelClosed("the client has left"))
 
     def _has_room(self) -> bool:
         return self.is_open or len(self._borrowers) + self.threads.in_flight < self._total

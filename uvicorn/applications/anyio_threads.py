@@ -43,10 +43,11 @@ from anyio.lowlevel import EventLoopToken
 
 from uvicorn.applications.anyio_limiter import ThreadLimiter
 from uvicorn.applications.anyio_scopes import begun, is_shielded
+from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
 from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.waits import blocking
-from uvicorn.bridge.work import Work, nested_below, work_now
+from uvicorn.bridge.work import Nest, Work, nested_below, work_now
 
 __all__ = ["METHODS", "AnyioThreads", "reason_against"]
 
@@ -168,7 +169,7 @@ def _make_run_sync() -> Callable[..., Any]:
         if limiter is None or isinstance(limiter, ThreadLimiter):
             gate = threads.gate if limiter is None else limiter
             if gate is not None and not gate.is_open:
-                await gate.enter(work)
+                await gate.enter(work, is_shielded(scope) or cost_of(func, args).is_exit)
             limiter = None
             counted = threads if gate is None else gate.threads
             counted.in_flight += 1
@@ -223,7 +224,7 @@ def _make_from_thread(name: str, what: str) -> Callable[..., Any]:
         if ours is None:
             return original(func, args, token=token)
         with blocking(what, func, ours.loop_thread):
-            nested = nested_below.set(True)
+            nested = nested_below.set(nested_below.get() or Nest())
             try:
                 return original(partial(begun, func) if is_async else func, args, token=token)
             finally:
@@ -249,7 +250,7 @@ class AnyioCall(ThreadCall):
             context.run(core.set_current_async_library, None)
         threadlocals.current_token = self.token
         threadlocals.current_cancel_scope = self.scope
-        context.run(nested_below.set, True)  # the context is this call's own
+        context.run(nested_below.set, Nest())  # the context is this call's own
         try:
             return context.run(function, *args)
         finally:
@@ -263,13 +264,13 @@ async def _abandoning(call: AnyioCall) -> Any:
         return await call.future
     except CancelledError:
         if not call.is_settled:
-            call.pool.cancel(call)
+            call.take_back()
         raise
 
 
 async def _cancelled(call: AnyioCall, error: CancelledError) -> Any:
     """Go on with a wait that was cancelled: take the call back, or wait for its end."""
-    is_taken_back = not call.is_settled and not call.must_run and call.pool.cancel(call)
+    is_taken_back = not call.is_settled and not call.must_run and call.take_back()
     if is_taken_back or not backend.is_anyio_cancellation(error):
         raise error
     if not call.is_settled:

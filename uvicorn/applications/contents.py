@@ -85,9 +85,8 @@ def _kind(consumer: Consumer) -> str:
 
 
 def _side(consumer: Consumer, pools: dict[str, int]) -> str:
-    if consumer.is_async:
-        return "on the event loop"
     if consumer.pool_name is None:
-        return "in threads"
+        return "on the event loop" if consumer.is_async else "in threads"
     threads = pools.get(consumer.pool_name)
-    return f"in {f'{threads} ' if threads else ''}threads of pool {consumer.pool_name}"
+    named = f"in {f'{threads} ' if threads else ''}threads of pool {consumer.pool_name}"
+    return f"on the event loop and {named}" if consumer.is_async else named

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from uvicorn.applications.anyio_tokens import Tokens
-from uvicorn.applications.sensitive import AsgirefSeam, can_lease, is_in_async_to_sync, uses_asgiref
+from uvicorn.applications.sensitive import AsgirefSeam, can_lease, close_connections, is_in_async_to_sync, uses_asgiref
 from uvicorn.bridge.dispatcher import Dispatcher
 from uvicorn.bridge.framework_calls import nested_tests
 from uvicorn.bridge.loop_executor import LoopExecutor, give_back, lend
@@ -51,6 +51,8 @@ class Frameworks:
         self._executor = LoopExecutor(threads, self._dispatcher.outbox.loop_thread)
         lend(self._loop, self._executor)
         nested_tests.append(is_in_async_to_sync)
+        if self._dispatcher.shared is not None:
+            self._dispatcher.shared.extra.on_retire = close_connections
         self.look()
         ours = [f"asyncio ({type(self._loop).__module__.partition('.')[0]})"]
         ours += [f"anyio {_version('anyio')}"] if self._anyio is not None else []
@@ -85,7 +87,7 @@ class Frameworks:
         """Take asgiref's calls outside of requests; each request and each socket has a lease (`lifecycle.py`)."""
         shared = self._dispatcher.shared
         if self._asgiref is None and shared is not None and uses_asgiref() and can_lease():
-            self._asgiref = AsgirefSeam(shared.aside, self._dispatcher.outbox)
+            self._asgiref = AsgirefSeam(shared.aside, self._dispatcher.outbox, shared.extra)
             self._asgiref.install()
 
     def _govern(self) -> None:

@@ -16,17 +16,23 @@ import inspect
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
 from uvicorn.bridge.lease import ByLoopExecutor, LastingLease, Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.waits import on_loop
+from uvicorn.bridge.work import Nest
 
 __all__ = [
     "AsgirefSeam", "SensitiveCall", "can_lease", "for_request", "for_socket", "is_in_async_to_sync", "uses_asgiref",
 ]  # fmt: skip
+
+
+#: asgiref's executor of each call of `async_to_sync` -> its thread
+_nests: Final[WeakKeyDictionary[Any, Nest]] = WeakKeyDictionary()
 
 
 def uses_asgiref() -> bool:
@@ -39,10 +45,16 @@ def can_lease() -> bool:
     return hasattr(sys.modules["asgiref.sync"].SyncToAsync, "context_to_thread_executor")
 
 
-def is_in_async_to_sync() -> bool:
-    """Whether a thread waits in asgiref's `async_to_sync` for the calling coroutine. Runs on: the loop."""
+def is_in_async_to_sync() -> Nest | None:
+    """Return the thread that waits in asgiref's `async_to_sync` for the calling coroutine. Runs on: the loop."""
     module = sys.modules.get("asgiref.sync")
-    return module is not None and getattr(module.AsyncToSync.executors, "current", None) is not None
+    executor = None if module is None else getattr(module.AsyncToSync.executors, "current", None)
+    if executor is None:
+        return None
+    nest = _nests.get(executor)
+    if nest is None:
+        nest = _nests[executor] = Nest()
+    return nest
 
 
 class SensitiveCall:
@@ -70,7 +82,19 @@ def for_request(threads: FrameworkThreads, refused: Callable[[], None]) -> Sensi
     Args:
         refused: called when it finds no place in the pool and its queue.
     """
-    return SensitiveCall(Lease(threads.pool, threads.outbox, refused, threads.calls))
+    return SensitiveCall(
+        Lease(threads.pool, threads.outbox, refused, threads.calls, look_at_connections, threads.extra)
+    )
+
+
+def look_at_connections() -> None:
+    """Close connections of Django's that are too old. It does so itself in the thread where a request begins.
+
+    Runs on: a thread to which a request has moved.
+    """
+    module = sys.modules.get("django.db")
+    if module is not None:
+        module.close_old_connections()
 
 
 def for_socket(threads: FrameworkThreads, aside: ConsumerPool) -> SensitiveCall:
@@ -80,7 +104,14 @@ def for_socket(threads: FrameworkThreads, aside: ConsumerPool) -> SensitiveCall:
         aside: what they use if the pool has one thread, which they would keep for themselves.
     """
     pool = threads.pool if threads.pool.threads > 1 else aside
-    return SensitiveCall(LastingLease(pool, threads.outbox, max(1, pool.threads // 2), threads.calls))
+    return SensitiveCall(LastingLease(pool, threads.outbox, max(1, pool.threads // 2), threads.calls, threads.extra))
+
+
+def close_connections() -> None:
+    """Close Django's connections of a thread that ends. Runs on: that thread."""
+    module = sys.modules.get("django.db")
+    if module is not None:
+        module.connections.close_all()
 
 
 class AsgirefSeam:
@@ -93,9 +124,9 @@ class AsgirefSeam:
     leases: ClassVar[dict[asyncio.AbstractEventLoop, LastingLease]] = {}  # of all that are installed
     originals: ClassVar[tuple[Any, Any]] = (None, None)
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox) -> None:
+    def __init__(self, pool: ConsumerPool, outbox: Outbox, extra: ConsumerPool | None = None) -> None:
         self._loop = outbox.loop
-        self._lease = LastingLease(pool, outbox)
+        self._lease = LastingLease(pool, outbox, extra=extra)
 
     def install(self) -> None:
         """Take the places, if no other server's has done so."""

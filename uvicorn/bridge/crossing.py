@@ -40,7 +40,7 @@ from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool, Job
 from uvicorn.bridge.waits import blocking, marker, on_loop
-from uvicorn.bridge.work import current_work, nested_below
+from uvicorn.bridge.work import Nest, current_work, nested_below
 from uvicorn.errors import ChannelFull, ServerStopping, WrongSide
 
 __all__ = ["Crossing", "PoolCall", "install", "run_in_pool", "run_on", "run_on_loop", "uninstall"]
@@ -87,10 +87,10 @@ class Crossing:
     def current_job(self) -> Job | None:
         """Return the job that the calling thread runs, or None. Runs on: any thread."""
         own = get_ident()
-        for pool in self.pools.values():
-            for thread_id, job in pool.running():
-                if thread_id == own:
-                    return job
+        for pool in (*self.pools.values(), *self._others):
+            for slot in pool.slots():
+                if slot.thread_id == own:
+                    return slot.job
         return None
 
     def has_thread(self, thread_id: int) -> bool:
@@ -291,7 +291,7 @@ class _Visit:
         self.is_open = True
         self._crossing.visits.add(self)
         self.context.run(_visit.set, self)
-        self.context.run(nested_below.set, True)
+        self.context.run(nested_below.set, Nest())
         self._task = self.context.run(self._crossing.outbox.loop.create_task, self._run())
 
     def stop(self) -> None:

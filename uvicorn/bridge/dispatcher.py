@@ -216,6 +216,9 @@ class Dispatcher:
             for job in pool.waiting():
                 if pool.cancel(job) and isinstance(job, (Host, PoolCall, ThreadCall)):
                     job.give_up()
+            for job in [job for slot in pool.slots() for job in slot.pinned]:
+                if isinstance(job, Host):
+                    job.give_up()
         self.stop_pools()
         for governor in self.governors:
             governor.stop()
@@ -235,7 +238,7 @@ class Dispatcher:
             if isinstance(job, CallJob) and job.started_at:  # only its post_request is left to run
                 pool.submit_beyond(job)
                 continue
-            if isinstance(job, ThreadCall) and job.must_run:
+            if isinstance(job, (Host, ThreadCall)) and job.must_run:
                 pool.submit_beyond(job)
                 continue
             self._rejected += 1

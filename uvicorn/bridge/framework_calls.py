@@ -17,12 +17,19 @@ thread, and how a cancelled wait goes on.
       or made by what a thread has
       begun, and may wait for          the application's if a thread is free, else an extra one
 
-The last line is what keeps a full pool from waiting for itself: a call that a waiting thread may depend on, and the
-exits of dependencies, which frameworks give a limiter of their own for that reason, never queue behind what waits for
-them.
+The last line, which goes before all others, is what keeps a full pool from waiting for itself, whichever it is: a call
+that a waiting thread may depend on, and the exits of dependencies, which frameworks give a limiter of their own for
+that reason, never queue behind what waits for them.
 
-*A client that has left.* Calls of its request that are still queued are taken back (`drop_left`), and raise
-ChannelClosed in the application, but for exits and background tasks. A thread that has begun goes on.
+*How many extra threads.* One at a time for each thread that may wait (`Nest`): what else that thread has begun waits
+for its turn, or for a free thread of the pool. So a thousand calls for which one thread waits have one extra thread,
+and where calls wait for calls in several steps, there is one for each step. Only calls with a limiter of their own are
+bounded by that alone. Nobody waits for ever: look at a call for which a thread waits, and which itself waits for none:
+it has a thread, or a sibling has one, which ends in the same way, and then its turn comes. Extra threads that
+were idle for a while end (`ConsumerPool`), and close their connections to databases.
+
+*A client that has left.* Calls of its request that are still queued are taken back (`drop_left`), and these and later
+ones raise ChannelClosed in the application, but for exits and background tasks. A thread that has begun goes on.
 
 *Whoever waits is told.* A call ends in exactly one of these: its thread has put it into the outbox; it was taken back
 from the queue, by the loop; it was never queued. All three are decided on the loop or by the one `popleft` that took
@@ -39,22 +46,25 @@ from typing import Any, Final
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.thread_call import ThreadCall
-from uvicorn.bridge.work import Work, nested_below
+from uvicorn.bridge.work import Nest, Work, nested_below
 from uvicorn.errors import ChannelClosed, ChannelFull
 
-__all__ = ["FrameworkPools", "FrameworkThreads", "ThreadCall", "installing", "is_nested", "nested_tests"]
+__all__ = ["FrameworkPools", "FrameworkThreads", "ThreadCall", "installing", "nest_now", "nested_tests"]
 
 _MOST_LATE: Final = 16  # arbitrary: times the queue's size that calls of background tasks may wait
 
 #: ask frameworks that know it themselves; set by `applications/`
-nested_tests: Final[list[Callable[[], bool]]] = []
+nested_tests: Final[list[Callable[[], Nest | None]]] = []
 #: held while a server has frameworks use its threads, or gives them back: others may do so at the same time
 installing: Final = Lock()
 
 
-def is_nested() -> bool:
-    """Whether a thread waits for the calling coroutine. Runs on: the loop."""
-    return nested_below.get() or any(test() for test in nested_tests)
+def nest_now() -> Nest | None:
+    """Return the thread that may wait for the calling coroutine, or None. Runs on: the loop."""
+    nest = nested_below.get()
+    if nest is not None:
+        return nest
+    return next((nest for test in nested_tests if (nest := test()) is not None), None)
 
 
 class FrameworkPools:
@@ -100,6 +110,7 @@ class FrameworkThreads:
         self.calls: Counter[str] = Counter()
         self.behind: Final[deque[ThreadCall]] = deque()
         self._late: list[ThreadCall] = []  # of background tasks, in the pool
+        self.extra: Final = shared.extra
         self._shared = shared
         self._refused = refused
 
@@ -113,7 +124,7 @@ class FrameworkThreads:
         Args:
             must_run: it must not wait behind others, nor be dropped.
 
-        Raises: ChannelFull if it is refused.
+        Raises: ChannelFull if it is refused; ChannelClosed if the client of its request has left.
         """
         work = call.work
         call.must_run = must_run
@@ -121,15 +132,30 @@ class FrameworkThreads:
             work.hops += 1
         if must_run:
             self._submit_extra(call)
+        elif work is not None and work.has_left:
+            raise ChannelClosed("the client has left")
+        elif (nest := self._nest_of(work)) is not None:
+            call.must_run = work is not None and work.is_answered
+            call.nest = nest
+            self._submit_nested(call, nest)
         elif work is None or work.is_outside:
             self._count(call, "outside", self._shared.aside).submit_beyond(call)
         elif work.is_answered:
             call.must_run = True
             self._submit_background(call)
-        elif not self.pool.has_free_thread and is_nested():
-            self._submit_extra(call)
-        elif not self._count(call, "request", self.pool).submit(call):
-            self.refuse(work)
+        else:
+            if work.lease is not None:
+                work.lease.lend()
+            if not self._count(call, "request", self.pool).submit(call):
+                self.refuse(work)
+
+    def _nest_of(self, work: Work | None) -> Nest | None:
+        """Return the thread that may wait for the calling code, if the call might have to wait for that thread."""
+        if work is None or work.is_outside:
+            return None if self._shared.aside.has_free_thread else nest_now()
+        if work.is_answered:  # these have a part of the threads only
+            return nest_now()
+        return None if self.pool.has_free_thread else nest_now()
 
     def refuse(self, work: Work | None) -> None:
         """Note that no thread became free. Raises: ChannelFull, always."""
@@ -156,14 +182,45 @@ class FrameworkThreads:
     def drop_left(self) -> None:
         """Take back the queued calls of requests whose client has left."""
         for call in [job for job in self.pool.waiting() if isinstance(job, ThreadCall)]:
-            if not call.must_run and call.work is not None and call.work.has_left and self.pool.cancel(call):
+            if not call.must_run and call.work is not None and call.work.has_left and call.take_back():
                 call.drop(ChannelClosed("the client has left"))
+        if self.gate is not None:
+            self.gate.drop_left()
         for host in self.pool.hosts:
             host.drop_left()
 
     def _submit_extra(self, call: ThreadCall) -> None:
         pool = self.pool if self.pool.has_free_thread else self._shared.extra
         self._count(call, "extra", pool).submit_beyond(call)
+
+    def _submit_nested(self, call: ThreadCall, nest: Nest) -> None:
+        if nest.has_extra and not self.pool.has_free_thread:
+            if nest.waiting is None:
+                nest.waiting = deque()
+            nest.waiting.append(call)
+            return
+        self._submit_extra(call)
+        if call.pool is self.extra:
+            nest.has_extra = True
+
+    def on_nested_ended(self, call: ThreadCall) -> None:
+        """Let in the next ones for which the same thread may wait."""
+        nest, call.nest = call.nest, None
+        if nest is None:
+            return
+        if call.pool is self.extra:
+            nest.has_extra = False
+        while nest.waiting:
+            following: ThreadCall = nest.waiting[0]
+            threads: FrameworkThreads = following.threads  # type: ignore[assignment]  # it is ours, or a sibling
+            if nest.has_extra and not threads.pool.has_free_thread:
+                return
+            nest.waiting.popleft()
+            if not following.must_run and following.work is not None and following.work.has_left:
+                following.nest = None
+                following.drop(ChannelClosed("the client has left"))
+            elif not following.is_over:
+                threads._submit_nested(following, nest)
 
     def _submit_background(self, call: ThreadCall) -> None:
         pool = self._shared.background

@@ -15,7 +15,9 @@ whether a request wants the thread for anything else. While no thread is free an
 request is given to the host that has the fewest leases. There a request becomes the *owner* with its first call that
 is no signal, until it is over: what it keeps in the thread meanwhile (a transaction, a cursor) is not disturbed by
 others, whose calls wait (`_deferred`). An owner that makes no call for `_IDLE_SECONDS` while others wait lets them in
-between its calls, as asgiref does where requests share a thread: so one that streams for hours keeps nobody out.
+between its calls, as asgiref does where requests share a thread.
+
+*Idle threads are lent.* What does nothing keeps nobody out: see `lending.py`.
 
 *What is no request* (`LastingLease`: a socket, code outside of all requests) lasts for hours and computes for moments.
 It keeps one thread as well, but shares it with others of its kind from the start: so many sockets hold few threads, and
@@ -41,10 +43,12 @@ from threading import get_ident
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from uvicorn.bridge.costs import cost_of
+from uvicorn.bridge.framework_calls import nest_now
 from uvicorn.bridge.lease_call import LeaseCall
 from uvicorn.bridge.lease_host import Host
+from uvicorn.bridge.lending import Lending
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.pool import ConsumerPool, Slot
 from uvicorn.bridge.thread_call import from_elsewhere
 from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now
@@ -62,15 +66,19 @@ class Lease(Executor):
     Args:
         refused: called when a request finds no place in the pool and its queue, for the log.
         counts: where calls are counted, as "sensitive".
+        extra: threads for a request of which a thread waits already, if none is free.
+        on_moved: called in the thread before the first call in another one than it began in.
 
     Attributes:
+        is_moved: it has begun in another thread, and made no call in this one yet.
         work: the request that it is for, from its first call on, or None.
         latest: of its calls; others have begun, unless several are made at once.
         is_lasting: it never has a host for itself.
-
+        is_bound: something of it may be in the thread: it has made a call that is no signal. Written by the thread.
     """
 
     is_lasting = False
+    is_bound = False
 
     def __init__(
         self,
@@ -78,8 +86,13 @@ class Lease(Executor):
         outbox: Outbox,
         refused: Callable[[], None] = lambda: None,
         counts: Counter[str] | None = None,
+        on_moved: Callable[[], object] = lambda: None,
+        extra: ConsumerPool | None = None,
     ) -> None:
+        self._extra = extra
         self._refused = refused
+        self._on_moved = on_moved
+        self.is_moved = False
         self._counts: Counter[str] = Counter() if counts is None else counts
         self.work: Work | None = None
         self.outbox = outbox
@@ -104,25 +117,50 @@ class Lease(Executor):
             raise RuntimeError("the request is over, and its thread serves others")
         call = self.latest = LeaseCall(self, function, args, kwargs)
         host = self.host
+        if host is not None and host.away_from is not None and _is_held_up(host.away_from):
+            host.leave(self)
+            self.detach()
+            host = None
         if host is None:
             host = self.host = self._find_host(call)
         elif nested_below.get():
             refuse_deadlock(host.thread_id, call.cost.name)
         self._counts["sensitive"] += 1
-        host.inbox.put(call)
+        host.put(call)
         return cast("Future[_T]", call.future)
 
     def _find_host(self, call: LeaseCall) -> Host:
         """Return the host for the first call. Raises: ChannelFull."""
         pool, work = self._pool, work_now()
         self.work = work
-        if pool.is_full or (pool.leased - len(pool.hosts) >= pool.queue_size and not pool.has_free_thread):
+        if work is not None:
+            work.lease = self
+        if pool.on_short is None:
+            lending = Lending(pool, self.outbox.loop)
+            pool.on_short, pool.spare = lending.look, lending.count
+        if self._is_waited_for():
+            pool.leased += 1
+            return self._extra_host(pool.hosts)
+        guests = pool.leased - len(pool.hosts)
+        if call.cost.is_exit and self.is_moved:
+            pass  # it lets something go, and there is nobody who would try again
+        elif pool.is_full or (guests and guests >= pool.queue_size and not pool.has_free_thread):
             if work is None or not work.is_refused:
                 self._refused()
             if work is not None:
                 work.is_refused = True
             self._raise_full()
         return _host_for(pool, call)
+
+    def _is_waited_for(self) -> bool:
+        """Whether a thread waits for the calling code, which could have to wait for that thread."""
+        return self._extra is not None and not self._pool.has_free_thread and nest_now() is not None
+
+    def _extra_host(self, hosts: list[Host]) -> Host:
+        assert self._extra is not None
+        host = Host(self._extra, self, hosts)
+        self._extra.submit_beyond(host)
+        return host
 
     def _raise_full(self) -> NoReturn:
         self._pool.rejected += 1
@@ -133,6 +171,8 @@ class Lease(Executor):
         """Give the thread back, after the calls that were submitted. Runs on: the loop."""
         self._is_released = True
         self.latest = None  # they hold each other
+        if self.work is not None:
+            self.work.lease = None
         host, self.host = self.host, None
         if host is not None:
             self._pool.leased -= 1
@@ -146,6 +186,25 @@ class Lease(Executor):
         if self.work is not None:
             self.work.is_refused = True
 
+    def lend(self) -> None:
+        """Let others have the thread if none is free, and no call is made in it: this request waits for them.
+
+        Runs on: the loop.
+        """
+        if self.host is not None and not self._pool.has_free_thread:
+            self.host.go_away()
+
+    def detach(self) -> None:
+        """Forget the host: it was sent away, and kept nothing. Runs on: the loop."""
+        self.host = None
+        self.is_moved = True
+        self._pool.leased -= 1
+
+    def look_around(self) -> None:
+        """Look at what belongs to the thread, before the first call in it. Runs on: that thread."""
+        self.is_moved = False
+        self._on_moved()
+
 
 class LastingLease(Lease):
     """One thread for what is no request: shared with others of its kind.
@@ -155,15 +214,25 @@ class LastingLease(Lease):
     """
 
     is_lasting = True
+    is_bound = True
 
-    def __init__(self, pool: ConsumerPool, outbox: Outbox, most: int = 1, counts: Counter[str] | None = None) -> None:
-        super().__init__(pool, outbox, counts=counts)
+    def __init__(
+        self,
+        pool: ConsumerPool,
+        outbox: Outbox,
+        most: int = 1,
+        counts: Counter[str] | None = None,
+        extra: ConsumerPool | None = None,
+    ) -> None:
+        super().__init__(pool, outbox, counts=counts, extra=extra)
         self._most = most
 
     def _find_host(self, call: LeaseCall) -> Host:
         pool = self._pool
         hosts = pool.shared_hosts
         idle = [host for host in hosts if host.is_idle and _count(host) < _CROWDED]
+        if not idle and self._is_waited_for():
+            return self._extra_host(hosts)
         if not idle and len(hosts) < self._most:
             if not hosts and pool.is_full:
                 self._raise_full()
@@ -174,6 +243,10 @@ class LastingLease(Lease):
         host: Host = min(hosts, key=lambda host: (not host.is_idle, _count(host)))
         host.leases.append(self)
         return host
+
+    def detach(self) -> None:
+        """Forget the host: its thread does not come back. Runs on: the loop."""
+        self.host = None
 
     def release(self) -> None:
         """Give the thread back, after the calls that were submitted. Runs on: the loop."""
@@ -209,7 +282,7 @@ def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
         queued = [host for host in pool.hosts if not host.thread_id]
         # Others in the queue come first: no host would ever end while it gets new guests.
         if pool.queued <= len(queued) and all(host.is_opening for host in queued):
-            free = [host for host in pool.hosts if host.thread_id and host.owner is None]
+            free = [host for host in pool.hosts if host.thread_id and host.owner is None and not host.is_extra]
             if free:
                 for other in queued:
                     if pool.cancel(other):
@@ -220,6 +293,12 @@ def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
     host = Host(pool, call.lease, pool.hosts)
     pool.submit_beyond(host)
     return host
+
+
+def _is_held_up(slot: Slot) -> bool:
+    """Whether the job of a thread may wait for the call that is made now, or never end. Runs on: the loop."""
+    job = slot.job
+    return job is not None and (nested_below.get() is not None or slot.stuck is job)
 
 
 def _is_computing(pool: ConsumerPool) -> bool:

@@ -22,6 +22,7 @@ class Guest(Protocol):
 
     host: Any
     latest: LeaseCall | None
+    is_bound: bool
 
     @property
     def outbox(self) -> Outbox:
@@ -35,8 +36,18 @@ class Guest(Protocol):
     def is_lasting(self) -> bool:
         """Whether it never has a host for itself."""
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether it has begun in another thread."""
+
     def refuse(self) -> None:
         """No thread became free in time. Runs on: the loop."""
+
+    def detach(self) -> None:
+        """Forget the host: it was sent away, and kept nothing. Runs on: the loop."""
+
+    def look_around(self) -> None:
+        """Look at what belongs to the thread. Runs on: that thread."""
 
 
 class LeaseCall:

@@ -2,6 +2,10 @@
 
 Theory of operation: see `lease.py`. The loop adds leases and lets them go, and alone ends a host; all that it does with
 its calls it does in its own thread, and what the loop has to say comes through the inbox.
+
+*Idle* is a host all of whose calls have ended: the loop counts what it puts, and the thread what has ended, before it
+tells of it. So whoever is told of the last one finds the host idle, and one that is found idle has nothing in hand, and
+will have nothing that the loop does not put. It may be sent away then: see `lending.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +19,14 @@ from typing import Any, Final
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.lease_call import Guest, LeaseCall
 from uvicorn.bridge.measure import Measure
-from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.pool import ConsumerPool, Slot
 from uvicorn.errors import ChannelClosed, ServerStopping
 
 __all__ = ["Host"]
 
 _IDLE_SECONDS: Final = 0.05  # arbitrary: how long an owner between two calls keeps others waiting
 _END: Final = object()  # no lease is left
+_AWAY: Final = object()  # others may have the thread
 _GRANTED: Final = object()  # the call that asked may compute
 _NOTHING: Final = Load(can_learn=False)  # of a host that has made no call yet
 _NOTHING.is_light = True
@@ -37,6 +42,9 @@ class Host:
         leases: whom it hosts. Loop only.
         owner: who has it for himself just now; written by the thread.
         thread_id: 0 until it has a thread.
+        idle_since: when its last call ended, or its thread began.
+        is_extra: its thread is not one of the pool of its leases.
+        away_from: the thread that it keeps, and has lent to others. Loop only.
         started_at: when its present call began.
     """
 
@@ -53,9 +61,13 @@ class Host:
         self.is_long = False
         self._pool = pool
         self._home = home
+        self.is_extra = home is not pool.hosts and home is not pool.shared_hosts
         home.append(self)
         self._asking: LeaseCall | None = None  # waits for permission
-        self._idle_since = 0.0  # when the last call ended
+        self.idle_since = 0.0
+        self.away_from: Slot | None = None
+        self._sent = 0  # calls; loop only
+        self._ended = 0  # of them; written by the thread
         self._deferred: deque[LeaseCall] = deque()  # wait for the owner, or behind the one that asks
 
     # ---- on the loop ----
@@ -72,8 +84,33 @@ class Host:
         [lease] = other.leases
         lease.host = self
         self.leases.append(lease)
-        while not other.inbox.empty():
-            self.inbox.put(other.inbox.get_nowait())
+        for call in other._take_back():
+            self.put(call)
+
+    def put(self, call: LeaseCall) -> None:
+        """Have a call made."""
+        self._sent += 1
+        self.inbox.put(call)
+        slot, self.away_from = self.away_from, None
+        if slot is not None:
+            self._pool.resume(self, slot)
+
+    def go_away(self) -> bool:
+        """Give the thread to others, until there is another call; return whether it could be given."""
+        if not (self.is_here and self.is_idle):
+            return False
+        if not any(lease.is_bound for lease in self.leases):
+            self._home.remove(self)
+            leases, self.leases = self.leases, []
+            for lease in leases:
+                lease.detach()
+            self.inbox.put(_END)
+            return True
+        self.away_from = self._pool.slot_of(self)
+        if self.away_from is None:
+            return False
+        self.inbox.put(_AWAY)
+        return True
 
     def leave(self, lease: Guest) -> None:
         """Let a lease go."""
@@ -87,6 +124,11 @@ class Host:
                 call.future.cancel()
         else:
             self.inbox.put(_END)
+
+    @property
+    def must_run(self) -> bool:
+        """Whether it waits for a thread to let something go."""
+        return any(lease.latest is not None and lease.latest.cost.is_exit for lease in self.leases)
 
     def expire(self) -> None:
         """Fail the calls: no thread became free in time."""
@@ -113,23 +155,31 @@ class Host:
 
     @property
     def is_idle(self) -> bool:
-        """Whether its thread makes no call just now, or is about to make one."""
-        return self.is_waiting and self.inbox.empty()
+        """Whether all its calls have ended."""
+        return self._ended == self._sent
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it has a thread of the pool, and leases."""
+        return self.thread_id != 0 and self.away_from is None and bool(self.leases) and not self.is_extra
 
     def drop_left(self) -> None:
         """End the calls of requests whose client has left, while there is no thread: nothing is to be undone."""
         if self.thread_id:
             return
         for lease in self.leases:
-            if lease.latest is not None and lease.work is not None and lease.work.has_left:
-                lease.latest.fail(ChannelClosed("the client has left"))
+            call = lease.latest
+            if call is not None and not call.cost.is_exit and lease.work is not None and lease.work.has_left:
+                call.fail(ChannelClosed("the client has left"))
 
     def expire_calls(self, before: float) -> int:
         """Fail calls that have waited in the thread since then (time.monotonic()); return how many."""
         count = 0
         for lease in self.leases:
             call = lease.latest
-            if call is not None and call.since < before and call.fail():
+            if call is None or (call.cost.is_exit and not self.thread_id):
+                continue
+            if call.since < before and call.fail():
                 if lease.work is not None:
                     lease.work.is_refused = True
                 count += 1
@@ -145,7 +195,10 @@ class Host:
     # ---- in its thread ----
 
     def run(self) -> None:
-        """Make the calls that come, until the last lease was released, and what it asked for is done."""
+        """Make the calls that come, until the last lease was released, and what it asked for is done; or until others
+        may have the thread.
+        """
+        self.idle_since = monotonic()
         self.thread_id = get_ident()
         is_ending = False
         while not (is_ending and self._asking is None and not self._deferred and self.inbox.empty()):
@@ -160,6 +213,8 @@ class Host:
                     self._make(call)
                     del call
                 self._look_at_deferred()
+            elif item is _AWAY:
+                return
             elif item is _END or item is self.owner:
                 is_ending = item is _END
                 self.owner = None
@@ -169,7 +224,7 @@ class Host:
     def _next(self) -> Any:
         """Wait for what is next; None if others wait for an owner who makes no calls."""
         if self._deferred and self._asking is None:
-            since = max(self._deferred[0].deferred_at, self._idle_since)
+            since = max(self._deferred[0].deferred_at, self.idle_since)
             try:
                 return self.inbox.get(timeout=max(0.0, since + _IDLE_SECONDS - monotonic()))
             except queue.Empty:
@@ -202,28 +257,33 @@ class Host:
         was_light = call.cost.load.is_light
         if not (call.cost.is_passing or call.lease.is_lasting):
             self.owner = call.lease
+            call.lease.is_bound = True
         try:
             self._call(call)
         finally:
             self.is_waiting = True
-            self._idle_since = monotonic()
             if not (was_light and call.cost.load.is_light):  # or nothing was freed for others
                 self._pool.look_again()
 
     def _call(self, call: LeaseCall) -> None:
         run, load = call.run, call.cost.load
         if not call.claim():
+            self.idle_since = monotonic()
+            self._ended += 1
             return
         is_measured = not load.is_known or self._pool.takes_measure()
         measure = Measure(self._pool.is_alone(self)) if is_measured else None
         self.started_at = call.began = monotonic()
         try:
+            if call.lease.is_moved:
+                call.lease.look_around()
             call.result = run()
         except BaseException as error:
             call.error = error
-        call.ended = monotonic()
+        call.ended = self.idle_since = monotonic()
         if measure is not None:
             measure.end(load, self._pool.is_alone(self))
+        self._ended += 1
         call.lease.outbox.put(call.settle)
         del run, call  # or what they hold would live until the next call
 

@@ -87,7 +87,7 @@ class _Waiting(asyncio.Future[Any]):
             return False
         call, self.call = self.call, None
         if call is not None and not call.is_settled:
-            call.pool.cancel(call)
+            call.take_back()
         return True
 
 

@@ -36,12 +36,13 @@ its end.
 from __future__ import annotations
 
 import contextvars
+import itertools
 import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from time import clock_gettime
+from time import clock_gettime, thread_time
 from typing import Any, Final
 
 from uvicorn.bridge.backlog import Backlog
@@ -64,6 +65,7 @@ class ConsumerPool:
         call_soon: calls a function at the end of the loop's turn.
         log: where a job that raises, which none may, is reported.
         name: the threads are called `<name>-1` and so on.
+        idle_seconds: a thread that had nothing to do for so long ends; None to keep all.
 
     All methods run on: the loop, unless they say otherwise.
     """
@@ -75,6 +77,7 @@ class ConsumerPool:
         call_soon: Callable[[Callable[[], None]], object],
         log: Log | None = None,
         name: str = "uvicorn-consumer",
+        idle_seconds: float | None = None,
     ) -> None:
         self.threads: Final = threads
         self.queue_size: Final = queue_size
@@ -83,6 +86,9 @@ class ConsumerPool:
         self.hosts: list[Any] = []  # of leases (`lease.py`); loop only, as the next one
         self.leased = 0  # how many leases they host
         self.shared_hosts: list[Any] = []  # of leases that last
+        self.on_short: Callable[[], object] | None = None  # called at the end of each turn while there are hosts
+        self.spare: Callable[[], int] | None = None  # how many threads of hosts could be had at once
+        self.on_retire: Callable[[], object] | None = None  # called in a thread that ends because it is idle
         self.on_busy: Callable[[], None] | None = None  # called at the end of each turn of a busy loop
         self._call_soon = call_soon
         self._log: Log = log or logging.getLogger("gunicorn.error")
@@ -95,6 +101,9 @@ class ConsumerPool:
         self._started = 0
         self._growing = threading.Lock()  # held while a thread is added; never while a job runs
         self._executor = ThreadPoolExecutor(threads, initializer=self._name_thread)
+        self._idle_seconds = idle_seconds
+        self._numbers = itertools.count(1)
+        self._retired_seconds = 0.0  # processor time of threads that have ended
         self._is_wake_due = False
         self._is_searching = False  # a drain was woken and has not looked at the queue yet
         self._is_ending = False  # the job of one is over, but for the return
@@ -160,7 +169,7 @@ class ConsumerPool:
 
     def set_limit(self, limit: float) -> None:
         """Change the limit, and let in what may run now."""
-        if self._backlog.set_limit(limit, self._has_thread()):
+        if self._backlog.set_limit(limit, self.has_thread):
             self._wake_one()
 
     def measure(self, calls: int) -> None:
@@ -181,7 +190,12 @@ class ConsumerPool:
     def has_free_thread(self) -> bool:
         """Whether a job that is submitted now would find a thread at once; it errs on the side of no."""
         backlog = self._backlog
-        return not (backlog.queue or backlog.short) and self._has_thread()
+        return not (backlog.queue or backlog.short) and self.has_thread
+
+    @property
+    def has_thread(self) -> bool:
+        """Whether a thread has nothing to do, or may be started."""
+        return bool(self._parked) or self._started < self.threads
 
     @property
     def oldest(self) -> float:
@@ -199,7 +213,9 @@ class ConsumerPool:
         if queued < self.queue_size:
             return False
         # A thread that has told its result is free: what follows of the same request must not be refused for it.
-        return queued + self.busy - self._is_ending >= self.threads + self.queue_size
+        most = self.threads + self.queue_size
+        taken = queued + self.busy - self._is_ending
+        return taken >= most and (self.spare is None or taken - self.spare() >= most)
 
     def running(self) -> Iterator[tuple[int, Job]]:
         """Yield (thread identifier, job) for each job that runs. Runs on: any thread."""
@@ -217,8 +233,8 @@ class ConsumerPool:
         return tuple(self._slots)
 
     def cpu_seconds(self) -> float:
-        """Return the processor time of the threads that live, added up. Runs on: any thread."""
-        seconds = 0.0
+        """Return the processor time of the threads, added up. Runs on: any thread."""
+        seconds = self._retired_seconds
         for slot in tuple(self._slots):
             if slot.clock is not None:
                 try:
@@ -263,6 +279,17 @@ class ConsumerPool:
         """Take a job back; return False if a thread has it already."""
         return self._backlog.remove(job)
 
+    def slot_of(self, job: Job) -> Slot | None:
+        """Return that of the thread which runs a job, or None."""
+        return next((slot for slot in tuple(self._slots) if slot.job is job), None)
+
+    def resume(self, job: Job, slot: Slot) -> None:
+        """Have a job run in this thread, before all that is queued."""
+        slot.pinned.append(job)
+        self._unpark(slot)
+        if self.on_short is not None:  # its present job, or another pinned one, may be a host that keeps the thread
+            self.on_short()
+
     def expire(self, before: float) -> list[Job]:
         """Take back the jobs that were submitted before this time (time.monotonic())."""
         expired = self._backlog.expire(before)
@@ -282,14 +309,12 @@ class ConsumerPool:
 
     def _end_turn(self) -> None:
         self._is_wake_due = False
-        if self._backlog.has_ready(self._has_thread()):
+        if self._backlog.has_ready(self.has_thread):
             self._wake_one()
+        if self.hosts and self.on_short is not None:
+            self.on_short()
         if self.on_busy is not None and self.is_busy:
             self.on_busy()
-
-    def _has_thread(self) -> bool:
-        """Whether a thread has nothing to do, or may be started."""
-        return bool(self._parked) or self._started < self.threads
 
     def _wake_one(self) -> None:
         """Unpark a drain, or start one, if none is on its way. Runs on: any thread."""
@@ -312,7 +337,12 @@ class ConsumerPool:
                 return False
             try:
                 # In an empty context: a Python whose threads inherit it would keep that of a request for ever.
-                contextvars.Context().run(self._executor.submit, self._drain)
+                executor = self._executor
+                if self._idle_seconds is not None:  # one of its own, or the thread would stay when its drain has ended
+                    executor = ThreadPoolExecutor(1, initializer=self._name_thread)
+                contextvars.Context().run(executor.submit, self._drain)
+                if executor is not self._executor:
+                    executor.shutdown(wait=False)
             except RuntimeError as error:  # a limit of the system: the threads that there are do the work
                 self._log.warning("Cannot start another thread: %s; %d run", error, self._started)
                 return False
@@ -330,7 +360,7 @@ class ConsumerPool:
 
     def _name_thread(self) -> None:
         thread = threading.current_thread()
-        thread.name = f"{self.name}-{int(thread.name.rpartition('_')[2]) + 1}"  # the executor counts from 0
+        thread.name = f"{self.name}-{next(self._numbers)}"
 
     def _drain(self) -> None:
         slot = Slot(threading.get_ident())
@@ -340,7 +370,10 @@ class ConsumerPool:
         self._is_searching = False
         while not self._is_stopping:
             slot.job = TAKING
-            if backlog.is_limited:
+            if slot.pinned:
+                slot.job = slot.pinned.popleft()
+                has_more = backlog.has_ready(self.has_thread)
+            elif backlog.is_limited:
                 has_more = backlog.choose(slot)
             elif backlog.short or backlog.late:
                 slot.job = backlog.take()
@@ -353,8 +386,9 @@ class ConsumerPool:
                 has_more = bool(queue)
             job = slot.job
             if job is None:
-                self._park(slot)
-                continue
+                if self._park(slot):
+                    continue
+                return
             if has_more:
                 self._wake_one()
             try:
@@ -381,7 +415,7 @@ class ConsumerPool:
 
     def look_again(self) -> None:
         """Let in what may run, because a job computes no more."""
-        if self._backlog.is_limited and self._backlog.has_ready(self._has_thread()):
+        if self._backlog.is_limited and self._backlog.has_ready(self.has_thread):
             self._wake_one()
 
     def takes_measure(self) -> bool:
@@ -395,12 +429,35 @@ class ConsumerPool:
         """Whether nothing else computes beside a job."""
         return all(other is job or other.is_waiting or other.load.is_light for _, other in self.running())
 
-    def _park(self, slot: Slot) -> None:
+    def _park(self, slot: Slot) -> bool:
+        """Wait until there may be something to do; return False if the thread is to end."""
         self._parked.append(slot)
-        if self._is_stopping or self._backlog.has_ready():
+        if self._is_stopping or slot.pinned or self._backlog.has_ready():
             self._unpark(slot)
-        slot.lock.acquire()
+        if self._idle_seconds is None:
+            slot.lock.acquire()
+        elif not slot.lock.acquire(timeout=self._idle_seconds):
+            if self._retire(slot):
+                return False
+            slot.lock.acquire()
         self._is_searching = False
+        return True
+
+    def _retire(self, slot: Slot) -> bool:
+        """Leave the pool, unless somebody is about to unpark this thread."""
+        with self._growing:
+            try:
+                self._parked.remove(slot)
+            except ValueError:
+                return False
+            self._started -= 1
+            self._slots.remove(slot)
+            self._retired_seconds += thread_time()
+        if self._backlog.has_ready():  # it has come meanwhile, and found all threads started and none parked
+            self._wake_one()
+        if self.on_retire is not None:
+            self.on_retire()
+        return True
 
 
 def _stop_all() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from typing import Final, Protocol
 
 from uvicorn.bridge.governor import Load
@@ -46,14 +47,19 @@ class Asking(Protocol):
 
 
 class Slot:
-    """One drain: the thread that runs it, and the job that it runs just now."""
+    """One drain: the thread that runs it, and the job that it runs just now.
 
-    __slots__ = ("clock", "job", "lock", "stuck", "thread_id")
+    Attributes:
+        pinned: jobs for this thread and no other; they go before all that are queued.
+    """
+
+    __slots__ = ("clock", "job", "lock", "pinned", "stuck", "thread_id")
 
     def __init__(self, thread_id: int) -> None:
         # Of its processor time, for `time.clock_gettime`; None where there is none.
         self.clock = _cpu_clock_of(thread_id)
         self.job: Job | None = None
+        self.pinned: deque[Job] = deque()
         self.stuck: Job | None = None  # a job that does not come back; written by the loop, and true while it is `job`
         self.thread_id = thread_id
         self.lock = threading.Lock()  # held while the drain works; released to unpark it

@@ -14,7 +14,7 @@ from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
-from uvicorn.bridge.work import Work, nested_below
+from uvicorn.bridge.work import Nest, Work, nested_below
 from uvicorn.errors import ChannelFull, ServerStopping
 
 __all__ = ["ThreadCall", "from_elsewhere", "in_thread", "settable"]
@@ -34,6 +34,9 @@ class Threads(Protocol):
     def on_late_ended(self) -> None:
         """A call of a background task has ended."""
 
+    def on_nested_ended(self, call: Any) -> None:
+        """A call for which a thread may wait has ended, or was taken back."""
+
 
 class ThreadCall:
     """One call of a plain function for a framework: a job of a pool. Made on: the loop.
@@ -43,12 +46,14 @@ class ThreadCall:
             `error`, so that a future that was cancelled loses nothing.
         is_settled: that has happened.
         is_counted: it holds a token of its application's default limiter.
+        nest: whose thread may wait for it, if that matters for where it runs.
         is_late: it is one of a background task, that ranks behind requests.
     """
 
     __slots__ = (
         "_args", "_context", "_function", "cost", "error", "future", "is_counted", "is_late", "is_settled",
-        "is_waiting", "must_run", "pool", "ran_seconds", "result", "started_at", "submitted_at", "threads", "work",
+        "is_waiting", "must_run", "nest", "pool", "ran_seconds", "result", "started_at", "submitted_at", "threads",
+        "work",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +74,7 @@ class ThreadCall:
         self.is_settled = False
         self.is_counted = False
         self.is_late = False
+        self.nest: Nest | None = None
         self.future = future
         self.work = work
         self.threads = threads
@@ -125,6 +131,19 @@ class ThreadCall:
             self.work.is_refused = True
         self.drop(ChannelFull("no thread became free in time"))
 
+    def take_back(self) -> bool:
+        """Have it never begin; return False if it has begun. Runs on: the loop."""
+        nest = self.nest
+        if nest is not None and nest.waiting and self in nest.waiting:
+            nest.waiting.remove(self)
+            self.nest = None
+            return True
+        if not self.pool.cancel(self):
+            return False
+        if nest is not None:
+            self.threads.on_nested_ended(self)
+        return True
+
     def give_up(self) -> None:
         """End with ServerStopping a call whose thread is stuck: the worker leaves. Runs on: the loop."""
         if not self.is_settled:
@@ -151,6 +170,8 @@ def _settle(call: ThreadCall) -> None:
     call.is_settled = True
     if call.is_late:
         call.threads.on_late_ended()
+    if call.nest is not None:
+        call.threads.on_nested_ended(call)
     work = call.work
     if work is not None and call.started_at:
         work.wait_seconds += call.started_at - call.submitted_at
@@ -173,7 +194,7 @@ def in_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
 
     Runs on: a worker thread.
     """
-    token = nested_below.set(True)
+    token = nested_below.set(Nest())
     try:
         return function(*args)
     finally:

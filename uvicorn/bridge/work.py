@@ -9,9 +9,10 @@ A request has no `Work` until it first hands something to a thread (`work_now`):
 from __future__ import annotations
 
 import contextvars
+from collections import deque
 from typing import Any, Final, Protocol
 
-__all__ = ["HasWork", "Work", "current_work", "nested_below", "work_now"]
+__all__ = ["HasWork", "Nest", "Work", "current_work", "nested_below", "work_now"]
 
 
 class Work:
@@ -24,6 +25,7 @@ class Work:
         is_answered: the response is complete; what follows are background tasks.
         is_refused: a call found no thread, or not in time: the request is to be answered with 503.
         is_stuck: the thread of a call does not come back, and the worker leaves: with 504 then.
+        lease: by which it keeps a thread, or None.
         hops: how many calls were made in threads.
         wait_seconds, run_seconds: how long they waited for a thread, and ran, added up.
     """
@@ -35,6 +37,7 @@ class Work:
         "is_outside",
         "is_refused",
         "is_stuck",
+        "lease",
         "run_seconds",
         "threads",
         "wait_seconds",
@@ -47,6 +50,7 @@ class Work:
         self.is_answered = False
         self.is_refused = False
         self.is_stuck = False
+        self.lease: Any = None
         self.hops = 0
         self.wait_seconds = 0.0
         self.run_seconds = 0.0
@@ -64,6 +68,19 @@ class Work:
         """Belong to no request any more: the application has returned, and may have left something behind."""
         self.is_outside = True
         self.channel = None
+
+
+class Nest:
+    """A thread that may wait for the loop, as the calls see it that it may wait for. Written on the loop.
+
+    Attributes:
+        has_extra: one of these calls has an extra thread.
+        waiting: others of them, until one ends.
+    """
+
+    # No constructor: one is made for each call, and most are never looked at.
+    has_extra = False
+    waiting: deque[Any] | None = None
 
 
 class HasWork(Protocol):
@@ -84,7 +101,7 @@ current_work: Final[contextvars.ContextVar[Work | HasWork | None]] = contextvars
     "uvicorn_work", default=None
 )
 #: a thread waits for this code: what it hands to a thread is waited for by a thread
-nested_below: Final[contextvars.ContextVar[bool]] = contextvars.ContextVar("uvicorn_nested", default=False)
+nested_below: Final[contextvars.ContextVar[Nest | None]] = contextvars.ContextVar("uvicorn_nested", default=None)
 
 
 def work_now() -> Work | None:

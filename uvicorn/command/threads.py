@@ -20,7 +20,8 @@ from uvicorn.bridge.served import RequestHooks
 __all__ = ["ThreadSettings", "default_threads", "make_dispatcher"]
 
 _FRAMEWORK_THREADS: Final = 40  # anyio's default, for which applications are written
-_EXTRA_THREADS: Final = 1000  # arbitrary: more than wait for each other anywhere, and fewer than systems allow
+_EXTRA_THREADS: Final = 1000  # arbitrary: more than limiters of applications let in, and fewer than systems allow
+_EXTRA_SECONDS: Final = 10.0  # arbitrary: how long an extra thread is kept that has nothing to do
 
 
 class ThreadSettings(Protocol):
@@ -123,13 +124,13 @@ def _make_shared_pools(
 ) -> FrameworkPools:
     """Make the pools for what frameworks hand to threads beside the calls of requests. They start no thread yet."""
 
-    def make(name: str, count: int) -> ConsumerPool:
-        return ConsumerPool(count, 0, loop.call_soon, log, f"uvicorn-{name}")
+    def make(name: str, count: int, idle_seconds: float | None = None) -> ConsumerPool:
+        return ConsumerPool(count, 0, loop.call_soon, log, f"uvicorn-{name}", idle_seconds)
 
     background = settings.background_threads
     return FrameworkPools(
         make("aside", max(threads, _FRAMEWORK_THREADS)),
-        make("extra", _EXTRA_THREADS),
+        make("extra", _EXTRA_THREADS, _EXTRA_SECONDS),
         make("background", background) if background else None,
     )
 
