@@ -219,7 +219,7 @@ class FrameworkThreads:
             if not following.must_run and following.work is not None and following.work.has_left:
                 following.nest = None
                 following.drop(ChannelClosed("the client has left"))
-            elif not following.is_over:
+            else:
                 threads._submit_nested(following, nest)
 
     def _submit_background(self, call: ThreadCall) -> None:
@@ -239,9 +239,8 @@ class FrameworkThreads:
         self._late = [call for call in self._late if not call.is_over]
         while self.behind and len(self._late) < max(1, self.pool.threads // 2):
             call = self.behind.popleft()
-            if not call.is_over:
-                self._late.append(call)
-                self.pool.submit_late(call)
+            self._late.append(call)
+            self.pool.submit_late(call)
 
     def _count(self, call: ThreadCall, kind: str, pool: ConsumerPool) -> ConsumerPool:
         self.calls[kind] += 1
