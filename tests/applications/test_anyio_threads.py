@@ -400,13 +400,16 @@ async def test_a_thread_that_waits_for_the_loop_does_not_count_as_computing(made
     made.request()
     seen = []
 
-    async def look():
-        seen.extend(job.is_waiting for pool in made.pools for _, job in pool.running())
+    async def look(own):
+        seen.extend(job.is_waiting for pool in made.pools for thread, job in pool.running() if thread == own)
 
-    await run_sync(anyio.from_thread.run, look)
-    await run_sync(anyio.from_thread.run, look, limiter=anyio.CapacityLimiter(1))
+    def wait():
+        anyio.from_thread.run(look, threading.get_ident())
+
+    await run_sync(wait)
+    await run_sync(wait, limiter=anyio.CapacityLimiter(1))
     current_work.set(None)
-    await run_sync(anyio.from_thread.run, look)  # aside
+    await run_sync(wait)  # aside
     assert seen == [True] * 3
 
 
