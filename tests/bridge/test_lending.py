@@ -112,6 +112,20 @@ async def test_a_call_for_a_thread_that_was_lent_waits_for_it_and_goes_first(at_
 
 
 @on_loop
+async def test_a_stay_in_a_thread_that_comes_back_is_not_measured_as_the_call_before_it(at_once):
+    """The governor took what a request did in its thread, and waited there, for the cost of one function."""
+    pool = pool_of(1)
+    stream = lease_on(pool)
+    await run(stream, ident)
+    threads, _, call = threads_on(pool)
+    assert stream.host.load.can_learn
+    await call(ident, Work(threads))
+    assert not stream.host.load.can_learn
+    assert await run(stream, ident)
+    await end(pool, stream)
+
+
+@on_loop
 async def test_a_request_that_asks_for_another_thread_gives_its_own(only_when_asked):
     """Views that awaited `asyncio.to_thread` waited for each other's threads until all got 503."""
     know(sync_send)

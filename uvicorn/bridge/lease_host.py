@@ -214,6 +214,7 @@ class Host:
                     del call
                 self._look_at_deferred()
             elif item is _AWAY:
+                self.load = _NOTHING  # or the next stay would be measured as its last call
                 return
             elif item is _END or item is self.owner:
                 is_ending = item is _END
