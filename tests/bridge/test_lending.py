@@ -7,7 +7,7 @@ import random
 import threading
 
 import pytest
-from bridge_doubles import on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
 from test_lease import Held, know, lease_on, pool_of, run, sync_send
 
 from uvicorn.bridge import lending
@@ -32,6 +32,10 @@ def at_once(monkeypatch):
 def only_when_asked(monkeypatch):
     """Have no thread count as idle for long."""
     monkeypatch.setattr(lending, "IDLE_SECONDS", 1e6)
+
+
+def thread_name():
+    return threading.current_thread().name
 
 
 class Blocked(Held):
@@ -227,6 +231,30 @@ async def test_what_a_call_in_a_lent_thread_waits_for_does_not_wait_for_that_thr
     assert first == thread
     await asyncio.wrap_future(future)
     await end(pool, lease)
+
+
+@on_loop
+async def test_a_request_whose_thread_waits_does_not_wait_for_that_thread_with_what_it_has_queued(only_when_asked):
+    """Its first call waited for the only thread, and this for a call behind it: 503 after `queue_timeout`."""
+    pool = pool_of(1)
+    threads, shared, call = threads_on(pool)
+    lease, loop = Lease(pool, threads.outbox, extra=shared.extra), asyncio.get_running_loop()
+    held = Blocked()
+
+    async def inner():
+        nested_below.set(Nest())
+        return await run(lease, thread_name)
+
+    found = call(
+        lambda: (held(), asyncio.run_coroutine_threadsafe(inner(), loop).result(PATIENCE_SECONDS)), Work(threads)
+    )
+    await until_async(held.began.is_set)
+    first = asyncio.ensure_future(run(lease, thread_name))
+    await until_async(lambda: pool.queued == 1)
+    held.end.set()
+    assert (await found)[1] == await first == "extra-1"
+    await end(pool, lease)
+    shared.extra.stop()
 
 
 @on_loop

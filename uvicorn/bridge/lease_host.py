@@ -95,6 +95,12 @@ class Host:
         if slot is not None:
             self._pool.resume(self, slot)
 
+    def hurry(self, extra: ConsumerPool) -> None:
+        """Have an extra thread instead of waiting for one, because a thread waits for what is put next."""
+        if not (self.thread_id or self._pool.has_thread) and self._pool.cancel(self):
+            self._pool, self.is_extra = extra, True
+            extra.submit_beyond(self)
+
     def go_away(self) -> bool:
         """Give the thread to others, until there is another call; return whether it could be given."""
         if not (self.is_here and self.is_idle):

@@ -19,7 +19,8 @@ ended or, where that is a host, is idle as above.
 
 *Why no pinned call waits for ever.* The present job ends by itself, or is a host, which goes away. What it may wait for
 is done by other threads, but for one case: it waits for the loop, and this for the pinned call. Such a call is nested,
-and moves to another thread (`Lease.submit`); so does one whose thread is stuck. Whatever is left fails after
+and moves to another thread (`Lease.submit`); so does one whose thread is stuck. A nested call behind others, for which
+its request waits in the queue, takes these with it to an extra thread (`Host.hurry`). Whatever is left fails after
 `queue_timeout`.
 
 Looking costs a pass over the hosts, so it is done at once, and then at most each `IDLE_SECONDS` as long as jobs wait. A
