@@ -97,6 +97,19 @@ async def test_streams_that_have_used_their_thread_lend_it_and_get_it_back(at_on
 
 
 @on_loop
+async def test_streams_without_a_thread_are_not_looked_at(at_once, monkeypatch):
+    """Each request that was refused cost a look at each open stream."""
+    pool = pool_of(2)
+    streams = [lease_on(pool) for _ in range(6)]
+    for stream in streams:
+        await run(stream, ident)
+    looked, is_spare = [], lending.is_spare
+    monkeypatch.setattr(lending, "is_spare", lambda host, now: looked.append(host) or is_spare(host, now))
+    assert pool.spare() <= len(looked) <= 2
+    await end(pool, *streams)
+
+
+@on_loop
 async def test_a_call_for_a_thread_that_was_lent_waits_for_it_and_goes_first(at_once):
     pool = pool_of(1)
     stream = lease_on(pool)

@@ -43,6 +43,7 @@ class Host:
         owner: who has it for himself just now; written by the thread.
         thread_id: 0 until it has a thread.
         idle_since: when its last call ended, or its thread began.
+        is_lasting: it hosts what is no request.
         is_extra: its thread is not one of the pool of its leases.
         away_from: the thread that it keeps, and has lent to others. Loop only.
         started_at: when its present call began.
@@ -62,6 +63,7 @@ class Host:
         self._pool = pool
         self._home = home
         self.is_extra = home is not pool.hosts and home is not pool.shared_hosts
+        self.is_lasting = lease.is_lasting
         home.append(self)
         self._asking: LeaseCall | None = None  # waits for permission
         self.idle_since = 0.0
