@@ -7,7 +7,7 @@ import random
 import threading
 
 import pytest
-from bridge_doubles import on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
 from test_lease import Held, know, lease_on, pool_of, run, sync_send
 
 from uvicorn.bridge import lending
@@ -32,6 +32,10 @@ def at_once(monkeypatch):
 def only_when_asked(monkeypatch):
     """Have no thread count as idle for long."""
     monkeypatch.setattr(lending, "IDLE_SECONDS", 1e6)
+
+
+def thread_name():
+    return threading.current_thread().name
 
 
 class Blocked(Held):
@@ -93,6 +97,19 @@ async def test_streams_that_have_used_their_thread_lend_it_and_get_it_back(at_on
 
 
 @on_loop
+async def test_streams_without_a_thread_are_not_looked_at(at_once, monkeypatch):
+    """Each request that was refused cost a look at each open stream."""
+    pool = pool_of(2)
+    streams = [lease_on(pool) for _ in range(6)]
+    for stream in streams:
+        await run(stream, ident)
+    looked, is_spare = [], lending.is_spare
+    monkeypatch.setattr(lending, "is_spare", lambda host, now: looked.append(host) or is_spare(host, now))
+    assert pool.spare() <= len(looked) <= 2
+    await end(pool, *streams)
+
+
+@on_loop
 async def test_a_call_for_a_thread_that_was_lent_waits_for_it_and_goes_first(at_once):
     pool = pool_of(1)
     stream = lease_on(pool)
@@ -108,6 +125,20 @@ async def test_a_call_for_a_thread_that_was_lent_waits_for_it_and_goes_first(at_
     assert await first == await back == thread
     await behind
     assert order == ["pinned", "queued"]
+    await end(pool, stream)
+
+
+@on_loop
+async def test_a_stay_in_a_thread_that_comes_back_is_not_measured_as_the_call_before_it(at_once):
+    """The governor took what a request did in its thread, and waited there, for the cost of one function."""
+    pool = pool_of(1)
+    stream = lease_on(pool)
+    await run(stream, ident)
+    threads, _, call = threads_on(pool)
+    assert stream.host.load.can_learn
+    await call(ident, Work(threads))
+    assert not stream.host.load.can_learn
+    assert await run(stream, ident)
     await end(pool, stream)
 
 
@@ -213,6 +244,30 @@ async def test_what_a_call_in_a_lent_thread_waits_for_does_not_wait_for_that_thr
     assert first == thread
     await asyncio.wrap_future(future)
     await end(pool, lease)
+
+
+@on_loop
+async def test_a_request_whose_thread_waits_does_not_wait_for_that_thread_with_what_it_has_queued(only_when_asked):
+    """Its first call waited for the only thread, and this for a call behind it: 503 after `queue_timeout`."""
+    pool = pool_of(1)
+    threads, shared, call = threads_on(pool)
+    lease, loop = Lease(pool, threads.outbox, extra=shared.extra), asyncio.get_running_loop()
+    held = Blocked()
+
+    async def inner():
+        nested_below.set(Nest())
+        return await run(lease, thread_name)
+
+    found = call(
+        lambda: (held(), asyncio.run_coroutine_threadsafe(inner(), loop).result(PATIENCE_SECONDS)), Work(threads)
+    )
+    await until_async(held.began.is_set)
+    first = asyncio.ensure_future(run(lease, thread_name))
+    await until_async(lambda: pool.queued == 1)
+    held.end.set()
+    assert (await found)[1] == await first == "extra-1"
+    await end(pool, lease)
+    shared.extra.stop()
 
 
 @on_loop

@@ -125,6 +125,8 @@ class Lease(Executor):
             host = self.host = self._find_host(call)
         elif nested_below.get():
             refuse_deadlock(host.thread_id, call.cost.name)
+            if self._extra is not None:
+                host.hurry(self._extra)
         self._counts["sensitive"] += 1
         host.put(call)
         return cast("Future[_T]", call.future)

@@ -43,6 +43,7 @@ class Host:
         owner: who has it for himself just now; written by the thread.
         thread_id: 0 until it has a thread.
         idle_since: when its last call ended, or its thread began.
+        is_lasting: it hosts what is no request.
         is_extra: its thread is not one of the pool of its leases.
         away_from: the thread that it keeps, and has lent to others. Loop only.
         started_at: when its present call began.
@@ -62,6 +63,7 @@ class Host:
         self._pool = pool
         self._home = home
         self.is_extra = home is not pool.hosts and home is not pool.shared_hosts
+        self.is_lasting = lease.is_lasting
         home.append(self)
         self._asking: LeaseCall | None = None  # waits for permission
         self.idle_since = 0.0
@@ -94,6 +96,12 @@ class Host:
         slot, self.away_from = self.away_from, None
         if slot is not None:
             self._pool.resume(self, slot)
+
+    def hurry(self, extra: ConsumerPool) -> None:
+        """Have an extra thread instead of waiting for one, because a thread waits for what is put next."""
+        if not (self.thread_id or self._pool.has_thread) and self._pool.cancel(self):
+            self._pool, self.is_extra = extra, True
+            extra.submit_beyond(self)
 
     def go_away(self) -> bool:
         """Give the thread to others, until there is another call; return whether it could be given."""
@@ -214,6 +222,7 @@ class Host:
                     del call
                 self._look_at_deferred()
             elif item is _AWAY:
+                self.load = _NOTHING  # or the next stay would be measured as its last call
                 return
             elif item is _END or item is self.owner:
                 is_ending = item is _END

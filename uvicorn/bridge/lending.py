@@ -19,10 +19,11 @@ ended or, where that is a host, is idle as above.
 
 *Why no pinned call waits for ever.* The present job ends by itself, or is a host, which goes away. What it may wait for
 is done by other threads, but for one case: it waits for the loop, and this for the pinned call. Such a call is nested,
-and moves to another thread (`Lease.submit`); so does one whose thread is stuck. Whatever is left fails after
+and moves to another thread (`Lease.submit`); so does one whose thread is stuck. A nested call behind others, for which
+its request waits in the queue, takes these with it to an extra thread (`Host.hurry`). Whatever is left fails after
 `queue_timeout`.
 
-Looking costs a pass over the hosts, so it is done at once, and then at most each `IDLE_SECONDS` as long as jobs wait. A
+Looking costs a pass over the threads, so it is done at once, and then at most each `IDLE_SECONDS` while jobs wait. A
 pool without hosts, or without waiting jobs, has no timer.
 """
 
@@ -54,8 +55,7 @@ class Lending:
 
     def count(self) -> int:
         """Return how many threads could be had at once."""
-        now = monotonic()
-        return sum(is_spare(host, now) for host in self._pool.hosts)
+        return len(self._spare(monotonic()))
 
     def _look_again(self) -> None:
         self._timer = None
@@ -70,10 +70,14 @@ class Lending:
                 job.go_away()
         waiting = pool.queued + pool.late
         if waiting and not pool.has_thread:
-            spare = [host for host in pool.hosts if is_spare(host, now)]
-            for host in sorted(spare, key=_idle_since)[:waiting]:
+            for host in sorted(self._spare(now), key=_idle_since)[:waiting]:
                 host.go_away()
         return bool(wanted) or (waiting > 0 and bool(pool.hosts))
+
+    def _spare(self, now: float) -> list[Host]:
+        """Return what can be sent away. It is looked for in the threads: with many streams, most hosts have none."""
+        jobs = [slot.job for slot in self._pool.slots()]
+        return [job for job in jobs if isinstance(job, Host) and not job.is_lasting and is_spare(job, now)]
 
 
 def is_spare(host: Host, now: float) -> bool:
