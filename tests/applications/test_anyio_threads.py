@@ -19,8 +19,8 @@ from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
 from uvicorn.applications.sensitive import for_request
 from uvicorn.bridge.lease import LastingLease
-from uvicorn.bridge.work import Work, current_work
-from uvicorn.errors import ChannelFull, WrongSide
+from uvicorn.bridge.work import Work, current_work, nested_below
+from uvicorn.errors import ChannelClosed, ChannelFull, WrongSide
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
 run_sync = anyio.to_thread.run_sync
@@ -318,6 +318,54 @@ async def test_calls_that_wait_for_their_siblings_may_be_taken_back_or_dropped(m
     found = await run_sync(anyio.from_thread.run, many)
     assert [type(each).__name__ for each in found] == ["bool", *["CancelledError"] * 2, *["ChannelClosed"] * 2]
     assert ran == []
+
+
+@frameworks(threads=1)
+async def test_calls_that_wait_for_their_siblings_fail_in_time_and_when_their_client_leaves(made):
+    """They waited for as long as the sibling took, which might have waited for them."""
+    work, other = made.request(), Work(made.threads, Channel())
+
+    async def many():
+        first = asyncio.ensure_future(run_sync(made.block()))
+        await until(lambda: made.extra.busy)
+        nest, late = nested_below.get(), asyncio.ensure_future(run_sync(int))
+        current_work.set(other)
+        left = asyncio.ensure_future(run_sync(int))
+        await until(lambda: len(nest.waiting or ()) == 2)
+        made.threads.expire(0.0)
+        other.channel.closed = True
+        made.threads.drop_left()
+        with pytest.raises(ChannelClosed):
+            await left
+        made.threads.expire(time.monotonic() + 1)
+        with pytest.raises(ChannelFull):
+            await late
+        assert (work.is_refused, other.is_refused, made.refused) == (True, False, 1)
+        made.release()
+        return await first
+
+    assert await run_sync(anyio.from_thread.run, many)
+
+
+@frameworks(threads=1)
+async def test_calls_that_are_not_refused_get_a_thread_when_their_sibling_may_wait_for_them(made):
+    made.request().is_answered = True
+
+    async def many():
+        is_done, nest = asyncio.Event(), nested_below.get()
+
+        async def last():
+            await run_sync(int)
+            is_done.set()
+
+        first = asyncio.ensure_future(run_sync(anyio.from_thread.run, is_done.wait))
+        await until(lambda: made.extra.busy)
+        second = asyncio.ensure_future(last())
+        await until(lambda: nest.waiting)
+        made.threads.expire(time.monotonic() + 1)
+        await asyncio.gather(first, second)
+
+    await run_sync(anyio.from_thread.run, many)
 
 
 @frameworks()

@@ -29,9 +29,11 @@ POST = [(":method", "POST"), *GET[1:]]
 class Attacker:
     """A client that sends raw frames."""
 
-    def __init__(self, site, **options):
+    def __init__(self, site, proxy_header=b"", **options):
         self.client = connect(site, is_raw=True, **options)
         self.encoder = Encoder()
+        if proxy_header:
+            self.client.raw(proxy_header)
         self.client.begin()
 
     def head(self, stream, fields=GET, ends=True):
@@ -109,6 +111,18 @@ def test_a_proxy_whose_client_resets_without_end_loses_nothing_of_its_other_clie
     [line] = attacker.client.site.log.take("info")
     assert line.startswith("The proxy ")
     assert line.endswith(" has to connect anew: too many resets")
+
+
+def test_a_client_that_a_proxy_header_has_named_is_no_proxy(make_http2):
+    class Peers(FakePeers):
+        def policy_behind(self, address, client):
+            return FakePeers().header_policy(client)
+
+    site = make_http2(Kept(), peers=Peers(proxy_mode="auto", is_trusted=True))
+    attacker = Attacker(site, b"PROXY TCP4 198.51.100.9 203.0.113.1 4000 443\r\n")
+    for stream in range(1, 603, 2):
+        attacker.send(attacker.head(stream), RstStreamFrame(stream, error_code=8))
+    assert "resets" in attacker.closed_with(CALM)
 
 
 def test_a_client_that_opens_its_window_for_each_small_response_is_served_for_ever(attack):

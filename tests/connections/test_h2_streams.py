@@ -143,13 +143,15 @@ def test_pieces_that_are_sent_at_once_allow_window_updates_too(make_http2):
     client = connect(make_http2(consumer), window=4 << 20, is_automatic=False)
     client.h2.increment_flow_control_window(4 << 20)
     client.flush()
-    client.transport.protocol.accounts.take("window", 1990)
+    accounts = client.transport.protocol.accounts
+    accounts.take("window", 1990)
     stream = client.request()
     frames = [event for event in client.events if type(event).__name__ == "DataReceived" and event.data]
     assert len(frames) >= 80
     client.raw(*[WindowUpdateFrame(number, 16384) for _ in frames for number in (0, stream)])
     assert client.answers[stream].body == b"x" * (20 * 65_536)
-    assert not client.is_closed
+    assert not accounts.overdrawn
+    assert not client.transport.is_eof_written
 
 
 def test_a_schedule_knows_when_one_stream_is_alone():

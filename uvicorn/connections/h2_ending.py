@@ -24,6 +24,7 @@ from uvicorn.connections.service import Lent, Service
 from uvicorn.errors import ChannelClosed, ServerStopping
 from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR, EngineMaker
 from uvicorn.wire.h2_head_writer import HeadWriter
+from uvicorn.wire.head import HeaderPolicy
 
 __all__ = ["EndingConnection"]
 
@@ -76,6 +77,13 @@ class EndingConnection(StreamOwner):
     def addresses(self) -> tuple[list[Any] | None, list[Any] | None]:
         """Return the client's and our address, as the messages of this connection have them."""
         return self._client, self._server
+
+    def header_policy(self) -> HeaderPolicy:
+        """Return what to do with the header fields of this client, and whether it is a trusted proxy."""
+        peers = self.service.peers
+        if self._client and self._client[0] != self.address:  # a PROXY header has named it
+            return peers.policy_behind(self.address, self._client[0])
+        return peers.header_policy(self.address)
 
     # ---- told by streams ----
 
@@ -172,8 +180,10 @@ class EndingConnection(StreamOwner):
         A trusted proxy is no client: others that it has put on this connection have done nothing. What is asked for is
         answered, if what was too much is what a single one of them can do, and the proxy makes another connection.
         """
+        if self.is_over:
+            return
         kind = self.accounts.overdrawn
-        if kind in SHARED and not self._is_final and self.service.peers.header_policy(self.address).is_believed:
+        if kind in SHARED and not self._is_final and self.header_policy().is_believed:
             self.service.log.info("The proxy %s has to connect anew: too many %s", self.client_name, kind)
             self.accounts = Accounts(self.service.loop.time())
             self.end_finally()

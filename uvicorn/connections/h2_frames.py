@@ -97,12 +97,7 @@ class Frames:
     def _make_reader(self) -> HeadReader:
         connection = self._connection
         service = connection.service
-        client, server = connection.addresses()
-        if client and client[0] != connection.address:  # a PROXY header has named it
-            policy = service.peers.policy_behind(connection.address, client[0])
-        else:
-            policy = service.peers.header_policy(connection.address)
-        return HeadReader(service.base_message(client, server), policy, service.limits)
+        return HeadReader(service.base_message(*connection.addresses()), connection.header_policy(), service.limits)
 
     def _refuse(self, stream: Stream, error: ClientError, is_ended: bool) -> None:
         """Answer what is no request that can be served; what is malformed is reset (RFC 9113 section 8.1.1)."""

@@ -20,7 +20,8 @@ class StreamOwner:
 
     Attributes:
         can_write: the client takes what is written.
-        direct_bytes: content that the engine was given out of turn, and that is not written yet; in `direct_pieces`.
+        direct_bytes: content that the engine was given out of turn, and that is not written yet.
+        direct_pieces: how many pieces of the usual size that is.
         is_ending: GOAWAY was sent.
         queued_bytes: content that waits in all streams together.
         streams: those that are not over: number -> stream.

@@ -134,7 +134,7 @@ class SendingStream(Carrier):
                 engine.send(self.id, content, not more)
                 self.taken_bytes += len(content)
                 owner.direct_bytes += len(content)
-                owner.direct_pieces += 1
+                owner.direct_pieces += 1 if len(content) <= PIECE else -(-len(content) // PIECE)
                 if not more:
                     self._sent()
                 return
