@@ -295,6 +295,15 @@ def test_a_log_that_is_configured_otherwise_is_left_alone():
     assert [handler.formatter for handler in log.error_log.handlers] == before
 
 
+@pytest.fixture
+def unconfigured():
+    """Have nobody log for the other package's loggers; `_logging_as_before` gives them back."""
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+
+
+@pytest.mark.usefixtures("unconfigured")
 def test_what_applications_log_goes_to_the_root_logger_if_gunicorns_lines_do(caplog):
     cfg, log = gunicorn_log(Logger)
     log.error_log.handlers = []
@@ -303,6 +312,7 @@ def test_what_applications_log_goes_to_the_root_logger_if_gunicorns_lines_do(cap
     assert "here" in caplog.messages
 
 
+@pytest.mark.usefixtures("unconfigured")
 def test_what_applications_log_follows_an_error_log_that_is_set_up_anew(tmp_path):
     cfg, log = gunicorn_log(Logger)
     prepare_log(log, cfg, Settings.from_config(cfg))

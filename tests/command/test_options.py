@@ -145,6 +145,31 @@ def test_an_env_file_says_what_gunicorn_reads_from_the_environment(command, tmp_
     assert (cfg.workers, cfg.forwarded_allow_ips) == (2, ["10.9.9.9"])
 
 
+def test_what_is_given_goes_before_an_env_file_though_it_is_the_default(command, tmp_path):
+    file = tmp_path / "vars"
+    file.write_text("WEB_CONCURRENCY=3\nFORWARDED_ALLOW_IPS=*\n")
+    options = "--env-file", str(file), "--workers", "1", "--forwarded-allow-ips", "127.0.0.1,::1"
+    cfg = command("a:b", *options).cfg
+    assert (cfg.workers, cfg.forwarded_allow_ips) == (1, ["127.0.0.1", "::1"])
+
+
+def test_an_env_file_says_the_same_after_a_hup(command, tmp_path, monkeypatch):
+    file = tmp_path / "vars"
+    file.write_text("WEB_CONCURRENCY=3\nFORWARDED_ALLOW_IPS=10.1.2.3\n")
+    application = command("a:b", "--env-file", str(file))
+    monkeypatch.setenv("WEB_CONCURRENCY", "3")  # as the file has left them
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.1.2.3")
+    application.do_load_config()
+    assert (application.cfg.workers, application.cfg.forwarded_allow_ips) == (3, ["10.1.2.3"])
+
+
+def test_an_env_file_with_a_wrong_number_of_workers_is_told_with_its_name(command, tmp_path, capsys):
+    (tmp_path / "vars").write_text("WEB_CONCURRENCY=some\n")
+    with pytest.raises(SystemExit):
+        command("a:b", "--env-file", str(tmp_path / "vars"))
+    assert "WEB_CONCURRENCY of env_file" in capsys.readouterr().err
+
+
 def test_environment_variables_are_read_as_the_other_package_reads_them(command):
     cfg = command("a:b", UVICORN_PROXY_HEADERS="0", UVICORN_DATE_HEADER="no", UVICORN_SERVER_HEADER="0").cfg
     assert (cfg.proxy_headers, cfg.date_header, cfg.server_header) == (False, False, "")

@@ -32,6 +32,12 @@ __all__ = ["ConsumerApplication", "main"]
 
 _LONGEST_SOCKET_PATH: Final = 104  # of sun_path on some systems
 _APP_LOAD_ERROR = 4  # gunicorn.arbiter.Arbiter.APP_LOAD_ERROR
+#: settings of Gunicorn's -> the variables that it takes their defaults from
+_READ_BY_GUNICORN: Final = {"workers": "WEB_CONCURRENCY", "forwarded_allow_ips": "FORWARDED_ALLOW_IPS"}
+
+
+class _DefaultWorkers(int):
+    """A number of workers that nobody has set."""
 
 
 class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[misc]  # Gunicorn has no types
@@ -59,6 +65,8 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
             setting.default = setting.value = value  # not as if somebody had given it
         self.cfg.settings["threads"].value = DefaultThreads(default_threads())
         self.cfg.settings["http_protocols"].value = DefaultProtocols(["h1"])
+        self.cfg.settings["workers"].value = _DefaultWorkers(self.cfg.workers)
+        self._unset = {name: self.cfg.settings[name].value for name in _READ_BY_GUNICORN}
         self._own = self._take_environment()
 
     def load_config(self) -> None:
@@ -72,7 +80,7 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
         if cfg.only_channels:
             cfg.set("bind", [])  # a background worker serves no HTTP
         if own.get("env_file"):
-            _take_file(cfg, own["env_file"])
+            self._take_file(own["env_file"])
         if own.get("factory") and not self.app_uri.endswith(")"):
             self.app_uri += "()" if ":" in self.app_uri else ":application()"
         log_config = cfg.logconfig or own.get("log_config")
@@ -90,6 +98,22 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
         settle_access(cfg)
         if cfg.control_socket == cfg.settings["control_socket"].default:
             cfg.set("control_socket", _own_control_socket(cfg))
+
+    def _take_file(self, path: str) -> None:
+        """Take environment variables from a file, and what they say of settings of Gunicorn's that nobody has given.
+
+        At a HUP they are there already, and Gunicorn's defaults are those of its import.
+
+        Raises: ConfigError for a value that is not allowed.
+        """
+        load_environment(path)
+        for name, variable in _READ_BY_GUNICORN.items():
+            text = os.environ.get(variable)
+            if text and self.cfg.settings[name].value is self._unset[name]:
+                try:
+                    self.cfg.set(name, text)
+                except ValueError as error:
+                    raise ConfigError(f"{variable} of env_file: {error}") from None
 
     def _take_environment(self) -> dict[str, Any]:
         """Have the other package's environment variables give way to config file and command line.
@@ -151,16 +175,6 @@ def main() -> None:
         sys.exit(questions.run(sys.argv[1:]))
     usage = "%(prog)s [OPTIONS] module:application | /prefix=module:application /static=./folder/ ..."
     ConsumerApplication(usage, prog="uvicorn").run()
-
-
-def _take_file(cfg: Any, path: str) -> None:
-    """Take environment variables from a file, and what those of Gunicorn's settings say that were not given."""
-    before = dict(os.environ)
-    load_environment(path)
-    for name, variable in (("workers", "WEB_CONCURRENCY"), ("forwarded_allow_ips", "FORWARDED_ALLOW_IPS")):
-        text, setting = os.environ.get(variable), cfg.settings[name]
-        if text and variable not in before and setting.get() == setting.validator(setting.default):
-            cfg.set(name, text)
 
 
 def _failure(error: Exception) -> int:
