@@ -85,3 +85,16 @@ assert importlib.metadata.__spec__ is not None
 assert importlib.metadata.version is gunicorn.util.importlib_metadata.version
 """
     assert "gunicorn.util" in imported_by(code)
+
+
+@pytest.mark.parametrize("module", ["abc", "metadata", "resources"])
+def test_applications_that_only_import_importlib_find_in_it_what_gunicorn_brings(module):
+    code = f"""
+import uvicorn.command, importlib
+assert not hasattr(importlib, "nothing")
+found = importlib.{module}
+assert found is sys.modules["importlib.{module}"]
+from importlib import machinery, {module}
+assert {module} is found
+"""
+    assert f"importlib.{module}" in imported_by(code)

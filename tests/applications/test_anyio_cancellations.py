@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
+import time
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import pytest
 from framework_doubles import Channel, frameworks, until
 from patience import PATIENCE_SECONDS
 
-from uvicorn.bridge.work import Work, current_work
+from uvicorn.bridge.work import Work, current_work, nested_below
 from uvicorn.errors import ChannelClosed
 
 run_sync = anyio.to_thread.run_sync
@@ -137,6 +139,50 @@ async def test_the_queued_calls_of_a_client_that_has_left_never_run(made):
     made.release()
     await asyncio.gather(running, closing, other)
     assert sorted(ran) == [2, 3]
+
+
+def block_while(is_busy):
+    while is_busy():
+        time.sleep(0)
+
+
+async def cancelled_as_its_turn_comes(first, is_busy, is_waiting, release):
+    """Cancel a call by its scope in the very turn of the loop in which the one that it waits for is seen to end."""
+    task = asyncio.ensure_future(run_sync(first))
+    await until(is_busy)
+    scope = anyio.CancelScope()
+
+    async def second():
+        with scope:
+            return await run_sync(int)
+
+    waiting = asyncio.ensure_future(second())
+    await until(is_waiting)
+    release()
+    block_while(is_busy)  # the loop learns of the end in its next turn
+    scope.cancel()
+    await task
+    await waiting
+
+
+@frameworks(threads=1)
+async def test_a_call_of_a_background_task_that_is_cancelled_as_its_turn_comes_ends(made):
+    """It was dropped, and its task waited for its end, shielded, for ever."""
+    made.request().is_answered = True
+    busy, waiting = (lambda: made.main.busy), (lambda: made.threads.behind)
+    await cancelled_as_its_turn_comes(made.block(), busy, waiting, made.release)
+
+
+@frameworks(threads=1)
+async def test_a_call_for_which_a_thread_waits_that_is_cancelled_as_its_turn_comes_ends(made):
+    """It was dropped, and so its task and that thread waited for ever."""
+    made.request()
+
+    async def many():
+        nest = nested_below.get()
+        await cancelled_as_its_turn_comes(made.block(), lambda: made.extra.busy, lambda: nest.waiting, made.release)
+
+    await run_sync(anyio.from_thread.run, many)
 
 
 class Closing:

@@ -19,8 +19,8 @@ from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
 from uvicorn.applications.sensitive import for_request
 from uvicorn.bridge.lease import LastingLease
-from uvicorn.bridge.work import Work, current_work
-from uvicorn.errors import ChannelFull, WrongSide
+from uvicorn.bridge.work import Work, current_work, nested_below
+from uvicorn.errors import ChannelClosed, ChannelFull, WrongSide
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
 run_sync = anyio.to_thread.run_sync
@@ -320,6 +320,54 @@ async def test_calls_that_wait_for_their_siblings_may_be_taken_back_or_dropped(m
     assert ran == []
 
 
+@frameworks(threads=1)
+async def test_calls_that_wait_for_their_siblings_fail_in_time_and_when_their_client_leaves(made):
+    """They waited for as long as the sibling took, which might have waited for them."""
+    work, other = made.request(), Work(made.threads, Channel())
+
+    async def many():
+        first = asyncio.ensure_future(run_sync(made.block()))
+        await until(lambda: made.extra.busy)
+        nest, late = nested_below.get(), asyncio.ensure_future(run_sync(int))
+        current_work.set(other)
+        left = asyncio.ensure_future(run_sync(int))
+        await until(lambda: len(nest.waiting or ()) == 2)
+        made.threads.expire(0.0)
+        other.channel.closed = True
+        made.threads.drop_left()
+        with pytest.raises(ChannelClosed):
+            await left
+        made.threads.expire(time.monotonic() + 1)
+        with pytest.raises(ChannelFull):
+            await late
+        assert (work.is_refused, other.is_refused, made.refused) == (True, False, 1)
+        made.release()
+        return await first
+
+    assert await run_sync(anyio.from_thread.run, many)
+
+
+@frameworks(threads=1)
+async def test_calls_that_are_not_refused_get_a_thread_when_their_sibling_may_wait_for_them(made):
+    made.request().is_answered = True
+
+    async def many():
+        is_done, nest = asyncio.Event(), nested_below.get()
+
+        async def last():
+            await run_sync(int)
+            is_done.set()
+
+        first = asyncio.ensure_future(run_sync(anyio.from_thread.run, is_done.wait))
+        await until(lambda: made.extra.busy)
+        second = asyncio.ensure_future(last())
+        await until(lambda: nest.waiting)
+        made.threads.expire(time.monotonic() + 1)
+        await asyncio.gather(first, second)
+
+    await run_sync(anyio.from_thread.run, many)
+
+
 @frameworks()
 async def test_calls_at_start_up_that_wait_for_calls_get_an_answer(made):
     """As many as there are threads aside waited for ever for threads aside."""
@@ -352,13 +400,16 @@ async def test_a_thread_that_waits_for_the_loop_does_not_count_as_computing(made
     made.request()
     seen = []
 
-    async def look():
-        seen.extend(job.is_waiting for pool in made.pools for _, job in pool.running())
+    async def look(own):
+        seen.extend(job.is_waiting for pool in made.pools for thread, job in pool.running() if thread == own)
 
-    await run_sync(anyio.from_thread.run, look)
-    await run_sync(anyio.from_thread.run, look, limiter=anyio.CapacityLimiter(1))
+    def wait():
+        anyio.from_thread.run(look, threading.get_ident())
+
+    await run_sync(wait)
+    await run_sync(wait, limiter=anyio.CapacityLimiter(1))
     current_work.set(None)
-    await run_sync(anyio.from_thread.run, look)  # aside
+    await run_sync(wait)  # aside
     assert seen == [True] * 3
 
 

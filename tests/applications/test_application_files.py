@@ -84,6 +84,14 @@ def test_pathsend_sends_the_whole_file(make_site, path, headers):
     assert response.headers["content-length"] == "262144"
 
 
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_of_a_file_that_has_grown_since_its_size_was_asked_for_is_sent_what_was_promised(make_site, path, size):
+    app = App(start((b"content-length", str(size).encode())), pathsend(path))
+    os.truncate(path, size + 7)
+    (response,) = serve(make_site, app).responses()
+    assert response.body == (CONTENT + bytes(7))[:size]
+
+
 def test_a_response_is_complete_behind_pathsend(make_site, path):
     received = []
 

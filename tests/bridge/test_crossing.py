@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import functools
+import inspect
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -253,9 +254,10 @@ def test_without_a_worker_either_call_is_an_error():
 
 @crossing()
 async def test_a_stop_releases_the_threads_that_wait(made):
-    ended = []
+    began, ended = [], []
 
     async def wait_for_ever():
+        began.append(True)
         try:
             await asyncio.Event().wait()
         finally:
@@ -269,10 +271,30 @@ async def test_a_stop_releases_the_threads_that_wait(made):
         return "released"
 
     call = asyncio.ensure_future(bridge.run_in_pool(visit))
-    await until_async(lambda: made.visits)
+    await until_async(lambda: began)
     made.stop()
     assert await call == "released"
     await until_async(lambda: ended)
+
+
+@crossing()
+async def test_a_coroutine_that_has_not_begun_when_the_worker_stops_is_closed(made):
+    """Otherwise Python warns that it was never awaited."""
+
+    def visit():
+        coroutine = asyncio.sleep(0)
+        with pytest.raises(ServerStopping):
+            bridge.run_on_loop(coroutine)
+        return coroutine
+
+    call = asyncio.ensure_future(bridge.run_in_pool(visit))
+    while not made.visits:  # noqa: ASYNC110  # each turn is looked at, and the next one begins the task
+        await asyncio.sleep(0)
+    made.stop()
+    coroutine = await call
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
 
 
 @crossing(threads=1)

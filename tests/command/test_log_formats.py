@@ -295,6 +295,25 @@ def test_a_log_that_is_configured_otherwise_is_left_alone():
     assert [handler.formatter for handler in log.error_log.handlers] == before
 
 
+def test_what_applications_log_goes_to_the_root_logger_if_gunicorns_lines_do(caplog):
+    cfg, log = gunicorn_log(Logger)
+    log.error_log.handlers = []
+    prepare_log(log, cfg, Settings.from_config(cfg))
+    logging.getLogger("uvicorn.error").warning("here")
+    assert "here" in caplog.messages
+
+
+def test_what_applications_log_follows_an_error_log_that_is_set_up_anew(tmp_path):
+    cfg, log = gunicorn_log(Logger)
+    prepare_log(log, cfg, Settings.from_config(cfg))
+    cfg.set("errorlog", str(tmp_path / "other"))
+    log.setup(cfg)  # HUP
+    prepare_log(log, cfg, Settings.from_config(cfg))
+    logging.getLogger("uvicorn.error").warning("here")
+    log.error_log.handlers[0].close()
+    assert "here" in (tmp_path / "other").read_text()
+
+
 def test_nothing_is_changed_by_default():
     cfg, log = gunicorn_log(Logger)
     prepare_log(log, cfg, Settings.from_config(cfg))

@@ -1,5 +1,6 @@
 """WSGI and ASGI applications under both commands, and what an application does first and last."""
 
+import re
 import subprocess
 import sys
 
@@ -13,9 +14,9 @@ PLAIN = "GET / HTTP/1.1\r\nHost: a\r\n"
 @pytest.mark.parametrize(
     ("app", "args", "answer"),
     [
-        ("live_interfaces", (), "wsgi |/a b 3 uvicorn-consumer-1"),
-        ("live_interfaces:validated", (), "wsgi |/a b 3 uvicorn-consumer-1"),
-        ("live_interfaces:application", ("--threads", "2"), "wsgi |/a b 3 uvicorn-consumer-1"),
+        ("live_interfaces", (), "wsgi |/a b 3 uvicorn-consumer-"),
+        ("live_interfaces:validated", (), "wsgi |/a b 3 uvicorn-consumer-"),
+        ("live_interfaces:application", ("--threads", "2"), "wsgi |/a b 3 uvicorn-consumer-"),
         ("live_interfaces:service", (), "asgi |/a b 3 MainThread"),
     ],
 )
@@ -23,7 +24,7 @@ def test_either_command_serves_an_application_by_its_name(serve, command, app, a
     server = serve(*args, app=app, command=command)
 
     with server.client() as client:
-        assert client.post("/a%20b", content=b"xyz").text == answer
+        assert client.post("/a%20b", content=b"xyz").text.rstrip("0123456789") == answer  # in whichever thread
     assert "Traceback" not in server.log()
 
 
@@ -81,8 +82,9 @@ def test_a_wsgi_response_is_streamed_held_back_and_closed(serve):
     closed = server.folder / "closed.txt"
 
     assert len(server.get("/whole").content) == 50 * 10_000
-    # With the one of the start; it is closed after its last part was sent.
-    eventually(lambda: closed.read_text() == "closed in uvicorn-consumer-1\n" * 2, "the closed response")
+    # With the one of the start; it is closed after its last part was sent, so the next one may have another thread.
+    of_pool = re.compile(r"(closed in uvicorn-consumer-[12]\n){2}")
+    eventually(lambda: of_pool.fullmatch(closed.read_text()), "the closed response")
     client = server.raw(receive_buffer=4096)
     client.get("/endless").receive(size=100_000)
     before = server.memory()

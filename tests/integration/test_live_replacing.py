@@ -309,10 +309,18 @@ def test_an_address_that_a_reload_gives_up_is_left_to_others(serve, command):
     (server.folder / "conf.py").write_text(config.replace("127.0.0.1", "127.0.0.2"))
     server.signal(signal.SIGHUP)
     all_are_new(server, old)
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(server.address)
-        other.listen()  # refused if a worker, or the master, listens there still
+
+    def is_free():  # not while a worker, or the master, listens there still
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                other.bind(server.address)
+                other.listen()
+            except OSError:
+                return False
+            return True
+
+    eventually(is_free, "the address to be free")
     assert server.stop() == 0
 
 

@@ -99,6 +99,10 @@ class SpecifiedLayer:
             except ChannelFull:
                 pass  # to groups "at most once": a member that is full misses it
 
+    def count_waiting(self, channel):
+        """Return how many messages nobody has received yet."""
+        return self._queue(channel).qsize()
+
     async def _turns(self):
         """Take a number of the loop's turns that nobody knows before."""
         for _ in range(self._random.randrange(5)):

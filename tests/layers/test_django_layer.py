@@ -11,7 +11,7 @@ from layer_doubles import Node, RecordingLog, Worked, until_async
 from specified_layer import SpecifiedLayer
 
 from uvicorn import ChannelLayerUnavailable, route
-from uvicorn.errors import StartupError
+from uvicorn.errors import ConsumeLater, StartupError
 from uvicorn.layers import django_groups, django_layer
 from uvicorn.layers.django_found import found_layer
 
@@ -44,6 +44,21 @@ async def test_messages_of_one_sender_come_in_order_though_nobody_awaits_them():
         for kind in ("all", "you"):
             assert [text for text in far.texts if text.startswith(kind)] == [f"{kind} {n}" for n in range(20)]
         assert worked.numbers == [*range(20)]
+
+
+@on_loop
+async def test_a_message_that_its_consumer_wants_later_outlives_a_stop(monkeypatch):
+    monkeypatch.setattr(django_layer, "_AGAIN_SECONDS", 0.05)
+    layer, called = SpecifiedLayer(), []
+
+    async def consumer(message):
+        called.append(message)
+        raise ConsumeLater
+
+    async with make(layer, route("jobs", consumer)) as node:
+        await node.channel("jobs").send({"n": 1})
+        await until_async(lambda: called)
+    assert layer.count_waiting("jobs") == 1
 
 
 @on_loop

@@ -19,9 +19,11 @@ from uvicorn.applications.asgi_ended import LEFT, NOWHERE
 from uvicorn.applications.files import file_of
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.file_replies import read_or_open
+from uvicorn.bridge.files import FilePart
 from uvicorn.bridge.pressure import resolve
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
+from uvicorn.wire.reply import encode_fields
 
 __all__ = ["HTTPCall", "status_missing"]
 
@@ -195,7 +197,10 @@ class HTTPCall:
         more = bool(event.get("more_body", False)) or self._has_trailers
         reply["more_content"] = more
         if self._status:
-            reply.update(status=self._status, headers=self._fields)
+            fields = encode_fields(self._fields)
+            if fields.content_length is not None and not more:
+                _keep_to(fields.content_length, reply)
+            reply.update(status=self._status, headers=fields)
         self._channel.send(reply)
         self._status = 0
         self._has_begun = True
@@ -287,3 +292,12 @@ class HTTPCall:
 def status_missing(kind: str) -> ReplyError:
     """Return the error for the start of a response without a status."""
     return ReplyError(f"{kind} needs a status: 200 to 599")
+
+
+def _keep_to(size: int, reply: dict[str, Any]) -> None:
+    """Send no more of a file than was promised: it may have grown since the application asked how large it is."""
+    content, part = reply.get("content"), reply.get("file")
+    if content is not None:
+        reply["content"] = content[:size]
+    elif isinstance(part, FilePart):
+        part.left = min(part.left, size)

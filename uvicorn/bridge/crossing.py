@@ -300,6 +300,10 @@ class _Visit:
             self._end(ServerStopping("the worker is stopping"))
             if self._task is not None:
                 self._task.cancel()
+                self._task.add_done_callback(self._close)  # it may not have begun, and has not awaited it then
+
+    def _close(self, _: object) -> None:
+        self._coroutine.close()
 
     async def _run(self) -> None:
         try:

@@ -216,7 +216,7 @@ class Dispatcher:
             for job in pool.waiting():
                 if pool.cancel(job) and isinstance(job, (Host, PoolCall, ThreadCall)):
                     job.give_up()
-            for job in [job for slot in pool.slots() for job in slot.pinned]:
+            for job in [job for slot in pool.slots() for job in slot.pinned.copy()]:  # its thread takes from it
                 if isinstance(job, Host):
                     job.give_up()
         self.stop_pools()

@@ -25,8 +25,10 @@ that reason, never queue behind what waits for them.
 for its turn, or for a free thread of the pool. So a thousand calls for which one thread waits have one extra thread,
 and where calls wait for calls in several steps, there is one for each step. Only calls with a limiter of their own are
 bounded by that alone. Nobody waits for ever: look at a call for which a thread waits, and which itself waits for none:
-it has a thread, or a sibling has one, which ends in the same way, and then its turn comes. Extra threads that
-were idle for a while end (`ConsumerPool`), and close their connections to databases.
+it has a thread, or a sibling has one, which ends in the same way, and then its turn comes; unless that sibling waits
+for it. So a turn that has not come within `queue_timeout` is waited for no longer (`expire`): the call of a request is
+refused, and what is not refused gets a thread of its own, one each second. Extra threads that were idle for a while end
+(`ConsumerPool`), and close their connections to databases.
 
 *A client that has left.* Calls of its request that are still queued are taken back (`drop_left`), and these and later
 ones raise ChannelClosed in the application, but for exits and background tasks. A thread that has begun goes on.
@@ -40,6 +42,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from threading import Lock
 from typing import Any, Final
 
@@ -110,6 +113,7 @@ class FrameworkThreads:
         self.calls: Counter[str] = Counter()
         self.behind: Final[deque[ThreadCall]] = deque()
         self._late: list[ThreadCall] = []  # of background tasks, in the pool
+        self._nests: set[Nest] = set()  # where calls wait for their turn; and some where none does any more
         self.extra: Final = shared.extra
         self._shared = shared
         self._refused = refused
@@ -178,10 +182,26 @@ class FrameworkThreads:
             self.gate.expire(before)
         if self.behind:  # a call may have been taken back, which nobody tells
             self.on_late_ended()
+        for calls in self._nested():
+            kept = []
+            for call in calls:
+                if call.submitted_at >= before:
+                    break
+                if call.must_run or call.work is None or call.work.is_outside:
+                    kept.append(call)
+                else:
+                    if not call.work.is_refused:
+                        self._refused()
+                    call.take_back()
+                    call.expire()
+            if kept:
+                kept[0].take_back()
+                self._submit_extra(kept[0])
 
     def drop_left(self) -> None:
         """Take back the queued calls of requests whose client has left."""
-        for call in [job for job in self.pool.waiting() if isinstance(job, ThreadCall)]:
+        queued = [job for job in self.pool.waiting() if isinstance(job, ThreadCall)]
+        for call in chain(queued, *self._nested()):
             if not call.must_run and call.work is not None and call.work.has_left and call.take_back():
                 call.drop(ChannelClosed("the client has left"))
         if self.gate is not None:
@@ -198,10 +218,16 @@ class FrameworkThreads:
             if nest.waiting is None:
                 nest.waiting = deque()
             nest.waiting.append(call)
+            self._nests.add(nest)
             return
         self._submit_extra(call)
         if call.pool is self.extra:
             nest.has_extra = True
+
+    def _nested(self) -> list[list[ThreadCall]]:
+        """Return the calls that wait for their turn, those for which the same thread may wait together."""
+        self._nests = {nest for nest in self._nests if nest.waiting}
+        return [[call for call in nest.waiting or () if call.threads is self] for nest in self._nests]
 
     def on_nested_ended(self, call: ThreadCall) -> None:
         """Let in the next ones for which the same thread may wait."""
@@ -219,7 +245,7 @@ class FrameworkThreads:
             if not following.must_run and following.work is not None and following.work.has_left:
                 following.nest = None
                 following.drop(ChannelClosed("the client has left"))
-            elif not following.is_over:
+            else:
                 threads._submit_nested(following, nest)
 
     def _submit_background(self, call: ThreadCall) -> None:
@@ -239,9 +265,8 @@ class FrameworkThreads:
         self._late = [call for call in self._late if not call.is_over]
         while self.behind and len(self._late) < max(1, self.pool.threads // 2):
             call = self.behind.popleft()
-            if not call.is_over:
-                self._late.append(call)
-                self.pool.submit_late(call)
+            self._late.append(call)
+            self.pool.submit_late(call)
 
     def _count(self, call: ThreadCall, kind: str, pool: ConsumerPool) -> ConsumerPool:
         self.calls[kind] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -30,6 +31,10 @@ class Threads(Protocol):
     @property
     def outbox(self) -> Outbox:
         """The way back to the loop."""
+
+    @property
+    def behind(self) -> deque[Any]:
+        """Calls of background tasks that are not in the pool yet."""
 
     def on_late_ended(self) -> None:
         """A call of a background task has ended."""
@@ -137,6 +142,9 @@ class ThreadCall:
         if nest is not None and nest.waiting and self in nest.waiting:
             nest.waiting.remove(self)
             self.nest = None
+            return True
+        if self.is_late and self in self.threads.behind:
+            self.threads.behind.remove(self)
             return True
         if not self.pool.cancel(self):
             return False

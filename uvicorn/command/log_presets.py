@@ -20,6 +20,7 @@ from uvicorn.command.standard_log import StandardLog
 __all__ = ["dress_standard", "dressed", "keep_dressed", "prepare_log", "wants_paint"]
 
 _MARK: Final = "_uvicorn_dressed"
+_lent: Final[list[logging.Handler]] = []  # to the other package's loggers
 
 
 def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
@@ -48,11 +49,13 @@ def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
 def _lend_handlers(error_log: logging.Logger | None) -> None:
     """Have what an application sends to the other package's loggers written where Gunicorn's error log is.
 
-    Only where nobody has configured them: `logging.getLogger("uvicorn.error").info(...)` is what tutorials write.
+    Only where nobody has configured them: `logging.getLogger("uvicorn.error").info(...)` is what tutorials write. An
+    error log without handlers of its own leaves its lines to the root logger: there these go by themselves.
     """
     logger = logging.getLogger("uvicorn")
-    if error_log is not None and not (logger.handlers or logging.getLogger("uvicorn.error").handlers):
-        logger.handlers = list(error_log.handlers)
+    is_free = not logger.handlers or logger.handlers == _lent  # those of before the error log was set up anew
+    if error_log is not None and error_log.handlers and is_free and not logging.getLogger("uvicorn.error").handlers:
+        _lent[:] = logger.handlers = list(error_log.handlers)
         logger.setLevel(error_log.level)
         logger.propagate = False
 

@@ -5,7 +5,8 @@ Channels 1, and logged. They are counted while they are under way: past a mark, 
 
 *In order.* While one message for a group or channel is tried again, those for the same one stand in a line behind it,
 in the order in which they came. A layer that may take the second of two and not the first one
-(`Layer.takes_in_order`) is given the messages of a channel one by one.
+(`Layer.takes_in_order`) is given the messages of a channel one by one. But those that are tried no more go out at
+once: a layer that is silent holds up the first one only.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ Line: TypeAlias = "tuple[str, str]"
 class Log(Protocol):
     """What we use of the worker's log."""
 
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
     def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
@@ -128,9 +130,22 @@ class DeferredMessages:
 
     async def carry_slowly(self, calls: Iterable[Callable[[], object]]) -> None:
         """Wait until there is room, and make these calls."""
-        while self.is_crowded:  # noqa: ASYNC110 (hardly ever, and never for longer than the retries last)
+        while self.is_crowded:  # noqa: ASYNC110 (hardly ever, and hardly longer than the retries last)
             await asyncio.sleep(_WAIT_SECONDS)
         self.carry(calls)
+
+    async def stop(self) -> None:
+        """Wait until all are handed over, as long as they are tried again; tell of those that could not be."""
+        await asyncio.sleep(0)  # what consumers have sent goes out
+        until = self._loop.time() + _RETRY_SECONDS
+        while self._lines and self._loop.time() < until:  # noqa: ASYNC110 (at the stop, and hardly ever)
+            await asyncio.sleep(_WAIT_SECONDS)
+        left = 0
+        for waiting in self._lines.values():
+            left += len(waiting.items)
+            waiting.items.clear()
+        if left:
+            self._log.warning("%d messages that consumers have sent are lost: the layer has not taken them", left)
 
     def _carry(self, calls: Iterable[Callable[[], object]]) -> None:
         until = self._loop.time() + _RETRY_SECONDS
@@ -162,7 +177,8 @@ class DeferredMessages:
 
     def _goes_alone(self, item: _Item) -> bool:
         """Whether the next of its line waits until it is sent."""
-        return not self._takes_in_order and item.line is not None and item.line[0] == QUEUE
+        is_of_queue = item.line is not None and item.line[0] == QUEUE
+        return is_of_queue and not self._takes_in_order and self._loop.time() < item.until
 
     def _attempted(self, item: _Item, waiting: _Waiting | None, task: asyncio.Task[None]) -> None:
         if waiting is not None:
@@ -210,12 +226,10 @@ class DeferredMessages:
         """Send what waits in a line, in order, unless something of it is under way, or was refused just now."""
         if waiting.under_way or waiting.is_refused:
             return
-        ready, waiting.items = sorted(waiting.items), []
-        for at, item in enumerate(ready):
+        while waiting.items:
+            item = heapq.heappop(waiting.items)
             self._attempt(item, waiting)
             if waiting.is_refused or (waiting.under_way and self._goes_alone(item)):
-                for behind in ready[at + 1 :]:
-                    heapq.heappush(waiting.items, behind)
                 return
         if not waiting.under_way:
             del self._lines[line]

@@ -33,6 +33,7 @@ class Calls:
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._last: dict[str, asyncio.Task[None]] = {}  # line -> the last call that is under way
+        self._alone: set[asyncio.Task[None]] = set()  # that are in no line
 
     def do(self, line: str | None, call: Callable[[], Awaitable[Any]]) -> Handover:
         """Make a call when those before it in its line are done; None for one that is in no line.
@@ -42,15 +43,19 @@ class Calls:
         """
         before = None if line is None else self._last.get(line)
         task = self._loop.create_task(self._done(before, call))
-        if line is not None:
+        if line is None:
+            self._alone.add(task)
+            task.add_done_callback(self._alone.discard)
+        else:
             self._last[line] = task
             task.add_done_callback(partial(self._is_done, line))
         return Handover(task, self._on_lost)
 
     async def stop(self, seconds: float) -> None:
         """Wait until what is under way is done, for so many seconds at most."""
-        if self._last:
-            await asyncio.wait(tuple(self._last.values()), timeout=seconds)
+        under_way = (*self._last.values(), *self._alone)
+        if under_way:
+            await asyncio.wait(under_way, timeout=seconds)
 
     def _is_done(self, line: str, task: asyncio.Task[None]) -> None:
         if self._last.get(line) is task:

@@ -98,10 +98,11 @@ class Hub:
         await self.layer.start(self)
 
     async def stop(self) -> None:
-        """Leave the layer."""
-        await asyncio.sleep(0)  # what consumers have sent goes out
+        """Leave the layer, when it has what consumers have sent."""
+        await self.deferred.stop()
         self._followers.stop()
         await self.layer.stop()
+        self._tell_of_losses()
 
     def tick(self) -> None:
         """Do once a second what depends on time, and tell of what was lost."""
@@ -109,6 +110,9 @@ class Hub:
         now = self._loop.time()
         self._expire(now)
         self._followers.tick(now)
+        self._tell_of_losses()
+
+    def _tell_of_losses(self) -> None:
         if self._dropped:
             self._log.warning("Dropped %d group messages for members whose clients are behind", self._dropped)
             self._dropped = 0
