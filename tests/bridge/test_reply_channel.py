@@ -263,8 +263,11 @@ async def test_repr_tells_name_and_whether_it_is_closed():
 def test_a_channel_that_outlives_the_loop_says_nothing_when_the_interpreter_ends(tmp_path):
     code = """
 import asyncio
+import gc
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.outbox import Outbox
+
+gc.disable()  # or it may find the channel while the loop still runs
 
 class Exchange:
     is_head = is_closed = False
@@ -276,6 +279,7 @@ async def main():
     kept["itself"] = kept
 
 asyncio.run(main())
+gc.enable()
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS

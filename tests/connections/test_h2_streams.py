@@ -154,6 +154,22 @@ def test_pieces_that_are_sent_at_once_allow_window_updates_too(make_http2):
     assert not client.transport.is_eof_written
 
 
+def test_a_response_alone_waits_for_its_turn_while_more_requests_may_come(make_http2):
+    """As on Python 3.12, where a consumer answers the first request before the second one is read."""
+    kept = Kept()
+    client = connect(make_http2(kept))
+    stream = client.request()
+    connection = client.transport.protocol
+    connection.is_taking = True
+    kept.reply(0, status=200, content=b"x" * 60_000)
+    assert not connection.direct_pieces
+    assert connection.schedule.has_one()
+    connection.is_taking = False
+    client.site.settle()
+    client.flush()
+    assert client.answers[stream].body == b"x" * 60_000
+
+
 def test_a_schedule_knows_when_one_stream_is_alone():
     schedule = Schedule()
     assert not schedule.has_one()

@@ -14,7 +14,6 @@ cdef class EndingConnection(StreamOwner):
     cdef public Intake intake
     cdef public bint is_ended
     cdef public bint is_over
-    cdef public bint is_taking
     cdef public object place
     cdef public Py_ssize_t requests
     cdef public Py_ssize_t silent_bytes

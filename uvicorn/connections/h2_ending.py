@@ -42,13 +42,11 @@ class EndingConnection(StreamOwner):
         has_announced: the first GOAWAY is on its way.
         is_ended: the engine says nothing more.
         is_over: nothing is taken in or written any more.
-        is_taking: the engine just takes what has come.
     """
 
     __slots__ = (
         "_client", "_is_final", "_server", "accounts", "address", "closes_when_idle", "has_announced", "intake",
-        "is_ended", "is_over", "is_taking", "place", "requests", "silent_bytes", "transport", "watch",
-        "written_bytes",
+        "is_ended", "is_over", "place", "requests", "silent_bytes", "transport", "watch", "written_bytes",
     )  # fmt: skip
 
     def __init__(self, lent: Lent, make_engine: EngineMaker, writer: HeadWriter) -> None:
@@ -62,7 +60,7 @@ class EndingConnection(StreamOwner):
         self.accounts = Accounts(service.loop.time())
         self.requests = self.silent_bytes = self.written_bytes = 0
         self.closes_when_idle = not service.keeps_connections
-        self.has_announced = self._is_final = self.is_ended = self.is_over = self.is_taking = False
+        self.has_announced = self._is_final = self.is_ended = self.is_over = False
         self.watch = Http2Watch(self)
 
     def flush(self) -> None:

@@ -9,6 +9,7 @@ cdef class StreamOwner:
     cdef public Py_ssize_t direct_pieces
     cdef public object engine
     cdef public bint is_ending
+    cdef public bint is_taking
     cdef public Py_ssize_t queued_bytes
     cdef public Schedule schedule
     cdef public Service service

@@ -23,6 +23,7 @@ class StreamOwner:
         direct_bytes: content that the engine was given out of turn, and that is not written yet.
         direct_pieces: how many pieces of the usual size that is.
         is_ending: GOAWAY was sent.
+        is_taking: the engine just takes what has come, in which there may be more requests.
         queued_bytes: content that waits in all streams together.
         streams: those that are not over: number -> stream.
         wide_streams: how many have a window that was made larger.
@@ -30,8 +31,8 @@ class StreamOwner:
     """
 
     __slots__ = (
-        "can_write", "direct_bytes", "direct_pieces", "engine", "is_ending", "queued_bytes", "schedule", "service",
-        "streams", "unwanted", "wide_streams", "writer",
+        "can_write", "direct_bytes", "direct_pieces", "engine", "is_ending", "is_taking", "queued_bytes", "schedule",
+        "service", "streams", "unwanted", "wide_streams", "writer",
     )  # fmt: skip
 
     def __init__(self, service: Service, engine: Engine, writer: HeadWriter) -> None:
@@ -41,7 +42,7 @@ class StreamOwner:
         self.schedule = Schedule()
         self.streams: dict[int, Any] = {}
         self.can_write = True
-        self.is_ending = False
+        self.is_ending = self.is_taking = False
         self.direct_bytes = self.direct_pieces = self.queued_bytes = self.wide_streams = 0
         self.unwanted: list[int] = []
 

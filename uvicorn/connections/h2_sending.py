@@ -123,7 +123,7 @@ class SendingStream(Carrier):
                     self._sent()
                 return
             if (
-                len(content) <= (PIECE if len(owner.streams) > 1 else PIECE_ALONE)
+                len(content) <= (PIECE if owner.is_taking or len(owner.streams) > 1 else PIECE_ALONE)
                 and owner.can_write
                 and not owner.schedule
                 and owner.direct_bytes + len(content) <= _MOST_DIRECT
