@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Final
 
+from uvicorn.bridge.daemons import ended_with_process
 from uvicorn.bridge.stacks import is_main_thread
 from uvicorn.command.config import Config
 from uvicorn.command.listening import Listening, bind_all
@@ -76,7 +77,7 @@ class Server:
         Args:
             sockets: bound ones; None for what the configuration says.
         """
-        with self.capture_signals():
+        with self.capture_signals(), ended_with_process(self):
             await self._serve(sockets)
 
     async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
