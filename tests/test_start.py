@@ -8,9 +8,9 @@ import pytest
 
 #: modules, with all that is below them
 NOWHERE = (
-    "anyio", "asgiref", "csv", "dataclasses", "django", "email.message", "encodings.idna", "h2", "importlib.metadata",
+    "anyio", "asgiref", "dataclasses", "django", "encodings.idna", "h2",
     "janus", "msgpack", "multiprocessing", "ngh2", "opentelemetry", "prometheus_client", "redis", "rich", "websockets",
-    "yaml", "zipfile", "watchdog", "watchfiles",
+    "yaml", "watchdog", "watchfiles",
     "uvicorn.applications.static", "uvicorn.applications.wsgi",
     "uvicorn.bridge.raw_socket", "uvicorn.channels1", "uvicorn.command.log_formats", "uvicorn.command.log_records",
     "uvicorn.command.reloading", "uvicorn.command.top",
@@ -54,47 +54,3 @@ def test_a_plain_server_imports_nothing_that_it_does_not_use(code, spared):
     found = imported_by(code)
     assert "uvicorn.connections.connection" in found
     assert [name for name in found if name.startswith(tuple(f"{each}." for each in spared)) or name in spared] == []
-
-
-def test_what_gunicorn_was_spared_is_there_when_it_asks_and_for_others_at_once():
-    code = """
-import uvicorn.command, gunicorn.util
-assert "importlib.metadata" not in sys.modules
-assert gunicorn.util.importlib_metadata.version("gunicorn")
-import importlib.metadata as real
-assert real.version is gunicorn.util.importlib_metadata.version
-from importlib.metadata import PackageNotFoundError
-"""
-    assert "importlib.metadata" in imported_by(code)
-
-
-def test_who_imports_it_while_gunicorn_is_imported_gets_the_module_itself():
-    code = """
-import builtins
-def spy(name, *args, **kwargs):
-    if name == "pwd" and "importlib.metadata" in sys.modules:
-        builtins.__import__ = kept
-        from importlib.metadata import version
-        import importlib.metadata._meta
-        assert version("gunicorn") and importlib.metadata.__file__
-    return kept(name, *args, **kwargs)
-kept, builtins.__import__ = builtins.__import__, spy
-import uvicorn.command
-import importlib.metadata, gunicorn.util
-assert importlib.metadata.__spec__ is not None
-assert importlib.metadata.version is gunicorn.util.importlib_metadata.version
-"""
-    assert "gunicorn.util" in imported_by(code)
-
-
-@pytest.mark.parametrize("module", ["abc", "metadata", "resources"])
-def test_applications_that_only_import_importlib_find_in_it_what_gunicorn_brings(module):
-    code = f"""
-import uvicorn.command, importlib
-assert not hasattr(importlib, "nothing")
-found = importlib.{module}
-assert found is sys.modules["importlib.{module}"]
-from importlib import machinery, {module}
-assert {module} is found
-"""
-    assert f"importlib.{module}" in imported_by(code)
