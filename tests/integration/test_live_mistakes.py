@@ -96,29 +96,26 @@ def test_a_port_in_use_is_said_and_ends_the_start(serve):
     assert first.get("/sync/hello").status_code == 200
 
 
-def test_a_port_in_use_is_said_by_run_with_several_workers_too(serve, tmp_path):
-    first = serve()
-    (tmp_path / "served.py").write_text(
-        f"import uvicorn\nuvicorn.run('live_consumers:routes', port={first.address[1]}, workers=2)\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+def failed(folder, line):
+    """Return what a program has said that calls `uvicorn.run`, and has ended with 1."""
+    (folder / "served.py").write_text(f"import uvicorn\n{line}\n")
     done = subprocess.run(
-        [sys.executable, "served.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE,
-        check=False,
+        [sys.executable, "served.py"], cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH}, capture_output=True,
+        text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 1
+    return done
+
+
+def test_a_port_in_use_is_said_by_run_with_several_workers_too(serve, tmp_path):
+    first = serve()
+    done = failed(tmp_path, f"uvicorn.run('live_consumers:routes', port={first.address[1]}, workers=2)")
     assert f"(pid {first.pid})" in done.stderr
 
 
 def test_a_module_that_cannot_be_imported_is_the_first_that_run_shows(tmp_path):
     (tmp_path / "broken.py").write_text("import a_missing_dependency\n")
-    (tmp_path / "served.py").write_text("import uvicorn\nuvicorn.run('broken:app', port=0)\n")
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    done = subprocess.run(
-        [sys.executable, "served.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
+    done = failed(tmp_path, "uvicorn.run('broken:app', port=0)")
     files = [Path(line.split('"')[1]).name for line in done.stderr.splitlines() if line.startswith("  File ")]
     assert files == ["served.py", "run.py", "broken.py"]
     assert "ModuleNotFoundError: No module named 'a_missing_dependency'" in done.stderr
