@@ -273,6 +273,9 @@ class ManualPool:
 
     submit_beyond = submit
 
+    def put_back(self, jobs):
+        self.queue[:0] = jobs
+
     def cancel(self, job):
         if job not in self.queue:
             return False

@@ -142,6 +142,20 @@ def test_expiring_takes_back_what_waited_too_long_and_nothing_else(pools):
     assert [job.runs for job in old] == [0, 0]
 
 
+def test_what_is_taken_back_and_must_run_all_the_same_keeps_its_place(pools):
+    pool = pools.make(threads=1)
+    (running,) = pools.block(pool)
+    order = []
+    jobs = [PoolJob(action=lambda number=number: order.append(number)) for number in range(4)]
+    for number, job in enumerate(jobs):
+        job.submitted_at = float(number)
+        pool.submit(job)
+    pool.put_back(pool.expire(before=1.0))
+    running.release.set()
+    until(lambda: len(order) == 4, "the run of all")
+    assert order == [0, 1, 2, 3]
+
+
 def test_expiring_keeps_the_order_of_what_is_left(pools):
     pool = pools.make(threads=1)
     (running,) = pools.block(pool)

@@ -158,6 +158,11 @@ class Backlog:
         with self._choosing:
             return [job for jobs in (self.held, self.queue, self.short) for job in _expired(jobs, before)]
 
+    def put_back(self, jobs: list[Job]) -> None:
+        """Queue jobs that were taken back before all others. Runs on: the loop."""
+        with self._choosing:
+            self.queue.extendleft(reversed(jobs))
+
     def clear(self) -> None:
         """Drop all jobs. Runs on: the loop."""
         with self._choosing:

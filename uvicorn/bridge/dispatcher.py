@@ -233,16 +233,17 @@ class Dispatcher:
             self.hooks.after(exchange)
 
     def _expire(self, pool: ConsumerPool, before: float) -> None:
-        """Answer instead of the jobs that have waited since then (time.monotonic())."""
+        """Answer instead of the jobs that have waited since then (time.monotonic()); what must run keeps its place."""
+        kept = []
         for job in pool.expire(before):
-            if isinstance(job, CallJob) and job.started_at:  # only its post_request is left to run
-                pool.submit_beyond(job)
-                continue
-            if isinstance(job, (Host, ThreadCall)) and job.must_run:
-                pool.submit_beyond(job)
+            # Of a call that has begun only its post_request is left to run.
+            if job.started_at if isinstance(job, CallJob) else isinstance(job, (Host, ThreadCall)) and job.must_run:
+                kept.append(job)
                 continue
             self._rejected += 1
             job.expire()
+        if kept:
+            pool.put_back(kept)
 
     def _look_at_loop(self) -> None:
         """Find out how to make tasks: by a factory of the application's, begun at once (Python 3.12), or begun soon."""

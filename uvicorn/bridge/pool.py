@@ -259,6 +259,13 @@ class ConsumerPool:
             self._is_wake_due = True
             self._call_soon(self._end_turn)
 
+    def put_back(self, jobs: list[Job]) -> None:
+        """Queue jobs again that were taken back, before all others: behind them they might never have their turn."""
+        self._backlog.put_back(jobs)
+        if not self._is_wake_due:
+            self._is_wake_due = True
+            self._call_soon(self._end_turn)
+
     def about_to_look(self) -> bool:
         """Note that this thread is done with its job, but for telling, and looks at the queue next; return True.
 
