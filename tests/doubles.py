@@ -274,7 +274,7 @@ class ManualPool:
     submit_beyond = submit
 
     def put_back(self, jobs):
-        self.queue[:0] = jobs
+        self.queue.extendleft(reversed(jobs))
 
     def cancel(self, job):
         if job not in self.queue:
