@@ -11,6 +11,7 @@ import time
 
 import httpx
 import pytest
+from ports import free_port
 from processes import HERE, NEVER, PATIENCE, eventually, socket_to
 from test_live_signals import has_left
 from websockets.sync.client import connect
@@ -257,7 +258,8 @@ def test_a_worker_that_is_killed_fails_its_own_requests_alone(serve):
 
 
 def test_a_master_that_is_killed_leaves_the_address_to_the_next_one(serve):
-    server = serve("--workers", "2", "--threads", "2", "--graceful-timeout", "3", app=APP)
+    address = f"127.0.0.1:{free_port()}"
+    server = serve("--workers", "2", "--threads", "2", "--graceful-timeout", "3", app=APP, binds=(address,))
     orphans = eventually(lambda: len(server.workers()) == 2 and server.workers(), "two workers")
     with server.raw() as hanging:
         hanging.get("/hang")
@@ -265,8 +267,7 @@ def test_a_master_that_is_killed_leaves_the_address_to_the_next_one(serve):
         server.wait()
         for orphan in orphans:
             eventually(lambda pid=orphan: has_left(pid), "the workers to leave")
-    host, port = server.address
-    again = serve(app=APP, binds=(f"{host}:{port}",))
+    again = serve(app=APP, binds=(address,))
     assert served_by(again)
 
 

@@ -8,8 +8,9 @@ from bridge_doubles import in_thread, on_loop
 from carriers import RedisCarrier, needs_redis
 from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
 from patience import until
+from ports import free_port
 from redis.connection import UnixDomainSocketConnection
-from redis_server import RedisServer, free_port
+from redis_server import RedisServer
 from slow_proxy import SlowProxy
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, Group, route
