@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import COMMANDS, PATIENCE, PYTHONPATH, eventually
+from processes import COMMANDS, PATIENCE, PYTHONPATH, SHORT_DRAIN, eventually
 
 PLAIN = "GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -95,7 +95,7 @@ def test_a_wsgi_response_is_streamed_held_back_and_closed(serve):
 
 
 def test_a_wsgi_response_is_closed_when_the_worker_stops(serve):
-    server = serve("--threads", "2", "--graceful-timeout", "5", app="live_interfaces:rows")
+    server = serve("--threads", "2", app="live_interfaces:rows", config=SHORT_DRAIN)
     closed = server.folder / "closed.txt"
 
     with server.raw(receive_buffer=4096) as client:
