@@ -23,7 +23,8 @@ class RedisCluster:
         try:
             for _ in range(3):
                 port = free_port(_BUS)
-                options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+                # No test ends a node, and on a busy machine one may be silent for seconds.
+                options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "60000"]
                 if certificates:
                     options += ["--tls-cluster", "yes"]
                     self.nodes.append(RedisServer(*options, certificates=certificates, tls_port=port))
