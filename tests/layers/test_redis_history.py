@@ -25,7 +25,7 @@ def server():
 class OwnCarrier(RedisCarrier):
     @property
     def url(self):
-        return f"{super().url}&timeout=1"
+        return f"{super().url}&claim=1&timeout=1"
 
 
 def make(carrier):

@@ -59,7 +59,7 @@ def open_transports():
 class QuickCarrier(RedisCarrier):
     @property
     def url(self):
-        return f"{super().url}&timeout=1"
+        return f"{super().url}&claim=1&timeout=1"
 
 
 class PatientCarrier(RedisCarrier):
