@@ -18,12 +18,12 @@ from uvicorn.command.environment_file import load_environment
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.holders import exit_if_taken
 from uvicorn.command.http2 import DefaultProtocols
+from uvicorn.command.known_settings import KnownSetting
 from uvicorn.command.legacy import prepare
 from uvicorn.command.log_names import TEXT
 from uvicorn.command.log_presets import dressed
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
-from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
 from uvicorn.command.standard_log import StandardLog
 from uvicorn.command.threads import default_threads
@@ -131,7 +131,7 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
         if "UVICORN_APP" in os.environ:
             self.cfg.set("wsgi_app", os.environ["UVICORN_APP"])
         for name, value in found.settings.items():
-            if isinstance(self.cfg.settings[name], OurSetting):  # read from its own variable, by and by
+            if isinstance(self.cfg.settings[name], KnownSetting):  # read from its own variable, by and by
                 text = str(value).lower() if isinstance(value, bool) else str(value)
                 os.environ.setdefault(environment_name(name), text)
             else:

@@ -13,8 +13,6 @@ from configparser import RawConfigParser
 from pathlib import Path
 from typing import IO, Any, Final
 
-from gunicorn import config as gunicorn_config
-
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.config_application import application_of, exit_if_wrong, imported, made_by_factory
 from uvicorn.command.environment_file import load_environment
@@ -25,6 +23,7 @@ from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
 from uvicorn.command.log_presets import dress_standard
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
+from uvicorn.command.plain_config import PLAIN_NAMES, plain_config
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
 from uvicorn.command.threads import default_threads
 
@@ -214,17 +213,29 @@ class Config:
 
         Raises: ValueError, TypeError, ConfigError for what is not allowed.
         """
-        cfg = gunicorn_config.Config()
+        from gunicorn.config import Config as GunicornConfig
+
+        from uvicorn.command import known_settings  # noqa: F401  # registers ours
+
+        cfg = GunicornConfig()
         cfg.set("worker_class", "uvicorn.ASGIWorker")
         cfg.set("threads", default_threads())
         cfg.settings["threads"].value = DefaultThreads(default_threads())
         cfg.set("control_socket_disable", True)
         cfg.set("workers", 1 if self.reload else self.workers)
-        for name, value in {**equivalents(self._given()).settings, **self.more_settings}.items():
+        for name, value in self._settings().items():
             cfg.set(name, value)
         apply_environment(cfg)
         cfg.validate()
         return cfg
+
+    def settings_in_process(self) -> Any:
+        """Return the same without Gunicorn, where it is not needed to check what was set. Raises: as `settings`."""
+        given = {"threads": DefaultThreads(default_threads()), **self._settings()}
+        return plain_config(given) or self.settings()
+
+    def _settings(self) -> dict[str, Any]:
+        return {**equivalents(self._given()).settings, **self.more_settings}
 
     def _given(self) -> dict[str, Any]:
         """Return the parameters that say something else than a default does."""
@@ -245,7 +256,7 @@ class Config:
         configure(self.log_config, self.log_level, self.access_log, self.use_colors)
         names = ("log_format", "request_id")
         if any(name in self.more_settings or environment_name(name) in os.environ for name in names):
-            dress_standard(Settings.from_config(self.settings()), self.log_config)
+            dress_standard(Settings.from_config(self.settings_in_process()), self.log_config)
 
     def load(self) -> None:
         """Load the application and the TLS certificates.
@@ -267,7 +278,7 @@ class Config:
         if isinstance(app, str):
             with exit_if_wrong():
                 if "channels1" in self.more_settings or "UVICORN_CHANNELS1" in os.environ:
-                    prepare(self.settings())
+                    prepare(self.settings_in_process())
                 app = imported(app, self.interface)
         return made_by_factory(app, self.factory)
 
@@ -338,8 +349,12 @@ def _several(value: Any) -> list[Any]:
 
 
 def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    names = gunicorn_config.make_settings() if settings else {}
-    for name in settings:
-        if name not in names:
-            raise TypeError(f"there is no parameter and no setting {name!r}: see docs/compatibility.md and settings.md")
+    others = [name for name in settings if name not in PLAIN_NAMES]
+    if others:
+        from gunicorn.config import make_settings
+
+        names = make_settings()
+        for name in others:
+            if name not in names:
+                raise TypeError(f"there is no parameter and no setting {name!r}: see docs/compatibility.md")
     return dict(settings)

@@ -12,6 +12,7 @@ from gunicorn import __version__ as gunicorn_version
 from gunicorn.config import Config
 
 from uvicorn import __version__, variant
+from uvicorn.command import known_settings as _known_settings  # noqa: F401  # registers them with Gunicorn
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.help import help_text
 from uvicorn.command.http2 import described_engine
