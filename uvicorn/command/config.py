@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from configparser import RawConfigParser
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.config_application import application_of, exit_if_wrong, imported, made_by_factory
@@ -23,6 +23,7 @@ from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
 from uvicorn.command.log_presets import dress_standard
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
+from uvicorn.command.missing import refuse_attribute
 from uvicorn.command.plain_config import PLAIN_NAMES, plain_config
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
 from uvicorn.command.threads import default_threads
@@ -44,6 +45,12 @@ _NOT_SETTINGS: Final = (
     "ssl_context_factory",
 )
 _STARTUP_FAILURE: Final = 1
+#: attributes of the other package's -> what to do instead
+_INSTEAD: Final = {
+    "http_protocol_class": "httptools parses all requests, and there is no choice",
+    "ws_protocol_class": "the library websockets reads all frames, and there is no choice",
+    "lifespan_class": "`lifespan` says whether there is one; uvicorn.Server runs it",
+}
 
 
 class Config:
@@ -336,6 +343,11 @@ class Config:
     def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         """Return what makes the loop of `Server.run`; None for asyncio's own choice. Raises: ValueError."""
         return loop_factory(self.loop)
+
+    if not TYPE_CHECKING:  # or every name would be one
+
+        def __getattr__(self, name: str) -> NoReturn:
+            refuse_attribute(self, name, _INSTEAD)
 
     def setup_event_loop(self) -> None:
         """Raise: loops are made, and not set. Raises: AttributeError."""
