@@ -53,7 +53,7 @@ def test_a_slow_head_behind_a_request_that_is_served_gets_its_408_in_turn(make_s
 def test_a_client_that_sends_nothing_is_closed_without_a_word(make_site):
     site = make_site(Echo(), header_timeout=10, keepalive=2)
     client = site.connect()
-    site.pass_time(10)
+    site.pass_time(9)
     assert not client.is_closed
     site.pass_time(1)
     assert client.is_closed
@@ -72,6 +72,31 @@ def test_an_idle_connection_is_closed_after_keepalive(make_site, data):
     site.pass_time(1.5)
     assert client.is_closed
     assert client.statuses() == [200, 200]
+
+
+def test_a_keepalive_of_a_second_is_over_at_the_second_look_and_not_before(make_site):
+    site = make_site(Echo(), keepalive=1)
+    client = site.connect()
+    client.send(GET)
+    site.pass_time(1)  # the answer may have been written just before this look
+    assert not client.is_closed
+    site.pass_time(1)
+    assert client.is_closed
+
+
+def test_an_idle_connection_whose_next_request_waits_in_the_system_is_kept(make_site):
+    """The worker was held up: the client is not to blame, and to close would reset its connection."""
+    site = make_site(Echo(), keepalive=1)
+    client = site.connect()
+    client.send(GET)
+    ours, theirs = client.transport.sockets
+    theirs.send(GET)
+    site.pass_time(3)
+    assert not client.is_closed
+    client.send(ours.recv(100))
+    assert client.statuses() == [200, 200]
+    site.pass_time(2)
+    assert client.is_closed
 
 
 def test_a_connection_is_not_idle_while_an_answer_is_due(make_site):
