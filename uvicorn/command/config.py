@@ -13,6 +13,8 @@ from configparser import RawConfigParser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
+from gunicorn.errors import AppImportError
+
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.config_application import application_of, exit_if_wrong, imported, made_by_factory
 from uvicorn.command.environment_file import load_environment
@@ -179,6 +181,12 @@ class Config:
             forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
         self.forwarded_allow_ips = forwarded_allow_ips
         self.reload_dirs: Any = [Path(path) for path in _several(reload_dirs)]
+        missing: list[str] = []
+        if self.reload:
+            from uvicorn.command.named import missing_folders  # in development
+
+            missing = missing_folders(self.reload_dirs)
+            self.reload_dirs = [path for path in self.reload_dirs if path.is_dir()]
         self.reload_dirs_excludes: list[Path] = []
         self.reload_includes: Any = _several(reload_includes)
         self.reload_excludes: Any = _several(reload_excludes)
@@ -188,7 +196,7 @@ class Config:
         self.encoded_headers: list[tuple[bytes, bytes]] = []
         self._raw_app: Any = None
         self.configure_logging()
-        for warning in equivalents(self._given()).warnings:
+        for warning in (*missing, *equivalents(self._given()).warnings):
             logger.warning("%s", warning)
         if self.reload and self.workers > 1:
             logger.warning('"workers" flag is ignored when reloading is enabled.')
@@ -312,7 +320,11 @@ class Config:
 
         def make() -> ssl.SSLContext:
             cfg = self.settings()
-            context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
+            try:
+                context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
+            except AppImportError as error:
+                logger.error("%s", error)
+                sys.exit(_STARTUP_FAILURE)
             if context is None:
                 raise ValueError("ssl_certfile is missing")
             return context

@@ -9,6 +9,7 @@ from typing import Any
 
 from gunicorn import config
 
+from uvicorn.command.equivalents import equivalents
 from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.settings import OURS
 
@@ -61,4 +62,11 @@ def _register() -> None:
         kind(ours.__name__, (KnownSetting,), {**fields, "ours": ours, "__module__": ours.__module__})
 
 
+def _let_hosts_be_named() -> None:
+    """Leave names of hosts out of FORWARDED_ALLOW_IPS, where they have no effect; Gunicorn would not start."""
+    known = config.ForwardedAllowIPS
+    known.default = equivalents({"forwarded_allow_ips": known.default}).settings["forwarded_allow_ips"]
+
+
 _register()
+_let_hosts_be_named()

@@ -113,6 +113,10 @@ class _Parser(argparse.ArgumentParser):
                 self._cfg.uvicorn_own.setdefault(param, given[param])
         if found.loglevel == "trace":
             found.loglevel = "debug"
+        if found.forwarded_allow_ips is not None:  # names of hosts have no effect, and are told, as from Python
+            peers = equivalents({"forwarded_allow_ips": found.forwarded_allow_ips})
+            found.forwarded_allow_ips = peers.settings["forwarded_allow_ips"]
+            self._cfg.uvicorn_warnings += peers.warnings
         try:
             equals = equivalents(given)
         except ValueError as error:
