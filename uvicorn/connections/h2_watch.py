@@ -17,7 +17,7 @@ from uvicorn.connections.intake import Intake
 from uvicorn.connections.pace import acknowledged_bytes, is_slow_on_purpose, reset_at_close
 from uvicorn.connections.rates import RateMeter
 from uvicorn.connections.service import Service
-from uvicorn.connections.watch import is_idle_for
+from uvicorn.connections.watch import is_short_over
 from uvicorn.errors import ClientError
 from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR
 from uvicorn.wire.limits import Limits
@@ -58,7 +58,7 @@ class Http2Watch:
 
     __slots__ = (
         "_announced_at", "_connection", "_heard_at", "_idle_since", "_linger_until", "_requests_seen", "_taken",
-        "_was_silent",
+        "_was_idle", "_was_silent",
     )  # fmt: skip
 
     def __init__(self, connection: Watched) -> None:
@@ -69,7 +69,7 @@ class Http2Watch:
         self._linger_until = 0.0
         self._announced_at = 0.0
         self._taken: _Pace | None = None  # while the client is behind with what was written
-        self._was_silent = False
+        self._was_idle = self._was_silent = False
 
     def heard(self) -> None:
         """A frame has come to its end."""
@@ -144,6 +144,7 @@ class Http2Watch:
                 connection.break_off(ENHANCE_YOUR_CALM, "a frame or a head took too long (header_timeout)")
                 return
         if connection.streams:
+            self._was_idle = False
             self._requests_seen = -1
             return
         if connection.requests != self._requests_seen:  # busy since the last look: idle from now on
@@ -153,8 +154,11 @@ class Http2Watch:
         timeout = limits.keepalive if connection.requests else limits.header_timeout
         if connection.service.is_stopping:
             timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
+        elapsed = now - self._idle_since
+        was_idle, self._was_idle = self._was_idle, 0 < timeout < elapsed
+        is_over = (was_idle and self._was_idle) or is_short_over(connection, elapsed, timeout)
         is_watched = limits.header_timeout and connection.silent_bytes  # above: it is in the midst of a head or frame
-        if not is_watched and is_idle_for(connection, now - self._idle_since, timeout):
+        if is_over and not is_watched:
             connection.end_finally()
 
     # ---- one stream ----

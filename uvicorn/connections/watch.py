@@ -27,7 +27,7 @@ from uvicorn.errors import ClientError
 from uvicorn.wire.encoder import CONTINUE
 from uvicorn.wire.limits import Limits
 
-__all__ = ["ConnectionWatch", "Watched", "is_idle_for"]
+__all__ = ["ConnectionWatch", "Watched", "is_short_over"]
 
 _LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
 _TICK_SECONDS: Final = 1.0  # how exact `active_at` is: a reply is never cut early
@@ -152,7 +152,9 @@ class ConnectionWatch:
         timeout = service.limits.keepalive if connection.requests else service.limits.header_timeout
         if service.is_stopping:
             timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
-        if is_idle_for(connection, now - self._idle_since, timeout) and not connection.transport.is_closing():
+        elapsed = now - self._idle_since
+        is_over = self._is_overdue(elapsed, timeout) or is_short_over(connection, elapsed, timeout)
+        if is_over and not connection.transport.is_closing():
             connection.transport.close()
 
     def _is_overdue(self, elapsed: float, timeout: float) -> bool:
@@ -275,13 +277,13 @@ class ConnectionWatch:
         return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
-def is_idle_for(connection: Any, elapsed: float, timeout: float) -> bool:
-    """Whether an idle connection is to be closed: its time is over, and no request waits in the system meanwhile.
+def is_short_over(connection: Any, elapsed: float, timeout: float) -> bool:
+    """Whether an idle connection is to be closed at the first look, since its time is over and was less than two ticks.
 
-    A request waits there if the worker was held up. To look at the socket tells at once, where `_is_overdue` needs
-    one more tick: with a short `keepalive` that is long.
+    To be late twice would make three seconds of one. Instead the socket is asked: if the worker was held up, the next
+    request waits there.
     """
-    return 0 < timeout <= elapsed + _CLOCK_SECONDS and not has_sent(connection)
+    return 0 < timeout < 2 * _TICK_SECONDS and timeout <= elapsed + _CLOCK_SECONDS and not has_sent(connection)
 
 
 def _is_queued(exchange: Exchange) -> bool:
