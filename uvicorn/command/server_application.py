@@ -49,7 +49,7 @@ def prepare(config: Config, loop: asyncio.AbstractEventLoop, on_most_requests: C
 
     Raises: SystemExit, with one line in the log, if the application cannot be served; ConfigError.
     """
-    cfg = config.settings()
+    cfg = config.settings_in_process()
     settings = config.checked_settings(cfg)
     jitter = random.randint(0, cfg.max_requests_jitter) if cfg.max_requests else 0
     frame = Frame(

@@ -26,6 +26,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
 from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.command import known_settings as _known_settings  # noqa: F401  # registers them with Gunicorn
 from uvicorn.command.balance import balance_for
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
 from uvicorn.command.blocked import report_abort, set_stack_timer

@@ -22,7 +22,7 @@ from uvicorn.connections.crowd import Crowd
 from uvicorn.connections.crowding import IDLE, NEW
 from uvicorn.connections.listener import Acceptor, Turns
 from uvicorn.connections.service import Service
-from uvicorn.connections.standing import has_sent
+from uvicorn.connections.unread import has_sent
 
 __all__ = ["Server"]
 
