@@ -128,7 +128,7 @@ class LocalLayer:
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Ask something of another process; one that is gone is no error."""
-        return self._peers.ask(node, "request", kind, channel, content)
+        return self._peers.request(node, kind, channel, content)
 
     # ---- channels ----
 

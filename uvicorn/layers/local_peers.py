@@ -99,6 +99,8 @@ class Peers:
         self._finder.stop()
         for link in (*self._inbound, *(peer.link for peer in self._peers.values() if peer.link is not None)):
             link.close()
+        for peer in self._peers.values():
+            peer.on_left()
         await asyncio.sleep(0)
 
     def tick(self) -> None:
@@ -143,13 +145,13 @@ class Peers:
             return DONE
         return Handover(asyncio.get_running_loop().create_task(self._told(group, asked)), lambda error: None)
 
-    def ask(self, node: str, *parts: Any) -> Awaitable[Any]:
-        """Send a frame to one; done when it has answered or left. One that is gone is no error.
+    def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """Ask something of a reply channel of one; done when it has answered or left. One that is gone is no error.
 
         Raises: ChannelLayerUnavailable if it takes nothing; when awaited, for what it says, and if it does not answer.
         """
         peer = self._peers.get(node)
-        return DONE if peer is None else peer.request(self._on_refused, *parts)
+        return DONE if peer is None else peer.request(self._on_refused, kind, channel, content)
 
     async def _all_greeted(self) -> None:
         """Wait until all have said who they are to which we are connected."""
@@ -223,6 +225,7 @@ class Peers:
                 peer.link = None
             else:
                 del self._peers[peer.node]
+                peer.on_left()
             if not self._is_stopping:
                 self._finder.look()
                 self._layer.on_peers_changed()
