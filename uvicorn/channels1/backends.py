@@ -64,8 +64,8 @@ class ServerLayer:
 
         Raises: as `uvicorn.Channel.send`; ValueError for a message to asgi.delay that does not say all it must.
         """
-        keep_what_is_passed_on(channel, message)
         message = with_body(message)
+        keep_what_is_passed_on(channel, message)
         if channel != DELAY:
             return ServerChannel(channel, self._layer()).send(message, immediately)
         name, content, seconds = opened(message)  # what is wrong with it is told before the layer is looked for
@@ -73,8 +73,8 @@ class ServerLayer:
 
     def send_group(self, group: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a group. Raises: as `uvicorn.Group.send`."""
-        keep_what_is_passed_on(message)
         message = with_body(message)
+        keep_what_is_passed_on(message)
         return ServerGroup(group, self._layer()).send(message, immediately)
 
     def group_add(self, group: str, channel: str) -> Any:

@@ -138,9 +138,10 @@ def run(
 
 @contextlib.contextmanager
 def _replying(served: Mapping[str, Any]) -> Iterator[None]:
-    """Have what is sent in the block looked at for the name of the reply channel."""
-    live = served.get("reply_channel")
-    token = reply_channel_of_call.set(live if hasattr(live, "own_name") else None)
+    """Have what is sent in the block looked at for the name of the reply channel; that of a socket is kept already."""
+    live: Any = served.get("reply_channel")
+    is_request = hasattr(live, "own_name") and not live.own_name.startswith("websocket.")
+    token = reply_channel_of_call.set(live if is_request else None)
     del live  # the lifetime rule: nobody of us holds it
     try:
         yield
