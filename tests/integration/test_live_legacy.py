@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import redis_server
+from browsers import Page, browsing, needs_browser
 from processes import PATIENCE, PYTHONPATH, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -295,6 +296,25 @@ def test_several_streams_on_one_socket(server):
         server.wait_for_log("the stream 'none'")
         said(socket, stream="echo", payload={"a": 2})
         assert heard(socket)["payload"] == {"original_message": {"a": 2}}
+
+
+@needs_browser
+def test_pages_open_their_sockets_with_the_script_that_came_with_channels(server, tmp_path):
+    with browsing(f"{server.url}/bridge", tmp_path), Page(tmp_path) as page:
+
+        def wait_for(stream, action):
+            told = json.dumps([stream, action])
+            page.wait_for(f"heard.some(each => JSON.stringify(each) === JSON.stringify({told}))")
+
+        page.wait_for("typeof plain === 'object'")
+        wait_for(None, {"got": {"a": 1}})
+        wait_for("echo", {"status": "I just connected!"})
+        wait_for("echo", {"original_message": {"number": 1}})
+        page.evaluate("streams.socket.close()")
+        wait_for("echo", {"original_message": {"number": 2}})  # it has connected again
+        page.evaluate("plain.socket.close(1000, '', {keepClosed: true})")
+        page.wait_for("plain.socket.readyState === plain.socket.CLOSED")
+        assert page.evaluate("plain.socket._timer === null && !heard.some(each => each[0] === 'none')")
 
 
 @pytest.mark.parametrize("greeting", ["page", "other"])

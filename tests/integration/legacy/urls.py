@@ -11,5 +11,6 @@ urlpatterns = [
     path("post/<slug:slug>/<str:body>", views.post),
     path("value/<str:name>/<int:value>", views.value),
     path("values", views.values),
+    path("bridge", views.bridge),
     path("later", later),
 ]
