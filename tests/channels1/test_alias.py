@@ -70,3 +70,17 @@ def test_channels_1_itself_gives_way(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: channels\nVersion: 1.1.8\n")
     code = "import uvicorn.channels1 as c; c.install(); import channels; print(channels is c)"
     assert said(code, tmp_path) == ["True"]
+
+
+def test_a_program_finds_channels_without_a_change_in_it(tmp_path):
+    (tmp_path / "other.py").write_text("from channels import Group")
+    program = tmp_path / "manage.py"
+    program.write_text("import sys, other; print(__name__, other.Group.__module__, *sys.argv)")
+    words = [sys.executable, "-m", "uvicorn.channels1"]
+    options = {"capture_output": True, "text": True, "timeout": 120, "check": False}
+    done = subprocess.run([*words, program, "migrate", "-v0"], **options)
+    assert done.stdout.split() == ["__main__", "uvicorn.channels1.channel", str(program), "migrate", "-v0"], done.stderr
+    done = subprocess.run([*words, "-m", "other"], cwd=tmp_path, **options)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([*words, "--help"], **options)
+    assert (done.returncode, done.stderr[:6]) == (1, "usage:")

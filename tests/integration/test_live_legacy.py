@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 def manage(folder, *words):
     env = {**os.environ, "PYTHONPATH": PYTHONPATH, "SQLITE_PATH": str(folder / "db.sqlite3")}
-    words = [sys.executable, "-m", "legacy.manage", *words]
+    words = [sys.executable, "-m", "uvicorn.channels1", "-m", "legacy.manage", *words]
     return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE)
 
 
@@ -34,10 +34,10 @@ def server(tmp_path_factory):
         yield server
 
 
-def started(folder, *args, database=None, **env):
+def started(folder, *args, database=None, app="legacy.asgi:channel_layer", **env):
     """Start the project; `database` is the folder of another one's."""
     env["SQLITE_PATH"] = str((database or folder) / "db.sqlite3")
-    return Server(folder, "--channels1", "--threads", "4", *args, app="legacy.asgi:channel_layer", env=env)
+    return Server(folder, "--channels1", "--threads", "4", *args, app=app, env=env)
 
 
 @contextlib.contextmanager
@@ -375,10 +375,11 @@ def test_the_routes_alone_are_served_too(tmp_path):
 @pytest.mark.skipif(redis_server.program() is None, reason="redis-server is not installed")
 def test_the_hosts_of_the_settings_connect_two_machines(tmp_path_factory):
     folders = [migrated(tmp_path_factory.mktemp("first")), tmp_path_factory.mktemp("second")]
+    env = {"app": "channels.asgi:get_channel_layer", "DJANGO_SETTINGS_MODULE": "legacy.settings"}  # as of runserver
     with (
         contextlib.closing(redis_server.RedisServer()) as redis,
         started(folders[0], REDIS_URL=redis.url) as one,
-        started(folders[1], REDIS_URL=redis.url, database=folders[0]) as two,
+        started(folders[1], "--factory", REDIS_URL=redis.url, database=folders[0], **env) as two,
         opened(one, "/started/room/blue") as first,
         opened(two, "/started/room/blue") as second,
     ):
@@ -400,7 +401,7 @@ def test_a_later_channels_that_is_installed_stops_the_start_with_one_sentence(tm
 def test_tests_of_consumers_run_as_they_were_written(tmp_path):
     done = manage(tmp_path, "test", "legacy", "-v1")
     assert done.returncode == 0, done.stderr
-    assert "Ran 57 tests" in done.stderr
+    assert "Ran 59 tests" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["runworker", "rundelay"])

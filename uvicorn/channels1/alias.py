@@ -29,7 +29,6 @@ _GONE: Final = {
     "delay.worker": "the layer keeps delayed messages, without a process of its own",
     "hacks": "Django is not changed",
     "log": "the server logs, as Gunicorn's settings say",
-    "management.commands.runserver": "Django has its own; start `uvicorn --channels1 --reload` for sockets",
     "package_checks": "there is nothing to check",
     "test.liveserver": "start `uvicorn --channels1` with the settings of the test",
     "worker": "`uvicorn --channels1` runs the consumers, in its threads",
