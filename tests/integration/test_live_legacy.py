@@ -118,6 +118,14 @@ def test_a_view_pushes_to_sockets(server):
         assert socket.recv(PATIENCE) == "news"
 
 
+def test_a_view_counts_who_is_in_a_group(server):
+    with contextlib.ExitStack() as stack:
+        for number in range(5):
+            assert len({*server.get("/members/green").json()}) == number
+            stack.enter_context(opened(server, "/started/room/green"))
+        assert len({*server.get("/members/green").json()}) == 5
+
+
 def test_users_come_from_the_session_of_the_browser(server):
     bob = login(server, "bob")
     with opened(server, "/started/user", bob) as socket:

@@ -133,6 +133,18 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_without_end(carri
 
 
 @on_loop
+async def test_the_members_of_a_worker_that_does_not_answer_are_left_out(carrier, monkeypatch):
+    async with make(carrier) as one, make(carrier) as other:
+        near = one.client()
+        await one.group("room").add(near)
+        await other.group("room").add(other.client())
+        await until_async(lambda: one.layer._peers.all()[0].groups)
+        monkeypatch.setattr(local_peer, "_TOLD_SECONDS", 0.01)
+        monkeypatch.setattr(other.layer._peers, "on_frame", lambda link, parts: None, raising=False)
+        assert await one.office.members("room") == [near.name]
+
+
+@on_loop
 async def test_a_worker_that_was_behind_hears_of_the_groups_that_were_joined_meanwhile(carrier):
     async with make(carrier) as one, make(carrier) as other:
         near = one.client()

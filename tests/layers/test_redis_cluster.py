@@ -68,6 +68,7 @@ async def test_groups_and_channels_work_whichever_node_they_are_on(cluster):
         for name in NAMES:
             await one.group(name).add(near)
             await other.group(name).add(far)
+            assert sorted(await one.office.members(name)) == sorted([near.name, far.name])
         for number in range(3):
             for name in NAMES:
                 one.group(name).send({"text": f"{name} {number}"})

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER
 from uvicorn.channels1.passing import keep_what_is_passed_on, with_body
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable, ConsumerError
-from uvicorn.layers.current import current
+from uvicorn.layers.current import current, office_of
 from uvicorn.layers.delayed import DELAY, opened
 from uvicorn.layers.groups import Channel as ServerChannel
 from uvicorn.layers.groups import Group as ServerGroup
@@ -95,8 +95,12 @@ class ServerLayer:
     receive_many = receive
 
     def group_channels(self, group: str) -> Any:
-        """Refuse. Raises: NotImplementedError."""
-        raise NotImplementedError("no process knows all members of a group: keep who is there in a database or a cache")
+        """Return the names of the channels in a group: a list, or what can be awaited for one in a coroutine.
+
+        Raises: NotImplementedError in a program that is no server, and for a layer that cannot tell.
+        """
+        layer = self._layer()
+        return (current() if layer is None else office_of(layer)).members(check_group(group))
 
     def new_channel(self, pattern: str) -> Any:
         """Refuse. Raises: NotImplementedError."""

@@ -135,6 +135,13 @@ class DjangoLayer:
 
         return Handover(self._loop.create_task(_unless_gone(self._questions.ask(ask))), self._on_lost)
 
+    async def members(self, group: str) -> list[str]:
+        """Refuse. Raises: NotImplementedError."""
+        raise NotImplementedError(
+            f"{self.name} cannot tell who is in a group, as the interface of Channels 4 has no such question: keep it "
+            "in a database or a cache"
+        )
+
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to one of the processes that consume a channel."""
         packed = pack(content)

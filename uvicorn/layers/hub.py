@@ -234,6 +234,14 @@ class Hub:
         """Return the members of a group that this process has."""
         return tuple(self._groups.get(group, {}).values())
 
+    def names_in(self, group: str) -> list[str]:
+        """Return their names."""
+        return [member.name for member in self.members_of(group) if not member.is_gone]
+
+    async def names(self, group: str) -> list[str]:
+        """Return the names of all members of a group, of all processes. Raises: NotImplementedError, as the layer."""
+        return [*self.names_in(group), *await self.layer.members(group)]
+
     def deliver(self, members: Collection[Member], content: Mapping[str, Any]) -> None:
         """Give a message to members; its frame is made once."""
         shared = self._share(content) if len(members) > 1 else None

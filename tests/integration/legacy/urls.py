@@ -8,6 +8,7 @@ urlpatterns = [
     path("whoami", views.whoami),
     path("upload", views.upload),
     path("announce/<str:room>", views.announce),
+    path("members/<str:room>", views.members),
     path("post/<slug:slug>/<str:body>", views.post),
     path("value/<str:name>/<int:value>", views.value),
     path("values", views.values),

@@ -32,6 +32,10 @@ def announce(request, room):
     return http.HttpResponse("announced")
 
 
+def members(request, room):
+    return http.JsonResponse(list(Group("chat-%s" % room).channel_layer.group_channels("chat-%s" % room)), safe=False)
+
+
 def post(request, slug, body):
     blog, is_new = Liveblog.objects.get_or_create(slug=slug)
     blog.posts.create(body=body)

@@ -145,7 +145,6 @@ class LayerTests(ChannelTestCase):
         self.assertTrue(layer.local_only())
         for call in (
             lambda: layer.receive_many(["a"]),
-            lambda: layer.group_channels("a"),
             lambda: layer.new_channel("a?"),
             lambda: layer.flush(),
         ):
