@@ -45,6 +45,12 @@ def w_name(name):
     return f"uvicorn.channels1.{name}"
 
 
+def test_the_layer_of_tests_is_found_where_it_was(tmp_path):
+    code = "import uvicorn.channels1 as c; c.install(); from asgiref.inmemory import ChannelLayer, channel_layer\n"
+    code += "import asgiref.sync; ChannelLayer().send('a', {}); print(ChannelLayer.__module__)"
+    assert said(code, tmp_path) == [w_name("memory")]
+
+
 def test_a_later_channels_wins(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "4.2.2")
     with pytest.raises(StartupError) as refused:

@@ -148,6 +148,13 @@ def test_only_pages_of_allowed_hosts_open_sockets(server):
         assert refused.value.response.status_code == 403
 
 
+@pytest.mark.parametrize("path", ["/started/group", "/started/room/blue", "/streams", "/anywhere", "/words"])
+def test_the_subprotocol_of_a_socket_is_the_first_that_the_settings_have(server, path):
+    for offered, chosen in ((["none", "other", "graphql-ws"], "other"), (["none"], None)):
+        with opened(server, path, subprotocols=offered) as socket:
+            assert socket.subprotocol == chosen
+
+
 def test_messages_are_in_order(server):
     with opened(server, "/started/ordered") as socket:
         for number in range(20):

@@ -35,6 +35,8 @@ _GONE: Final = {
 }
 #: names in Channels 1 that have another one here
 _OTHERS: Final = {"tests": "test"}
+#: the layer of tests, where it was: asgiref has it no more
+_MEMORY: Final = "asgiref.inmemory"
 
 
 def install() -> None:
@@ -85,6 +87,8 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return how a module is imported; None if it is none of ours."""
+        if fullname == _MEMORY:
+            return ModuleSpec(fullname, _Loader(f"{_OURS}.memory"))
         name, _, rest = fullname.partition(".")
         if name != _NAME:
             return None

@@ -21,6 +21,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
+CHANNELS_WS_PROTOCOLS = ["graphql-ws", "other"]
 STATIC_URL = "/static/"
 ROOT_URLCONF = "legacy.urls"
 DATABASES = {
