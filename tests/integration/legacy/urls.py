@@ -5,7 +5,7 @@ from legacy.later.views import later
 
 urlpatterns = [
     path("login/<str:name>", views.login),
-    path("whoami", views.whoami),
+    path("whoami", views.whoami, name="whoami"),
     path("upload", views.upload),
     path("announce/<str:room>", views.announce),
     path("members/<str:room>", views.members),
