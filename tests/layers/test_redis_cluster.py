@@ -173,7 +173,10 @@ async def test_what_is_sent_after_nodes_have_closed_idle_connections_is_not_lost
 
 
 def readers(client):
-    return [connection._reader for connection in client.connection_pool._available_connections]
+    """Return what reads from the connections of a client, those on which something is under way, too."""
+    pool = client.connection_pool
+    connections = (*pool._available_connections, *pool._in_use_connections)
+    return [connection._reader for connection in connections if connection._reader is not None]
 
 
 @on_loop
