@@ -59,6 +59,33 @@ async def test_all_groups_of_a_node_are_heard_again_when_its_connection_was_brok
             raise AssertionError("messages of some groups do not arrive any more")
 
 
+def give_to_another(cluster, name):
+    """Have the node that has a name give it to another one; there is nothing stored to move."""
+    slot = int(cluster.nodes[0].ask("CLUSTER", "KEYSLOT", name).strip()[1:])
+    number = 3 * slot // 16384
+    giver, taker = cluster.nodes[number], cluster.nodes[(number + 1) % 3]
+    ids = [node.ask("CLUSTER", "MYID").split()[1].decode() for node in (giver, taker)]
+    assert b"OK" in taker.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", ids[0])
+    assert b"OK" in giver.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", ids[1])
+    for node in (taker, *cluster.nodes):  # who gets it knows it first
+        assert b"OK" in node.ask("CLUSTER", "SETSLOT", str(slot), "NODE", ids[1])
+
+
+@on_loop
+async def test_a_group_is_heard_of_where_it_is_when_a_node_has_given_it_to_another(cluster, monkeypatch):
+    monkeypatch.setattr("uvicorn.layers.redis_cluster._LOOK_SECONDS", 0.05)
+    carrier = RedisCarrier(cluster)
+    async with make(carrier) as one, make(carrier) as other:
+        far = other.client()
+        await other.group("moved").add(far)
+        await asyncio.to_thread(give_to_another, cluster, f"{carrier.prefix}:g:moved")
+        await until_async(lambda: far.gaps, "the gap")
+
+        while not far.texts:
+            await one.group("moved").send({"text": "after"})
+            await asyncio.sleep(0.01)
+
+
 @on_loop
 async def test_groups_and_channels_work_whichever_node_they_are_on(cluster):
     worked = Worked()
