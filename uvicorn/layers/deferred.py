@@ -203,8 +203,8 @@ class DeferredMessages:
         if may_pass:
             self._on_lost(error)
         else:
-            name = type(error).__name__
-            self._log.error("A message that a consumer has sent cannot be: %s: %s", name, error, exc_info=error)
+            to, name = f" to {item.line[1]}" if item.line else "", type(error).__name__
+            self._log.error("A message that a consumer has sent%s cannot be: %s: %s", to, name, error, exc_info=error)
         self._settled()
 
     def _again(self, item: _Item) -> None:

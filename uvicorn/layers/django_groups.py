@@ -84,12 +84,12 @@ class Memberships:
     def add(self, group: str) -> Awaitable[Any]:
         """Be in a group; one that cannot be entered now is entered when the layer can be reached."""
         self._groups.add(group)
-        return self._calls.do(group, partial(self._add, group))
+        return self._calls.do_once(group, partial(self._be_where_wanted, group))
 
     def discard(self, group: str) -> None:
         """Be in it no more."""
         self._groups.discard(group)
-        self._calls.do(group, partial(self._discard, group))
+        self._calls.do_once(group, partial(self._be_where_wanted, group))
 
     def on_failed(self, error: Exception) -> None:
         """The layer has failed: that is told once."""
@@ -115,6 +115,9 @@ class Memberships:
             self._is_down = False
             self._log.warning("The channel layer %s can be reached again", self._name)
             self._on_gap()
+
+    async def _be_where_wanted(self, group: str) -> None:
+        await (self._add if group in self._groups else self._discard)(group)
 
     async def _add(self, group: str) -> None:
         if self.channel is None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -134,13 +135,20 @@ class DjangoLayer:
 
         return Handover(self._loop.create_task(_unless_gone(self._questions.ask(ask))), self._on_lost)
 
+    async def members(self, group: str) -> list[str]:
+        """Refuse. Raises: NotImplementedError."""
+        raise NotImplementedError(
+            f"{self.name} cannot tell who is in a group, as the interface of Channels 4 has no such question: keep it "
+            "in a database or a cache"
+        )
+
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to one of the processes that consume a channel."""
         packed = pack(content)
         if delay:
             self._delays.add(delay, channel, packed)
             return DONE
-        return self._calls.do(channel, partial(self._send, channel, packed, secrets.token_hex(8)))
+        return self._put(channel, packed)
 
     def consume(self, channels: Iterable[str], intake: Intake) -> None:
         """Have the messages of these channels come."""
@@ -192,7 +200,8 @@ class DjangoLayer:
         """What we were asked for holds, or cannot be."""
         if asker is not None:
             message = {"type": _TYPE, "kind": ANSWER, "number": number, "error": error}
-            self._tell(_node_group(asker), message)
+            with suppress(ChannelLayerUnavailable):  # who has asked does not wait for ever
+                self._tell(_node_group(asker), message)
         elif error is not None:
             self._log.error("A reply cannot be sent: %s", ": ".join(error))
 
@@ -222,16 +231,24 @@ class DjangoLayer:
             await asyncio.sleep(seconds)
         await self._other.send(channel, {"type": _TYPE, "id": id, "content": packed})
 
+    def _put(self, channel: str, packed: bytes) -> Handover:
+        call = partial(self._send, channel, packed, secrets.token_hex(8))
+        return self._calls.send(channel, call, len(packed))
+
     def _tell(self, group: str, message: dict[str, Any]) -> Handover:
-        return self._calls.do(group, partial(self._other.group_send, group, message))
+        size = len(message.get("content", b""))
+        return self._calls.send(group, partial(self._other.group_send, group, message), size)
 
     def _due(self, channel: str, packed: bytes) -> bool:
-        if not is_reply(channel):
-            self._calls.do(channel, partial(self._send, channel, packed, secrets.token_hex(8)))
-        elif node_of(channel) == self._receiver.node:
-            self._receiver.on_request(SEND, channel, unpack(packed))
-        else:
-            self.request(node_of(channel), SEND, channel, unpack(packed))
+        try:
+            if not is_reply(channel):
+                self._put(channel, packed)
+            elif node_of(channel) == self._receiver.node:
+                self._receiver.on_request(SEND, channel, unpack(packed))
+            else:
+                self.request(node_of(channel), SEND, channel, unpack(packed))
+        except ChannelLayerUnavailable:
+            return False  # too many wait: a moment later
         return True
 
     def _on_gap(self) -> None:

@@ -128,7 +128,11 @@ class LocalLayer:
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Ask something of another process; one that is gone is no error."""
-        return self._peers.ask(node, "request", kind, channel, content)
+        return self._peers.request(node, kind, channel, content)
+
+    async def members(self, group: str) -> list[str]:
+        """Return the names of the members that other processes have."""
+        return await self._peers.members(group)
 
     # ---- channels ----
 
@@ -171,6 +175,10 @@ class LocalLayer:
     def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Another process asks something of one of our reply channels; done when it holds."""
         return self._receiver.on_request(kind, channel, content)
+
+    def names_in(self, group: str) -> list[str]:
+        """Return the names of the members of a group that this process has."""
+        return self._receiver.names_in(group)
 
     def on_gap(self, missed: Mapping[str, int | None]) -> None:
         """Messages to us were dropped: group -> how many; None if nobody knows."""

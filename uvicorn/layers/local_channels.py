@@ -260,7 +260,7 @@ class LocalChannels:
                 self._receiver.on_request(SEND, channel, unpack(content))
             else:
                 try:
-                    self._peers.ask(node, "request", SEND, channel, unpack(content))
+                    self._peers.request(node, SEND, channel, unpack(content))
                 except ChannelLayerUnavailable:
                     return False
             return True
