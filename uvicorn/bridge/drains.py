@@ -20,6 +20,9 @@ and then looks at the queue again; a submitter appends first and then looks at t
 says that it searches no more, and then looks at the queue; a submitter appends first and then asks whether
 one searches. The same holds for one that is ending. Each time one of the two sees the other. ("The queue is empty"
 means that it has no job that may run, `backlog.py`.)
+A thread that ends because it is idle takes itself off under the lock under which threads are started, and then looks at
+the queue. Who finds all threads started, and so wakes none, says under that lock that none is searching: either it is
+the first, and what the ending one finds in the queue gets a thread by that one; or it sees the free place.
 
 *Counting.* Nothing is counted up and down by two threads. What runs is what the slots say: each
 drain has a slot, and writes the job that it runs there, one assignment at its beginning and one at
@@ -153,30 +156,33 @@ class Drains:
         try:
             slot = self._parked.pop()
         except IndexError:
-            if self._started >= self.most or not self._start_one():
-                self._is_searching = False
-                if self._parked and self._backlog.has_ready():  # one has parked, and a job has come that relied on us
-                    self.wake_one()
+            if not self._start_one() and self._parked and self._backlog.has_ready():
+                self.wake_one()  # one has parked, and a job has come that relied on us
         else:
             slot.lock.release()
 
     def _start_one(self) -> bool:
+        """Start a drain; if there may be none, say that none is on its way."""
         with self._growing:
-            if self._started >= self.most or self._is_stopping:
-                return False
-            try:
-                # In an empty context: a Python whose threads inherit it would keep that of a request for ever.
-                executor = self._executor
-                if self._idle_seconds is not None:  # one of its own, or the thread would stay when its drain has ended
-                    executor = ThreadPoolExecutor(1, initializer=self._name_thread)
-                contextvars.Context().run(executor.submit, self._drain)
-                if executor is not self._executor:
-                    executor.shutdown(wait=False)
-            except RuntimeError as error:  # a limit of the system: the threads that there are do the work
-                self._log.warning("Cannot start another thread: %s; %d run", error, self._started)
-                return False
-            self._started += 1
-            return True
+            if self._started < self.most and not self._is_stopping and self._add_thread():
+                self._started += 1
+                return True
+            self._is_searching = False  # no later: a thread that ends takes this lock before it looks at this
+            return False
+
+    def _add_thread(self) -> bool:
+        try:
+            # In an empty context: a Python whose threads inherit it would keep that of a request for ever.
+            executor = self._executor
+            if self._idle_seconds is not None:  # one of its own, or the thread would stay when its drain has ended
+                executor = ThreadPoolExecutor(1, initializer=self._name_thread)
+            contextvars.Context().run(executor.submit, self._drain)
+            if executor is not self._executor:
+                executor.shutdown(wait=False)
+        except RuntimeError as error:  # a limit of the system: the threads that there are do the work
+            self._log.warning("Cannot start another thread: %s; %d run", error, self._started)
+            return False
+        return True
 
     def unpark(self, slot: Slot) -> None:
         """Have the thread of a slot look for something to do, if it is parked."""
