@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from bridge_doubles import PoolJob, Pools, on_loop, parked, threads_of, until, until_async
 
-from uvicorn.bridge.crossing import PoolCall
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.pool_call import PoolCall
 
 
 @pytest.fixture

@@ -23,12 +23,13 @@ from typing import Any, Final
 
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.crossing import Crossing, PoolCall
+from uvicorn.bridge.crossing import Crossing
 from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall
 from uvicorn.bridge.jobs import CallJob, ConsumerJob
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.pool_call import PoolCall
 from uvicorn.bridge.running import Running
 from uvicorn.bridge.serve import serve
 from uvicorn.bridge.served import RequestHooks, Served, ServedRequest
