@@ -18,7 +18,7 @@ from patience import PATIENCE_SECONDS
 from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
 from uvicorn.applications.sensitive import for_request
-from uvicorn.bridge.lease import LastingLease
+from uvicorn.bridge.lasting_lease import LastingLease
 from uvicorn.bridge.work import Work, current_work, nested_below
 from uvicorn.errors import ChannelClosed, ChannelFull, WrongSide
 

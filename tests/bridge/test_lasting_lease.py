@@ -7,7 +7,7 @@ import pytest
 from bridge_doubles import on_loop, until_async
 from test_lease import Held, lease_on, pool_of, run
 
-from uvicorn.bridge.lease import LastingLease
+from uvicorn.bridge.lasting_lease import LastingLease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ChannelFull

@@ -19,9 +19,7 @@ between its calls, as asgiref does where requests share a thread.
 
 *Idle threads are lent.* What does nothing keeps nobody out: see `lending.py`.
 
-*What is no request* (`LastingLease`: a socket, code outside of all requests) lasts for hours and computes for moments.
-It keeps one thread as well, but shares it with others of its kind from the start: so many sockets hold few threads, and
-half of the pool's at most. There is no owner there.
+*What is no request* has leases of another kind: see `lasting_lease.py`.
 
 *The way back* is the outbox, with all else that threads tell the loop: one wake-up per burst. asyncio takes what
 `submit` returns as it is, since it is a future of the loop already (as in `loop_executor.py`).
@@ -34,13 +32,12 @@ than `queue_timeout` fails its calls.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
 from threading import get_ident
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.framework_calls import nest_now
@@ -54,10 +51,9 @@ from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now
 from uvicorn.errors import ChannelFull
 
-__all__ = ["ByLoopExecutor", "LastingLease", "Lease"]
+__all__ = ["Lease"]
 
 _T = TypeVar("_T")
-_CROWDED: Final = 4  # arbitrary: leases that last, for one thread while others are free
 
 
 class Lease(Executor):
@@ -206,75 +202,6 @@ class Lease(Executor):
         """Look at what belongs to the thread, before the first call in it. Runs on: that thread."""
         self.is_moved = False
         self._on_moved()
-
-
-class LastingLease(Lease):
-    """One thread for what is no request: shared with others of its kind.
-
-    Args:
-        most: how many threads of the pool they may have, all together.
-    """
-
-    is_lasting = True
-    is_bound = True
-
-    def __init__(
-        self,
-        pool: ConsumerPool,
-        outbox: Outbox,
-        most: int = 1,
-        counts: Counter[str] | None = None,
-        extra: ConsumerPool | None = None,
-    ) -> None:
-        super().__init__(pool, outbox, counts=counts, extra=extra)
-        self._most = most
-
-    def _find_host(self, call: LeaseCall) -> Host:
-        pool = self._pool
-        hosts = pool.shared_hosts
-        idle = [host for host in hosts if host.is_idle and _count(host) < _CROWDED]
-        if not idle and self._is_waited_for():
-            return self._extra_host(hosts)
-        if not idle and len(hosts) < self._most:
-            if not hosts and pool.is_full:
-                self._raise_full()
-            if not hosts or pool.has_free_thread:
-                made = Host(pool, self, hosts)
-                pool.submit_beyond(made)
-                return made
-        host: Host = min(hosts, key=lambda host: (not host.is_idle, _count(host)))
-        host.leases.append(self)
-        return host
-
-    def detach(self) -> None:
-        """Forget the host: its thread does not come back. Runs on: the loop."""
-        self.host = None
-
-    def release(self) -> None:
-        """Give the thread back, after the calls that were submitted. Runs on: the loop."""
-        self._is_released = True
-        self.refuse()
-
-    def refuse(self) -> None:
-        """Let go of the host: no thread became free for it in time, or nothing more is to come. Runs on: the loop."""
-        self.latest = None
-        host, self.host = self.host, None
-        if host is not None and self in host.leases:
-            host.leave(self)
-
-
-class ByLoopExecutor(Executor):
-    """Makes the calls of some loops by a lease of each, and all others by another executor."""
-
-    def __init__(self, leases: Mapping[asyncio.AbstractEventLoop, Lease], other: Executor) -> None:
-        self._leases = leases
-        self._other = other
-
-    def submit(self, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        """Call a function in the one thread for the running loop."""
-        loop = asyncio._get_running_loop()
-        executor = self._other if loop is None else self._leases.get(loop, self._other)
-        return executor.submit(function, *args, **kwargs)
 
 
 def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
