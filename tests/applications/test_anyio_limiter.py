@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import OrderedDict
 
 import anyio
 import anyio.from_thread
@@ -82,6 +83,66 @@ async def test_who_waits_for_a_token_for_too_long_is_refused_and_who_leaves_give
     assert await first
     assert await run_sync(int) == 0
     assert made.threads.in_flight == 0
+
+
+@frameworks(threads=4, queue_size=2)
+async def test_a_place_in_front_of_the_tokens_is_free_again_however_its_call_ends(made):
+    made.request()
+    limiter = limiter_of()
+    limiter.total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+
+    async def fill():
+        work = made.request()
+        calls = [asyncio.ensure_future(run_sync(int)) for _ in range(2)]
+        await until(lambda: limiter.statistics().tasks_waiting == 2)
+        with pytest.raises(ChannelFull):
+            await run_sync(int)
+        return work, calls
+
+    _, cancelled = await fill()
+    for call in cancelled:
+        call.cancel()
+    await asyncio.wait(cancelled)
+    _, expired = await fill()
+    made.threads.expire(math.inf)
+    work, left = await fill()
+    work.channel.closed = True
+    made.threads.drop_left()
+    _, last = await fill()
+    found = await asyncio.gather(*expired, *left, return_exceptions=True)
+    assert [type(error) for error in found] == [ChannelFull] * 2 + [ChannelClosed] * 2
+    made.release()
+    assert await asyncio.gather(first, *last) == [True, 0, 0]
+    assert (limiter.has_waiters, limiter._bound) == (False, 0)
+
+
+@frameworks(threads=4, queue_size=200)
+async def test_who_waits_for_a_token_looks_at_nobody_else_who_does(made):
+    """A thousand calls that waited cost half a million looks."""
+    looks = 0
+
+    class Waiters(OrderedDict):
+        def values(self):
+            nonlocal looks
+            looks += len(self)
+            return super().values()
+
+        items = __iter__ = None  # nor in another way
+
+    made.request()
+    limiter = limiter_of()
+    limiter.total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    limiter._waiters = Waiters()
+    waiting = [asyncio.ensure_future(run_sync(int)) for _ in range(100)]
+    await until(lambda: limiter.statistics().tasks_waiting == 100)
+    assert looks == 0
+    limiter._waiters = OrderedDict(OrderedDict.items(limiter._waiters))
+    made.release()
+    await asyncio.gather(first, *waiting)
 
 
 @frameworks(threads=4, queue_size=2)
