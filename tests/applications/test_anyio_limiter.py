@@ -109,7 +109,7 @@ async def test_a_place_in_front_of_the_tokens_is_free_again_however_its_call_end
     made.threads.expire(math.inf)
     work, left = await fill()
     work.channel.closed = True
-    made.threads.drop_left()
+    made.threads.drop_left(work)
     _, last = await fill()
     found = await asyncio.gather(*expired, *left, return_exceptions=True)
     assert [type(error) for error in found] == [ChannelFull] * 2 + [ChannelClosed] * 2
@@ -164,7 +164,7 @@ async def test_background_tasks_and_exits_that_wait_for_a_token_are_made_however
     tasks = [asyncio.ensure_future(run_sync(ran.append, number)) for number in range(10)]
     await until(lambda: limiter_of().statistics().tasks_waiting == 15)
     made.threads.expire(math.inf)
-    made.threads.drop_left()
+    made.threads.drop_left(work)
     made.release()
     await asyncio.gather(first, *exits, *tasks)
     assert ran == ["exit"] * 5 + list(range(10))
@@ -181,7 +181,7 @@ async def test_calls_of_a_client_that_left_get_no_token_and_later_ones_no_thread
     waiting = asyncio.ensure_future(run_sync(ran.append, "waited"))
     await until(lambda: limiter_of().statistics().tasks_waiting == 1)
     work.channel.closed = True
-    made.threads.drop_left()
+    made.threads.drop_left(work)
     with pytest.raises(ChannelClosed):
         await waiting
     with pytest.raises(ChannelClosed):

@@ -334,7 +334,7 @@ async def test_calls_that_wait_for_their_siblings_fail_in_time_and_when_their_cl
         await until(lambda: len(nest.waiting or ()) == 2)
         made.threads.expire(0.0)
         other.channel.closed = True
-        made.threads.drop_left()
+        made.threads.drop_left(other)
         with pytest.raises(ChannelClosed):
             await left
         made.threads.expire(time.monotonic() + 1)

@@ -195,6 +195,7 @@ class FakeExchange:
         self.started_at = 0.0
         self.job = None
         self.task = None
+        self.work = None
         self.is_closed = False
         self.is_lost = False
         self.is_stopping = False

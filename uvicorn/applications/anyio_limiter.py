@@ -104,10 +104,10 @@ class ThreadLimiter(CapacityLimiter):
                 if not waiter.future.done():
                     waiter.future.set_exception(ChannelFull("no thread became free in time"))
 
-    def drop_left(self) -> None:
-        """End the calls of requests whose client has left."""
+    def drop_left(self, work: Work) -> None:
+        """End the calls of a request whose client has left."""
         for key, waiter in tuple(self._waiters.items()):
-            if waiter.work is not None and waiter.work.has_left:
+            if waiter.work is work:
                 self._take_out(key)
                 if not waiter.future.done():
                     waiter.future.set_exception(ChannelClosed("the client has left"))

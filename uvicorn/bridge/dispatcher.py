@@ -138,9 +138,8 @@ class Dispatcher:
         job = exchange.job
         if job is not None:
             self.running.take_back(job)
-        elif self.running.cancel(exchange, grace):
-            for threads in self.frameworks.values():
-                threads.drop_left()
+        elif self.running.cancel(exchange, grace) and exchange.work is not None:
+            exchange.work.threads.drop_left(exchange.work)
 
     def tick(self) -> None:
         """Do once a second what depends on time."""

@@ -49,7 +49,7 @@ from uvicorn.bridge.pool import ConsumerPool, Slot
 from uvicorn.bridge.thread_call import from_elsewhere
 from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now
-from uvicorn.errors import ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull
 
 __all__ = ["Lease"]
 
@@ -175,6 +175,15 @@ class Lease(Executor):
         if host is not None:
             self._pool.leased -= 1
             host.leave(self)
+
+    def drop_left(self) -> None:
+        """End the call, because the client has left, while there is no thread: nothing is to be undone.
+
+        Runs on: the loop.
+        """
+        call, host = self.latest, self.host
+        if call is not None and not call.cost.is_exit and host is not None and not host.thread_id:
+            call.fail(ChannelClosed("the client has left"))
 
     def refuse(self) -> None:
         """End without a thread: none became free in time. Runs on: the loop."""

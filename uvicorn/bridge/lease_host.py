@@ -20,7 +20,7 @@ from uvicorn.bridge.governor import Load
 from uvicorn.bridge.lease_call import Guest, LeaseCall
 from uvicorn.bridge.measure import Measure
 from uvicorn.bridge.pool import ConsumerPool, Slot
-from uvicorn.errors import ChannelClosed, ServerStopping
+from uvicorn.errors import ServerStopping
 
 __all__ = ["Host"]
 
@@ -170,15 +170,6 @@ class Host:
     def is_here(self) -> bool:
         """Whether it has a thread of the pool, and leases."""
         return self.thread_id != 0 and self.away_from is None and bool(self.leases) and not self.is_extra
-
-    def drop_left(self) -> None:
-        """End the calls of requests whose client has left, while there is no thread: nothing is to be undone."""
-        if self.thread_id:
-            return
-        for lease in self.leases:
-            call = lease.latest
-            if call is not None and not call.cost.is_exit and lease.work is not None and lease.work.has_left:
-                call.fail(ChannelClosed("the client has left"))
 
     def expire_calls(self, before: float) -> int:
         """Fail calls that have waited in the thread since then (time.monotonic()); return how many."""
