@@ -12,7 +12,7 @@ import pytest
 from framework_doubles import frameworks, until
 
 from uvicorn.bridge.work import Work, current_work
-from uvicorn.errors import ChannelClosed, ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
 
 run_sync = anyio.to_thread.run_sync
 limiter_of = anyio.to_thread.current_default_thread_limiter
@@ -116,6 +116,23 @@ async def test_a_place_in_front_of_the_tokens_is_free_again_however_its_call_end
     made.release()
     assert await asyncio.gather(first, *last) == [True, 0, 0]
     assert (limiter.has_waiters, limiter._bound) == (False, 0)
+
+
+@frameworks(threads=4)
+async def test_who_waits_for_a_token_is_told_when_the_worker_leaves(made):
+    made.request()
+    limiter = limiter_of()
+    limiter.total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    waiting = [asyncio.ensure_future(run_sync(int)), asyncio.ensure_future(limiter.acquire_on_behalf_of("somebody"))]
+    await until(lambda: limiter.statistics().tasks_waiting == 2)
+    made.threads.give_up("the worker is stopping")
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(error) for error in found] == [ServerStopping] * 2
+    made.release()
+    assert await first
+    assert (limiter.borrowed_tokens, limiter.has_waiters, made.threads.in_flight) == (0, False, 0)
 
 
 @frameworks(threads=4, queue_size=200)

@@ -111,7 +111,7 @@ async def test_a_call_that_is_stuck_is_given_up(made):
     [(_, call)] = pool.running()
     assert "run_in_pool(threading.Event.wait)" in call.name
     assert not call.is_long
-    call.give_up()
+    call.give_up("the worker is replaced")
     with pytest.raises(ServerStopping, match="the worker is replaced"):
         await stuck
     release.set()

@@ -28,7 +28,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall, nest_now
 from uvicorn.bridge.work import Work
-from uvicorn.errors import ChannelClosed, ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
 
 __all__ = ["ThreadLimiter"]
 
@@ -111,6 +111,13 @@ class ThreadLimiter(CapacityLimiter):
                 self._take_out(key)
                 if not waiter.future.done():
                     waiter.future.set_exception(ChannelClosed("the client has left"))
+
+    def give_up(self, reason: str) -> None:
+        """End with ServerStopping all waits: the worker leaves."""
+        for key, waiter in tuple(self._waiters.items()):
+            self._take_out(key)
+            if not waiter.future.done():
+                waiter.future.set_exception(ServerStopping(reason))
 
     def _has_room(self) -> bool:
         return self.is_open or len(self._borrowers) + self.threads.in_flight < self._total

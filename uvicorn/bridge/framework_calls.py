@@ -211,6 +211,14 @@ class FrameworkThreads:
         if work.lease is not None:
             work.lease.drop_left()
 
+    def give_up(self, reason: str) -> None:
+        """End with ServerStopping what waits for its turn, and is in no pool: the worker leaves."""
+        for call in [*chain(self.behind, *self._nested())]:
+            if call.take_back():
+                call.give_up(reason)
+        if self.gate is not None:
+            self.gate.give_up(reason)
+
     def _submit_extra(self, call: ThreadCall) -> None:
         pool = self.pool if self.pool.has_free_thread else self._shared.extra
         self._count(call, "extra", pool).submit_beyond(call)

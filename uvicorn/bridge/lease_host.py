@@ -147,14 +147,14 @@ class Host:
         for lease in leases:
             lease.refuse()
 
-    def give_up(self) -> None:
-        """End with ServerStopping all calls of a host whose thread is stuck: the worker leaves."""
+    def give_up(self, reason: str) -> None:
+        """End with ServerStopping all calls of a host that has no thread, or a stuck one: the worker leaves."""
         for lease in self.leases:
             call = lease.latest
             if call is not None and not call.future.done():
                 if lease.work is not None:
                     lease.work.give_up()
-                call.future.set_exception(ServerStopping("its thread is stuck, and the worker is replaced"))
+                call.future.set_exception(ServerStopping(reason))
 
     def _take_back(self) -> list[LeaseCall]:
         """Return the calls of a host that will have no thread."""

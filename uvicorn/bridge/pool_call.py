@@ -131,9 +131,9 @@ class PoolCall:
         self.error = ChannelFull("no thread became free in time")
         self._settle()
 
-    def give_up(self) -> None:
-        """Wait no longer for a thread that is stuck: the worker is replaced. Runs on: the loop."""
-        self.error = ServerStopping("the thread is stuck, and the worker is replaced")
+    def give_up(self, reason: str) -> None:
+        """Wait no longer for a thread: the worker leaves. Runs on: the loop."""
+        self.error = ServerStopping(reason)
         self._settle()
 
     def _settle(self, _: object = None) -> None:

@@ -230,11 +230,12 @@ class Serving:
         """Let the threads end, and leave nothing behind in the process."""
         if self.server is not None:
             self.server.close()
+        else:
+            self.dispatcher.close()
         if self._watching is not None:
             self._watching.stop()
             self._watching = None
         self.lifecycle.give_up()
-        self.dispatcher.close()
         self.give_back()
 
     def give_back(self) -> None:
