@@ -45,7 +45,7 @@ from uvicorn.bridge.lease_call import LeaseCall
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.lending import Lending
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.thread_call import from_elsewhere
 from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now
@@ -113,11 +113,10 @@ class Lease(Executor):
             raise RuntimeError("the request is over, and its thread serves others")
         call = self.latest = LeaseCall(self, function, args, kwargs)
         host = self.host
-        if host is not None and host.away_from is not None and _is_held_up(host.away_from):
-            host.leave(self)
+        if host is not None and (waiting := host.let_go_of_thread(self)) is not None:
             self.detach()
-            host = None
-        if host is None:
+            host = self.host = self._find_other_host(call, waiting)
+        elif host is None:
             host = self.host = self._find_host(call)
         elif nested_below.get():
             refuse_deadlock(host.thread_id, call.cost.name)
@@ -149,6 +148,18 @@ class Lease(Executor):
                 work.is_refused = True
             self._raise_full()
         return _host_for(pool, call)
+
+    def _find_other_host(self, call: LeaseCall, waiting: list[LeaseCall]) -> Host:
+        """Return the host for a call, and for those before it that wait for another thread. Raises: ChannelFull."""
+        try:
+            host = self._find_host(call)
+        except ChannelFull:
+            for earlier in waiting:
+                earlier.fail()
+            raise
+        for earlier in waiting:
+            host.put(earlier)
+        return host
 
     def _is_waited_for(self) -> bool:
         """Whether a thread waits for the calling code, which could have to wait for that thread."""
@@ -231,12 +242,6 @@ def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
     host = Host(pool, call.lease, pool.hosts)
     pool.submit_beyond(host)
     return host
-
-
-def _is_held_up(slot: Slot) -> bool:
-    """Whether the job of a thread may wait for the call that is made now, or never end. Runs on: the loop."""
-    job = slot.job
-    return job is not None and (nested_below.get() is not None or slot.stuck is job)
 
 
 def _is_computing(pool: ConsumerPool) -> bool:

@@ -20,6 +20,7 @@ from uvicorn.bridge.governor import Load
 from uvicorn.bridge.lease_call import Guest, LeaseCall
 from uvicorn.bridge.measure import Measure
 from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.work import nested_below
 from uvicorn.errors import ServerStopping
 
 __all__ = ["Host"]
@@ -68,6 +69,7 @@ class Host:
         self._asking: LeaseCall | None = None  # waits for permission
         self.idle_since = 0.0
         self.away_from: Slot | None = None
+        self._pinned_to: Slot | None = None  # for which it waits, unless it has had it since; loop only
         self._sent = 0  # calls; loop only
         self._ended = 0  # of them; written by the thread
         self._deferred: deque[LeaseCall] = deque()  # wait for the owner, or behind the one that asks
@@ -95,7 +97,35 @@ class Host:
         self.inbox.put(call)
         slot, self.away_from = self.away_from, None
         if slot is not None:
+            self._pinned_to = slot
             self._pool.resume(self, slot)
+
+    def let_go_of_thread(self, lease: Guest) -> list[LeaseCall] | None:
+        """Let a lease go, if others have the thread that the host keeps, and may wait for what the lease does next.
+
+        Returns: its calls that wait for that thread; None if the lease stays.
+        """
+        slot = self.away_from or self._pinned_to
+        if slot is None or not _is_held_up(slot, self):
+            return None
+        calls: list[LeaseCall] = []
+        if self.away_from is None:
+            try:
+                slot.pinned.remove(self)
+            except ValueError:
+                return None  # it has its thread again
+            self.away_from, self._pinned_to = slot, None
+            for item in self._take_items():
+                if isinstance(item, LeaseCall) and item.lease is lease:
+                    calls.append(item)
+                    self._sent -= 1
+                else:
+                    self.inbox.put(item)
+            if not self.is_idle:  # others wait, too
+                self.away_from, self._pinned_to = None, slot
+                self._pool.resume(self, slot)
+        self.leave(lease)
+        return calls
 
     def hurry(self, extra: ConsumerPool) -> None:
         """Have an extra thread instead of waiting for one, because a thread waits for what is put next."""
@@ -158,8 +188,10 @@ class Host:
 
     def _take_back(self) -> list[LeaseCall]:
         """Return the calls of a host that will have no thread."""
-        items = [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
-        return [item for item in items if isinstance(item, LeaseCall)]
+        return [item for item in self._take_items() if isinstance(item, LeaseCall)]
+
+    def _take_items(self) -> list[Any]:
+        return [self.inbox.get_nowait() for _ in range(self.inbox.qsize())]
 
     @property
     def is_idle(self) -> bool:
@@ -292,3 +324,9 @@ class Host:
         waiting, self._deferred = self._deferred, deque()
         while waiting:
             self._take(waiting.popleft())
+
+
+def _is_held_up(slot: Slot, host: Host) -> bool:
+    """Whether the job of a thread may wait for the call that is made now, or never end. Runs on: the loop."""
+    job = slot.job
+    return job is not None and job is not host and (nested_below.get() is not None or slot.stuck is job)
