@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
@@ -17,8 +17,8 @@ from gunicorn.errors import AppImportError
 
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.config_application import application_of, exit_if_wrong, imported, made_by_factory
+from uvicorn.command.config_settings import checked, settings_in_process_of, settings_of, several, warnings_of
 from uvicorn.command.environment_file import load_environment
-from uvicorn.command.equivalents import DEFAULTS, equivalents
 from uvicorn.command.http2 import alpn_protocols
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
@@ -26,26 +26,12 @@ from uvicorn.command.log_presets import dress_standard
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.missing import refuse_attribute
-from uvicorn.command.plain_config import PLAIN_NAMES, plain_config
-from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
-from uvicorn.command.threads import default_threads
+from uvicorn.command.settings import Settings, environment_name
 
 __all__ = ["Config"]
 
 logger: Final = logging.getLogger("uvicorn.error")
 
-#: differ from Gunicorn's defaults, and from those of our settings
-_ALWAYS: Final = ("proxy_headers", "timeout_keep_alive", "access_log", "timeout_graceful_shutdown")
-_NOT_SETTINGS: Final = (
-    "env_file",
-    "log_config",
-    "app_dir",
-    "factory",
-    "workers",
-    "timeout_notify",
-    "callback_notify",
-    "ssl_context_factory",
-)
 _STARTUP_FAILURE: Final = 1
 #: attributes of the other package's -> what to do instead
 _INSTEAD: Final = {
@@ -172,7 +158,7 @@ class Config:
         self.factory = factory
         self.h11_max_incomplete_event_size = h11_max_incomplete_event_size
         self.reset_contextvars = reset_contextvars
-        self.more_settings = _known(settings)
+        self.more_settings = checked(settings)
         self.headers = list(headers or [])
         if env_file is not None:
             load_environment(env_file)
@@ -180,7 +166,7 @@ class Config:
         if forwarded_allow_ips is None:
             forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
         self.forwarded_allow_ips = forwarded_allow_ips
-        self.reload_dirs: Any = [Path(path) for path in _several(reload_dirs)]
+        self.reload_dirs: Any = [Path(path) for path in several(reload_dirs)]
         missing: list[str] = []
         if self.reload:
             from uvicorn.command.named import missing_folders  # in development
@@ -188,15 +174,15 @@ class Config:
             missing = missing_folders(self.reload_dirs)
             self.reload_dirs = [path for path in self.reload_dirs if path.is_dir()]
         self.reload_dirs_excludes: list[Path] = []
-        self.reload_includes: Any = _several(reload_includes)
-        self.reload_excludes: Any = _several(reload_excludes)
+        self.reload_includes: Any = several(reload_includes)
+        self.reload_excludes: Any = several(reload_excludes)
         self.loaded = False
         self.loaded_app: Any = None
         self.ssl: ssl.SSLContext | None = None
         self.encoded_headers: list[tuple[bytes, bytes]] = []
         self._raw_app: Any = None
         self.configure_logging()
-        for warning in (*missing, *equivalents(self._given()).warnings):
+        for warning in (*missing, *warnings_of(self)):
             logger.warning("%s", warning)
         if self.reload and self.workers > 1:
             logger.warning('"workers" flag is ignored when reloading is enabled.')
@@ -228,41 +214,11 @@ class Config:
 
         Raises: ValueError, TypeError, ConfigError for what is not allowed.
         """
-        from gunicorn.config import Config as GunicornConfig
-
-        from uvicorn.command import known_settings  # noqa: F401  # registers ours
-
-        cfg = GunicornConfig()
-        cfg.set("worker_class", "uvicorn.ASGIWorker")
-        cfg.set("threads", default_threads())
-        cfg.settings["threads"].value = DefaultThreads(default_threads())
-        cfg.set("control_socket_disable", True)
-        cfg.set("workers", 1 if self.reload else self.workers)
-        for name, value in self._settings().items():
-            cfg.set(name, value)
-        apply_environment(cfg)
-        cfg.validate()
-        return cfg
+        return settings_of(self)
 
     def settings_in_process(self) -> Any:
         """Return the same without Gunicorn, where it is not needed to check what was set. Raises: as `settings`."""
-        given = {"threads": DefaultThreads(default_threads()), **self._settings()}
-        return plain_config(given) or self.settings()
-
-    def _settings(self) -> dict[str, Any]:
-        return {**equivalents(self._given()).settings, **self.more_settings}
-
-    def _given(self) -> dict[str, Any]:
-        """Return the parameters that say something else than a default does."""
-        given = {
-            name: getattr(self, name)
-            for name, default in DEFAULTS.items()
-            if name not in _NOT_SETTINGS and (name in _ALWAYS or getattr(self, name) not in (default, [], None))
-        }
-        given["host"], given["port"] = self.host, self.port
-        for name in ("timeout_keep_alive", "ws_ping_interval", "ws_ping_timeout"):
-            given[name] = getattr(self, name)
-        return given
+        return settings_in_process_of(self)
 
     # ---- what it does ----
 
@@ -364,21 +320,3 @@ class Config:
     def setup_event_loop(self) -> None:
         """Raise: loops are made, and not set. Raises: AttributeError."""
         raise AttributeError("setup_event_loop is no more: give what get_loop_factory() returns to asyncio.Runner")
-
-
-def _several(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, (str, os.PathLike)) else list(value)
-
-
-def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    others = [name for name in settings if name not in PLAIN_NAMES]
-    if others:
-        from gunicorn.config import make_settings
-
-        names = make_settings()
-        for name in others:
-            if name not in names:
-                raise TypeError(f"there is no parameter and no setting {name!r}: see docs/compatibility.md")
-    return dict(settings)

@@ -118,8 +118,8 @@ class Server:
                 client.make_way(standing.state)
 
     def close(self) -> None:
-        """End the threads, when nothing needs them any more."""
-        self.service.dispatcher.stop_pools()
+        """End the threads, when nothing needs them any more, and whatever waits for one."""
+        self.service.dispatcher.close()
         self.service.spools.stop()
         self.service.files.stop()
 

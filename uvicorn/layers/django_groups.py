@@ -10,22 +10,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.layers.django_calls import SECONDS, Calls
 from uvicorn.layers.ending import end_all, within
+from uvicorn.layers.log import Log
 
 __all__ = ["Memberships"]
 
 _EXPIRY: Final = 86400.0  # seconds of a membership, where the layer does not say it
 _AGAIN_SECONDS: Final = 1.0
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Memberships:

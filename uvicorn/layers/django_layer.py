@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.asking import ANSWER, SILENT, Questions, carry_out
@@ -31,6 +31,7 @@ from uvicorn.layers.ending import end_all
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
+from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 
 __all__ = ["DjangoLayer"]
@@ -38,13 +39,6 @@ __all__ = ["DjangoLayer"]
 _TYPE: Final = "uvicorn.message"  # the `type` that messages of Channels must have
 _AGAIN_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 2.0
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class DjangoLayer:

@@ -25,19 +25,11 @@ from uvicorn.layers.followers import Followers
 from uvicorn.layers.handover import DONE, Done, wait_for
 from uvicorn.layers.history import PLAIN, History, Joining, packed, unpacked
 from uvicorn.layers.layer import ADD, DISCARD, SEND, Layer
+from uvicorn.layers.log import Log
 from uvicorn.layers.members import Member, Named
 from uvicorn.layers.names import is_reply, node_of
 
 __all__ = ["Directory", "Hub"]
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Directory(Protocol):

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.layers.encoding import unpack
 from uvicorn.layers.handover import DONE
@@ -35,19 +35,12 @@ from uvicorn.layers.local_history import Histories, Keeper, MemoryHistories
 from uvicorn.layers.local_links import frame
 from uvicorn.layers.local_peers import Peers
 from uvicorn.layers.local_place import Place
+from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 
 __all__ = ["LocalLayer"]
 
 _HAND_OVER_SECONDS: Final = 2.0  # at the stop
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class LocalLayer:

@@ -18,20 +18,13 @@ from uvicorn.layers.local_finding import Finder
 from uvicorn.layers.local_links import Link, answer, frame
 from uvicorn.layers.local_peer import Peer, wait_for_answers
 from uvicorn.layers.local_place import Place
+from uvicorn.layers.log import Log
 
 __all__ = ["Peers"]
 
 _GREET_SECONDS: Final = 5.0  # that a process which comes waits for those that are there
 _LOOK_EVERY: Final = 5  # ticks
 _ANSWER_SECONDS: Final = 5.0  # that a process may take
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Layer(Protocol):

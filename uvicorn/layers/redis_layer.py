@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.asking import ANSWER, Questions, carry_out
@@ -23,6 +23,7 @@ from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import SEND, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 from uvicorn.layers.redis_cluster import ClusterSubscriber
 from uvicorn.layers.redis_history import KEEP, keep_arguments, keys_of, recall
@@ -42,14 +43,6 @@ _SPARE_SECONDS: Final = 60  # that what is delayed for a process lives on after 
 _ASKS: Final = 2  # parts of what asks for the members of a group
 _MEMBERS: Final = "members"  # what it is answered with
 _LOOK: Final = "look"  # what a process is told to do with its delayed messages
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class RedisLayer:
