@@ -11,6 +11,7 @@ from patience import NEVER_SECONDS
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.errors import ConsumeLater
 from uvicorn.layers import deferred
+from uvicorn.layers.django_layer import DjangoLayer
 
 CONTENT = {
     "text": "ä \U0001f600 \udcff",
@@ -174,6 +175,25 @@ async def test_a_member_is_not_added_by_its_name_before_its_worker_hears_the_gro
 
 async def add_by_name(node, group, client):
     await node.group(group).add(client.name)
+
+
+@on_loop
+async def test_who_is_in_a_group_is_known_in_all_workers(two):
+    one, other = two()
+    async with one, other:
+        near, far, gone = one.client(), other.client(), other.client()
+        for node, client in ((one, near), (other, far), (other, gone)):
+            await node.group("room").add(client)
+        gone.leave()
+        if isinstance(one.layer, DjangoLayer):
+            with pytest.raises(NotImplementedError, match="cannot tell who is in a group"):
+                await one.office.members("room")
+            return
+        for node in (one, other):
+            assert sorted(await node.office.members("room")) == sorted([near.name, far.name])
+            assert await in_thread(lambda: node.office.members("empty")) == []  # noqa: B023
+        await one.group("room").discard(near)
+        assert await one.office.members("room") == [far.name]
 
 
 @on_loop

@@ -51,7 +51,8 @@ def open_transports():
     A connection under TLS is closed when the other side has said goodbye, too; redis-py does not wait for that after a
     read that was cancelled. A loop that ends before then would leave its socket open.
     """
-    transports = [found for found in gc.get_objects() if isinstance(found, asyncio.Transport)]
+    # By its type: isinstance asks the object itself, and Django's settings are none before they are configured.
+    transports = [found for found in gc.get_objects() if issubclass(type(found), asyncio.Transport)]
     sockets = [transport.get_extra_info("socket") for transport in transports]
     return [opened for opened in sockets if opened is not None and opened.fileno() >= 0]
 
