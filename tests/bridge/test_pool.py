@@ -11,7 +11,8 @@ from bridge_doubles import PoolJob, Pools, on_loop, parked, threads_of, until, u
 
 from uvicorn.bridge.crossing import PoolCall
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.slots import Slot
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ from uvicorn.bridge.lease_call import LeaseCall
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.lending import Lending
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.slots import Slot
 from uvicorn.bridge.thread_call import from_elsewhere
 from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now

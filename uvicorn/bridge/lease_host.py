@@ -19,7 +19,8 @@ from typing import Any, Final
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.lease_call import Guest, LeaseCall
 from uvicorn.bridge.measure import Measure
-from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.slots import Slot
 from uvicorn.errors import ChannelClosed, ServerStopping
 
 __all__ = ["Host"]

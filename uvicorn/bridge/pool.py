@@ -50,7 +50,7 @@ from uvicorn.bridge.measure import Measure
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.slots import TAKING, Asking, Job, Slot
 
-__all__ = ["ConsumerPool", "Job", "Slot"]
+__all__ = ["ConsumerPool", "Job"]
 
 
 _BUSY_THREADS: Final = 4  # arbitrary: with fewer at work, nobody is hurt
