@@ -24,7 +24,8 @@ class RedisCluster:
                 port = free_port()
                 while port > _MOST_PORT:
                     port = free_port() - 10_000
-                options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+                # No test ends a node, and on a busy machine one may be silent for seconds.
+                options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "60000"]
                 if certificates:
                     options += ["--tls-cluster", "yes"]
                     self.nodes.append(RedisServer(*options, certificates=certificates, tls_port=port))
