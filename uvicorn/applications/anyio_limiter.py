@@ -26,7 +26,8 @@ import anyio
 from anyio import CapacityLimiter, CapacityLimiterStatistics
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
-from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall, nest_now
+from uvicorn.bridge.framework_calls import FrameworkThreads, nest_now
+from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
 

@@ -6,7 +6,7 @@ import asyncio
 from importlib import import_module
 from typing import Any, Final
 
-__all__ = ["begun", "is_shielded"]
+__all__ = ["begun", "is_cancelled", "is_shielded"]
 
 backend: Final[Any] = import_module("anyio._backends._asyncio")
 
@@ -35,5 +35,16 @@ def is_shielded(scope: Any) -> bool:
     while scope is not None:
         if scope._shield:
             return True
+        scope = scope._parent_scope
+    return False
+
+
+def is_cancelled(scope: Any) -> bool:
+    """Whether what is done in a scope is to be cancelled, by it or one around it."""
+    while scope is not None:
+        if scope._cancel_called:
+            return True
+        if scope._shield:
+            return False
         scope = scope._parent_scope
     return False

@@ -30,9 +30,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from asyncio import CancelledError
-from collections.abc import Callable
-from contextvars import Context, copy_context
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
@@ -41,13 +39,12 @@ from typing import Any, ClassVar, Final
 from anyio._core import _eventloop as core
 from anyio.lowlevel import EventLoopToken
 
+from uvicorn.applications.anyio_call import run_sync, work_on
 from uvicorn.applications.anyio_limiter import ThreadLimiter
-from uvicorn.applications.anyio_scopes import begun, is_shielded
-from uvicorn.bridge.costs import cost_of
+from uvicorn.applications.anyio_scopes import begun
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
-from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.waits import blocking
-from uvicorn.bridge.work import Nest, Work, nested_below, work_now
+from uvicorn.bridge.work import Nest, nested_below
 
 __all__ = ["METHODS", "AnyioThreads", "reason_against"]
 
@@ -125,11 +122,6 @@ class AnyioThreads:
                 for name, original in AnyioThreads.originals.items():
                     setattr(Backend, name, original)
 
-    def current_work(self) -> Work | None:
-        """Return for whom the calling task works, unless that is on another loop, whose context it was given."""
-        work = work_now()
-        return work if work is not None and work.threads.outbox.loop is self.loop else None
-
     @classmethod
     def _set(cls, serving: tuple[AnyioThreads, ...]) -> None:
         cls.serving = serving
@@ -139,76 +131,27 @@ class AnyioThreads:
 def _replacements() -> dict[str, Callable[..., Any]]:
     """Return what replaces the methods, by their names."""
     return {
-        "run_sync_in_worker_thread": _make_run_sync(),
+        "run_sync_in_worker_thread": _run_sync,
         "current_default_thread_limiter": _current_limiter,
         "run_async_from_thread": _make_from_thread("run_async_from_thread", "anyio.from_thread.run"),
         "run_sync_from_thread": _make_from_thread("run_sync_from_thread", "anyio.from_thread.run_sync"),
     }
 
 
-def _make_run_sync() -> Callable[..., Any]:
-    states = backend._task_states
-
-    async def run_sync_in_worker_thread(
-        cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
-    ) -> Any:
-        loop = asyncio.get_running_loop()
-        ours = AnyioThreads.by_loop.get(loop)
-        if ours is None:
-            original = _original("run_sync_in_worker_thread", cls)
-            return await original(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
-        task: Any = asyncio.current_task(loop)
-        state = states.get(task)
-        scope = state.cancel_scope if state is not None else None
-        if getattr(task, "_must_cancel", False):
-            await asyncio.sleep(0)  # raises
-        elif scope is not None:
-            await cls.checkpoint_if_cancelled()
-        work = ours.current_work()
-        threads = ours.default if work is None else work.threads
-        if limiter is None or isinstance(limiter, ThreadLimiter):
-            gate = threads.gate if limiter is None else limiter
-            if gate is not None and not gate.is_open:
-                await gate.enter(work, is_shielded(scope) or cost_of(func, args).is_exit)
-            limiter = None
-            counted = threads if gate is None else gate.threads
-            counted.in_flight += 1
-        else:
-            try:
-                limiter.acquire_nowait()
-            except backend.WouldBlock:
-                await limiter.acquire()
-        try:
-            call = AnyioCall(func, args, copy_context(), loop.create_future(), threads, work)
-            call.is_counted = limiter is None
-            call.token = ours.token
-            if abandon_on_cancel:
-                with CancelScope() as call.scope:
-                    threads.submit(call, limiter is not None or is_shielded(scope))
-                    return await _abandoning(call)
-            call.scope = scope if scope is not None else ours.no_scope
-            is_needed = limiter is not None or call.cost.is_exit or (scope is not None and is_shielded(scope))
-            threads.submit(call, is_needed)
-            try:
-                return await call.future
-            except CancelledError as error:
-                return await _cancelled(call, error)
-        finally:
-            if limiter is not None:
-                limiter.release()
-            else:
-                counted.in_flight -= 1
-                if counted.gate is not None and counted.gate.has_waiters:
-                    counted.gate.on_left()
-
-    return run_sync_in_worker_thread
+def _run_sync(cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None) -> Awaitable[Any]:
+    loop = asyncio.get_running_loop()
+    ours = AnyioThreads.by_loop.get(loop)
+    if ours is None:
+        original = _original("run_sync_in_worker_thread", cls)
+        return original(func, args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)  # type: ignore[no-any-return]
+    return run_sync(ours, func, args, abandon_on_cancel, limiter)
 
 
 def _current_limiter(cls: Any) -> Any:
     ours = AnyioThreads.by_loop.get(asyncio.get_running_loop())
     if ours is None:
         return _original("current_default_thread_limiter", cls)()
-    work = ours.current_work()
+    work = work_on(ours.loop)
     threads = ours.default if work is None else work.threads
     if threads.gate is None:
         threads.gate = ThreadLimiter(threads)
@@ -235,47 +178,3 @@ def _make_from_thread(name: str, what: str) -> Callable[..., Any]:
 
 def _original(name: str, cls: Any) -> Any:
     return AnyioThreads.originals[name].__get__(None, cls)
-
-
-class AnyioCall(ThreadCall):
-    """One call of anyio's: its thread has what `anyio.from_thread` reads."""
-
-    __slots__ = ("scope", "token")
-    scope: Any
-    token: Any
-
-    def call(self, context: Context, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Call the function, within what its framework puts around it. Runs on: a worker thread."""
-        if core.sniffio is not None:
-            context.run(core.set_current_async_library, None)
-        threadlocals.current_token = self.token
-        threadlocals.current_cancel_scope = self.scope
-        context.run(nested_below.set, Nest())  # the context is this call's own
-        try:
-            return context.run(function, *args)
-        finally:
-            del threadlocals.current_cancel_scope
-            del threadlocals.current_token
-            self.scope = None
-
-
-async def _abandoning(call: AnyioCall) -> Any:
-    try:
-        return await call.future
-    except CancelledError:
-        if not call.is_settled:
-            call.take_back()
-        raise
-
-
-async def _cancelled(call: AnyioCall, error: CancelledError) -> Any:
-    """Go on with a wait that was cancelled: take the call back, or wait for its end."""
-    is_taken_back = not call.is_settled and not call.must_run and call.take_back()
-    if is_taken_back or not backend.is_anyio_cancellation(error):
-        raise error
-    if not call.is_settled:
-        with CancelScope(shield=True):
-            # The future was cancelled; what the call ends with goes into another one.
-            call.future = asyncio.get_running_loop().create_future()
-            return await call.future
-    return call.outcome()

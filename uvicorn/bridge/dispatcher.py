@@ -24,7 +24,7 @@ from typing import Any, Final
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.crossing import Crossing
-from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall
+from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads
 from uvicorn.bridge.jobs import CallJob, ConsumerJob
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.outbox import Log, Outbox
@@ -34,6 +34,7 @@ from uvicorn.bridge.running import Running
 from uvicorn.bridge.serve import serve
 from uvicorn.bridge.served import RequestHooks, Served, ServedRequest
 from uvicorn.bridge.tally import Measured
+from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.messages import Message
 

@@ -52,7 +52,7 @@ from uvicorn.bridge.thread_call import ThreadCall
 from uvicorn.bridge.work import Nest, Work, nested_below
 from uvicorn.errors import ChannelClosed, ChannelFull
 
-__all__ = ["FrameworkPools", "FrameworkThreads", "ThreadCall", "installing", "nest_now", "nested_tests"]
+__all__ = ["FrameworkPools", "FrameworkThreads", "installing", "nest_now", "nested_tests"]
 
 _MOST_LATE: Final = 16  # arbitrary: times the queue's size that calls of background tasks may wait
 
@@ -67,7 +67,11 @@ def nest_now() -> Nest | None:
     nest = nested_below.get()
     if nest is not None:
         return nest
-    return next((nest for test in nested_tests if (nest := test()) is not None), None)
+    for test in nested_tests:
+        nest = test()
+        if nest is not None:
+            return nest
+    return None
 
 
 class FrameworkPools:

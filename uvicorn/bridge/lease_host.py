@@ -15,7 +15,8 @@ from typing import Any
 
 from uvicorn.bridge.lease_call import Guest, LeaseCall
 from uvicorn.bridge.lease_thread import AWAY, END, HostThread
-from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.slots import Slot
 from uvicorn.bridge.work import nested_below
 from uvicorn.errors import ServerStopping
 

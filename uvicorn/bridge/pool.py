@@ -24,7 +24,7 @@ from uvicorn.bridge.drains import Drains
 from uvicorn.bridge.outbox import Log
 from uvicorn.bridge.slots import Asking, Job, Slot
 
-__all__ = ["ConsumerPool", "Job", "Slot"]
+__all__ = ["ConsumerPool", "Job"]
 
 _BUSY_THREADS: Final = 4  # arbitrary: with fewer at work, nobody is hurt
 

@@ -17,10 +17,10 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
-from uvicorn.bridge.framework_calls import ThreadCall
 from uvicorn.bridge.jobs import CallJob, SocketJob
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.served import Served, ServedSocket
+from uvicorn.bridge.thread_call import ThreadCall
 
 __all__ = ["Running"]
 
