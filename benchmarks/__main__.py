@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     count = commands.add_parser("count", help="count the instructions of the hot paths")
     count.add_argument("--update", action="store_true", help="store the figures for this version of Python")
     count.add_argument("--against", default="", metavar="COMMIT", help="compare with a commit, not the stored figures")
+    count.add_argument("--compiled", action="store_true", help="the checkout is compiled already, as it is now")
     count.add_argument("--python", default=sys.executable, help="an interpreter with what this package needs")
     count.set_defaults(function=_count)
     return parser
@@ -108,7 +109,7 @@ def _draw(options: argparse.Namespace) -> None:
 
 
 def _count(options: argparse.Namespace) -> None:
-    sys.exit(counting.run(options.python, options.update, options.against))
+    sys.exit(counting.run(options.python, options.update, options.against, options.compiled))
 
 
 def _prepare() -> None:

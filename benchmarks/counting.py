@@ -19,16 +19,18 @@ __all__ = ["NOT_RUN", "run"]
 NOT_RUN = 77  # the exit code for "could not be checked", as automake's test driver has it
 
 
-def run(python: str, is_update: bool, commit: str = "") -> int:
+def run(python: str, is_update: bool, commit: str = "", is_compiled: bool = False) -> int:
     """Count, print, compare; return the exit code: 0, 1 for a regression, or `NOT_RUN`.
 
     Args:
         is_update: store what was counted, for this minor version.
         commit: compare with this commit, and not with the stored figures.
+        is_compiled: the checkout has what was compiled of it already.
     """
     if shutil.which("valgrind") is None:
         return _not_run("valgrind is not installed (on Debian: apt-get install valgrind)")
-    compile_checkout(python)
+    if not is_compiled:
+        compile_checkout(python)
     build = instructions.build(python)
     version = instructions.minor(build["python"])
     counted = instructions.count(python)
@@ -70,6 +72,7 @@ def _count_commit(python: str, commit: str) -> dict[str, float]:
         subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, check=True)
         if archive.wait():
             raise SystemExit(f"no commit {commit}")
+        compile_checkout(python, Path(folder))
         return instructions.count(python, Path(folder))
 
 

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environments import CHECKOUT, compile_checkout
+from benchmarks.environments import CHECKOUT
 
 __all__ = ["PATHS", "STORED", "TOLERANCE", "Compared", "build", "compare", "count", "minor", "parse_valgrind", "rows"]
 
@@ -48,7 +48,9 @@ PATHS = (  # as benchmarks/paths.py calls them
 _REQUESTS = 500
 # cachegrind without its cache counts what callgrind counts, in half of the time.
 _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
-_NAMES = "import json; from benchmarks.paths import PATHS; print(json.dumps(list(PATHS)))"
+_NAMES = (
+    "import json; from benchmarks import paths; print(json.dumps([list(paths.PATHS), hasattr(paths, 'walk_each')]))"
+)
 _BUILD = """
 import json, platform, sysconfig
 from importlib.metadata import version
@@ -95,20 +97,20 @@ class Compared:
 
 
 def count(python: str = sys.executable, checkout: Path = CHECKOUT, paths: tuple[str, ...] = PATHS) -> dict[str, float]:
-    """Count: path -> instructions per request, of the paths that the checkout has. It is compiled first.
+    """Count: path -> instructions per request, of the paths that the checkout has, as it is.
 
     Raises: RuntimeError with what was printed, if a path cannot be walked.
     """
-    compile_checkout(python, checkout)
-    names = json.loads(_run([python, "-c", _NAMES], checkout).stdout)
+    names, can_fork = json.loads(_run([python, "-c", _NAMES], checkout).stdout)
     paths = tuple(path for path in paths if path in names)
-    with ThreadPoolExecutor(os.cpu_count()) as executor:
-        runs = {
-            (path, requests): executor.submit(_instructions, python, checkout, path, requests)
-            for path in paths
-            for requests in (_REQUESTS, 4 * _REQUESTS)
-        }
-        counted = {key: run.result() for key, run in runs.items()}
+    processors = os.cpu_count() or 1
+    shares = [_walks(paths[number::processors]) for number in range(processors)]
+    if not can_fork:  # a commit from before: each walk is a process
+        shares = [[walk] for walk in _walks(paths)]
+    counted: dict[tuple[str, int], int] = {}
+    with ThreadPoolExecutor(processors) as executor:
+        for found in executor.map(lambda walks: _instructions(python, checkout, walks), filter(None, shares)):
+            counted.update(found)
     return {path: (counted[path, 4 * _REQUESTS] - counted[path, _REQUESTS]) / (3 * _REQUESTS) for path in paths}
 
 
@@ -117,12 +119,13 @@ def compare(counted: Mapping[str, float], stored: Mapping[str, float]) -> list[C
     return [Compared(path, now, stored.get(path)) for path, now in counted.items()]
 
 
-def parse_valgrind(printed: str) -> int:
-    """Return the number of instructions that valgrind counted. Pure.
+def parse_valgrind(printed: str, process: str = "") -> int:
+    """Return the number of instructions that valgrind counted, in this process if there were several. Pure.
 
     Raises: ValueError.
     """
-    found = re.search(r"I\s+refs:\s+([\d,]+)", printed)
+    begin = f"=={process}== " if process else ""
+    found = re.search(rf"{begin}I\s+refs:\s+([\d,]+)", printed)
     if found is None:
         raise ValueError(f"no count in {printed[-2000:]!r}")
     return int(found[1].replace(",", ""))
@@ -150,9 +153,18 @@ def minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def _instructions(python: str, checkout: Path, path: str, requests: int) -> int:
-    command = [*_VALGRIND, python, "-m", "benchmarks.paths", path, str(requests)]
-    return parse_valgrind(_run(command, checkout).stderr)
+def _walks(paths: tuple[str, ...]) -> list[tuple[str, int]]:
+    return [(path, requests) for path in paths for requests in (_REQUESTS, 4 * _REQUESTS)]
+
+
+def _instructions(python: str, checkout: Path, walks: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """Count walks in one process, and its children: each has the instructions of its parent before it."""
+    words = [word for path, requests in walks for word in (path, str(requests))]
+    done = _run([*_VALGRIND, python, "-m", "benchmarks.paths", *words], checkout)
+    if len(walks) == 1:
+        return {walks[0]: parse_valgrind(done.stderr)}
+    children = [line.split(" ", 2) for line in done.stdout.splitlines()]
+    return {(path, int(requests)): parse_valgrind(done.stderr, child) for child, requests, path in children}
 
 
 def _run(command: list[str], checkout: Path) -> subprocess.CompletedProcess[str]:

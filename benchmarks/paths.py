@@ -1,5 +1,8 @@
 """The hot paths, to be counted: `python -m benchmarks.paths PATH COUNT` walks one of them so many times.
 
+With several pairs of PATH and COUNT each is walked in a child of its own, one after the other, and a line tells which:
+process id, count and path. What comes before, which is most of a short walk under valgrind, is then done once.
+
 What is counted is the server of a real worker, made as the worker makes it, from `data_received` to
 `transport.write`. No request is like another one, and reply headers are built for each reply, as real clients and
 applications have it; the paths of "the same head" repeat one request. Around it there is no socket: a transport that
@@ -14,10 +17,11 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import uvloop
 
@@ -26,7 +30,7 @@ from uvicorn import ASGIWorker
 from uvicorn.command.cli import ConsumerApplication
 from uvicorn.connections.connection import HTTPConnection
 
-__all__ = ["PATHS"]
+__all__ = ["PATHS", "walk_each"]
 
 _PAGE = b"Hello, world!"
 _CHUNK = b"x" * 65536
@@ -142,7 +146,7 @@ def _serve(
         app.cfg.set(name, value)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = ASGIWorker(1, os.getpid(), [], app, 30, app.cfg, app.cfg.logger_class(app.cfg))
+    worker = ASGIWorker(1, os.getppid(), [], app, 30, app.cfg, app.cfg.logger_class(app.cfg))
     worker._loop = loop  # what `init_process` makes
     worker.load_wsgi()
     server = worker._serving.listen([])  # not public, but what a worker serves with
@@ -281,13 +285,38 @@ PATHS: dict[str, Callable[[int], None]] = {
 }
 
 
+def walk_each(walks: Sequence[tuple[str, int]]) -> None:
+    """Walk each path so many times in a child, and print which child that was; end at the first one that fails."""
+    for name, count in walks:
+        child = os.fork()
+        if not child:
+            _walk(name, count)
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise SystemExit(f"{name}, {count} times, ended with {os.waitstatus_to_exitcode(status)}")
+        print(child, count, name, flush=True)
+
+
+def _walk(name: str, count: int) -> NoReturn:
+    status = 1
+    try:
+        PATHS[name](count)
+        sys.stdout.flush()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)  # a worker's threads are left to the system, as a worker does
+
+
 def _main() -> None:
-    name, count = sys.argv[1], int(sys.argv[2])
+    walks = [(name, int(count)) for name, count in zip(sys.argv[1::2], sys.argv[2::2], strict=True)]
     if threading.active_count() != 1:
         raise SystemExit("a thread runs already: the count would not be exact")
-    PATHS[name](count)
-    sys.stdout.flush()
-    os._exit(0)  # a worker's threads are left to the system, as a worker does
+    if len(walks) > 1:
+        walk_each(walks)
+    else:
+        _walk(*walks[0])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import uvicorn
+import uvicorn.command.known_settings  # tests make Gunicorn's configurations themselves
 
 sys.path.append(str(Path(__file__).parent.parent))  # for `benchmarks`; last, so that what is installed is tested
 pytest.register_assert_rewrite("clients", "doubles", "h2_clients", "sockets")

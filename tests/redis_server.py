@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 
 from patience import PATIENCE_SECONDS, until
+from ports import free_port
 
-__all__ = ["RedisServer", "free_port", "program", "tls_options"]
+__all__ = ["RedisServer", "program", "tls_options"]
 
 
 def program():
@@ -20,12 +21,6 @@ def program():
 def tls_options(certificates):
     words = ["--tls-cert-file", certificates.certificate, "--tls-key-file", certificates.key]
     return [*words, "--tls-ca-cert-file", certificates.trusted, "--tls-auth-clients", "no", "--tls-replication", "yes"]
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 class RedisServer:

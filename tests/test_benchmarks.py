@@ -317,6 +317,8 @@ def test_every_claim_names_a_scenario_and_contenders_that_there_are(claim):
 
 def test_the_count_is_read_from_what_valgrind_prints():
     assert instructions.parse_valgrind("==12== \n==12== I   refs:      482,785,888\n") == 482785888
+    printed = "==13== I   refs:      9\n==131== \n==131== I   refs:      1,200\n==12== \n==12== I   refs:      900\n"
+    assert [instructions.parse_valgrind(printed, child) for child in ("13", "131", "12")] == [9, 1200, 900]
     with pytest.raises(ValueError, match="no count"):
         instructions.parse_valgrind("valgrind: Fatal error")
 
@@ -381,8 +383,23 @@ def test_updating_keeps_the_figures_of_other_versions(stored, monkeypatch):
     assert kept["3.10"] == {"build": {"python": "3.10.1"}, "instructions": {"hello": 2000}}
 
 
+@pytest.fixture(scope="module")
+def walked():
+    """Walk all paths, each in a child, as they are counted; return the lines that tell of them."""
+    words = [word for path in instructions.PATHS for word in (path, "50")]
+    command = [sys.executable, "-m", "benchmarks.paths", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [line.split(" ", 2) for line in done.stdout.splitlines()]
+
+
 @pytest.mark.parametrize("path", instructions.PATHS)
-def test_every_path_that_is_counted_can_be_walked(path):
-    command = [sys.executable, "-m", "benchmarks.paths", path, "50"]
+def test_every_path_that_is_counted_can_be_walked(walked, path):
+    assert [count for _, count, found in walked if found == path] == ["50"]
+    assert len({child for child, _, _ in walked}) == len(instructions.PATHS)
+
+
+def test_one_path_is_walked_without_a_child_and_says_nothing():
+    command = [sys.executable, "-m", "benchmarks.paths", instructions.PATHS[0], "50"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -34,7 +34,9 @@ ROOMS = {
     "workers": {"command"},
     "__main__": {"command"},
     # Names under which other packages import what is elsewhere:
+    "_ansi": {"command"},
     "_compat": {"command"},
+    "_subprocess": {"command"},
     "_types": set(),
     "config": {"command"},
     "importer": {"applications"},
@@ -44,7 +46,7 @@ ROOMS = {
     "main": {"command"},
     "middleware": {"command", "applications"},
     "protocols": {"command"},
-    "server": {"command"},
+    "server": {"command", "_compat"},
     "supervisors": {"command"},
 }
 OPEN = {"errors", "messages", "variant"}

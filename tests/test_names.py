@@ -12,16 +12,25 @@ import uvicorn
 
 NAMES = {
     "uvicorn": ("run", "Config", "Server", "main"),
-    "uvicorn.main": ("main", "run", "Config", "Server", "STARTUP_FAILURE"),
+    "uvicorn.main": (
+        "main", "run", "Config", "Server", "STARTUP_FAILURE", "LOGGING_CONFIG", "LOG_LEVELS", "INTERFACES", "LIFESPAN",
+        "SSL_PROTOCOL_VERSION", "HTTPProtocolType", "InterfaceType", "LifespanType", "LoopFactoryType",
+        "WSProtocolType", "ChangeReload", "Multiprocess", "ASGIApplication", "logger",
+    ),
     "uvicorn.config": (
         "Config", "LOGGING_CONFIG", "LOG_LEVELS", "TRACE_LOG_LEVEL", "INTERFACES", "LIFESPAN", "LOOP_FACTORIES",
         "SSL_PROTOCOL_VERSION", "STARTUP_FAILURE", "HTTPProtocolType", "WSProtocolType", "LifespanType",
-        "LoopFactoryType", "InterfaceType",
+        "LoopFactoryType", "InterfaceType", "UvicornDeprecationWarning", "logger", "import_from_string",
+        "ImportFromStringError", "WSGIMiddleware", "ProxyHeadersMiddleware", "ASGIApplication",
     ),
-    "uvicorn.server": ("Server", "ServerState"),
+    "uvicorn.server": (
+        "Server", "ServerState", "Config", "HANDLED_SIGNALS", "STARTUP_FAILURE", "asyncio_run", "logger",
+    ),
+    "uvicorn._compat": ("asyncio_run", "iscoroutinefunction"),
     "uvicorn.logging": ("ColourizedFormatter", "DefaultFormatter", "AccessFormatter", "TRACE_LOG_LEVEL"),
     "uvicorn.importer": ("import_from_string", "ImportFromStringError"),
     "uvicorn.supervisors": ("ChangeReload", "Multiprocess", "BaseReload"),
+    "uvicorn.supervisors.basereload": ("BaseReload",),
     "uvicorn.middleware.proxy_headers": ("ProxyHeadersMiddleware",),
     "uvicorn.middleware.wsgi": ("WSGIMiddleware",),
     "uvicorn.protocols.utils": (
@@ -57,6 +66,10 @@ def test_a_module_that_others_use_is_an_attribute_of_the_package(module):
         ("uvicorn.config", "create_ssl_context", "ssl_certfile"),
         ("uvicorn.supervisors", "StatReload", "ChangeReload"),
         ("uvicorn.main", "callback", "uvicorn.run"),
+        ("uvicorn.main", "LEVEL_CHOICES", "click"),
+        ("uvicorn.config", "ASGI2Middleware", "interface='asgi2'"),
+        ("uvicorn.supervisors.multiprocess", "get_subprocess", "Multiprocess"),
+        ("uvicorn.middleware.wsgi", "build_environ", "interface='wsgi'"),
     ],
 )
 def test_what_cannot_be_had_says_so(tmp_path, module, name, words):
@@ -77,11 +90,43 @@ def test_what_cannot_be_had_says_so(tmp_path, module, name, words):
         ("uvicorn.protocols.websockets.websockets_impl", "uvicorn.Server"),
         ("uvicorn.middleware.asgi2", "interface='asgi2'"),
         ("uvicorn.middleware.message_logger", "of your own"),
+        ("uvicorn._subprocess", "Multiprocess"),
+        ("uvicorn._ansi", "ColourizedFormatter"),
+        ("uvicorn.supervisors.statreload", "ChangeReload"),
+        ("uvicorn.supervisors.watchfilesreload", "ChangeReload"),
     ],
 )
 def test_a_module_that_cannot_be_had_says_so(module, words):
     with pytest.raises(ImportError, match=words):
         importlib.import_module(module)
+
+
+def test_an_attribute_that_cannot_be_had_says_so():
+    from uvicorn.supervisors import Multiprocess
+
+    config = uvicorn.Config(uvicorn.run, log_config=None)
+    for owner, name, words in (
+        (config, "http_protocol_class", "httptools"),
+        (config, "ws_protocol_class", "websockets"),
+        (config, "lifespan_class", "uvicorn.Server"),
+        (uvicorn.Server(config), "lifespan", "started"),
+        (Multiprocess(config, sockets=[]), "restart_all", "uvicorn.run"),
+    ):
+        with pytest.raises(AttributeError, match=words):
+            getattr(owner, name)
+        assert not hasattr(owner, name)
+        with pytest.raises(AttributeError, match="has no attribute 'nobody_knows_this'"):
+            owner.nobody_knows_this  # noqa: B018
+
+
+def test_values_that_others_read_are_the_other_packages():
+    import signal
+
+    import uvicorn.server
+
+    assert uvicorn.server.HANDLED_SIGNALS == (signal.SIGINT, signal.SIGTERM)
+    config = uvicorn.Config(uvicorn.run, log_config=None, limit_max_requests=5)
+    assert uvicorn.Server(config).limit_max_requests == 5
 
 
 def test_a_coroutine_is_run_as_uvicorn_worker_does_it():

@@ -20,7 +20,9 @@ NOWHERE = (
     "uvicorn.wire.frames", "uvicorn.wire.h2_head", "uvicorn.wire.opening",
 )  # fmt: skip
 NOT_IN_PROCESS = (
-    "gunicorn.arbiter", "gunicorn.http", "gunicorn.sock", "uvicorn.applications.failures", "uvicorn.command.arbiter",
+    "argparse", "email.message", "gunicorn.arbiter", "gunicorn.config", "gunicorn.http", "gunicorn.sock",
+    "gunicorn.util", "html", "importlib.metadata", "zipfile",
+    "uvicorn.applications.failures", "uvicorn.command.arbiter", "uvicorn.command.known_settings",
     "uvicorn.command.tls", "uvicorn.command.worker", "uvicorn.layers.history_files", "uvicorn.watching.board",
     "uvicorn.watching.health", "uvicorn.watching.watching",
 )  # fmt: skip

@@ -88,7 +88,18 @@ _LATER = {
 
 
 #: what the other package of this name imports at once; `main` is a module that can be called
-_MODULES = ("config", "importer", "logging", "main", "middleware", "server", "supervisors", "workers", "_types")
+_MODULES = (
+    "config",
+    "importer",
+    "logging",
+    "main",
+    "middleware",
+    "server",
+    "supervisors",
+    "workers",
+    "_types",
+    "_compat",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from uvicorn.command.loops import run_in_loop
 
-__all__ = ["asyncio_run"]
+__all__ = ["asyncio_run", "iscoroutinefunction"]
 
 _T = TypeVar("_T")
 

@@ -131,9 +131,9 @@ async def test_the_queued_calls_of_a_client_that_has_left_never_run(made):
     current_work.set(Work(made.threads, Channel()))
     other = asyncio.ensure_future(run_sync(ran.append, 3))
     await until(lambda: made.main.queued == 2)
-    made.threads.drop_left()
+    made.threads.drop_left(work)
     work.channel.closed = True
-    made.threads.drop_left()
+    made.threads.drop_left(work)
     with pytest.raises(ChannelClosed):
         await waiting
     made.release()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import OrderedDict
 
 import anyio
 import anyio.from_thread
@@ -11,7 +12,7 @@ import pytest
 from framework_doubles import frameworks, until
 
 from uvicorn.bridge.work import Work, current_work
-from uvicorn.errors import ChannelClosed, ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
 
 run_sync = anyio.to_thread.run_sync
 limiter_of = anyio.to_thread.current_default_thread_limiter
@@ -85,6 +86,83 @@ async def test_who_waits_for_a_token_for_too_long_is_refused_and_who_leaves_give
 
 
 @frameworks(threads=4, queue_size=2)
+async def test_a_place_in_front_of_the_tokens_is_free_again_however_its_call_ends(made):
+    made.request()
+    limiter = limiter_of()
+    limiter.total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+
+    async def fill():
+        work = made.request()
+        calls = [asyncio.ensure_future(run_sync(int)) for _ in range(2)]
+        await until(lambda: limiter.statistics().tasks_waiting == 2)
+        with pytest.raises(ChannelFull):
+            await run_sync(int)
+        return work, calls
+
+    _, cancelled = await fill()
+    for call in cancelled:
+        call.cancel()
+    await asyncio.wait(cancelled)
+    _, expired = await fill()
+    made.threads.expire(math.inf)
+    work, left = await fill()
+    work.channel.closed = True
+    made.threads.drop_left(work)
+    _, last = await fill()
+    found = await asyncio.gather(*expired, *left, return_exceptions=True)
+    assert [type(error) for error in found] == [ChannelFull] * 2 + [ChannelClosed] * 2
+    made.release()
+    assert await asyncio.gather(first, *last) == [True, 0, 0]
+    assert (limiter.has_waiters, limiter._bound) == (False, 0)
+
+
+@frameworks(threads=4)
+async def test_who_waits_for_a_token_is_told_when_the_worker_leaves(made):
+    made.request()
+    limiter = limiter_of()
+    limiter.total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    waiting = [asyncio.ensure_future(run_sync(int)), asyncio.ensure_future(limiter.acquire_on_behalf_of("somebody"))]
+    await until(lambda: limiter.statistics().tasks_waiting == 2)
+    made.threads.give_up("the worker is stopping")
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(error) for error in found] == [ServerStopping] * 2
+    made.release()
+    assert await first
+    assert (limiter.borrowed_tokens, limiter.has_waiters, made.threads.in_flight) == (0, False, 0)
+
+
+@frameworks(threads=4, queue_size=200)
+async def test_who_waits_for_a_token_looks_at_nobody_else_who_does(made):
+    """A thousand calls that waited cost half a million looks."""
+    looks = 0
+
+    class Waiters(OrderedDict):
+        def values(self):
+            nonlocal looks
+            looks += len(self)
+            return super().values()
+
+        items = __iter__ = None  # nor in another way
+
+    made.request()
+    limiter = limiter_of()
+    limiter.total_tokens = 1
+    first = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    limiter._waiters = Waiters()
+    waiting = [asyncio.ensure_future(run_sync(int)) for _ in range(100)]
+    await until(lambda: limiter.statistics().tasks_waiting == 100)
+    assert looks == 0
+    limiter._waiters = OrderedDict(OrderedDict.items(limiter._waiters))
+    made.release()
+    await asyncio.gather(first, *waiting)
+
+
+@frameworks(threads=4, queue_size=2)
 async def test_background_tasks_and_exits_that_wait_for_a_token_are_made_however_many_and_late(made):
     """With one token, 21 of 30 background tasks were never called."""
     work = made.request()
@@ -103,7 +181,7 @@ async def test_background_tasks_and_exits_that_wait_for_a_token_are_made_however
     tasks = [asyncio.ensure_future(run_sync(ran.append, number)) for number in range(10)]
     await until(lambda: limiter_of().statistics().tasks_waiting == 15)
     made.threads.expire(math.inf)
-    made.threads.drop_left()
+    made.threads.drop_left(work)
     made.release()
     await asyncio.gather(first, *exits, *tasks)
     assert ran == ["exit"] * 5 + list(range(10))
@@ -120,7 +198,7 @@ async def test_calls_of_a_client_that_left_get_no_token_and_later_ones_no_thread
     waiting = asyncio.ensure_future(run_sync(ran.append, "waited"))
     await until(lambda: limiter_of().statistics().tasks_waiting == 1)
     work.channel.closed = True
-    made.threads.drop_left()
+    made.threads.drop_left(work)
     with pytest.raises(ChannelClosed):
         await waiting
     with pytest.raises(ChannelClosed):

@@ -16,6 +16,7 @@ HEAD = GET.replace(b"GET", b"HEAD", 1)
 CONTENT = bytes(range(256)) * 1024
 opened = partial(open, mode="rb")
 PLAIN = [("Content-Type", "text/plain")]
+OSTYPE = "/proc/sys/kernel/ostype"
 
 
 @pytest.fixture
@@ -307,6 +308,19 @@ def test_a_pipe_is_read_in_the_thread(make_site):
         return opened(reading, buffering=0)
 
     assert serve_wsgi(make_site, wrapping(make_file)).body == b"abc"
+
+
+@pytest.mark.skipif(not os.path.exists(OSTYPE), reason="this system has no /proc")
+@pytest.mark.parametrize("length", [[], [("Content-Length", "6")]])
+def test_a_file_of_proc_whose_size_is_0_is_read(make_site, length):
+    app = wrapping(lambda: opened(OSTYPE), [*PLAIN, *length])
+    assert serve_wsgi(make_site, app).body == b"Linux\n"
+
+
+def test_an_empty_file_is_an_empty_response(make_site, tmp_path):
+    (tmp_path / "empty").touch()
+    response = serve_wsgi(make_site, wrapping(lambda: opened(tmp_path / "empty")))
+    assert (response.status, response.body) == (200, b"")
 
 
 def test_head_of_a_file_has_its_length(make_site, path, reads):

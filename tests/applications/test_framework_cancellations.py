@@ -19,7 +19,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from framework_doubles import frameworks, until
 
 from uvicorn.applications.sensitive import SensitiveCall
-from uvicorn.bridge.lease import LastingLease, Lease
+from uvicorn.bridge.lasting_lease import LastingLease
+from uvicorn.bridge.lease import Lease
 from uvicorn.errors import ChannelFull
 
 COUNT = int(os.environ.get("CANCELLATIONS", "1500"))

@@ -153,7 +153,7 @@ def threads_of(pool):
 
 def parked(pool):
     """How many threads of a pool wait for work; nothing public tells when a thread has come to rest."""
-    return len(pool._parked)
+    return len(pool._drains._parked)
 
 
 class RecordingLog:
@@ -195,6 +195,7 @@ class FakeExchange:
         self.started_at = 0.0
         self.job = None
         self.task = None
+        self.work = None
         self.is_closed = False
         self.is_lost = False
         self.is_stopping = False

@@ -7,10 +7,9 @@ import pytest
 from bridge_doubles import on_loop, until_async
 from test_lease import Held, lease_on, pool_of, run
 
-from uvicorn.bridge.lease import LastingLease
+from uvicorn.bridge.lasting_lease import LastingLease
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.work import Work, current_work
-from uvicorn.errors import ChannelClosed, ChannelFull
+from uvicorn.errors import ChannelFull
 
 
 async def run_alone(pool, lease):
@@ -140,32 +139,5 @@ async def test_what_is_released_while_it_waits_for_a_thread_leaves_nobody_waitin
     assert [type(result) for result in results] == [asyncio.CancelledError] * 2
     assert (pool.queued, pool.shared_hosts) == (0, [])
     request.release()
-    await until_async(lambda: not pool.busy)
-    pool.stop()
-
-
-class Channel:
-    closed = False
-
-
-@on_loop
-async def test_a_request_whose_client_left_before_it_had_a_thread_takes_none():
-    pool = pool_of(1)
-    first, second, channel = lease_on(pool), lease_on(pool), Channel()
-    current_work.set(Work(None, channel))
-    await run(first, int)
-    waiting = asyncio.ensure_future(run(second, int))
-    await until_async(lambda: pool.queued == 1)
-    for host in pool.hosts:
-        host.drop_left()
-    assert not waiting.done()
-    channel.closed = True
-    for host in pool.hosts:
-        host.drop_left()
-    with pytest.raises(ChannelClosed):
-        await waiting
-    assert await run(first, int, "7") == 7  # it has a thread, and something to undo there
-    first.release()
-    second.release()
     await until_async(lambda: not pool.busy)
     pool.stop()

@@ -16,6 +16,7 @@ from uvicorn.bridge.lease import Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.thread_call import ThreadCall
+from uvicorn.bridge.waits import blocking
 from uvicorn.bridge.work import Nest, Work, current_work, nested_below
 from uvicorn.errors import ChannelFull
 
@@ -244,6 +245,52 @@ async def test_what_a_call_in_a_lent_thread_waits_for_does_not_wait_for_that_thr
     assert first == thread
     await asyncio.wrap_future(future)
     await end(pool, lease)
+
+
+async def pinned_behind_a_wait(stream_calls):
+    """Have a request make plain calls, then one that a thread waits for, while its thread is lent and waits.
+
+    Returns: the names of the threads of the plain calls, and of the other one; that of the lent thread.
+    """
+    pool = pool_of(1)
+    threads, shared, call = threads_on(pool)
+    lease, loop = Lease(pool, threads.outbox, extra=shared.extra), asyncio.get_running_loop()
+    own = await run(lease, thread_name)
+    held, work, order = Blocked(), Work(threads), []
+    work.lease = lease
+
+    async def inner():
+        nested_below.set(Nest())
+        return await run(lease, lambda: order.append("nested") or thread_name())
+
+    def outer():  # lent the thread of its own request
+        held()
+        with blocking("run_on_loop", inner, threads.outbox.loop_thread):
+            return asyncio.run_coroutine_threadsafe(inner(), loop).result(PATIENCE_SECONDS)
+
+    found = call(outer, work)
+    await until_async(held.began.is_set)
+    plain = [
+        asyncio.ensure_future(run(lease, lambda number=number: order.append(number) or thread_name()))
+        for number in range(stream_calls)
+    ]
+    await until_async(lambda: pool.slots()[0].pinned)
+    held.end.set()
+    try:
+        nested = await found
+        return [await each for each in plain], nested, own, order
+    finally:
+        await end(pool, lease)
+        shared.extra.stop()
+
+
+@on_loop
+async def test_a_call_that_is_pinned_to_a_thread_that_waits_for_its_request_moves_with_what_follows(only_when_asked):
+    """The first one was pinned, and the next one, for which that thread waited, met WrongSide."""
+    names, nested, own, order = await pinned_behind_a_wait(2)
+    assert own.startswith("lease")
+    assert (names, nested) == (["extra-1"] * 2, "extra-1")
+    assert order == [0, 1, "nested"]
 
 
 @on_loop

@@ -45,6 +45,12 @@ def w_name(name):
     return f"uvicorn.channels1.{name}"
 
 
+def test_the_layer_of_tests_is_found_where_it_was(tmp_path):
+    code = "import uvicorn.channels1 as c; c.install(); from asgiref.inmemory import ChannelLayer, channel_layer\n"
+    code += "import asgiref.sync; ChannelLayer().send('a', {}); print(ChannelLayer.__module__)"
+    assert said(code, tmp_path) == [w_name("memory")]
+
+
 def test_a_later_channels_wins(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "4.2.2")
     with pytest.raises(StartupError) as refused:
@@ -70,3 +76,17 @@ def test_channels_1_itself_gives_way(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: channels\nVersion: 1.1.8\n")
     code = "import uvicorn.channels1 as c; c.install(); import channels; print(channels is c)"
     assert said(code, tmp_path) == ["True"]
+
+
+def test_a_program_finds_channels_without_a_change_in_it(tmp_path):
+    (tmp_path / "other.py").write_text("from channels import Group")
+    program = tmp_path / "manage.py"
+    program.write_text("import sys, other; print(__name__, other.Group.__module__, *sys.argv)")
+    words = [sys.executable, "-m", "uvicorn.channels1"]
+    options = {"capture_output": True, "text": True, "timeout": 120, "check": False}
+    done = subprocess.run([*words, program, "migrate", "-v0"], **options)
+    assert done.stdout.split() == ["__main__", "uvicorn.channels1.channel", str(program), "migrate", "-v0"], done.stderr
+    done = subprocess.run([*words, "-m", "other"], cwd=tmp_path, **options)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([*words, "--help"], **options)
+    assert (done.returncode, done.stderr[:6]) == (1, "usage:")

@@ -183,6 +183,23 @@ def test_a_socket_stays_open_after_an_error_in_a_message_as_it_did(make_site, is
 
 
 @pytest.mark.parametrize("is_async", [False, True])
+def test_a_socket_stays_open_after_an_error_behind_its_acceptance_as_it_did(make_site, is_async):
+    def connect(message):
+        message.reply_channel.send({"accept": True})
+        raise KeyError("a mistake")
+
+    async def connect_async(message):
+        connect(message)
+
+    more = route("websocket.receive", lambda message: message.reply_channel.send({"text": message["text"]}))
+    site, client = opened(make_site, connect_async if is_async else connect, more)
+    client.text("hello")
+    run(site)
+    assert len(site.log.take("error")) == 1
+    assert (client.texts, client.close_code) == (["hello"], None)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
 def test_an_exception_that_closes(make_site, is_async):
     def receive(message):
         raise WebsocketCloseException(4001)

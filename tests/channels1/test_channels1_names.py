@@ -43,7 +43,6 @@ GONE = {
     "delay.worker": "Worker",
     "hacks": "monkeypatch_django",
     "log": "setup_logger",
-    "management.commands.runserver": "",
     "package_checks": "",
     "test.liveserver": "ChannelLiveServerTestCase",
     "worker": "Worker WorkerGroup",

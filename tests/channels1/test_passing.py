@@ -1,10 +1,13 @@
 """A consumer of Channels 1 passes its reply channel on, and returns: the request waits for who answers by this name."""
 
+import json
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
 from uvicorn.channels1 import Channel, Group, route
+from uvicorn.channels1.calls import _replying
 from uvicorn.channels1.memory import ChannelLayer
 from uvicorn.channels1.pending import pending_message_store
 from uvicorn.layers import current
@@ -68,6 +71,7 @@ PASSED_ON = {
     "a value": lambda m: Channel("w").send({"back": name_of(m)}),
     "the content": lambda m: Channel("w").send(m.content),
     "deep in the content": lambda m: Channel("w").send({"a": [{"b": ("x", name_of(m))}]}),
+    "in a text": lambda m: Channel("w").send({"text": json.dumps({"reply_to": name_of(m)})}),
     "to a group": lambda m: Group("w").send({"a": {"b": name_of(m)}}),
     "at once": lambda m: Channel("w").send({"a": {"b": name_of(m)}}, immediately=True),
     "as a member": lambda m: Group("w").add(name_of(m)),
@@ -220,3 +224,33 @@ def test_a_channel_that_is_not_passed_on_is_not_kept(make_site, office):
     assert client.statuses() == [500]
     assert "without a reply" in site.log.take("error")[0]
     assert len(office.calls) == 2
+
+
+def test_a_message_that_is_nested_deeply_is_no_recursion_error_of_ours(make_site, office):
+    def consumer(message):
+        nested = []
+        for _ in range(5000):
+            nested = [nested]
+        Channel("w").send({"a": nested})
+        message.reply_channel.send({"status": 200})
+
+    _, client = asked(make_site, consumer)
+    assert client.statuses() == [200]
+    assert len(office.calls) == 1  # whose layer says that it cannot be encoded
+
+
+def test_a_message_is_looked_through_for_a_request_only_and_no_more_than_once(make_site, office, monkeypatch):
+    looked = []
+    monkeypatch.setattr("uvicorn.channels1.passing.pack", lambda values: looked.append(values) or pack(values))
+
+    def consumer(message):
+        for number in range(3):
+            Channel("w").send({"back": name_of(message), "n": number})
+
+    asked(make_site, consumer)
+    assert len(office.calls) == 3
+    assert len(looked) == 1  # then it is kept
+    with _replying({"reply_channel": SimpleNamespace(own_name="websocket.send!0.1")}):
+        Channel("w").send({"n": 3})
+    assert len(office.calls) == 4
+    assert len(looked) == 1

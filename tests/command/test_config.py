@@ -249,3 +249,34 @@ def test_channels1_without_a_master_gives_way_to_a_later_channels(monkeypatch, c
     with pytest.raises(SystemExit):
         config.load_app()
     assert "channels 4.2.2 is installed, and --channels1 is for projects of Channels 1" in capsys.readouterr().err
+
+
+def test_an_env_file_that_is_not_there_is_told(tmp_path, caplog):
+    config(env_file=tmp_path / ".env")
+    assert f"env_file: there is no file '{tmp_path}/.env': nothing is loaded" in caplog.messages
+
+
+def test_a_folder_to_watch_that_is_not_there_is_told(tmp_path, caplog):
+    made = config(reload=True, reload_dirs=[str(tmp_path), str(tmp_path / "no")])
+    assert made.reload_dirs == [tmp_path]
+    assert f"reload_dirs: there is no folder '{tmp_path}/no': create it, or name another one" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"log_level": "loud"}, "log_level must be one of"), ({"log_config": "no.json"}, "log_config: there is no file")],
+)
+def test_run_ends_with_one_sentence_for_what_is_not_there(given, words):
+    with pytest.raises(SystemExit, match=f"Error: {words}"):
+        uvicorn.run(app, **given)
+
+
+@pytest.mark.parametrize("name", ["no.pem", "broken.pem"])
+def test_a_certificate_that_cannot_be_used_is_told_in_one_sentence(tmp_path, caplog, name):
+    (tmp_path / "broken.pem").write_text("no certificate")
+    with pytest.raises(SystemExit):
+        config(ssl_certfile=str(tmp_path / name)).load()
+    [line] = caplog.messages
+    expected = "there is no file" if name == "no.pem" else "cannot be used"
+    assert str(tmp_path / name) in line
+    assert expected in line

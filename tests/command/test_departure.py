@@ -10,7 +10,7 @@ import pytest
 from doubles import FakeLog
 
 from uvicorn.command.departure import LEAVE, STAY, WAIT, Departure, reason_of, verdict
-from uvicorn.command.leaving import Leaving
+from uvicorn.command.leaving import Leaving, drain_seconds
 from uvicorn.command.replacement import is_leaving
 from uvicorn.command.roll import FAILED, LEAVING, READY, STAYING, Roll, Standing
 
@@ -314,3 +314,8 @@ def test_verdict_of_states():
 def test_a_reason_is_given_where_there_is_one():
     assert reason_of([Standing(1, FAILED, 1, 1), Standing(2, FAILED, 1, 2, "why")]) == "why"
     assert reason_of([Standing(1, LEAVING, 1, 1)]) == "it has ended without a word"
+
+
+@pytest.mark.parametrize(("graceful", "draining"), [(900, 810), (30, 27), (5, 4.3), (1, 0.4), (0, 0)])
+def test_a_part_of_the_time_for_a_stop_is_left_for_its_report(graceful, draining):
+    assert drain_seconds(graceful) == pytest.approx(draining)

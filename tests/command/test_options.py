@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from gunicorn.errors import ConfigError
@@ -18,6 +20,7 @@ def command(monkeypatch, tmp_path):
         if name.startswith(("UVICORN_", "GUNICORN_")) or name in ("WEB_CONCURRENCY", "PORT", "FORWARDED_ALLOW_IPS"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gunicorn.config.Chdir.default", str(tmp_path))  # where it was imported
 
     def read(*args, **environment):
         for name, value in environment.items():
@@ -249,3 +252,64 @@ def _nothing():
     import contextlib
 
     return contextlib.nullcontext()
+
+
+MISSING = [
+    (["--env-file", "no.env"], "env_file: there is no file '{folder}/no.env': {another}"),
+    (["--log-level", "loud"], "loglevel: it must be one of critical, error, warning, info, debug, trace, not 'loud'"),
+    (
+        ["--reload", "--reload-dir", "no"],
+        "reload_dirs: there is no folder '{folder}/no': {another}",
+    ),
+    (["--log-config", "no.ini"], "log_config: there is no file '{folder}/no.ini': {another}"),
+    (["--log-config", "no.json"], "log_config: there is no file '{folder}/no.json': {another}"),
+    (
+        ["--log-config", "broken.json"],
+        "log_config: 'broken.json' cannot be read: Expecting value: {where}",
+    ),
+    (["--log-config", "."], "log_config: '{folder}' is a folder: name a file"),
+    (["--certfile", "no.pem"], "certfile: there is no file '{folder}/no.pem': {another}"),
+    (["--ssl-keyfile", "no.key"], "keyfile: there is no file '{folder}/no.key': {another}"),
+]
+
+
+@pytest.mark.parametrize(("args", "sentence"), MISSING, ids=str)
+def test_what_is_named_and_not_there_ends_the_command_with_one_sentence(command, tmp_path, capsys, args, sentence):
+    (tmp_path / "broken.json").write_text("no json")
+    with pytest.raises(SystemExit):
+        command("app:app", *args)
+    another, where = "create it, or name another one", "line 1 column 1 (char 0)"
+    expected = sentence.format(folder=tmp_path, another=another, where=where)
+    assert capsys.readouterr().err == f"\nError: {expected}\n"
+
+
+def test_a_certificate_is_found_in_the_folder_of_chdir(command, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "a.pem").touch()
+    assert command("app:app", "--chdir", "site", "--certfile", "a.pem").cfg.certfile == "a.pem"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_told(command, tmp_path, capsys):
+    (tmp_path / "a.pem").touch(mode=0)
+    with pytest.raises(SystemExit):
+        command("app:app", "--certfile", "a.pem")
+    assert f"may not read '{tmp_path}/a.pem'" in capsys.readouterr().err
+
+
+def test_a_host_in_forwarded_allow_ips_is_told_and_left_out(command):
+    app = command("app:app", "--forwarded-allow-ips", "10.0.0.1,proxy.local")
+    assert app.cfg.forwarded_allow_ips == ["10.0.0.1"]
+    assert ["proxy.local has no effect" in warning for warning in app.cfg.uvicorn_warnings] == [True]
+
+
+def test_a_host_in_the_variable_that_gunicorn_reads_is_told_and_left_out(tmp_path):
+    code = (
+        "import sys; sys.argv = ['uvicorn', 'app:app']\n"
+        "from uvicorn.command.cli import ConsumerApplication\n"
+        "cfg = ConsumerApplication('usage', prog='uvicorn').cfg\n"
+        "print(cfg.forwarded_allow_ips, len(cfg.uvicorn_warnings))"
+    )
+    environment = {**os.environ, "FORWARDED_ALLOW_IPS": "::1, proxy.local"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "['::1'] 1\n"

@@ -8,7 +8,7 @@ import pytest
 from h2_clients import connect
 from websockets.frames import Frame, Opcode
 
-from uvicorn import ChannelClosed, ChannelFull, route, wsgi
+from uvicorn import ChannelClosed, ChannelFull, route
 
 SOCKET = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "example.org")]
 
@@ -218,12 +218,6 @@ def test_sockets_that_never_await_share_the_bound_of_their_connection(make_http2
     most = 256 * 1000
     assert sum(sent) <= 65_535 + most + 10 * (most // 20 + 2000)
     assert min(sent) >= most // 20
-
-
-def test_a_wsgi_application_has_no_raw_socket_over_http2_and_the_log_says_what_to_use(make_http2):
-    client = connect(make_http2(wsgi(lambda environ, start_response: [])))
-    assert SocketClient(client).answer.status == 403
-    assert "over HTTP/2. Put consumers of sockets" in client.site.log.take("info")[-1]
 
 
 def test_a_client_that_ends_its_side_before_the_socket_is_accepted_is_reset_and_gets_no_content(make_http2):

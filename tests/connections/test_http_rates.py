@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from clients import Echo, Kept, in_pool
+from patience import PATIENCE_SECONDS
 
 from uvicorn import ChannelClosed, ReadTimeout, route, streams_slowly
 from uvicorn.connections import pace
@@ -227,7 +228,7 @@ def test_a_thread_behind_a_drip_reader_is_free_when_it_is_dropped(make_site):
             break
         thread.join(0.01)
     sip(site, client, 1, 25)
-    thread.join(30)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
     assert len(caught) == 1
     assert client.transport.is_aborted

@@ -74,6 +74,31 @@ def test_an_idle_connection_is_closed_after_keepalive(make_site, data):
     assert client.statuses() == [200, 200]
 
 
+def test_a_keepalive_of_a_second_is_over_at_the_first_look_and_not_before(make_site):
+    site = make_site(Echo(), keepalive=1)
+    client = site.connect()
+    client.send(GET)
+    site.pass_time(1)  # the first look at an idle connection was a quarter of a second after the answer
+    assert not client.is_closed
+    site.pass_time(0.25)
+    assert client.is_closed
+
+
+def test_an_idle_connection_whose_next_request_waits_in_the_system_is_kept(make_site):
+    """The worker was held up: the client is not to blame, and to close would reset its connection."""
+    site = make_site(Echo(), keepalive=1)
+    client = site.connect()
+    client.send(GET)
+    ours, theirs = client.transport.sockets
+    theirs.send(GET)
+    site.pass_time(1.25)  # the first look, which closes it otherwise
+    assert not client.is_closed
+    client.send(ours.recv(100))
+    assert client.statuses() == [200, 200]
+    site.pass_time(2)
+    assert client.is_closed
+
+
 def test_a_connection_is_not_idle_while_an_answer_is_due(make_site):
     kept = Kept()
     site = make_site(kept, keepalive=2)

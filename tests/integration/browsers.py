@@ -55,7 +55,9 @@ class Page:
         self._base = f"http://127.0.0.1:{text.split()[0]}"
         page = eventually(self._find, "a page")
         self._stack = contextlib.ExitStack()
-        self._socket = self._stack.enter_context(connect(page["webSocketDebuggerUrl"], proxy=None, max_size=None))
+        patience = {"open_timeout": PATIENCE, "ping_interval": None}
+        url = page["webSocketDebuggerUrl"]
+        self._socket = self._stack.enter_context(connect(url, proxy=None, max_size=None, **patience))
         self._count = 0
         self._events = []
 

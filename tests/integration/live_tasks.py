@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -39,7 +40,8 @@ task = tasks.task
 
 
 def saw(**keys):
-    line = json.dumps({"pid": os.getpid(), "thread": threading.current_thread().name, **keys}) + "\n"
+    common = {"pid": os.getpid(), "thread": threading.current_thread().name, "at": time.time()}
+    line = json.dumps({**common, **keys}) + "\n"
     with open(os.environ["SEEN"], "a") as file:
         file.write(line)
 

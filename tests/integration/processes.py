@@ -36,6 +36,13 @@ LIMITLESS_OURS = {
     )
 }
 LIMITLESS_OURS["UVICORN_ACCESS_LOG"] = "false"  # the log is for what goes wrong
+# A config file: what is there at a stop is waited for a second. All the rest of `graceful_timeout`, and not a tenth of
+# it, is then for what the worker does at that deadline, before its master kills it.
+SHORT_DRAIN = """
+from uvicorn.command import leaving
+
+leaving.drain_seconds = lambda graceful_timeout: 1.0
+"""
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn"],
     "gunicorn": ["-m", "gunicorn", "-k", "uvicorn.ASGIWorker"],

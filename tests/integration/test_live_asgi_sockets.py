@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from processes import PATIENCE, eventually
+from processes import PATIENCE, SHORT_DRAIN, eventually
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -109,7 +109,7 @@ def test_a_worker_that_stops_closes_with_1012_and_lets_the_application_end(serve
 
 
 def test_a_worker_that_stops_cancels_an_application_that_does_not_end(serve):
-    server = serve("--graceful-timeout", "10", app="live_asgi_sockets:fast")
+    server = serve(app="live_asgi_sockets:fast", config=SHORT_DRAIN)
     with opened(server, "/deaf") as socket:
         server.signal(signal.SIGTERM)
         assert close_of(socket)[0] == 1012

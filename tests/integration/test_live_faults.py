@@ -1,5 +1,6 @@
 """What consumers, the system and the operator do to a worker: others go on being served."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -11,7 +12,8 @@ import time
 
 import httpx
 import pytest
-from processes import HERE, NEVER, PATIENCE, eventually, socket_to
+from ports import free_port
+from processes import HERE, NEVER, PATIENCE, SHORT_DRAIN, eventually, socket_to
 from test_live_signals import has_left
 from websockets.sync.client import connect
 
@@ -257,7 +259,8 @@ def test_a_worker_that_is_killed_fails_its_own_requests_alone(serve):
 
 
 def test_a_master_that_is_killed_leaves_the_address_to_the_next_one(serve):
-    server = serve("--workers", "2", "--threads", "2", "--graceful-timeout", "3", app=APP)
+    address = f"127.0.0.1:{free_port()}"
+    server = serve("--workers", "2", "--threads", "2", "--graceful-timeout", "3", app=APP, binds=(address,))
     orphans = eventually(lambda: len(server.workers()) == 2 and server.workers(), "two workers")
     with server.raw() as hanging:
         hanging.get("/hang")
@@ -265,18 +268,18 @@ def test_a_master_that_is_killed_leaves_the_address_to_the_next_one(serve):
         server.wait()
         for orphan in orphans:
             eventually(lambda pid=orphan: has_left(pid), "the workers to leave")
-    host, port = server.address
-    again = serve(app=APP, binds=(f"{host}:{port}",))
+    again = serve(app=APP, binds=(address,))
     assert served_by(again)
 
 
 @pytest.mark.parametrize("asgi_loop", ["auto", "asyncio"])
 def test_term_ends_streams_sockets_and_stuck_threads_in_time(serve, asgi_loop):
-    server = serve("--threads", "6", "--graceful-timeout", "10", "--asgi-loop", asgi_loop, app=APP)
-    raws = [server.raw() for _ in range(3)]
-    slow = server.raw(receive_buffer=4096)
+    server = serve("--threads", "6", "--asgi-loop", asgi_loop, app=APP, config=SHORT_DRAIN)
     url = server.url.replace("http", "ws")
-    with connect(f"{url}/socket", open_timeout=PATIENCE) as socket:
+    with contextlib.ExitStack() as stack:
+        raws = [stack.enter_context(server.raw()) for _ in range(3)]
+        slow = stack.enter_context(server.raw(receive_buffer=4096))
+        socket = stack.enter_context(connect(f"{url}/socket", open_timeout=PATIENCE))
         for raw, path in zip(raws, ["/hang", "/burn", "/stream-for-ever"], strict=True):
             raw.get(path)
         slow.get("/stream-for-ever").receive(size=100)
@@ -289,7 +292,5 @@ def test_term_ends_streams_sockets_and_stuck_threads_in_time(serve, asgi_loop):
     assert "SIGKILL" not in log  # the worker left by itself
     assert "Leaving without waiting for threads: " in log
     assert "Still running: GET /burn in fault_consumers.burn" in log
-    for raw in (*raws, slow):
-        raw.socket.close()
     with pytest.raises(OSError, match="refused"):
         socket_to(server.address)

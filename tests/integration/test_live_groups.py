@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis_server
+from ports import free_port
 from processes import PATIENCE, PYTHONPATH, eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -260,7 +261,7 @@ def test_no_message_of_a_channel_is_lost_when_background_workers_are_killed(serv
 
 
 def test_a_server_starts_and_serves_while_redis_is_not_there(serve):
-    server = serve("--channel-layer", f"redis://127.0.0.1:{redis_server.free_port()}/0?timeout=1", app=APP)
-    assert server.log().count("cannot be reached") == 1
+    server = serve("--channel-layer", f"redis://127.0.0.1:{free_port()}/0?timeout=1", app=APP)
+    assert server.wait_for_log("cannot be reached").count("cannot be reached") == 1
     assert server.get("/job?1").status_code == 500  # ChannelLayerUnavailable
     assert server.get("/").text == "ready"

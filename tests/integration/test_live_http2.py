@@ -13,6 +13,7 @@ import pytest
 from certificates import Files
 from h2_load import Load
 from plain_http import PLAIN
+from ports import free_port
 from processes import PATIENCE, eventually
 
 CLEARTEXT = ("--http-protocols", "h2,h1", "--http2-cleartext", "both", "--threads", "2", "--queue-size", "1000")
@@ -121,9 +122,7 @@ def test_h2load(plain, side):
 
 @needs("haproxy")
 def test_haproxy_with_http2_to_the_server(plain, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     host, target = plain.address
     config = tmp_path / "haproxy.cfg"
     config.write_text(HAPROXY.format(port=port, host=host, target=target))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from processes import COMMANDS, PATIENCE, PYTHONPATH, eventually
+from processes import COMMANDS, PATIENCE, PYTHONPATH, SHORT_DRAIN, eventually
 
 PLAIN = "GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -84,7 +84,7 @@ def test_a_wsgi_response_is_streamed_held_back_and_closed(serve):
     assert len(server.get("/whole").content) == 50 * 10_000
     # With the one of the start; it is closed after its last part was sent, so the next one may have another thread.
     of_pool = re.compile(r"(closed in uvicorn-consumer-[12]\n){2}")
-    eventually(lambda: of_pool.fullmatch(closed.read_text()), "the closed response")
+    eventually(lambda: closed.exists() and of_pool.fullmatch(closed.read_text()), "the closed response")
     client = server.raw(receive_buffer=4096)
     client.get("/endless").receive(size=100_000)
     before = server.memory()
@@ -95,7 +95,7 @@ def test_a_wsgi_response_is_streamed_held_back_and_closed(serve):
 
 
 def test_a_wsgi_response_is_closed_when_the_worker_stops(serve):
-    server = serve("--threads", "2", "--graceful-timeout", "5", app="live_interfaces:rows")
+    server = serve("--threads", "2", app="live_interfaces:rows", config=SHORT_DRAIN)
     closed = server.folder / "closed.txt"
 
     with server.raw(receive_buffer=4096) as client:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import redis_server
+from browsers import Page, browsing, needs_browser
 from processes import PATIENCE, PYTHONPATH, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -16,7 +17,7 @@ from websockets.sync.client import connect
 
 def manage(folder, *words):
     env = {**os.environ, "PYTHONPATH": PYTHONPATH, "SQLITE_PATH": str(folder / "db.sqlite3")}
-    words = [sys.executable, "-m", "legacy.manage", *words]
+    words = [sys.executable, "-m", "uvicorn.channels1", "-m", "legacy.manage", *words]
     return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE)
 
 
@@ -33,10 +34,10 @@ def server(tmp_path_factory):
         yield server
 
 
-def started(folder, *args, database=None, **env):
+def started(folder, *args, database=None, app="legacy.asgi:channel_layer", **env):
     """Start the project; `database` is the folder of another one's."""
     env["SQLITE_PATH"] = str((database or folder) / "db.sqlite3")
-    return Server(folder, "--channels1", "--threads", "4", *args, app="legacy.asgi:channel_layer", env=env)
+    return Server(folder, "--channels1", "--threads", "4", *args, app=app, env=env)
 
 
 @contextlib.contextmanager
@@ -117,6 +118,14 @@ def test_a_view_pushes_to_sockets(server):
         assert socket.recv(PATIENCE) == "news"
 
 
+def test_a_view_counts_who_is_in_a_group(server):
+    with contextlib.ExitStack() as stack:
+        for number in range(5):
+            assert len({*server.get("/members/green").json()}) == number
+            stack.enter_context(opened(server, "/started/room/green"))
+        assert len({*server.get("/members/green").json()}) == 5
+
+
 def test_users_come_from_the_session_of_the_browser(server):
     bob = login(server, "bob")
     with opened(server, "/started/user", bob) as socket:
@@ -137,6 +146,13 @@ def test_only_pages_of_allowed_hosts_open_sockets(server):
         with pytest.raises(InvalidStatus) as refused, opened(server, "/started/allowed", origin=origin):
             pass
         assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/started/group", "/started/room/blue", "/streams", "/anywhere", "/words"])
+def test_the_subprotocol_of_a_socket_is_the_first_that_the_settings_have(server, path):
+    for offered, chosen in ((["none", "other", "graphql-ws"], "other"), (["none"], None)):
+        with opened(server, path, subprotocols=offered) as socket:
+            assert socket.subprotocol == chosen
 
 
 def test_messages_are_in_order(server):
@@ -297,6 +313,25 @@ def test_several_streams_on_one_socket(server):
         assert heard(socket)["payload"] == {"original_message": {"a": 2}}
 
 
+@needs_browser
+def test_pages_open_their_sockets_with_the_script_that_came_with_channels(server, tmp_path):
+    with browsing(f"{server.url}/bridge", tmp_path), Page(tmp_path) as page:
+
+        def wait_for(stream, action):
+            told = json.dumps([stream, action])
+            page.wait_for(f"heard.some(each => JSON.stringify(each) === JSON.stringify({told}))")
+
+        page.wait_for("typeof plain === 'object'")
+        wait_for(None, {"got": {"a": 1}})
+        wait_for("echo", {"status": "I just connected!"})
+        wait_for("echo", {"original_message": {"number": 1}})
+        page.evaluate("streams.socket.close()")
+        wait_for("echo", {"original_message": {"number": 2}})  # it has connected again
+        page.evaluate("plain.socket.close(1000, '', {keepClosed: true})")
+        page.wait_for("plain.socket.readyState === plain.socket.CLOSED")
+        assert page.evaluate("plain.socket._timer === null && !heard.some(each => each[0] === 'none')")
+
+
 @pytest.mark.parametrize("greeting", ["page", "other"])
 def test_a_class_for_requests(server, greeting):
     response = server.get(f"/{greeting}/7")
@@ -355,10 +390,11 @@ def test_the_routes_alone_are_served_too(tmp_path):
 @pytest.mark.skipif(redis_server.program() is None, reason="redis-server is not installed")
 def test_the_hosts_of_the_settings_connect_two_machines(tmp_path_factory):
     folders = [migrated(tmp_path_factory.mktemp("first")), tmp_path_factory.mktemp("second")]
+    env = {"app": "channels.asgi:get_channel_layer", "DJANGO_SETTINGS_MODULE": "legacy.settings"}  # as of runserver
     with (
         contextlib.closing(redis_server.RedisServer()) as redis,
         started(folders[0], REDIS_URL=redis.url) as one,
-        started(folders[1], REDIS_URL=redis.url, database=folders[0]) as two,
+        started(folders[1], "--factory", REDIS_URL=redis.url, database=folders[0], **env) as two,
         opened(one, "/started/room/blue") as first,
         opened(two, "/started/room/blue") as second,
     ):
@@ -380,7 +416,7 @@ def test_a_later_channels_that_is_installed_stops_the_start_with_one_sentence(tm
 def test_tests_of_consumers_run_as_they_were_written(tmp_path):
     done = manage(tmp_path, "test", "legacy", "-v1")
     assert done.returncode == 0, done.stderr
-    assert "Ran 57 tests" in done.stderr
+    assert "Ran 60 tests" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["runworker", "rundelay"])

@@ -145,11 +145,12 @@ def test_max_requests_under_load_loses_no_answer(serve):
     server = serve("--workers", "2", "--threads", "4", "--max-requests", "100", "--max-requests-jitter", "50")
 
     with Load(server.address) as load:
-        load.wait_for_answers(1500)
+        restarts = "Autorestarting worker after current request."
+        eventually(lambda: server.log().count(restarts) >= 5 or load.failures, "five workers that leave")
+        load.wait_for_answers(100)
 
     assert load.failures == []
     assert load.refused == 0
-    assert server.log().count("Autorestarting worker after current request.") >= 5
 
 
 def test_term_under_load_loses_no_answer(serve):

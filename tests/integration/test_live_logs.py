@@ -84,11 +84,12 @@ def test_a_slow_consumer_is_told_with_the_id(logged):
 
 
 def test_each_message_of_a_socket_has_the_id_of_the_handshake(logged):
-    with connect(logged.url.replace("http", "ws") + "/socket", proxy=None) as client:
+    url = logged.url.replace("http", "ws") + "/socket"
+    with connect(url, open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None) as client:
         request_id = client.response.headers["x-request-id"]
         for _ in range(3):
             client.send("hello")
-            assert client.recv() == request_id
+            assert client.recv(PATIENCE) == request_id
     lines = lines_about(logged, request_id, 5)
     told = [line["message"] for line in lines if line["logger"] == "app"]
     assert told == ["here: websocket.receive"] * 3 + ["here: websocket.disconnect"]

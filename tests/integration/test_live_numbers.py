@@ -2,11 +2,11 @@
 
 import os
 import signal
-import socket
 import threading
 
 import pytest
 from plain_http import get
+from ports import free_port
 from processes import eventually
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -44,12 +44,6 @@ class Metrics:
             for (found, *pairs), value in self.values.items()
             if found == name and labels.items() <= dict(pairs).items()
         )
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "gunicorn"])

@@ -3,12 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import eventually
+from processes import SHORT_DRAIN, eventually
 
 
 @pytest.fixture
 def server(serve):
-    return serve("--threads", "1", "--queue-size", "2", "--graceful-timeout", "5", app="live_pools:routes")
+    return serve("--threads", "1", "--queue-size", "2", app="live_pools:routes", config=SHORT_DRAIN)
 
 
 def test_slow_work_in_a_pool_of_its_own_leaves_the_rest_alone(server):

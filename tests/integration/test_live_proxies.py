@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from certificates import Files
+from ports import free_port
 from processes import PATIENCE, eventually
 from websockets.sync.client import connect
 
@@ -73,12 +74,6 @@ class Front:
     def socket(self, path):
         url = f"wss://localhost:{self.port}{path}"
         return connect(url, ssl=self.context, open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager

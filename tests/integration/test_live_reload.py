@@ -2,6 +2,7 @@
 
 import contextlib
 
+import httpx
 from processes import eventually
 
 GOOD = "def app(message):\n    message['reply_channel'].send({'status': 200, 'content': b'%s'})\n"
@@ -11,8 +12,15 @@ ENGINE = ("--reload", "--reload-engine", "poll")
 def answer_of(server):
     try:
         return server.get("/").text
-    except OSError:
+    except httpx.TransportError:  # the old worker has closed a connection on which nothing had come yet
         return ""
+
+
+def save(path, text):
+    """Write a file as editors do: whoever looks meanwhile finds the old text or the new one, and not none."""
+    written = path.with_name(f"{path.name}~")
+    written.write_text(text)
+    written.replace(path)
 
 
 def test_a_change_is_served_by_a_new_worker(serve, tmp_path):
@@ -21,7 +29,7 @@ def test_a_change_is_served_by_a_new_worker(serve, tmp_path):
     server = serve(*ENGINE, "--pythonpath", str(tmp_path), app="changing:app")
     assert server.get("/").text == "first"
 
-    module.write_text(GOOD % "and second")
+    save(module, GOOD % "and second")
     eventually(lambda: answer_of(server) == "and second", "the changed answer")
     assert "changing.py modified" in server.log()
 
@@ -53,11 +61,11 @@ def test_any_failure_of_a_start_is_shown_once_and_the_next_save_recovers(serve, 
     server = serve("--reload", "--pythonpath", str(tmp_path), app="recovering:app")
     assert "NameError: name 'other_nonsense'" in server.get("/").text
     for name, (text, words) in FAILURES.items():
-        module.write_text(text)
+        save(module, text)
         eventually(lambda words=words: words in answer_of(server), f"{name} to be shown")
         assert server.get("/").status_code == 500
         assert server.log().count(f"{words}\n") == 1, server.log()
-    module.write_text(GOOD % "recovered")
+    save(module, GOOD % "recovered")
     eventually(lambda: answer_of(server) == "recovered", "the recovered answer")
 
 
@@ -78,7 +86,7 @@ def test_requests_that_are_open_are_answered_and_keep_no_change_from_being_serve
             raws.append(stack.enter_context(server.raw()))
             raws[-1].get(f"/held{number}")
             eventually((server.folder / f"held{number}").exists, "the request to run")
-            module.write_text(held + (GOOD % (number + 1)).partition("\n")[2])
+            save(module, held + (GOOD % (number + 1)).partition("\n")[2])
             eventually(lambda number=number: answer_of(server) == str(number + 1), "the changed answer")
         assert idle.receive() == b""  # its client would go on with the old worker
         (server.folder / "go").touch()
@@ -95,7 +103,7 @@ def test_a_template_is_watched(serve, tmp_path):
     (tmp_path / "page.html").write_text("first")
     server = serve("--reload", "--pythonpath", str(tmp_path), app="templated:app")
     assert server.get("/").text == "first"
-    (tmp_path / "page.html").write_text("second")
+    save(tmp_path / "page.html", "second")
     eventually(lambda: answer_of(server) == "second", "the changed page")
 
 
@@ -105,7 +113,7 @@ def test_plain_gunicorn_reloads_in_the_same_way(serve, tmp_path):
     args = ("--reload", "--workers", "2", "--pythonpath", str(tmp_path))
     server = serve(*args, app="plainly:app", command="gunicorn")
     assert "NameError" in server.get("/").text
-    module.write_text(GOOD % "mended")
+    save(module, GOOD % "mended")
     eventually(lambda: [answer_of(server) for _ in range(8)] == ["mended"] * 8, "both workers to be new")
     eventually(lambda: len(server.workers()) == 2, "two workers")
 
@@ -120,7 +128,7 @@ def test_a_syntax_error_is_shown_and_the_repaired_file_served(serve, tmp_path):
     assert "SyntaxError" in response.text
     assert "misspelled.py" in response.text
 
-    module.write_text(GOOD % "repaired")
+    save(module, GOOD % "repaired")
     eventually(lambda: answer_of(server) == "repaired", "the repaired answer")
 
 

@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from processes import COMMANDS, PATIENCE, eventually
+from processes import COMMANDS, PATIENCE, SHORT_DRAIN, eventually
 
 HOOKS = """
 import json, threading
@@ -155,7 +155,7 @@ def test_worker_abort_and_worker_exit_are_called_when_the_loop_is_blocked(serve)
 
 
 def test_worker_exit_is_called_though_a_thread_is_stuck(serve):
-    server = serve("--graceful-timeout", "10", config=HOOKS)
+    server = serve(config=SHORT_DRAIN + HOOKS)
 
     with server.raw() as raw:
         raw.get("/sync/never-return")

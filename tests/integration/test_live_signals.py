@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from processes import eventually
+from processes import SHORT_DRAIN, eventually
 
 
 def has_left(pid):
@@ -18,7 +18,7 @@ def has_left(pid):
 
 
 def test_at_the_deadline_the_report_names_the_stuck_consumers_and_the_worker_leaves(serve):
-    server = serve("--threads", "2", "--graceful-timeout", "10")
+    server = serve("--threads", "2", config=SHORT_DRAIN)
 
     with server.raw() as first, server.raw() as second:
         first.get("/sync/never-return?a=1")
@@ -38,7 +38,7 @@ def test_at_the_deadline_the_report_names_the_stuck_consumers_and_the_worker_lea
 
 
 def test_hup_does_not_wait_for_a_stuck_thread_beyond_the_deadline(serve):
-    server = serve("--threads", "2", "--graceful-timeout", "10")
+    server = serve("--threads", "2", config=SHORT_DRAIN)
     [old] = server.workers()
 
     with server.raw() as stuck:
@@ -52,7 +52,7 @@ def test_hup_does_not_wait_for_a_stuck_thread_beyond_the_deadline(serve):
 
 @pytest.mark.parametrize(("side", "error"), [("sync", "ServerStopping"), ("async", "CancelledError")])
 def test_a_consumer_that_waits_in_send_is_released_at_the_deadline(serve, side, error):
-    server = serve("--graceful-timeout", "10", config=EXIT_HOOK)
+    server = serve(config=SHORT_DRAIN + EXIT_HOOK)
 
     with server.raw(receive_buffer=4096) as raw:
         raw.get(f"/{side}/stream?chunks=100000").receive(size=100)
@@ -63,7 +63,7 @@ def test_a_consumer_that_waits_in_send_is_released_at_the_deadline(serve, side, 
 
 
 def test_a_thread_that_waits_for_a_body_is_released_at_the_deadline(serve):
-    server = serve("--graceful-timeout", "10", "--threads", "1")
+    server = serve("--threads", "1", config=SHORT_DRAIN)
 
     with server.raw() as raw:
         raw.send(b"POST /sync/digest-as-it-comes HTTP/1.1\r\nHost: test\r\nContent-Length: 900000\r\n\r\n")

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from browsers import browsing, needs_browser
 from certificates import Files
-from processes import NEVER, PATIENCE, eventually
+from processes import NEVER, PATIENCE, SHORT_DRAIN, eventually
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
@@ -155,7 +155,7 @@ def test_a_worker_that_stops_closes_with_1012_and_lets_disconnect_run(serve, sid
 
 
 def test_a_client_that_ignores_the_close_does_not_hold_a_worker_that_stops(serve):
-    server = serve("--graceful-timeout", "5", "--websocket-close-timeout", str(NEVER), app=APP)
+    server = serve("--websocket-close-timeout", str(NEVER), app=APP, config=SHORT_DRAIN)
     with server.raw() as client:
         client.get(
             "/async/slow-end",

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import redis_server
-from processes import PATIENCE, PYTHONPATH, eventually
+from processes import NEVER, PATIENCE, PYTHONPATH, eventually
 
 pytestmark = pytest.mark.skipif(
     find_spec("django.tasks") is None and find_spec("django_tasks") is None, reason="neither Django 6 nor django-tasks"
@@ -104,11 +105,14 @@ def test_a_task_goes_out_when_its_transaction_is_committed(site):
 
 
 def test_a_task_runs_after_its_time_and_not_before_others(site):
-    site.enqueue("write_down", "later", using={"run_after": 0.5})
+    site.enqueue("write_down", "far", using={"run_after": NEVER})
     site.enqueue("write_down", "now")
-    site.wait_for(text="later")
-    texts = [each["text"] for each in site.seen if each.get("text") in ("later", "now")]
-    assert texts == ["now", "later"]
+    site.wait_for(text="now")
+    began = time.time()
+    site.enqueue("write_down", "later", using={"run_after": 0.5})
+    [later] = site.wait_for(text="later")
+    assert later["at"] >= began + 0.5
+    assert not [each for each in site.seen if each.get("text") == "far"]
 
 
 def test_a_task_that_raises_is_logged_and_done_with(site, redis):

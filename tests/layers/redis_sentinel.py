@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 from patience import until
-from redis_server import RedisServer, free_port, program, tls_options
+from ports import free_port
+from redis_server import RedisServer, program, tls_options
 
 __all__ = ["RedisSentinel"]
 

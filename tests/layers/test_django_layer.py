@@ -1,5 +1,6 @@
 """A layer of Channels 4 where its interface lets messages come late, double or not at all."""
 
+import asyncio
 import sys
 import types
 from collections import Counter
@@ -12,7 +13,7 @@ from specified_layer import SpecifiedLayer
 
 from uvicorn import ChannelLayerUnavailable, route
 from uvicorn.errors import ConsumeLater, StartupError
-from uvicorn.layers import django_groups, django_layer
+from uvicorn.layers import django_calls, django_groups, django_layer
 from uvicorn.layers.django_found import found_layer
 
 
@@ -134,6 +135,73 @@ async def test_groups_are_entered_again_when_the_server_of_a_layer_has_forgotten
         await until_async(lambda: far.gaps)
         await one.group("room").send({"text": "1"})
         await until_async(lambda: far.texts == ["1"])
+
+
+class Hanging(SpecifiedLayer):
+    """A layer that takes nothing until it `goes`."""
+
+    def __init__(self):
+        super().__init__()
+        self.goes = asyncio.Event()
+        self.goes.set()
+
+    async def _turns(self):
+        await self.goes.wait()
+        await super()._turns()
+
+
+@pytest.mark.parametrize("bound", [{"_MOST_CALLS": 10}, {"_MOST_BYTES": 10 * 20}])
+@on_loop
+async def test_coroutines_that_do_not_wait_for_a_layer_that_takes_nothing_are_refused_at_last(monkeypatch, bound):
+    for name, value in bound.items():
+        monkeypatch.setattr(django_calls, name, value)
+    layer = Hanging()
+    async with make(layer) as one, make(layer) as other:
+        far = other.client()
+        await other.group("room").add(far)
+        layer.goes.clear()
+        sent = []
+
+        def flood():
+            for number in range(1000):
+                name = "room" if number % 2 else f"room-{number}"
+                sent.append(one.group(name).send({"text": f"{number:013}"}))
+
+        with pytest.raises(ChannelLayerUnavailable, match=r"\d+ messages wait for asgi\+django://.* already") as raised:
+            flood()
+        assert not raised.value.was_sent
+        assert 5 <= len(sent) <= 20
+        layer.goes.set()
+        for handover in sent:
+            await handover
+        await one.group("room").send({"text": "again"})
+        await until_async(lambda: "again" in far.texts)
+        assert len(far.texts) == len(sent) // 2 + 1
+
+
+@on_loop
+async def test_those_who_come_and_go_while_a_layer_takes_nothing_do_not_pile_up():
+    layer = Hanging()
+    async with make(layer) as node:
+        client = node.client()
+        layer.goes.clear()
+        before = len(asyncio.all_tasks())
+        for _ in range(100):
+            node.group("left").add(client)
+            node.group("left").discard(client)
+            node.group("left").add(client)
+            node.group("left").discard(client)
+            node.group("room").add(client)
+            node.group("room").discard(client)
+            adding = node.group("room").add(client)
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) - before < 30
+        layer.goes.set()
+        await adding
+        await node.group("room").send({"text": "all"})
+        await node.group("left").send({"text": "left"})
+        await until_async(lambda: client.texts == ["all"])
+        assert [*layer._groups.get("left", ())] == []
 
 
 def failing():

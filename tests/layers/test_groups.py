@@ -163,7 +163,7 @@ async def test_what_a_consumer_has_sent_is_dropped_if_it_raises():
 
 
 @on_loop
-async def test_a_deferred_message_that_cannot_be_encoded_is_logged():
+async def test_a_deferred_message_that_cannot_be_encoded_is_logged_with_its_group():
     async with node() as worker:
 
         def consumer(message):
@@ -172,7 +172,7 @@ async def test_a_deferred_message_that_cannot_be_encoded_is_logged():
         exchange = worker.call(consumer)
         await until_async(lambda: exchange.job.is_over)
         await worker.idle()
-        assert any("TypeError" in str(line) for line in worker.log.texts("error"))
+        assert any("has sent to room cannot be: TypeError" in line for line in worker.log.texts("error"))
 
 
 @on_loop

@@ -6,9 +6,12 @@ import pytest
 from bridge_doubles import in_thread, on_loop
 from carriers import CARRIERS, needs_redis
 from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+from patience import NEVER_SECONDS
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.errors import ConsumeLater
+from uvicorn.layers import deferred
+from uvicorn.layers.django_layer import DjangoLayer
 
 CONTENT = {
     "text": "ä \U0001f600 \udcff",
@@ -175,6 +178,25 @@ async def add_by_name(node, group, client):
 
 
 @on_loop
+async def test_who_is_in_a_group_is_known_in_all_workers(two):
+    one, other = two()
+    async with one, other:
+        near, far, gone = one.client(), other.client(), other.client()
+        for node, client in ((one, near), (other, far), (other, gone)):
+            await node.group("room").add(client)
+        gone.leave()
+        if isinstance(one.layer, DjangoLayer):
+            with pytest.raises(NotImplementedError, match="cannot tell who is in a group"):
+                await one.office.members("room")
+            return
+        for node in (one, other):
+            assert sorted(await node.office.members("room")) == sorted([near.name, far.name])
+            assert await in_thread(lambda: node.office.members("empty")) == []  # noqa: B023
+        await one.group("room").discard(near)
+        assert await one.office.members("room") == [far.name]
+
+
+@on_loop
 async def test_to_add_a_member_by_the_name_of_a_socket_that_is_closed_is_no_error(two):
     one, other = two()
     async with one, other:
@@ -325,7 +347,8 @@ async def test_a_full_channel_is_told_to_the_sender(two):
 
 
 @on_loop
-async def test_a_deferred_message_for_a_full_channel_is_tried_again(two):
+async def test_a_deferred_message_for_a_full_channel_is_tried_again(two, monkeypatch):
+    monkeypatch.setattr(deferred, "_RETRY_SECONDS", NEVER_SECONDS)
     worked = Worked(blocks=True)
     one, other = two(route("jobs", worked), threads=1, limits={"capacity": 1})
     async with one, other:
@@ -345,7 +368,8 @@ async def test_a_deferred_message_for_a_full_channel_is_tried_again(two):
 
 @pytest.mark.parametrize("where", ["far", "near"])
 @on_loop
-async def test_deferred_messages_for_a_channel_that_is_full_stay_in_order(carrier, where):
+async def test_deferred_messages_for_a_channel_that_is_full_stay_in_order(carrier, where, monkeypatch):
+    monkeypatch.setattr(deferred, "_RETRY_SECONDS", NEVER_SECONDS)  # a busy machine consumes them more slowly
     worked = Worked()
     routed = make(carrier, route("jobs", worked), threads=1, limits={"capacity": 20})
     idle = make(carrier, limits={"capacity": 20})
@@ -360,7 +384,7 @@ async def test_deferred_messages_for_a_channel_that_is_full_stay_in_order(carrie
         for first in (0, 60):  # the second one's, too, behind those that are tried again  # noqa: B007
             exchange = sender.call(consumer)
             await until_async(lambda: exchange.job.is_over)  # noqa: B023
-        await until_async(lambda: len(worked.messages) == 120, f"{worked.numbers}")
+        await until_async(lambda: len(worked.messages) == 120, "all messages")
         assert worked.numbers == [*range(120)]
         assert sender.log.texts("error") == []
 

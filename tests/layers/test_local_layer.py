@@ -11,6 +11,7 @@ from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.errors import ConsumeLater
 from uvicorn.layers import local_peer, local_peers, local_place, queues
 from uvicorn.layers.delay import Delays
+from uvicorn.layers.handover import wait_for
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local_place import Place
 
@@ -132,6 +133,18 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_without_end(carri
 
 
 @on_loop
+async def test_the_members_of_a_worker_that_does_not_answer_are_left_out(carrier, monkeypatch):
+    async with make(carrier) as one, make(carrier) as other:
+        near = one.client()
+        await one.group("room").add(near)
+        await other.group("room").add(other.client())
+        await until_async(lambda: one.layer._peers.all()[0].groups)
+        monkeypatch.setattr(local_peer, "_TOLD_SECONDS", 0.01)
+        monkeypatch.setattr(other.layer._peers, "on_frame", lambda link, parts: None, raising=False)
+        assert await one.office.members("room") == [near.name]
+
+
+@on_loop
 async def test_a_worker_that_was_behind_hears_of_the_groups_that_were_joined_meanwhile(carrier):
     async with make(carrier) as one, make(carrier) as other:
         near = one.client()
@@ -205,6 +218,44 @@ async def test_what_is_sent_before_there_is_a_connection_to_a_worker_is_not_lost
         await until_async(lambda: len(far.texts) == 6)
         assert far.texts == ["0", "you 0", "1", "you 1", "2", "you 2"]
         assert far.gaps == []
+
+
+@on_loop
+async def test_who_was_added_by_its_name_before_there_is_a_connection_hears_what_is_sent_then(carrier, monkeypatch):
+    async with Unconnected(carrier, monkeypatch) as both:
+        far = both.other.client()
+        adding = asyncio.ensure_future(wait_for(both.one.group("room").add(far.name)))
+        await asyncio.sleep(0)
+        both.one.group("room").add(far.name)  # nobody waits for it
+        assert not adding.done()
+        both.connected()
+        await adding
+        await both.one.group("room").send({"text": "hello"})
+        await until_async(lambda: far.texts == ["hello"])
+        assert both.one.log.texts("warning") == []
+
+
+@on_loop
+async def test_an_add_to_a_worker_that_leaves_before_there_is_a_connection_is_over(carrier, monkeypatch):
+    async with Unconnected(carrier, monkeypatch) as both:
+        far = both.other.client()
+        adding = asyncio.ensure_future(wait_for(both.one.group("room").add(far.name)))
+        await asyncio.sleep(0)
+        await both.other.layer._peers.stop()
+        await adding  # one that is gone is no error
+        assert both.one.log.texts("warning") == []
+
+
+@on_loop
+async def test_an_add_waits_for_a_connection_that_is_never_there_no_longer_than_for_an_answer(carrier, monkeypatch):
+    monkeypatch.setattr(local_peer, "_CONNECTED_SECONDS", 0.01)
+    async with Unconnected(carrier, monkeypatch) as both:
+        far = both.other.client()
+        with pytest.raises(ChannelLayerUnavailable, match="does not answer") as raised:
+            await both.one.group("room").add(far.name)
+        assert raised.value.was_sent  # it may be carried out yet
+        both.connected()
+        await until_async(lambda: both.other.hub._groups.get("room"))
 
 
 @on_loop

@@ -11,6 +11,7 @@ import pytest
 from bridge_doubles import on_loop
 from carriers import CARRIERS, needs_redis
 from layer_doubles import Node, RecordingLog, Worked, until_async
+from patience import PATIENCE_SECONDS
 
 from uvicorn import Channel, ChannelFull, ChannelLayerUnavailable, Group, route
 from uvicorn.layers import use
@@ -129,7 +130,7 @@ def in_a_child(act):
         child = os.fork()
     if not child:
         try:
-            signal.alarm(60)  # rather than to hang for ever
+            signal.alarm(int(PATIENCE_SECONDS))  # rather than to hang for ever
             act()
             os._exit(0)
         except BaseException as error:

@@ -8,7 +8,8 @@ from gunicorn.config import Config
 
 from uvicorn.applications.loading import make_application
 from uvicorn.command.peers import GunicornPeers
-from uvicorn.command.serving import Frame, Serving
+from uvicorn.command.serving import Serving
+from uvicorn.command.serving_settings import Frame
 from uvicorn.command.settings import Settings
 from uvicorn.watching.board import Board
 from uvicorn.watching.watching import Shared

@@ -28,7 +28,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, ThreadCall, nest_now
 from uvicorn.bridge.work import Work
-from uvicorn.errors import ChannelClosed, ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
 
 __all__ = ["ThreadLimiter"]
 
@@ -51,6 +51,7 @@ class ThreadLimiter(CapacityLimiter):
         self._total: float = threads.pool.threads
         self._borrowers: set[object] = set()
         self._waiters: OrderedDict[object, _Waiter] = OrderedDict()
+        self._bound = 0  # how many of them may be refused
 
     @property
     def has_waiters(self) -> bool:
@@ -73,8 +74,7 @@ class ThreadLimiter(CapacityLimiter):
         is_bound = work is not None and not (work.is_outside or work.is_answered or must_run)
         if is_bound and work is not None and work.has_left:
             raise ChannelClosed("the client has left")
-        bound = sum(waiter.work is not None for waiter in self._waiters.values()) if is_bound else 0
-        if is_bound and bound >= self.threads.pool.queue_size:
+        if is_bound and self._bound >= self.threads.pool.queue_size:
             self.threads.refuse(work)
         waiter = _Waiter(work if is_bound else None)
         await self._wait(waiter, waiter)
@@ -82,7 +82,8 @@ class ThreadLimiter(CapacityLimiter):
     def on_left(self) -> None:
         """A call has ended: who waits is let in, as far as there is room."""
         while self._waiters and self._has_room():
-            key, waiter = self._waiters.popitem(last=False)
+            key, waiter = next(iter(self._waiters.items()))
+            self._take_out(key)
             if not waiter.future.done():
                 waiter.future.set_result(None)
                 if waiter.is_borrower:
@@ -98,18 +99,25 @@ class ThreadLimiter(CapacityLimiter):
             if waiter.since >= before:
                 return
             if waiter.work is not None:
-                del self._waiters[key]
+                self._take_out(key)
                 waiter.work.is_refused = True
                 if not waiter.future.done():
                     waiter.future.set_exception(ChannelFull("no thread became free in time"))
 
-    def drop_left(self) -> None:
-        """End the calls of requests whose client has left."""
+    def drop_left(self, work: Work) -> None:
+        """End the calls of a request whose client has left."""
         for key, waiter in tuple(self._waiters.items()):
-            if waiter.work is not None and waiter.work.has_left:
-                del self._waiters[key]
+            if waiter.work is work:
+                self._take_out(key)
                 if not waiter.future.done():
                     waiter.future.set_exception(ChannelClosed("the client has left"))
+
+    def give_up(self, reason: str) -> None:
+        """End with ServerStopping all waits: the worker leaves."""
+        for key, waiter in tuple(self._waiters.items()):
+            self._take_out(key)
+            if not waiter.future.done():
+                waiter.future.set_exception(ServerStopping(reason))
 
     def _has_room(self) -> bool:
         return self.is_open or len(self._borrowers) + self.threads.in_flight < self._total
@@ -117,13 +125,22 @@ class ThreadLimiter(CapacityLimiter):
     def _look(self) -> None:
         self.is_open = not self._waiters and self._total - len(self._borrowers) >= self.threads.pool.threads
 
+    def _take_out(self, key: object) -> bool:
+        """Have somebody wait no longer; return whether he did."""
+        waiter = self._waiters.pop(key, None)
+        if waiter is None:
+            return False
+        self._bound -= waiter.work is not None
+        return True
+
     async def _wait(self, key: object, waiter: _Waiter) -> None:
         self._waiters[key] = waiter
+        self._bound += waiter.work is not None
         self.is_open = False  # or calls would pass by for ever
         try:
             await waiter.future
         except BaseException:
-            if self._waiters.pop(key, None) is None and waiter.future.done() and not waiter.future.cancelled():
+            if not self._take_out(key) and waiter.future.done() and not waiter.future.cancelled():
                 if waiter.is_borrower:
                     self._borrowers.discard(key)
                 elif waiter.is_in:

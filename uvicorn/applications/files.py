@@ -36,7 +36,8 @@ class FileWrapper(BlockWrapper):
         Args:
             most: bytes that are wanted; None for all.
 
-        Returns: None if it is no regular file, or one whose bytes are not those of its descriptor: iterate.
+        Returns: None if it is no regular file, or one whose bytes are not those of its descriptor: iterate. Likewise
+            for one of size 0, which tells nothing of what can be read: those of /proc have no other size.
         """
         raw = raw_file(self.filelike)
         if raw is None:
@@ -44,7 +45,7 @@ class FileWrapper(BlockWrapper):
         if raw.writable():
             raw.flush()
         status = os.fstat(raw.fileno())
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
             return None
         start = min(raw.tell(), status.st_size)
         left = status.st_size - start

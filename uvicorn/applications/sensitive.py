@@ -20,7 +20,8 @@ from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from uvicorn.bridge.framework_calls import FrameworkThreads, installing
-from uvicorn.bridge.lease import ByLoopExecutor, LastingLease, Lease
+from uvicorn.bridge.lasting_lease import ByLoopExecutor, LastingLease
+from uvicorn.bridge.lease import Lease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.waits import on_loop

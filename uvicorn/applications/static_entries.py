@@ -49,6 +49,8 @@ class Variant(NamedTuple):
         facts: what the system said of that file.
         content: None for one that is not small.
         content_type: of all codings together.
+        coding: of the content; b"" for none.
+        common: the fields that all codings have.
         fields: of a response with it.
         checked: the same, checked and encoded once.
         brief: those of a 304.
@@ -60,6 +62,8 @@ class Variant(NamedTuple):
     content: bytes | None
     validators: Validators
     content_type: bytes
+    coding: bytes
+    common: Pairs
     fields: Pairs
     checked: Fields
     brief: Fields
@@ -99,8 +103,7 @@ class Entry:
 class Entries:
     """Entries by their keys, as many as a number of bytes allows: those that were used last. Runs on: one thread.
 
-    Args:
-        most_bytes: of all of them together.
+    `most_bytes` is of all of them together.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -217,13 +220,21 @@ class Reader:
         opened = FilePart(fd, os.fsdecode(variant.name))
         return opened if facts_of(stat) == variant.facts else None
 
+    def take(self, variant: Variant) -> tuple[FilePart, Variant]:
+        """Open the file of a variant, whatever it is by now, and say what it is: it changes too often to be looked at.
+
+        Raises: NotFound; OSError.
+        """
+        fd, stat = self.folder.open(variant.name)
+        opened, facts = FilePart(fd, os.fsdecode(variant.name)), facts_of(stat)
+        kind, coding, common = variant.content_type, variant.coding, variant.common
+        return opened, _described(variant.name, facts, None, kind, coding, common, time_ns())
+
     def _read(self, path: str, only_cached: bool, is_fallback: bool) -> Entry:
-        name = _encoded(path)
+        name, is_immutable = _encoded(path), not is_fallback and self._is_immutable(path)
         found = {b"": self._open(name, only_cached)}
-        is_immutable = not is_fallback and self._is_immutable(path)
         if not name.endswith(tuple(end for _, end in _CODINGS)):
             self._add_siblings(found, name, only_cached, is_immutable)
-        now = time_ns()
         content_type = self._types.of(path.rpartition("/")[2])
         vary = [name for name, has in ((b"accept", is_fallback), (b"accept-encoding", len(found) > 1)) if has]
         common = [*self._headers]
@@ -233,26 +244,8 @@ class Reader:
             common.append((b"cache-control", self._cache_control))
         if vary:
             common.append((b"vary", b", ".join(vary)))
-        made: dict[bytes, Variant] = {}
-        for coding, (file, facts, content) in found.items():
-            size = facts[2] if content is None else len(content)
-            validators = validators_of(size, facts[3], now, f"-{coding.decode('ascii')}" if coding else "")
-            brief = [*common, (b"etag", validators.tag), (b"last-modified", validators.last_modified)]
-            fields = [*brief, (b"accept-ranges", b"bytes"), (b"content-type", content_type)]
-            if coding:
-                fields.append((b"content-encoding", coding))
-            made[coding] = Variant(
-                file,
-                facts,
-                size,
-                content,
-                validators,
-                content_type,
-                fields,
-                encode_fields(fields),
-                encode_fields(brief),
-            )
-        return Entry(made, now)
+        now = time_ns()
+        return Entry({key: _described(*found[key], content_type, key, common, now) for key in found}, now)
 
     def _add_siblings(self, found: dict[bytes, _Found], name: bytes, only_cached: bool, is_immutable: bool) -> None:
         """Add the files that have the same content, compressed.
@@ -286,6 +279,19 @@ class Reader:
 
 
 _Found: TypeAlias = "tuple[bytes, Facts, bytes | None]"
+
+
+def _described(
+    name: bytes, facts: Facts, content: bytes | None, content_type: bytes, coding: bytes, common: Pairs, now_ns: int
+) -> Variant:
+    size = facts[2] if content is None else len(content)
+    validators = validators_of(size, facts[3], now_ns, f"-{coding.decode('ascii')}" if coding else "")
+    brief = [*common, (b"etag", validators.tag), (b"last-modified", validators.last_modified)]
+    fields = [*brief, (b"accept-ranges", b"bytes"), (b"content-type", content_type)]
+    if coding:
+        fields.append((b"content-encoding", coding))
+    checked, short = encode_fields(fields), encode_fields(brief)
+    return Variant(name, facts, size, content, validators, content_type, coding, common, fields, checked, short)
 
 
 def _encoded(path: str) -> bytes:

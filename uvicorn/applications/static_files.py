@@ -33,7 +33,7 @@ from uvicorn.wire.ranges import Range, content_range, multipart, ranges_of, unsa
 
 __all__ = ["StaticFiles"]
 
-_TRIES: Final = 3  # to open a file that is replaced all the time
+_TRIES: Final = 3  # to open a file that changes all the time; then as it is when it is opened
 _RIGHT_SECONDS: Final = 0.01  # arbitrary: shorter than what anybody does between a change and a look at it
 _DECIDING: Final = CONDITIONAL | {b"range"}
 _WANTED: Final = _DECIDING | {b"accept", b"accept-encoding"}
@@ -144,9 +144,15 @@ class StaticFiles:
         _send_text(channel, 404, (b"vary", b"accept"))
 
     async def _send(
-        self, channel: Any, variant: Variant, asked: Mapping[bytes, bytes], path: str, tries: int = _TRIES
+        self,
+        channel: Any,
+        variant: Variant,
+        asked: Mapping[bytes, bytes],
+        path: str,
+        tries: int = _TRIES,
+        file: FilePart | None = None,
     ) -> None:
-        """Send a file, a part of it, or that the client has it already."""
+        """Send a file, which may be open already, a part of it, or that the client has it already."""
         ranges: Sequence[Range] | None = None
         if not _DECIDING.isdisjoint(asked):
             status = unmet(asked, variant.validators)
@@ -162,8 +168,8 @@ class StaticFiles:
                     _send_text(channel, 416, (b"content-range", unsatisfied_range(variant.size)))
                     return
         if variant.content is None:
-            if not await self._send_large(channel, variant, ranges):
-                await self._send_anew(channel, asked, path, tries)
+            if not await self._send_large(channel, variant, ranges, file):
+                await self._send_anew(channel, variant, asked, path, tries)
         elif ranges is None:
             channel.send({"status": 200, "headers": variant.checked, "content": variant.content})
         else:
@@ -174,7 +180,9 @@ class StaticFiles:
             )
             channel.send({"status": 206, "headers": fields, "content": body})
 
-    async def _send_large(self, channel: Any, variant: Variant, ranges: Sequence[Range] | None) -> bool:
+    async def _send_large(
+        self, channel: Any, variant: Variant, ranges: Sequence[Range] | None, file: FilePart | None
+    ) -> bool:
         """Send a file that is not in memory, or parts of it. Returns: False if it is another one meanwhile."""
         if ranges is None:
             status, fields, length = 200, variant.fields, variant.size
@@ -186,12 +194,13 @@ class StaticFiles:
         if channel.is_head:
             channel.send(head)
             return True
-        file = await self._open(channel, variant)
+        file = file or await self._open(channel, variant)
         if file is None:
             return False
         first = parts[0]
         if isinstance(first, Range):
-            channel.send({"status": status, "headers": fields, "file": (_given(file), *first)})
+            file.at, file.left = first
+            channel.send({"status": status, "headers": variant.checked if ranges is None else fields, "file": file})
             return True
         check_room(file.descriptor)
         await channel.send({**head, "more_content": True})
@@ -216,12 +225,16 @@ class StaticFiles:
             return None
         return opened
 
-    async def _send_anew(self, channel: Any, asked: Mapping[bytes, bytes], path: str, tries: int) -> None:
-        """Send a file that was replaced between the look at it and its opening."""
+    async def _send_anew(
+        self, channel: Any, variant: Variant, asked: Mapping[bytes, bytes], path: str, tries: int
+    ) -> None:
+        """Send a file that was written to, or replaced, between the look at it and its opening."""
         self._side().entries.drop(path)
-        if tries <= 1:
-            raise OSError(f"{path!r} is replaced all the time")
         try:
+            if tries <= 1:
+                file, variant = await channel.read_aside(partial(self.reader.take, variant))
+                await self._send(channel, variant, asked, path, 0, file)
+                return
             entry = await self._find(channel, path)
         except NotFound:
             entry = None
@@ -281,9 +294,3 @@ def _framed(
 def _send_text(channel: Any, status: int, *fields: tuple[bytes, bytes]) -> None:
     """Answer with one line of text, as the server itself does."""
     channel.send({"status": status, "headers": [_TEXT, *fields], "content": error_page(status)[1]})
-
-
-def _given(file: FilePart) -> int:
-    """Return the descriptor of a file, for the server to close."""
-    descriptor, file.descriptor = file.descriptor, -1
-    return descriptor

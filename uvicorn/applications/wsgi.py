@@ -40,16 +40,11 @@ class WSGIApplication:
 
     Attributes:
         takes_raw_sockets: it may speak WebSocket by itself; its message then has a `raw_socket`.
-        why_no_socket: why a WebSocket over HTTP/2 is refused, and what to do.
     """
 
     knows_no_sockets: Final = True  # nor any channel but http.request
     takes_raw_sockets: Final = True
     sends_at_once: Final = True  # a view is no consumer of messages: what it sends to groups is not deferred
-    why_no_socket = (
-        "a WSGI application gets no raw socket (as flask-sock and simple-websocket want it) over HTTP/2. Put "
-        "consumers of sockets, route('websocket.connect', ...), or an ASGI application before it in a list of routes"
-    )
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         name = name_of(application)

@@ -169,6 +169,15 @@ class Backlog:
             for jobs in (self.queue, self.held, self.short, self.late):
                 jobs.clear()
 
+    def first_held(self) -> object:
+        """Return the next one of those that the limit keeps back, or None. Runs on: any thread."""
+        for kept in (self.held, self.asking):
+            try:
+                return kept[0]
+            except IndexError:
+                continue
+        return None
+
     def oldest(self) -> float:
         """Return when the first of those that are not late was submitted; 0.0 if none waits. Runs on: any thread."""
         times = []

@@ -23,12 +23,13 @@ from typing import Any, Final
 
 from uvicorn.bridge.channels import ReplyChannel
 from uvicorn.bridge.consumer import Consumer
-from uvicorn.bridge.crossing import Crossing, PoolCall
+from uvicorn.bridge.crossing import Crossing
 from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads, ThreadCall
 from uvicorn.bridge.jobs import CallJob, ConsumerJob
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.outbox import Log, Outbox
 from uvicorn.bridge.pool import ConsumerPool
+from uvicorn.bridge.pool_call import PoolCall
 from uvicorn.bridge.running import Running
 from uvicorn.bridge.serve import serve
 from uvicorn.bridge.served import RequestHooks, Served, ServedRequest
@@ -42,6 +43,8 @@ __all__ = ["Dispatcher"]
 _Task: Final[Any] = asyncio.Task
 _TASKS_TAKE_CONTEXTS: Final = sys.version_info >= (3, 11)
 _TASKS_MAY_BE_EAGER: Final = sys.version_info >= (3, 12)
+_STUCK: Final = "its thread is stuck, and the worker is replaced"
+_STOPPING: Final = "the worker is stopping"
 
 
 class Dispatcher:
@@ -137,9 +140,8 @@ class Dispatcher:
         job = exchange.job
         if job is not None:
             self.running.take_back(job)
-        elif self.running.cancel(exchange, grace):
-            for threads in self.frameworks.values():
-                threads.drop_left()
+        elif self.running.cancel(exchange, grace) and exchange.work is not None:
+            exchange.work.threads.drop_left(exchange.work)
 
     def tick(self) -> None:
         """Do once a second what depends on time."""
@@ -185,9 +187,9 @@ class Dispatcher:
                 if job is not slot.job:
                     continue
                 if isinstance(job, CallJob):
-                    job.exchange.refuse(504, "its thread is stuck, and the worker is replaced", setting="stuck_after")
+                    job.exchange.refuse(504, _STUCK, setting="stuck_after")
                 elif isinstance(job, (Host, PoolCall, ThreadCall)):
-                    job.give_up()
+                    job.give_up(_STUCK)
 
     def abort(self) -> None:
         """Cancel every task, because the worker stops, and release the threads that wait for the loop."""
@@ -205,21 +207,20 @@ class Dispatcher:
         self._rejected += 1
         self._reason = reason
 
-    def stop_pools(self) -> None:
-        """Let every thread end that has nothing to do."""
-        for pool in self.all_pools:
-            pool.stop()
-
     def close(self) -> None:
-        """Leave nothing behind: no call that waits for a thread, no timer; threads end that have nothing to do."""
-        for pool in (*self.pools, *(self.shared or ())):
+        """Leave nothing behind: nobody waits for a thread, no thread for the loop, no timer; idle threads end."""
+        self.crossing.stop()
+        for threads in self.frameworks.values():
+            threads.give_up(_STOPPING)  # first: the end of a call lets in others that wait for it
+        for pool in self.all_pools:
             for job in pool.waiting():
                 if pool.cancel(job) and isinstance(job, (Host, PoolCall, ThreadCall)):
-                    job.give_up()
+                    job.give_up(_STOPPING)
             for job in [job for slot in pool.slots() for job in slot.pinned.copy()]:  # its thread takes from it
                 if isinstance(job, Host):
-                    job.give_up()
-        self.stop_pools()
+                    job.give_up(_STOPPING)
+        for pool in self.all_pools:  # last: it drops what waits there
+            pool.stop()
         for governor in self.governors:
             governor.stop()
 

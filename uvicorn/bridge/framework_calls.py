@@ -198,16 +198,26 @@ class FrameworkThreads:
                 kept[0].take_back()
                 self._submit_extra(kept[0])
 
-    def drop_left(self) -> None:
-        """Take back the queued calls of requests whose client has left."""
+    def drop_left(self, work: Work) -> None:
+        """Take back the queued calls of a request whose client has left."""
+        if not work.has_left:
+            return
         queued = [job for job in self.pool.waiting() if isinstance(job, ThreadCall)]
         for call in chain(queued, *self._nested()):
-            if not call.must_run and call.work is not None and call.work.has_left and call.take_back():
+            if call.work is work and not call.must_run and call.take_back():
                 call.drop(ChannelClosed("the client has left"))
         if self.gate is not None:
-            self.gate.drop_left()
-        for host in self.pool.hosts:
-            host.drop_left()
+            self.gate.drop_left(work)
+        if work.lease is not None:
+            work.lease.drop_left()
+
+    def give_up(self, reason: str) -> None:
+        """End with ServerStopping what waits for its turn, and is in no pool: the worker leaves."""
+        for call in [*chain(self.behind, *self._nested())]:
+            if call.take_back():
+                call.give_up(reason)
+        if self.gate is not None:
+            self.gate.give_up(reason)
 
     def _submit_extra(self, call: ThreadCall) -> None:
         pool = self.pool if self.pool.has_free_thread else self._shared.extra

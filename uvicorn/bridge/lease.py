@@ -19,9 +19,7 @@ between its calls, as asgiref does where requests share a thread.
 
 *Idle threads are lent.* What does nothing keeps nobody out: see `lending.py`.
 
-*What is no request* (`LastingLease`: a socket, code outside of all requests) lasts for hours and computes for moments.
-It keeps one thread as well, but shares it with others of its kind from the start: so many sockets hold few threads, and
-half of the pool's at most. There is no owner there.
+*What is no request* has leases of another kind: see `lasting_lease.py`.
 
 *The way back* is the outbox, with all else that threads tell the loop: one wake-up per burst. asyncio takes what
 `submit` returns as it is, since it is a future of the loop already (as in `loop_executor.py`).
@@ -34,13 +32,12 @@ than `queue_timeout` fails its calls.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
 from threading import get_ident
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.framework_calls import nest_now
@@ -48,16 +45,15 @@ from uvicorn.bridge.lease_call import LeaseCall
 from uvicorn.bridge.lease_host import Host
 from uvicorn.bridge.lending import Lending
 from uvicorn.bridge.outbox import Outbox
-from uvicorn.bridge.pool import ConsumerPool, Slot
+from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.bridge.thread_call import from_elsewhere
 from uvicorn.bridge.waits import on_own_thread, refuse_deadlock
 from uvicorn.bridge.work import Work, nested_below, work_now
-from uvicorn.errors import ChannelFull
+from uvicorn.errors import ChannelClosed, ChannelFull
 
-__all__ = ["ByLoopExecutor", "LastingLease", "Lease"]
+__all__ = ["Lease"]
 
 _T = TypeVar("_T")
-_CROWDED: Final = 4  # arbitrary: leases that last, for one thread while others are free
 
 
 class Lease(Executor):
@@ -117,11 +113,10 @@ class Lease(Executor):
             raise RuntimeError("the request is over, and its thread serves others")
         call = self.latest = LeaseCall(self, function, args, kwargs)
         host = self.host
-        if host is not None and host.away_from is not None and _is_held_up(host.away_from):
-            host.leave(self)
+        if host is not None and (waiting := host.let_go_of_thread(self)) is not None:
             self.detach()
-            host = None
-        if host is None:
+            host = self.host = self._find_other_host(call, waiting)
+        elif host is None:
             host = self.host = self._find_host(call)
         elif nested_below.get():
             refuse_deadlock(host.thread_id, call.cost.name)
@@ -154,6 +149,18 @@ class Lease(Executor):
             self._raise_full()
         return _host_for(pool, call)
 
+    def _find_other_host(self, call: LeaseCall, waiting: list[LeaseCall]) -> Host:
+        """Return the host for a call, and for those before it that wait for another thread. Raises: ChannelFull."""
+        try:
+            host = self._find_host(call)
+        except ChannelFull:
+            for earlier in waiting:
+                earlier.fail()
+            raise
+        for earlier in waiting:
+            host.put(earlier)
+        return host
+
     def _is_waited_for(self) -> bool:
         """Whether a thread waits for the calling code, which could have to wait for that thread."""
         return self._extra is not None and not self._pool.has_free_thread and nest_now() is not None
@@ -179,6 +186,15 @@ class Lease(Executor):
         if host is not None:
             self._pool.leased -= 1
             host.leave(self)
+
+    def drop_left(self) -> None:
+        """End the call, because the client has left, while there is no thread: nothing is to be undone.
+
+        Runs on: the loop.
+        """
+        call, host = self.latest, self.host
+        if call is not None and not call.cost.is_exit and host is not None and not host.thread_id:
+            call.fail(ChannelClosed("the client has left"))
 
     def refuse(self) -> None:
         """End without a thread: none became free in time. Runs on: the loop."""
@@ -208,75 +224,6 @@ class Lease(Executor):
         self._on_moved()
 
 
-class LastingLease(Lease):
-    """One thread for what is no request: shared with others of its kind.
-
-    Args:
-        most: how many threads of the pool they may have, all together.
-    """
-
-    is_lasting = True
-    is_bound = True
-
-    def __init__(
-        self,
-        pool: ConsumerPool,
-        outbox: Outbox,
-        most: int = 1,
-        counts: Counter[str] | None = None,
-        extra: ConsumerPool | None = None,
-    ) -> None:
-        super().__init__(pool, outbox, counts=counts, extra=extra)
-        self._most = most
-
-    def _find_host(self, call: LeaseCall) -> Host:
-        pool = self._pool
-        hosts = pool.shared_hosts
-        idle = [host for host in hosts if host.is_idle and _count(host) < _CROWDED]
-        if not idle and self._is_waited_for():
-            return self._extra_host(hosts)
-        if not idle and len(hosts) < self._most:
-            if not hosts and pool.is_full:
-                self._raise_full()
-            if not hosts or pool.has_free_thread:
-                made = Host(pool, self, hosts)
-                pool.submit_beyond(made)
-                return made
-        host: Host = min(hosts, key=lambda host: (not host.is_idle, _count(host)))
-        host.leases.append(self)
-        return host
-
-    def detach(self) -> None:
-        """Forget the host: its thread does not come back. Runs on: the loop."""
-        self.host = None
-
-    def release(self) -> None:
-        """Give the thread back, after the calls that were submitted. Runs on: the loop."""
-        self._is_released = True
-        self.refuse()
-
-    def refuse(self) -> None:
-        """Let go of the host: no thread became free for it in time, or nothing more is to come. Runs on: the loop."""
-        self.latest = None
-        host, self.host = self.host, None
-        if host is not None and self in host.leases:
-            host.leave(self)
-
-
-class ByLoopExecutor(Executor):
-    """Makes the calls of some loops by a lease of each, and all others by another executor."""
-
-    def __init__(self, leases: Mapping[asyncio.AbstractEventLoop, Lease], other: Executor) -> None:
-        self._leases = leases
-        self._other = other
-
-    def submit(self, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        """Call a function in the one thread for the running loop."""
-        loop = asyncio._get_running_loop()
-        executor = self._other if loop is None else self._leases.get(loop, self._other)
-        return executor.submit(function, *args, **kwargs)
-
-
 def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
     """Return the host for the lease that makes this call. Runs on: the loop."""
     pool.leased += 1
@@ -295,12 +242,6 @@ def _host_for(pool: ConsumerPool, call: LeaseCall) -> Host:
     host = Host(pool, call.lease, pool.hosts)
     pool.submit_beyond(host)
     return host
-
-
-def _is_held_up(slot: Slot) -> bool:
-    """Whether the job of a thread may wait for the call that is made now, or never end. Runs on: the loop."""
-    job = slot.job
-    return job is not None and (nested_below.get() is not None or slot.stuck is job)
 
 
 def _is_computing(pool: ConsumerPool) -> bool:

@@ -19,7 +19,8 @@ ended or, where that is a host, is idle as above.
 
 *Why no pinned call waits for ever.* The present job ends by itself, or is a host, which goes away. What it may wait for
 is done by other threads, but for one case: it waits for the loop, and this for the pinned call. Such a call is nested,
-and moves to another thread (`Lease.submit`); so does one whose thread is stuck. A nested call behind others, for which
+and moves to another thread, with those that its request has pinned before it (`Host.let_go_of_thread`); so does one
+whose thread is stuck. A nested call behind others, for which
 its request waits in the queue, takes these with it to an extra thread (`Host.hurry`). Whatever is left fails after
 `queue_timeout`.
 

@@ -18,8 +18,9 @@ from collections.abc import Callable, Coroutine
 from threading import get_ident
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from uvicorn.bridge.crossing import Crossing, current_job, run_on
+from uvicorn.bridge.crossing import Crossing, current_job
 from uvicorn.bridge.jobs import CallJob
+from uvicorn.bridge.visits import run_on
 from uvicorn.errors import ChannelFull
 
 __all__ = ["Call", "Carried", "Sides", "drop_deferred"]

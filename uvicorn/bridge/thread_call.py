@@ -152,12 +152,15 @@ class ThreadCall:
             self.threads.on_nested_ended(self)
         return True
 
-    def give_up(self) -> None:
-        """End with ServerStopping a call whose thread is stuck: the worker leaves. Runs on: the loop."""
+    def give_up(self, reason: str) -> None:
+        """End with ServerStopping a call that has no thread, or whose thread is stuck: the worker leaves.
+
+        Runs on: the loop.
+        """
         if not self.is_settled:
             if self.work is not None:
                 self.work.give_up()
-            self.drop(ServerStopping("its thread is stuck, and the worker is replaced"))
+            self.drop(ServerStopping(reason))
 
     def outcome(self) -> Any:
         """Return the result of a call that was settled when its future was cancelled already. Raises: its error."""

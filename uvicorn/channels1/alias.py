@@ -29,13 +29,14 @@ _GONE: Final = {
     "delay.worker": "the layer keeps delayed messages, without a process of its own",
     "hacks": "Django is not changed",
     "log": "the server logs, as Gunicorn's settings say",
-    "management.commands.runserver": "Django has its own; start `uvicorn --channels1 --reload` for sockets",
     "package_checks": "there is nothing to check",
     "test.liveserver": "start `uvicorn --channels1` with the settings of the test",
     "worker": "`uvicorn --channels1` runs the consumers, in its threads",
 }
 #: names in Channels 1 that have another one here
 _OTHERS: Final = {"tests": "test"}
+#: the layer of tests, where it was: asgiref has it no more
+_MEMORY: Final = "asgiref.inmemory"
 
 
 def install() -> None:
@@ -86,6 +87,8 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return how a module is imported; None if it is none of ours."""
+        if fullname == _MEMORY:
+            return ModuleSpec(fullname, _Loader(f"{_OURS}.memory"))
         name, _, rest = fullname.partition(".")
         if name != _NAME:
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.apps import AppConfig
 
 from uvicorn.channels1.alias import install
@@ -18,7 +20,12 @@ class ChannelsConfig(AppConfig):  # type: ignore[misc]  # Django has no types
     verbose_name = "Channels"
 
     def ready(self) -> None:
-        """Connect the data bindings to the signals of their models."""
+        """Connect the data bindings to the signals of their models; have `runserver` be ours."""
         from uvicorn.channels1.binding.base import BindingMetaclass
 
         BindingMetaclass.register_all()
+        if sys.argv[1:2] == ["runserver"]:
+            from django.core.management import get_commands
+
+            # Also where django.contrib.staticfiles, which has one, stands before us: Django takes the first.
+            get_commands()["runserver"] = self.name

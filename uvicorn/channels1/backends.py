@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from uvicorn.channels1.names import DEFAULT_CHANNEL_LAYER
+from uvicorn.channels1.nobody import Nobody
 from uvicorn.channels1.passing import keep_what_is_passed_on, with_body
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable, ConsumerError
-from uvicorn.layers.current import current
+from uvicorn.layers.current import current, is_child, office_of
 from uvicorn.layers.delayed import DELAY, opened
 from uvicorn.layers.groups import Channel as ServerChannel
 from uvicorn.layers.groups import Group as ServerGroup
@@ -18,6 +19,8 @@ from uvicorn.layers.names import check_channel, check_group
 __all__ = ["InvalidChannelLayerError", "ServerLayer", "layer_of"]
 
 _LOCAL: Final = "local://"
+_IN_MEMORY: Final = "asgiref."
+_NOBODY: Final = Nobody()
 
 
 class InvalidChannelLayerError(ConsumerError, ValueError):
@@ -29,6 +32,7 @@ class ServerLayer:
 
     Args:
         url: that of `--channel-layer`.
+        is_memory: the BACKEND was one in the memory of one process: what other programs send reaches nobody.
 
     Attributes:
         keeps_order: the messages of a socket come to its consumers in order, one at a time.
@@ -40,9 +44,10 @@ class ServerLayer:
     keeps_order: Final = True
     defers: Final = True
 
-    def __init__(self, alias: str, url: str = _LOCAL) -> None:
+    def __init__(self, alias: str, url: str = _LOCAL, is_memory: bool = False) -> None:
         self.alias = alias
         self.url = url
+        self._is_memory = is_memory
 
     def __repr__(self) -> str:
         return f"<ServerLayer {self.alias}>"
@@ -64,8 +69,8 @@ class ServerLayer:
 
         Raises: as `uvicorn.Channel.send`; ValueError for a message to asgi.delay that does not say all it must.
         """
-        keep_what_is_passed_on(channel, message)
         message = with_body(message)
+        keep_what_is_passed_on(channel, message)
         if channel != DELAY:
             return ServerChannel(channel, self._layer()).send(message, immediately)
         name, content, seconds = opened(message)  # what is wrong with it is told before the layer is looked for
@@ -73,8 +78,8 @@ class ServerLayer:
 
     def send_group(self, group: str, message: Mapping[str, Any], immediately: bool = True) -> Any:
         """Send a message to a group. Raises: as `uvicorn.Group.send`."""
-        keep_what_is_passed_on(message)
         message = with_body(message)
+        keep_what_is_passed_on(message)
         return ServerGroup(group, self._layer()).send(message, immediately)
 
     def group_add(self, group: str, channel: str) -> Any:
@@ -95,8 +100,12 @@ class ServerLayer:
     receive_many = receive
 
     def group_channels(self, group: str) -> Any:
-        """Refuse. Raises: NotImplementedError."""
-        raise NotImplementedError("no process knows all members of a group: keep who is there in a database or a cache")
+        """Return the names of the channels in a group: a list, or what can be awaited for one in a coroutine.
+
+        Raises: NotImplementedError in a program that is no server, and for a layer that cannot tell.
+        """
+        layer = self._layer()
+        return (current() if layer is None else office_of(layer)).members(check_group(group))
 
     def new_channel(self, pattern: str) -> Any:
         """Refuse. Raises: NotImplementedError."""
@@ -107,11 +116,13 @@ class ServerLayer:
         raise NotImplementedError("a server's layer is not emptied; in tests ChannelTestCase has one in memory")
 
     def _layer(self) -> Any:
-        """Return what `Group` and `Channel` take: None for the layer of this worker."""
+        """Return what `Group` and `Channel` take: None for the layer of this worker, or that a program has named."""
         if self.alias == DEFAULT_CHANNEL_LAYER or self.is_local:
             try:
                 current()
             except ChannelLayerUnavailable:
+                if self._is_memory and not is_child():
+                    return _NOBODY
                 if self.is_local:
                     raise
             else:
@@ -131,7 +142,7 @@ def layer_of(alias: str, backend: str, config: Mapping[str, Any]) -> ServerLayer
             "'asgi_redis.RedisChannelLayer' with its hosts, or 'asgiref.inmemory.ChannelLayer', or name a layer with "
             "--channel-layer"
         )
-    return ServerLayer(alias, make_url(alias, config))
+    return ServerLayer(alias, make_url(alias, config), is_memory=backend.startswith(_IN_MEMORY))
 
 
 def _local(alias: str, config: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ A synchronous consumer runs in a thread of the pool, all of it.
 *What it raises.* The exceptions of `exceptions.py` are done as they say, and are no errors. For ConsumeLater the call
 is made again, after a moment and ten times at most; a background message is sent again instead (`retries.py`). Any
 other one is the server's: it is logged, and answers a request with 500. In both cases what the consumer has sent to
-groups and channels is dropped. A socket stays open after an error in the consumer of one of its messages, as it did.
+groups and channels is dropped. A socket that is open stays open, as it did.
 """
 
 from __future__ import annotations
@@ -138,9 +138,10 @@ def run(
 
 @contextlib.contextmanager
 def _replying(served: Mapping[str, Any]) -> Iterator[None]:
-    """Have what is sent in the block looked at for the name of the reply channel."""
-    live = served.get("reply_channel")
-    token = reply_channel_of_call.set(live if hasattr(live, "own_name") else None)
+    """Have what is sent in the block looked at for the name of the reply channel; that of a socket is kept already."""
+    live: Any = served.get("reply_channel")
+    is_request = hasattr(live, "own_name") and not live.own_name.startswith("websocket.")
+    token = reply_channel_of_call.set(live if is_request else None)
     del live  # the lifetime rule: nobody of us holds it
     try:
         yield
@@ -173,7 +174,7 @@ def _accept(message: Message) -> None:
 
 
 def _mark(error: Exception, message: Message) -> None:
-    """Have the socket left open: the consumer of one of its messages has failed, and not that of its connection."""
-    if message.channel.name == "websocket.receive":
+    """Have the socket left open if it is: one that is not accepted yet is refused."""
+    if message.channel.name in ("websocket.connect", "websocket.receive"):
         with contextlib.suppress(AttributeError):
             error.leaves_socket_open = True  # type: ignore[attr-defined]  # looked at by the socket

@@ -92,11 +92,13 @@ class ReplyChannel(Channel):
 
     Args:
         live: the channel of the server.
+        subprotocol: of a socket, once it is accepted: consumers of that time had no way to say it.
     """
 
-    def __init__(self, live: Any, channel_layer: Any = None) -> None:
+    def __init__(self, live: Any, channel_layer: Any = None, subprotocol: str | None = None) -> None:
         super().__init__("", channel_layer=channel_layer)
         self.live = live
+        self._subprotocol = subprotocol
 
     @property
     def name(self) -> str:
@@ -123,6 +125,9 @@ class ReplyChannel(Channel):
         for reply in _replies(content):
             if is_socket and live.closed:
                 break
+            if self._subprotocol is not None and any(reply.get(key) for key in ("accept", "text", "bytes")):
+                reply = {"subprotocol": self._subprotocol, **reply, "accept": True}
+                self._subprotocol = None
             try:
                 done = live.send(reply)
             except (ChannelClosed, ReplyError) as error:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
+from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
@@ -82,7 +83,7 @@ class AsgiHandler(BaseHandler):  # type: ignore[misc]  # Django has no types
 
     def __call__(self, message: Any) -> Iterator[dict[str, Any]]:
         """Yield the replies for a request; none if the view leaves them to another consumer, or the client has left."""
-        set_script_prefix(message.get("root_path") or "/")
+        set_script_prefix(settings.FORCE_SCRIPT_NAME or message.get("root_path") or "/")
         signals.request_started.send(sender=type(self), message=message)
         request = None
         try:

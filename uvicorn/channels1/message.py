@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from uvicorn.channels1.channel import Channel, ReplyChannel
 from uvicorn.channels1.pending import PendingMessageStore, pending_message_store
+from uvicorn.channels1.used_django import chosen_subprotocol
 
 __all__ = ["Message", "PendingMessageStore", "pending_message_store"]
 
@@ -57,7 +58,7 @@ class Message:
             is_socket = live.own_name.startswith("websocket.")
             content["reply_channel"] = live.name if is_socket else live.own_name
             message = cls(content, served["channel"], channel_layer)
-            message.reply_channel = ReplyChannel(live, channel_layer)
+            message.reply_channel = ReplyChannel(live, channel_layer, chosen_subprotocol(served))
         else:  # of a background message: whoever sent it has given a name
             if live is not None:
                 content["reply_channel"] = getattr(live, "name", live)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["around", "has_sessions", "is_configured", "is_used"]
+__all__ = ["around", "chosen_subprotocol", "has_sessions", "is_configured", "is_used"]
 
 
 def is_used() -> bool:
@@ -33,6 +33,17 @@ def has_sessions() -> bool:
         return False
     engine = getattr(settings, "CHANNEL_SESSION_ENGINE", settings.SESSION_ENGINE)
     return apps.is_installed("django.contrib.sessions") or not engine.endswith("db")
+
+
+def chosen_subprotocol(served: Mapping[str, Any]) -> str | None:
+    """Return the first subprotocol that a client offers and CHANNELS_WS_PROTOCOLS has; None if there is none."""
+    offered = served.get("subprotocols")
+    if not offered or not is_configured():
+        return None
+    from django.conf import settings
+
+    known = getattr(settings, "CHANNELS_WS_PROTOCOLS", None) or ()
+    return next((name for name in offered if name in known), None)
 
 
 @contextlib.contextmanager

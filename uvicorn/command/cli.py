@@ -18,12 +18,13 @@ from uvicorn.command.environment_file import load_environment
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.holders import exit_if_taken
 from uvicorn.command.http2 import DefaultProtocols
+from uvicorn.command.known_settings import KnownSetting
 from uvicorn.command.legacy import prepare
 from uvicorn.command.log_names import TEXT
 from uvicorn.command.log_presets import dressed
+from uvicorn.command.named import check_file, check_given
 from uvicorn.command.options import from_environment
 from uvicorn.command.parsing import CommandConfig, version_line
-from uvicorn.command.setting_types import OurSetting
 from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
 from uvicorn.command.standard_log import StandardLog
 from uvicorn.command.threads import default_threads
@@ -68,6 +69,8 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
         self.cfg.settings["workers"].value = _DefaultWorkers(self.cfg.workers)
         self._unset = {name: self.cfg.settings[name].value for name in _READ_BY_GUNICORN}
         self._own = self._take_environment()
+        peers = {"forwarded_allow_ips": os.environ.get("FORWARDED_ALLOW_IPS", "")}
+        self.cfg.uvicorn_warnings += equivalents(peers).warnings
 
     def load_config(self) -> None:
         """Read what Gunicorn reads, our environment variables, and what the other package's options say."""
@@ -84,6 +87,7 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
         if own.get("factory") and not self.app_uri.endswith(")"):
             self.app_uri += "()" if ":" in self.app_uri else ":application()"
         log_config = cfg.logconfig or own.get("log_config")
+        check_given(cfg, log_config)
         if log_config and _is_for_standard_log(log_config):
             cfg.set("logconfig", None)
             options = {
@@ -104,8 +108,9 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
 
         At a HUP they are there already, and Gunicorn's defaults are those of its import.
 
-        Raises: ConfigError for a value that is not allowed.
+        Raises: WrongValue if it cannot be read; ConfigError for a value that is not allowed.
         """
+        check_file("env_file", path)
         load_environment(path)
         for name, variable in _READ_BY_GUNICORN.items():
             text = os.environ.get(variable)
@@ -131,7 +136,7 @@ class ConsumerApplication(WSGIApplication, OrderlyApplication):  # type: ignore[
         if "UVICORN_APP" in os.environ:
             self.cfg.set("wsgi_app", os.environ["UVICORN_APP"])
         for name, value in found.settings.items():
-            if isinstance(self.cfg.settings[name], OurSetting):  # read from its own variable, by and by
+            if isinstance(self.cfg.settings[name], KnownSetting):  # read from its own variable, by and by
                 text = str(value).lower() if isinstance(value, bool) else str(value)
                 os.environ.setdefault(environment_name(name), text)
             else:

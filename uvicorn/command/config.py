@@ -8,43 +8,37 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from configparser import RawConfigParser
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
-from gunicorn import config as gunicorn_config
+from gunicorn.errors import AppImportError
 
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.config_application import application_of, exit_if_wrong, imported, made_by_factory
+from uvicorn.command.config_settings import checked, settings_in_process_of, settings_of, several, warnings_of
 from uvicorn.command.environment_file import load_environment
-from uvicorn.command.equivalents import DEFAULTS, equivalents
 from uvicorn.command.http2 import alpn_protocols
 from uvicorn.command.legacy import prepare, with_layer
 from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
 from uvicorn.command.log_presets import dress_standard
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
-from uvicorn.command.settings import DefaultThreads, Settings, apply_environment, environment_name
-from uvicorn.command.threads import default_threads
+from uvicorn.command.missing import refuse_attribute
+from uvicorn.command.settings import Settings, environment_name
 
 __all__ = ["Config"]
 
 logger: Final = logging.getLogger("uvicorn.error")
 
-#: differ from Gunicorn's defaults, and from those of our settings
-_ALWAYS: Final = ("proxy_headers", "timeout_keep_alive", "access_log", "timeout_graceful_shutdown")
-_NOT_SETTINGS: Final = (
-    "env_file",
-    "log_config",
-    "app_dir",
-    "factory",
-    "workers",
-    "timeout_notify",
-    "callback_notify",
-    "ssl_context_factory",
-)
 _STARTUP_FAILURE: Final = 1
+#: attributes of the other package's -> what to do instead
+_INSTEAD: Final = {
+    "http_protocol_class": "httptools parses all requests, and there is no choice",
+    "ws_protocol_class": "the library websockets reads all frames, and there is no choice",
+    "lifespan_class": "`lifespan` says whether there is one; uvicorn.Server runs it",
+}
 
 
 class Config:
@@ -164,7 +158,7 @@ class Config:
         self.factory = factory
         self.h11_max_incomplete_event_size = h11_max_incomplete_event_size
         self.reset_contextvars = reset_contextvars
-        self.more_settings = _known(settings)
+        self.more_settings = checked(settings)
         self.headers = list(headers or [])
         if env_file is not None:
             load_environment(env_file)
@@ -172,17 +166,23 @@ class Config:
         if forwarded_allow_ips is None:
             forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
         self.forwarded_allow_ips = forwarded_allow_ips
-        self.reload_dirs: Any = [Path(path) for path in _several(reload_dirs)]
+        self.reload_dirs: Any = [Path(path) for path in several(reload_dirs)]
+        missing: list[str] = []
+        if self.reload:
+            from uvicorn.command.named import missing_folders  # in development
+
+            missing = missing_folders(self.reload_dirs)
+            self.reload_dirs = [path for path in self.reload_dirs if path.is_dir()]
         self.reload_dirs_excludes: list[Path] = []
-        self.reload_includes: Any = _several(reload_includes)
-        self.reload_excludes: Any = _several(reload_excludes)
+        self.reload_includes: Any = several(reload_includes)
+        self.reload_excludes: Any = several(reload_excludes)
         self.loaded = False
         self.loaded_app: Any = None
         self.ssl: ssl.SSLContext | None = None
         self.encoded_headers: list[tuple[bytes, bytes]] = []
         self._raw_app: Any = None
         self.configure_logging()
-        for warning in equivalents(self._given()).warnings:
+        for warning in (*missing, *warnings_of(self)):
             logger.warning("%s", warning)
         if self.reload and self.workers > 1:
             logger.warning('"workers" flag is ignored when reloading is enabled.')
@@ -214,29 +214,11 @@ class Config:
 
         Raises: ValueError, TypeError, ConfigError for what is not allowed.
         """
-        cfg = gunicorn_config.Config()
-        cfg.set("worker_class", "uvicorn.ASGIWorker")
-        cfg.set("threads", default_threads())
-        cfg.settings["threads"].value = DefaultThreads(default_threads())
-        cfg.set("control_socket_disable", True)
-        cfg.set("workers", 1 if self.reload else self.workers)
-        for name, value in {**equivalents(self._given()).settings, **self.more_settings}.items():
-            cfg.set(name, value)
-        apply_environment(cfg)
-        cfg.validate()
-        return cfg
+        return settings_of(self)
 
-    def _given(self) -> dict[str, Any]:
-        """Return the parameters that say something else than a default does."""
-        given = {
-            name: getattr(self, name)
-            for name, default in DEFAULTS.items()
-            if name not in _NOT_SETTINGS and (name in _ALWAYS or getattr(self, name) not in (default, [], None))
-        }
-        given["host"], given["port"] = self.host, self.port
-        for name in ("timeout_keep_alive", "ws_ping_interval", "ws_ping_timeout"):
-            given[name] = getattr(self, name)
-        return given
+    def settings_in_process(self) -> Any:
+        """Return the same without Gunicorn, where it is not needed to check what was set. Raises: as `settings`."""
+        return settings_in_process_of(self)
 
     # ---- what it does ----
 
@@ -245,7 +227,7 @@ class Config:
         configure(self.log_config, self.log_level, self.access_log, self.use_colors)
         names = ("log_format", "request_id")
         if any(name in self.more_settings or environment_name(name) in os.environ for name in names):
-            dress_standard(Settings.from_config(self.settings()), self.log_config)
+            dress_standard(Settings.from_config(self.settings_in_process()), self.log_config)
 
     def load(self) -> None:
         """Load the application and the TLS certificates.
@@ -267,7 +249,7 @@ class Config:
         if isinstance(app, str):
             with exit_if_wrong():
                 if "channels1" in self.more_settings or "UVICORN_CHANNELS1" in os.environ:
-                    prepare(self.settings())
+                    prepare(self.settings_in_process())
                 app = imported(app, self.interface)
         return made_by_factory(app, self.factory)
 
@@ -294,7 +276,11 @@ class Config:
 
         def make() -> ssl.SSLContext:
             cfg = self.settings()
-            context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
+            try:
+                context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
+            except AppImportError as error:
+                logger.error("%s", error)
+                sys.exit(_STARTUP_FAILURE)
             if context is None:
                 raise ValueError("ssl_certfile is missing")
             return context
@@ -326,20 +312,11 @@ class Config:
         """Return what makes the loop of `Server.run`; None for asyncio's own choice. Raises: ValueError."""
         return loop_factory(self.loop)
 
+    if not TYPE_CHECKING:  # or every name would be one
+
+        def __getattr__(self, name: str) -> NoReturn:
+            refuse_attribute(self, name, _INSTEAD)
+
     def setup_event_loop(self) -> None:
         """Raise: loops are made, and not set. Raises: AttributeError."""
         raise AttributeError("setup_event_loop is no more: give what get_loop_factory() returns to asyncio.Runner")
-
-
-def _several(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, (str, os.PathLike)) else list(value)
-
-
-def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
-    names = gunicorn_config.make_settings() if settings else {}
-    for name in settings:
-        if name not in names:
-            raise TypeError(f"there is no parameter and no setting {name!r}: see docs/compatibility.md and settings.md")
-    return dict(settings)

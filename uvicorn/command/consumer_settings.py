@@ -111,17 +111,12 @@ class ServerHeader(OurSetting):
     const = "uvicorn"
     validator = server_header
     default = "uvicorn"
+    opposite: ClassVar = ("--no-server-header", "Send no ``server`` header.")
     desc = """\
         Value of the ``server`` header of each response; empty for no such header.
 
         A switch is understood, too, since it is one in the other package: on is the default, off is empty.
         """
-
-    def add_option(self, parser: Any) -> None:
-        """Add the option, and the one for no such header. Called by Gunicorn."""
-        super().add_option(parser)
-        text = "Send no ``server`` header."
-        parser.add_argument("--no-server-header", dest=self.name, action="store_const", const="", help=text)
 
 
 class Governor(OurSetting):

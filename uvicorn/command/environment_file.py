@@ -12,7 +12,10 @@ logger: Final = logging.getLogger("uvicorn.error")
 
 
 def load_environment(path: str | os.PathLike[str]) -> None:
-    """Take environment variables from a file; those that are set already stay. Raises: RuntimeError."""
+    """Take environment variables from a file, if it is there; those that are set already stay. Raises: RuntimeError."""
+    if not os.path.exists(path):  # many have none where the environment has it all
+        logger.warning("env_file: there is no file %r: nothing is loaded", os.path.abspath(path))
+        return
     try:
         from dotenv import load_dotenv
     except ImportError:

@@ -144,6 +144,11 @@ _TEXTS: Final[dict[str, str]] = {
     "reload_includes": "Watch these files, too.",
     "reload_excludes": "Do not watch these.",
     "reload_delay": "Seconds between two looks.",
+    "group_backlog": "Bytes of group messages that may wait for a member.",
+    "group_backlog_messages": "Group messages that may wait for a member.",
+    "channel_capacity": "Messages that may wait in a channel.",
+    "channel_expiry": "Seconds that they may wait for a consumer.",
+    "exclude_channels": "Do not consume channels that match.",
     "group_backlog_policy": "What is done with a member that is too far behind.",
     "message_expiry": "Seconds that a message may wait for a client.",
     "group_expiry": "Seconds after which a member is none any more.",
@@ -154,7 +159,7 @@ _TEXTS: Final[dict[str, str]] = {
 _REST: Final = "Gunicorn's"
 _OTHERS: Final = "Other names"
 _LONGEST_DEFAULT: Final = 24
-_COLUMN: Final = 34  # where the texts begin
+_COLUMN: Final = 41  # where the texts begin
 _MARKUP: Final = re.compile(r":\w+:`~?([^`]*)`|``?([^`]*)``?|\*\*?([^*]+)\*\*?")
 _DEFAULT: Final = re.compile(r" \[[^\]]*\]*$")
 _EMPTY: Final = re.compile(r" \[(None|False|True|\[\]|)\]$")  # says nothing, or what the option says
@@ -177,7 +182,7 @@ def help_text(usage: str, actions: Iterable[argparse.Action], is_ours: Any, is_c
         is_ours: tells of a `dest` whether it is a setting of ours.
         is_complete: with Gunicorn's own options, and the other names of options.
     """
-    width = max(96, min(shutil.get_terminal_size().columns, 120))
+    width = max(103, min(shutil.get_terminal_size().columns, 120))
     listed: dict[str, list[argparse.Action]] = {heading: [] for heading in (*GROUPS, _REST, _OTHERS)}
     actions = list(actions)
     offs = {action.dest: action for action in actions if action.const is False}
@@ -216,6 +221,8 @@ def _lines(action: argparse.Action, offs: Mapping[str, argparse.Action], width: 
     text = _EMPTY.sub("", _MARKUP.sub(_plain, text.replace("%%", "%")))
     text = " ".join(text.split())
     room = width - _COLUMN
+    if len(text) > room:
+        text = _DEFAULT.sub("", text)
     if len(text) > room:
         text = text[: room - 1].rsplit(" ", 1)[0].rstrip(" ,;:[") + "…"
     if len(left) > _COLUMN - 2:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from gunicorn.config import Config
 from gunicorn.errors import AppImportError
 
 from uvicorn.command.settings import Settings, is_given, read
+
+if TYPE_CHECKING:
+    from gunicorn.config import Config
 
 __all__ = ["prepare", "with_layer"]
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 
 from uvicorn.command.formatters import TRACE_LOG_LEVEL
 
-__all__ = ["LOGGING_CONFIG", "LOG_LEVELS", "configure", "level_of"]
+__all__ = ["LOGGING_CONFIG", "LOG_LEVELS", "WrongValue", "configure", "level_of", "read_config"]
 
 LOG_LEVELS: Final[dict[str, int]] = {
     "critical": logging.CRITICAL,
@@ -54,6 +54,10 @@ LOGGING_CONFIG: dict[str, Any] = {
 }
 
 
+class WrongValue(ValueError):
+    """A parameter names what is not there; the text is a sentence that says what to do."""
+
+
 def configure(
     log_config: dict[str, Any] | str | os.PathLike[str] | RawConfigParser | IO[Any] | None,
     log_level: str | int | None = None,
@@ -69,11 +73,11 @@ def configure(
         access_log: False for no access log, whatever the configuration says.
         use_colors: of the formatters "default" and "access" of a dict; None for what they say.
 
-    Raises: what `logging.config` and the file raise.
+    Raises: WrongValue if the file or the level is not there; what `logging.config` raises.
     """
     logging.addLevelName(TRACE_LOG_LEVEL, "TRACE")
     if log_config is not None:
-        found = _read(log_config)
+        found = read_config(log_config)
         if isinstance(found, dict):
             logging.config.dictConfig(_coloured(found, use_colors))
         else:
@@ -92,24 +96,34 @@ def level_of(level: str | int) -> int:
     if isinstance(level, int):
         return level
     if level.lower() not in LOG_LEVELS:
-        raise ValueError(f"log_level must be one of {', '.join(LOG_LEVELS)}, or a number, not {level!r}")
+        raise WrongValue(f"log_level must be one of {', '.join(LOG_LEVELS)}, or a number, not {level!r}")
     return LOG_LEVELS[level.lower()]
 
 
-def _read(log_config: Any) -> Any:
+def read_config(log_config: Any) -> Any:
+    """Return the dict of a file, the name of one for `fileConfig`, or what is no name as it is. Raises: WrongValue."""
     if not isinstance(log_config, (str, os.PathLike)):
         return log_config
     path = os.fspath(log_config)
+    if not os.path.isfile(path):
+        raise WrongValue(f"log_config: there is no file {os.path.abspath(path)!r}: create it, or name another one")
     if not path.endswith((".json", ".yaml", ".yml")):
         return path
-    with open(path, encoding="utf-8") as file:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
         if path.endswith(".json"):
-            return json.load(file)
-        try:
-            import yaml
-        except ImportError:
-            raise RuntimeError(f"{path} is YAML, which needs PyYAML: pip install PyYAML") from None
-        return yaml.safe_load(file)
+            return json.loads(text)
+    except (OSError, ValueError) as error:
+        raise WrongValue(f"log_config: {path!r} cannot be read: {error}") from None
+    try:
+        import yaml
+    except ImportError:
+        raise WrongValue(f"log_config: {path!r} is YAML, which needs PyYAML: pip install PyYAML") from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise WrongValue(f"log_config: {path!r} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _coloured(config: dict[str, Any], use_colors: bool | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gunicorn import __version__ as gunicorn_version
 from gunicorn.config import Config
 
 from uvicorn import __version__, variant
+from uvicorn.command import known_settings as _known_settings  # noqa: F401  # registers them with Gunicorn
 from uvicorn.command.equivalents import equivalents
 from uvicorn.command.help import help_text
 from uvicorn.command.http2 import described_engine
@@ -112,6 +113,10 @@ class _Parser(argparse.ArgumentParser):
                 self._cfg.uvicorn_own.setdefault(param, given[param])
         if found.loglevel == "trace":
             found.loglevel = "debug"
+        if found.forwarded_allow_ips is not None:  # names of hosts have no effect, and are told, as from Python
+            peers = equivalents({"forwarded_allow_ips": found.forwarded_allow_ips})
+            found.forwarded_allow_ips = peers.settings["forwarded_allow_ips"]
+            self._cfg.uvicorn_warnings += peers.warnings
         try:
             equals = equivalents(given)
         except ValueError as error:

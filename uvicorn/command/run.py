@@ -9,6 +9,7 @@ import sys
 from typing import Any, Final
 
 from uvicorn.command.config import Config
+from uvicorn.command.log_setup import WrongValue
 from uvicorn.command.server import Server
 
 __all__ = ["run"]
@@ -29,12 +30,15 @@ def run(app: Any, *, app_dir: str | None = None, **options: Any) -> None:
         app_dir: a folder in which modules are looked for first.
         options: the parameters of `Config`; and settings, by their names.
 
-    Raises: TypeError for an unknown parameter; SystemExit if the application cannot be loaded or started, or the
-        server cannot listen. Blocks: until the server has stopped.
+    Raises: TypeError for an unknown parameter; SystemExit if the application cannot be loaded or started, the server
+        cannot listen, or a parameter names a file or a level that is not there. Blocks: until the server has stopped.
     """
     if app_dir is not None:
         sys.path.insert(0, app_dir)
-    config = Config(app, **options)
+    try:
+        config = Config(app, **options)
+    except WrongValue as error:
+        sys.exit(f"Error: {error}")
     if config.reload and not isinstance(app, str):
         logger.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
         sys.exit(1)

@@ -23,13 +23,14 @@ import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from uvicorn.bridge.daemons import ended_with_process
 from uvicorn.bridge.stacks import is_main_thread
 from uvicorn.command.config import Config
 from uvicorn.command.listening import Listening, bind_all
 from uvicorn.command.loops import run_in_loop
+from uvicorn.command.missing import refuse_attribute
 from uvicorn.command.server_application import close, prepare, report_start, start_application, unless
 from uvicorn.command.server_state import ServerState
 from uvicorn.command.serving import Serving
@@ -42,6 +43,8 @@ _LOOK_SECONDS: Final = 0.1  # between two looks at what other threads may have s
 _TICKS: Final = 10  # looks, per tick of the connections
 _FAILED_TO_BIND: Final = 1  # the exit code, as that of the other package
 _HANDLED: Final = (signal.SIGINT, signal.SIGTERM)
+#: attributes of the other package's -> what to do instead
+_INSTEAD: Final = {"lifespan": "`started` says that the application has started, and `should_exit` that it could not"}
 
 
 class Server:
@@ -221,6 +224,16 @@ class Server:
             self.force_exit = True
         else:
             self.should_exit = True
+
+    @property
+    def limit_max_requests(self) -> int | None:
+        """The setting; a jitter is added when the server starts."""
+        return self.config.limit_max_requests
+
+    if not TYPE_CHECKING:  # or every name would be one
+
+        def __getattr__(self, name: str) -> NoReturn:
+            refuse_attribute(self, name, _INSTEAD)
 
     # ---- what they do ----
 

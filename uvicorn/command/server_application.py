@@ -16,7 +16,8 @@ from uvicorn.command.http2 import check_http2, make_http2
 from uvicorn.command.interpreter import restore_switch_interval, shorten_switch_interval
 from uvicorn.command.listening import shown
 from uvicorn.command.peers import GunicornPeers
-from uvicorn.command.serving import Frame, Serving
+from uvicorn.command.serving import Serving
+from uvicorn.command.serving_settings import Frame
 from uvicorn.command.settings import are_threads_given
 from uvicorn.command.standard_log import AccessLog
 from uvicorn.command.start_report import Start, start_lines, start_of
@@ -49,7 +50,7 @@ def prepare(config: Config, loop: asyncio.AbstractEventLoop, on_most_requests: C
 
     Raises: SystemExit, with one line in the log, if the application cannot be served; ConfigError.
     """
-    cfg = config.settings()
+    cfg = config.settings_in_process()
     settings = config.checked_settings(cfg)
     jitter = random.randint(0, cfg.max_requests_jitter) if cfg.max_requests else 0
     frame = Frame(

@@ -16,10 +16,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.applications.frameworks import Frameworks
 from uvicorn.applications.lifecycle import Lifecycle
@@ -34,93 +33,23 @@ from uvicorn.bridge.served import RequestHooks
 from uvicorn.bridge.spool import SpoolWriter
 from uvicorn.bridge.stuck import StuckWatch
 from uvicorn.command.attending import make_attendants
-from uvicorn.command.attending_settings import AttendingSettings
 from uvicorn.command.busy import ConcurrencyLimit
 from uvicorn.command.channel_layer import WorkerLayer
-from uvicorn.command.layer_settings import LayerSettings
-from uvicorn.command.threads import ThreadSettings, make_dispatcher
+from uvicorn.command.serving_settings import Frame, ServingSettings
+from uvicorn.command.threads import make_dispatcher
 from uvicorn.connections.addresses import Peers
 from uvicorn.connections.connection import HTTPConnection
 from uvicorn.connections.listener import Acceptor
 from uvicorn.connections.server import Server
 from uvicorn.connections.service import Application, NextVersion, Service
 from uvicorn.watching.alarms import Alarms
-from uvicorn.watching.settings import WatchSettings
 from uvicorn.wire.encoder import Encoder
-from uvicorn.wire.limits import Limits
 
 if TYPE_CHECKING:
     from uvicorn.watching.health import Health
     from uvicorn.watching.watching import Shared, Watching
 
-__all__ = ["Frame", "Serving", "ServingSettings"]
-
-
-class ServingSettings(ThreadSettings, Protocol):
-    """What is asked of the settings."""
-
-    @property
-    def limits(self) -> Limits:
-        """What bounds a client."""
-
-    @property
-    def stuck_after(self) -> float:
-        """Seconds without a sign of life; 0 for never."""
-
-    @property
-    def server_header(self) -> str:
-        """The value of the `server` field; empty for none."""
-
-    @property
-    def headers(self) -> Iterable[tuple[str, str]]:
-        """Further fields of each response."""
-
-    @property
-    def date_header(self) -> bool:
-        """Whether there is a `date` field."""
-
-    @property
-    def watch(self) -> WatchSettings:
-        """What is watched."""
-
-    @property
-    def attending(self) -> AttendingSettings:
-        """What goes with each request."""
-
-    @property
-    def limit_concurrency(self) -> int:
-        """Open connections past which requests are answered with 503; 0 for no limit."""
-
-    @property
-    def layer(self) -> LayerSettings:
-        """Groups and channels."""
-
-
-class Frame(NamedTuple):
-    """What a server is told besides the values of our settings.
-
-    Attributes:
-        threads: of the pool without a name.
-        are_threads_given: somebody has set it to more than 1.
-        connections: the most that are open at a time.
-        lifespan: "auto", "on" or "off".
-        upload_folder: for large bodies; None for the system's.
-        shows_errors: put tracebacks into 500 responses (`--reload`).
-        most_requests: from so many on `on_most_requests` is called.
-        is_alone: the process does nothing else than to serve.
-        layer_place: the directory in which the workers of one master find each other; None for this process alone.
-    """
-
-    threads: int
-    are_threads_given: bool
-    connections: int
-    lifespan: str
-    root_path: str = ""
-    upload_folder: str | None = None
-    shows_errors: bool = False
-    most_requests: int = sys.maxsize
-    is_alone: bool = True
-    layer_place: str | None = None
+__all__ = ["Serving"]
 
 
 class Serving:
@@ -301,11 +230,12 @@ class Serving:
         """Let the threads end, and leave nothing behind in the process."""
         if self.server is not None:
             self.server.close()
+        else:
+            self.dispatcher.close()
         if self._watching is not None:
             self._watching.stop()
             self._watching = None
         self.lifecycle.give_up()
-        self.dispatcher.close()
         self.give_back()
 
     def give_back(self) -> None:

@@ -1,11 +1,9 @@
-"""What our settings are made of: their base class, and the checks of their values."""
+"""What our settings are made of: their base class, and the checks of their values. Knows no Gunicorn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
-
-from gunicorn.config import Setting, validate_bool
+from typing import Any, ClassVar, Final
 
 __all__ = [
     "OurSetting", "address", "folder", "header_value", "on_or_off", "one_of", "seconds", "true_or_false", "url_path",
@@ -59,8 +57,10 @@ def on_or_off(name: str) -> Callable[[Any], bool]:
 
     def check(value: Any) -> bool:
         try:
-            return true_or_false(value) if isinstance(value, str) else bool(validate_bool(value))
-        except (TypeError, ValueError):
+            if value is None or isinstance(value, bool):
+                return bool(value)
+            return true_or_false(value)
+        except (AttributeError, ValueError):
             raise ValueError(f"{name} must be true or false, not {value!r}") from None
 
     return check
@@ -127,54 +127,32 @@ def header_value(name: str) -> Callable[[Any], str]:
     return check
 
 
-class OurSetting(Setting):  # type: ignore[misc]  # Gunicorn has no types
-    """A setting that knows whether somebody gave it a value, and its environment variable.
+class OurSetting:
+    """One of our settings: its name, options, default and check. `known_settings.py` makes it one of Gunicorn's.
+
+    The attributes are those of Gunicorn's settings. `validator` checks a value, and raises ValueError.
 
     Attributes:
+        cli: its options.
         is_switch: it has two options, `--name` and `--no-name`.
+        opposite: the option that takes it away, and what is said of that, if there is one.
     """
 
-    name = "_uvicorn"
-    section = "Consumers"
-    validator: Any = staticmethod(str)
-    desc = "Base of our settings."
-    is_switch = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_given = False
+    name: ClassVar = ""
+    section: ClassVar = "Consumers"
+    cli: ClassVar[list[str] | None] = None
+    validator: ClassVar[Any] = staticmethod(str)
+    type: ClassVar[Any] = None
+    meta: ClassVar[str | None] = None
+    action: ClassVar[str | None] = None
+    nargs: ClassVar[str | None] = None
+    const: ClassVar[Any] = None
+    default: ClassVar[Any] = None
+    desc: ClassVar = ""
+    is_switch: ClassVar = False
+    opposite: ClassVar[tuple[str, str] | None] = None
 
     @classmethod
     def from_text(cls, text: str) -> Any:
         """Return what an environment variable says."""
         return text
-
-    @classmethod
-    def fmt_desc(cls, desc: str) -> None:
-        """Take the indentation of our class bodies off a description: `textwrap`, which Gunicorn uses, costs more."""
-        cls.desc = desc.replace("\n        ", "\n").strip()
-        cls.short = cls.desc.partition("\n")[0]
-
-    def set(self, val: Any) -> None:
-        super().set(val)
-        self.is_given = True
-
-    def add_option(self, parser: Any) -> None:
-        """Add the options of the setting. Called by Gunicorn."""
-        if not self.is_switch:
-            super().add_option(parser)
-            return
-        flag = self.name.replace("_", "-")
-        for option, value in ((f"--{flag}", True), (f"--no-{flag}", False)):
-            text = f"{self.short} [{self.default}]" if value else f"The opposite of --{flag}."
-            parser.add_argument(option, dest=self.name, action="store_const", const=value, default=None, help=text)
-
-
-# Gunicorn's metaclass has registered the base as if it were a setting.
-def _unregister_base() -> None:
-    from gunicorn import config
-
-    config.KNOWN_SETTINGS.remove(OurSetting)
-
-
-_unregister_base()

@@ -7,7 +7,7 @@ file, an environment variable given with Gunicorn's `raw_env`, the environment, 
 Under plain `gunicorn` our settings are not known when its command line is read; the config file and
 the environment work there all the same.
 
-Importing this module registers the settings with Gunicorn.
+`known_settings.py` makes them known to Gunicorn.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gunicorn.config import Config
 from gunicorn.errors import ConfigError
 
 from uvicorn.command.attending_settings import ATTENDING_SETTINGS, AttendingSettings, attending_settings
@@ -33,6 +32,9 @@ from uvicorn.command.watch_settings import WATCH_SETTINGS, watch_settings
 from uvicorn.command.websocket_settings import WEBSOCKET_SETTINGS, socket_limits
 from uvicorn.watching.settings import WatchSettings
 from uvicorn.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from gunicorn.config import Config
 
 __all__ = ["DefaultThreads", "Settings", "apply_environment", "are_threads_given"]
 
@@ -136,6 +138,8 @@ def _checked(setting: type[OurSetting], value: Any, source: str) -> Any:
 
 def _config_file_names(cfg: Config) -> Mapping[str, Any]:
     """Return the names in the config file that Gunicorn read, for when it did not know our settings."""
+    if "config" not in cfg.settings:
+        return {}  # a server in process reads none
     location = str(cfg.settings["config"].get() or "")
     module = sys.modules.get(location.removeprefix("python:") if location.startswith("python:") else "__config__")
     return vars(module) if module is not None else {}

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gunicorn import sock
+from gunicorn.errors import AppImportError
 
+from uvicorn.command.named import WrongValue, check_file
 from uvicorn.command.settings import read
 
 __all__ = ["make_ssl_context"]
@@ -22,10 +24,25 @@ def make_ssl_context(cfg: Any, protocols: Sequence[str] = _PROTOCOLS) -> ssl.SSL
     Args:
         protocols: what is offered by ALPN, in the order of preference.
 
+    Raises: AppImportError with one sentence, if the certificate cannot be used.
+
     The `ssl_context` hook has the last word: what it does to our context, or makes itself, is left as it is.
     """
     context: ssl.SSLContext | None = sock.ssl_context(_Config(cfg, protocols)) if cfg.is_ssl else None
     return context
+
+
+def _sentence(cfg: Any, error: OSError) -> str:
+    """Return what is wrong with the files of a context."""
+    try:
+        for setting in ("certfile", "keyfile", "ca_certs"):
+            if cfg.settings[setting].get():
+                check_file(setting, cfg.settings[setting].get())
+    except WrongValue as wrong:
+        return str(wrong)
+    key = f" and keyfile {cfg.keyfile!r}" if cfg.keyfile else ", which must have the key, too (there is no keyfile),"
+    why = error.strerror or " ".join(map(str, error.args))
+    return f"certfile {cfg.certfile!r}{key} cannot be used: {why}; both must be PEM, belong together and be complete"
 
 
 def _with_password(cfg: Any, password: str) -> ssl.SSLContext:
@@ -51,7 +68,10 @@ class _Config:
     def ssl_context(self, _: Any, make_default: Callable[[], ssl.SSLContext]) -> Any:
         def make() -> ssl.SSLContext:
             password = read(self._cfg)["keyfile_password"]
-            context = _with_password(self._cfg, password) if password else make_default()
+            try:
+                context = _with_password(self._cfg, password) if password else make_default()
+            except OSError as error:  # ssl.SSLError is one
+                raise AppImportError(_sentence(self._cfg, error)) from None
             context.set_alpn_protocols(self._protocols)
             return context
 

@@ -8,6 +8,7 @@
                      or it cannot be                                              `failed_start.py`
     run              accept, and once a second `_tick`, until it leaves           `leaving.py`
                      the end of the loop, and of the process                      `loop_end.py`, `process_end.py`
+                     told to leave meanwhile                                      `worker_signals.py`
     handle_abort     the loop was silent for too long                             `blocked.py`
 
 Before the fork there is a half-built object and nothing else; loop, threads and locks are made in the child.
@@ -19,16 +20,16 @@ import asyncio
 import os
 import signal
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.errors import AppImportError
 from gunicorn.workers.base import Worker
 
 from uvicorn.applications.router import Router, SingleConsumer
+from uvicorn.command import known_settings as _known_settings  # noqa: F401  # registers them with Gunicorn
 from uvicorn.command.balance import balance_for
 from uvicorn.command.before_fork import check_after_reload, check_and_prepare
-from uvicorn.command.blocked import report_abort, set_stack_timer
+from uvicorn.command.blocked import set_stack_timer
 from uvicorn.command.failed_start import give_up, is_told_to, others_serve, refuse
 from uvicorn.command.holders import have_holders_named
 from uvicorn.command.http2 import alpn_protocols, make_http2
@@ -42,7 +43,7 @@ from uvicorn.command.loop_end import close_generators, end_tasks, run_until_done
 from uvicorn.command.loops import loop_factory
 from uvicorn.command.process_end import end_despite_threads
 from uvicorn.command.replacement import age_for_master, wake_master
-from uvicorn.command.roll import FAILED, LEAVING, READY, Entry
+from uvicorn.command.roll import LEAVING, READY, Entry
 from uvicorn.command.serving import Serving
 from uvicorn.command.settings import Settings, read
 from uvicorn.command.share import enter, share_for
@@ -50,6 +51,7 @@ from uvicorn.command.start_report import report_first, report_next, start_of
 from uvicorn.command.systemd import hold_back
 from uvicorn.command.tls import make_ssl_context
 from uvicorn.command.worker_application import load, make_serving, start
+from uvicorn.command.worker_signals import end_blocked, handle_signals
 from uvicorn.connections.server import Server
 from uvicorn.watching.watching import Watching
 
@@ -236,7 +238,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
     async def _serve(self, loop: asyncio.AbstractEventLoop, serving: Serving, leaving: Leaving) -> None:
         if self.settings.switch_interval:
             sys.setswitchinterval(self.settings.switch_interval)
-        self._handle_signals(loop, leaving)
+        handle_signals(self, loop, leaving)
         self.server = serving.listen([listener.sock for listener in self.sockets], self.ssl_context)
         self.server.take_turns(balance_for(self.entry, self.cfg, serving.dispatcher))
         self.server.start()
@@ -281,30 +283,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         if not self.alive:
             leaving.begin()
 
-    # ---- signals; on the loop, but for those of USR2 and ABRT ----
-
-    def _handle_signals(self, loop: asyncio.AbstractEventLoop, leaving: Leaving) -> None:
-        for number, handler in (
-            (signal.SIGTERM, leaving.on_term),
-            (signal.SIGINT, lambda: self._on_quit(leaving)),
-            (signal.SIGQUIT, lambda: self._on_quit(leaving)),
-            (signal.SIGUSR1, self.log.reopen_files),
-            (signal.SIGWINCH, lambda: None),  # it is for the master
-        ):
-            loop.add_signal_handler(number, handler)
-        loop.add_reader(self.PIPE[0], self._on_pipe, leaving)  # the reloader writes to it
-
-    def _on_quit(self, leaving: Leaving) -> None:
-        leaving.on_quit()
-        self.cfg.worker_int(self)
-
-    def _on_pipe(self, leaving: Leaving) -> None:
-        try:
-            os.read(self.PIPE[0], 512)
-        except BlockingIOError:
-            return
-        if not self.alive:
-            leaving.begin()
+    # ---- signals that are plain handlers; those of the loop are in `worker_signals.py` ----
 
     def _on_usr2(self, sig: int, frame: Any) -> None:
         """Have the log tell what the worker does. A plain handler, for a loop that is blocked."""
@@ -317,14 +296,4 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
         A plain handler: one of the loop's would not run while that is blocked. It has one second before SIGKILL.
         """
         self.alive = False
-        try:
-            if self.server is None and self.entry is not None:
-                self.entry.tell(FAILED, f"it was not ready within {self.cfg.timeout} seconds (timeout)")
-            report_abort(self.pid, self.cfg.timeout, self.server, self.log)
-        except Exception:
-            traceback.print_exc()
-        end_despite_threads(self.cfg, self.log, exit_code=1)
-        if self.server is not None and self._leaving is not None:
-            self._leaving.hurry()  # SystemExit may end no more than the task that blocked the loop
-        self.cfg.worker_abort(self)
-        sys.exit(1)
+        end_blocked(self, self._leaving)

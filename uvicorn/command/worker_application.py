@@ -14,7 +14,8 @@ from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.leaving import Leaving
 from uvicorn.command.peers import GunicornPeers
 from uvicorn.command.reporting import GunicornHooks, Reporter
-from uvicorn.command.serving import Frame, Serving
+from uvicorn.command.serving import Serving
+from uvicorn.command.serving_settings import Frame
 from uvicorn.command.settings import Settings, are_threads_given
 from uvicorn.connections.service import NextVersion
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from uvicorn.connections.client_connection cimport ClientConnection
+from uvicorn.connections.beginning cimport BeginningConnection
 from uvicorn.connections.exchange cimport Exchange
 from uvicorn.connections.pipeline cimport Pipeline
 from uvicorn.connections.service cimport Service
@@ -11,9 +11,8 @@ from uvicorn.wire.parser cimport RequestParser
 from uvicorn.wire.request_line cimport RequestLine
 
 
-cdef class HTTPConnection(ClientConnection):
+cdef class HTTPConnection(BeginningConnection):
     cdef Turns _turns
-    cdef HeadBuffer _buffer
     cdef object _body_reader
     cdef Py_ssize_t _most_whole
 

@@ -3,7 +3,8 @@
 The way of a request:
 
     data_received                  one complete head; or into the intake, which gives it back step by step:
-    _take                          a head, a piece of a body, a PROXY header: `life.py` says which
+    _take                          a head, a piece of a body, what comes before the first head (`beginning.py`):
+                                   `life.py` says which
     _take_head                     wire/parser.py: httptools, limits, policies; the message and its exchange
     _begin_body, _take_body        body.py: take the body in, if it did not come with the head
     dispatcher.dispatch            hand the message over
@@ -23,8 +24,8 @@ from typing import Any, Final
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.connections.addresses import NO_PLACE
+from uvicorn.connections.beginning import BeginningConnection
 from uvicorn.connections.body import RequestBody
-from uvicorn.connections.client_connection import ClientConnection
 from uvicorn.connections.exchange import Exchange
 from uvicorn.connections.intake import PIPELINE
 from uvicorn.connections.life import BODY, HEAD, LAST, LAST_BODY, PREFACE, PROXY
@@ -33,9 +34,6 @@ from uvicorn.connections.service import Service
 from uvicorn.errors import ClientError
 from uvicorn.messages import Message
 from uvicorn.wire.bodies import ChunkedReader, LengthReader
-from uvicorn.wire.framing import HeadBuffer
-from uvicorn.wire.h2_engine import PREFACE as HTTP2_PREFACE
-from uvicorn.wire.proxy import LONGEST_PROXY_HEADER, read_proxy_header
 
 __all__ = ["HTTPConnection"]
 
@@ -44,19 +42,16 @@ _HEAD_END: Final = b"\r\n\r\n"
 _LETTER_A: Final = 0x41
 
 
-class HTTPConnection(ClientConnection):
+class HTTPConnection(BeginningConnection):
     """One connection of a client: bytes in, exchanges out. Arguments as those of its base."""
 
-    __slots__ = ("_body_reader", "_buffer", "_most_whole", "_turns")
+    __slots__ = ("_body_reader", "_most_whole", "_turns")
 
     def __init__(
         self, service: Service, client: list[Any] | None, server: list[Any] | None, place: str = NO_PLACE
     ) -> None:
         super().__init__(service, client, server, place)
-        if self.life.state == HEAD and service.http2 is not None:
-            self._await_preface()
         self._turns = service.turns
-        self._buffer = HeadBuffer(service.limits)
         self._body_reader: ChunkedReader | LengthReader | None = None
         limits = service.limits
         # Bytes of a body that is taken at once if it has come with its head.
@@ -265,71 +260,3 @@ class HTTPConnection(ClientConnection):
         elif error is not None:
             self.service.log.error("Cannot keep a request body in a temporary file: %s", error)
             exchange.answer(500)
-
-    def _take_proxy_header(self, data: bytes, at: int) -> int:
-        """Read the PROXY header, if there is one; return where the next bytes begin.
-
-        Raises: ClientError, 400, or 403 from a peer that is not in `proxy_allow_ips`.
-        """
-        gathered = self._buffer.data
-        before = len(gathered)
-        gathered += data[at : at + LONGEST_PROXY_HEADER]
-        header = read_proxy_header(gathered, self.service.peers.proxy_mode)
-        if header is None:
-            self.watch.on_head_began()
-            return min(len(data), at + LONGEST_PROXY_HEADER)
-        self.life.on("proxy_read")
-        if self.service.http2 is not None:
-            self._await_preface()
-        if not header.size:
-            held = bytes(gathered[:before])
-            gathered.clear()
-            if self.life.state == PREFACE:
-                gathered += held
-                return self._take_preface(data, at)
-            if held:  # what began like a PROXY header: no complete head
-                self._buffer.take(held, 0)
-            return self._find_head(data, at)
-        gathered.clear()
-        if not self.service.peers.may_send_proxy_header(self.address):
-            raise ClientError(403, "PROXY header from a peer that is not in proxy_allow_ips")
-        if header.client is not None:
-            place = self.service.addresses.enter_proxied(str(header.client[0]))
-            if place is None:
-                raise ClientError(503, "too many connections of this client (limit_connections_per_address)")
-            self.place = place
-            self._parser.set_policy(self.service.peers.policy_behind(self.address, str(header.client[0])))
-            self._parser.set_base(self.service.base_message(header.client, header.server))
-        return at + header.size - before
-
-    def _await_preface(self) -> None:
-        """Look for the preface of HTTP/2 first, if this peer may begin so."""
-        service = self.service
-        if service.http2 is not None and service.http2.is_cleartext and service.peers.may_begin_http2(self.address):
-            self.life.on("awaits_preface")
-
-    def _take_preface(self, data: bytes, at: int) -> int:
-        """Look for the preface of HTTP/2; return where the next bytes begin.
-
-        Raises: ClientError 400 if there is none, and this peer has to send it.
-        """
-        http2 = self.service.http2
-        assert http2 is not None
-        held = bytes(self._buffer.data)
-        begun = held + data[at : at + len(HTTP2_PREFACE) - len(held)]
-        if len(begun) < len(HTTP2_PREFACE) and HTTP2_PREFACE.startswith(begun):
-            self._buffer.data += begun[len(held) :]
-            self.watch.on_head_began()
-            return at + len(begun) - len(held)
-        self._buffer.data.clear()
-        if begun == HTTP2_PREFACE:
-            self.watch.head_since = 0.0
-            self.service.connections.discard(self)
-            http2.begin(self, has_preface=True)
-            return at + len(begun) - len(held)
-        if http2.is_strict:
-            raise ClientError(400, "no preface of HTTP/2 from a peer that is to send it (http2_cleartext)")
-        self.life.on("preface_read")
-        if held:
-            self._buffer.take(held, 0)
-        return self._find_head(data, at)

@@ -27,8 +27,7 @@ from uvicorn.wire.reply import BODILESS, NO_FIELDS, Fields, Reply
 __all__ = ["Feed"]
 
 _PIECE: Final = 65536  # bytes that are read and written at once; arbitrary
-_FRAMED_PIECE: Final = 16384  # the same where a carrier cuts content into frames of that size
-_FAR_PIECE: Final = 262144  # bytes that a thread reads at once; arbitrary
+_FAR_PIECE: Final = 262144  # bytes that a thread reads at once, where no carrier cuts them into frames; arbitrary
 _TURN: Final = 262144  # bytes of a response in one turn of the loop, so that others are served; arbitrary
 _MOST_REPLIES: Final = 256  # that wait, each perhaps with a file that is open: arbitrary, beyond it nobody awaits
 
@@ -166,13 +165,12 @@ class Feed:
             return 0
 
     def _copy_next(self, part: FilePart) -> int:
-        piece, far_piece = (_FRAMED_PIECE, _PIECE) if self._carrier.frames_content else (_PIECE, _FAR_PIECE)
         data, self._data = self._data, None
         if data is None:
-            if part.left and not part.is_at_hand(piece):
-                self._have_done(partial(part.read, far_piece))
+            if part.left and not part.is_at_hand(_PIECE):
+                self._have_done(partial(part.read, _PIECE if self._carrier.frames_content else _FAR_PIECE))
                 return 0
-            data = part.read(piece)
+            data = part.read(_PIECE)
         if self._is_framed:
             self._carrier.write(data)
             self._exchange.sent_bytes += len(data)

@@ -17,6 +17,7 @@ from uvicorn.connections.intake import Intake
 from uvicorn.connections.pace import acknowledged_bytes, is_slow_on_purpose, reset_at_close
 from uvicorn.connections.rates import RateMeter
 from uvicorn.connections.service import Service
+from uvicorn.connections.watch import is_short_over
 from uvicorn.errors import ClientError
 from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR
 from uvicorn.wire.limits import Limits
@@ -153,8 +154,11 @@ class Http2Watch:
         timeout = limits.keepalive if connection.requests else limits.header_timeout
         if connection.service.is_stopping:
             timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
-        was_idle, self._was_idle = self._was_idle, 0 < timeout < now - self._idle_since
-        if was_idle and self._was_idle:
+        elapsed = now - self._idle_since
+        was_idle, self._was_idle = self._was_idle, 0 < timeout < elapsed
+        is_over = (was_idle and self._was_idle) or is_short_over(connection, elapsed, timeout)
+        is_watched = limits.header_timeout and connection.silent_bytes  # above: it is in the midst of a head or frame
+        if is_over and not is_watched:
             connection.end_finally()
 
     # ---- one stream ----

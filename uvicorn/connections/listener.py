@@ -21,7 +21,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from uvicorn.bridge.outbox import Log
 from uvicorn.connections.addresses import AddressLimit
@@ -64,6 +64,23 @@ class _Alone:
     def leave_for(self, waited: float) -> float:
         """Nobody else takes it."""
         return 0.0
+
+
+class _Handshake(NamedTuple):
+    """A connection that was accepted, and is not known to be there yet.
+
+    Attributes:
+        unmade: the protocol's transport before it has one.
+    """
+
+    since: float
+    protocol: asyncio.Protocol
+    unmade: Any
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the protocol has its connection, whose end it will tell: nobody else may."""
+        return getattr(self.protocol, "transport", None) is not self.unmade
 
 
 class Acceptor:
@@ -109,7 +126,7 @@ class Acceptor:
         self._leaving: asyncio.TimerHandle | None = None  # while what waits is left to siblings
         self._left_at = 0.0  # since when; 0.0 if nothing is
         self._is_closed = False
-        self._handshakes: dict[asyncio.Task[None], float] = {}  # -> since when; oldest first
+        self._handshakes: dict[asyncio.Task[None], _Handshake] = {}  # oldest first
 
     @property
     def is_full(self) -> bool:
@@ -187,18 +204,21 @@ class Acceptor:
         self._is_closed = True
 
     def abort(self) -> None:
-        """Break off the handshakes that have not come to an end."""
-        for task in tuple(self._handshakes):
-            task.cancel()
+        """Break off the TLS handshakes that have not come to an end."""
+        for task, handshake in tuple(self._handshakes.items()):
+            if self._ssl is not None and not handshake.has_succeeded:
+                task.cancel()
 
     def break_off_handshake(self, before: float) -> bool:
         """Break off the oldest TLS handshake, if it began before this time; return whether it did."""
-        task, since = next(iter(self._handshakes.items()), (None, before))
-        if task is None or since >= before:
-            return False
-        del self._handshakes[task]  # its place is free when it has ended
-        task.cancel()
-        return True
+        for task, handshake in self._handshakes.items():
+            if handshake.since >= before:
+                break
+            if self._ssl is not None and not handshake.has_succeeded:
+                del self._handshakes[task]  # its place is free when it has ended
+                task.cancel()
+                return True
+        return False
 
     def on_connection_lost(self, place: str) -> None:
         """A connection is closed: its place is free."""
@@ -258,15 +278,16 @@ class Acceptor:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open += 1
         self._tell()
-        task = self._loop.create_task(self._connect(accepted, address_of(peer), address, place))
-        self._handshakes[task] = self._loop.time()
+        client = address_of(peer)
+        protocol = self._make_protocol(client, address, place)
+        task = self._loop.create_task(self._connect(accepted, protocol, client, place))
+        self._handshakes[task] = _Handshake(self._loop.time(), protocol, getattr(protocol, "transport", None))
         task.add_done_callback(lambda task: self._handshakes.pop(task, None))
         return True
 
     async def _connect(
-        self, accepted: socket.socket, client: list[Any] | None, server: list[Any] | None, place: str
+        self, accepted: socket.socket, protocol: asyncio.Protocol, client: list[Any] | None, place: str
     ) -> None:
-        protocol = self._make_protocol(client, server, place)
         timeout = {} if self._ssl is None else self._tls_timeouts
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted, ssl=self._ssl, **timeout)

@@ -22,7 +22,7 @@ from uvicorn.connections.crowd import Crowd
 from uvicorn.connections.crowding import IDLE, NEW
 from uvicorn.connections.listener import Acceptor, Turns
 from uvicorn.connections.service import Service
-from uvicorn.connections.standing import has_sent
+from uvicorn.connections.unread import has_sent
 
 __all__ = ["Server"]
 
@@ -118,8 +118,8 @@ class Server:
                 client.make_way(standing.state)
 
     def close(self) -> None:
-        """End the threads, when nothing needs them any more."""
-        self.service.dispatcher.stop_pools()
+        """End the threads, when nothing needs them any more, and whatever waits for one."""
+        self.service.dispatcher.close()
         self.service.spools.stop()
         self.service.files.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.bridge.consumer import Consumer
@@ -17,11 +18,18 @@ from uvicorn.wire.opening import Refusal, open_codec
 __all__ = ["begin_raw_socket", "begin_socket"]
 
 
-def begin_socket(connection: Upgradable, exchange: Exchange, message: Message, offered: Headers | None = None) -> Any:
+def begin_socket(
+    connection: Upgradable,
+    exchange: Exchange,
+    message: Message,
+    offered: Headers | None = None,
+    speak_raw: Callable[[], None] | None = None,
+) -> Any:
     """Begin a handshake: check it, and call the consumer of `websocket.connect`.
 
     Args:
-        offered: the header fields of the handshake, where they are not those of the message.
+        offered: the header fields of the handshake over HTTP/1.1, where those of the message are others.
+        speak_raw: called before a WSGI application gets the connection, where that is none of HTTP/1.1.
 
     Returns: the protocol that takes what the client sends from now on; None if the handshake was refused at once.
     """
@@ -40,7 +48,11 @@ def begin_socket(connection: Upgradable, exchange: Exchange, message: Message, o
         return None
     if consumer is None:
         other = service.application.find("http.request", path, message)
-        if offered is None and other is not None and getattr(other.target, "takes_raw_sockets", False):
+        if other is not None and getattr(other.target, "takes_raw_sockets", False):
+            if offered is not None:
+                message["method"], message["headers"] = "GET", offered
+            if speak_raw is not None:
+                speak_raw()
             return begin_raw_socket(connection, exchange, other, message)
         why = getattr(other.target, "why_no_socket", "") if other is not None else ""
         reason = why or "no route for it"

@@ -5,8 +5,7 @@ Asked for once a second at most, while all connections are open. Loop thread onl
 
 from __future__ import annotations
 
-import select
-from typing import Any, Protocol
+from typing import Protocol
 
 from uvicorn.connections.crowding import CLOSING, EVENTS, IDLE, NEW, SENDING, TAKING, WAITING, Standing
 from uvicorn.connections.life import LINGERING
@@ -14,7 +13,7 @@ from uvicorn.connections.pace import drop, is_event_stream
 from uvicorn.connections.watch import ConnectionWatch, Watched
 from uvicorn.errors import ClientError
 
-__all__ = ["has_sent", "make_way", "standing_of"]
+__all__ = ["make_way", "standing_of"]
 
 
 class Standable(Watched, Protocol):
@@ -63,14 +62,3 @@ def make_way(connection: Standable, state: str) -> None:
         drop(connection)
     else:  # with TLS, closing waits for the client
         connection.cut()
-
-
-def has_sent(connection: Any) -> bool:
-    """Whether bytes of a client wait in the system: to close now would reset its connection."""
-    transport = getattr(connection, "transport", None)
-    sock = transport.get_extra_info("socket") if transport is not None else None
-    if sock is None or sock.fileno() < 0:
-        return False
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN)
-    return any(events & select.POLLIN and not events & select.POLLHUP for _, events in poll.poll(0))

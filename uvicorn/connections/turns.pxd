@@ -9,5 +9,6 @@ cdef class Turns:
     cdef public Py_ssize_t left
 
     cpdef spend(self, Py_ssize_t steps)
+    cpdef bint admits(self, object waiting) except -1
     cpdef wait(self, object waiting)
     cdef _arrange(self)

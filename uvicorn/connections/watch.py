@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.exchange import Exchange
@@ -22,14 +22,16 @@ from uvicorn.connections.life import Life
 from uvicorn.connections.pace import SendingPace, TakingPace, drop, is_slow_on_purpose
 from uvicorn.connections.pipeline import Pipeline
 from uvicorn.connections.service import Service
+from uvicorn.connections.unread import has_sent
 from uvicorn.errors import ClientError
 from uvicorn.wire.encoder import CONTINUE
 from uvicorn.wire.limits import Limits
 
-__all__ = ["ConnectionWatch", "Watched"]
+__all__ = ["ConnectionWatch", "Watched", "is_short_over"]
 
 _LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
 _TICK_SECONDS: Final = 1.0  # how exact `active_at` is: a reply is never cut early
+_CLOCK_SECONDS: Final = 0.001  # how exact the loop's clock is
 _PROBE_SECONDS: Final = 0.05  # arbitrary: a round trip to most clients
 
 
@@ -150,7 +152,9 @@ class ConnectionWatch:
         timeout = service.limits.keepalive if connection.requests else service.limits.header_timeout
         if service.is_stopping:
             timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
-        if self._is_overdue(now - self._idle_since, timeout) and not connection.transport.is_closing():
+        elapsed = now - self._idle_since
+        is_over = self._is_overdue(elapsed, timeout) or is_short_over(connection, elapsed, timeout)
+        if is_over and not connection.transport.is_closing():
             connection.transport.close()
 
     def _is_overdue(self, elapsed: float, timeout: float) -> bool:
@@ -271,6 +275,15 @@ class ConnectionWatch:
         poll = select.poll()
         poll.register(socket.fileno(), 0)
         return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+def is_short_over(connection: Any, elapsed: float, timeout: float) -> bool:
+    """Whether an idle connection is to be closed at the first look, since its time is over and was less than two ticks.
+
+    To be late twice would make three seconds of one. Instead the socket is asked: if the worker was held up, the next
+    request waits there.
+    """
+    return 0 < timeout < 2 * _TICK_SECONDS and timeout <= elapsed + _CLOCK_SECONDS and not has_sent(connection)
 
 
 def _is_queued(exchange: Exchange) -> bool:

@@ -16,16 +16,10 @@ from uvicorn.errors import ConsumeLater, NotCalled, TaskFailed
 from uvicorn.layers.encoding import RequestContent
 from uvicorn.layers.groups import Channel
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNDONE, UNKNOWN, Delivery, Layer
+from uvicorn.layers.log import Log
 from uvicorn.messages import Message
 
 __all__ = ["Background", "Calls", "Found"]
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Found(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.layers.office import Office
 
-__all__ = ["current", "install", "office_of", "uninstall"]
+__all__ = ["current", "install", "is_child", "office_of", "uninstall"]
 
 _current: Office | None = None
 _process = 0  # that has installed it
@@ -44,6 +44,11 @@ def current() -> Office:
 
     url: str = getattr(_current, "url", "")  # of the worker that we were
     return open_office(url) if url else office_of_program()
+
+
+def is_child() -> bool:
+    """Whether this process was forked by a worker, and is none."""
+    return _current is not None and _process != os.getpid()
 
 
 def office_of(layer: Any) -> Office:

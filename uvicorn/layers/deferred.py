@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.handover import Done, wait_for
+from uvicorn.layers.log import Log
 
 __all__ = ["QUEUE", "DeferredMessages", "Line", "Sending"]
 
@@ -30,13 +31,6 @@ _WAIT_SECONDS: Final = 0.02  # between two looks of a consumer that waits for ro
 
 #: the kind and the name of what messages are for: those with the same ones stay in order
 Line: TypeAlias = "tuple[str, str]"
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Sending:
@@ -203,8 +197,8 @@ class DeferredMessages:
         if may_pass:
             self._on_lost(error)
         else:
-            name = type(error).__name__
-            self._log.error("A message that a consumer has sent cannot be: %s: %s", name, error, exc_info=error)
+            to, name = f" to {item.line[1]}" if item.line else "", type(error).__name__
+            self._log.error("A message that a consumer has sent%s cannot be: %s: %s", to, name, error, exc_info=error)
         self._settled()
 
     def _again(self, item: _Item) -> None:

@@ -10,22 +10,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.layers.django_calls import SECONDS, Calls
 from uvicorn.layers.ending import end_all, within
+from uvicorn.layers.log import Log
 
 __all__ = ["Memberships"]
 
 _EXPIRY: Final = 86400.0  # seconds of a membership, where the layer does not say it
 _AGAIN_SECONDS: Final = 1.0
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Memberships:
@@ -84,12 +78,12 @@ class Memberships:
     def add(self, group: str) -> Awaitable[Any]:
         """Be in a group; one that cannot be entered now is entered when the layer can be reached."""
         self._groups.add(group)
-        return self._calls.do(group, partial(self._add, group))
+        return self._calls.do_once(group, partial(self._be_where_wanted, group))
 
     def discard(self, group: str) -> None:
         """Be in it no more."""
         self._groups.discard(group)
-        self._calls.do(group, partial(self._discard, group))
+        self._calls.do_once(group, partial(self._be_where_wanted, group))
 
     def on_failed(self, error: Exception) -> None:
         """The layer has failed: that is told once."""
@@ -115,6 +109,9 @@ class Memberships:
             self._is_down = False
             self._log.warning("The channel layer %s can be reached again", self._name)
             self._on_gap()
+
+    async def _be_where_wanted(self, group: str) -> None:
+        await (self._add if group in self._groups else self._discard)(group)
 
     async def _add(self, group: str) -> None:
         if self.channel is None:

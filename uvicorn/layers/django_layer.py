@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.asking import ANSWER, SILENT, Questions, carry_out
@@ -30,6 +31,7 @@ from uvicorn.layers.ending import end_all
 from uvicorn.layers.handover import DONE, Handover
 from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
+from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 
 __all__ = ["DjangoLayer"]
@@ -37,13 +39,6 @@ __all__ = ["DjangoLayer"]
 _TYPE: Final = "uvicorn.message"  # the `type` that messages of Channels must have
 _AGAIN_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 2.0
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class DjangoLayer:
@@ -134,13 +129,20 @@ class DjangoLayer:
 
         return Handover(self._loop.create_task(_unless_gone(self._questions.ask(ask))), self._on_lost)
 
+    async def members(self, group: str) -> list[str]:
+        """Refuse. Raises: NotImplementedError."""
+        raise NotImplementedError(
+            f"{self.name} cannot tell who is in a group, as the interface of Channels 4 has no such question: keep it "
+            "in a database or a cache"
+        )
+
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to one of the processes that consume a channel."""
         packed = pack(content)
         if delay:
             self._delays.add(delay, channel, packed)
             return DONE
-        return self._calls.do(channel, partial(self._send, channel, packed, secrets.token_hex(8)))
+        return self._put(channel, packed)
 
     def consume(self, channels: Iterable[str], intake: Intake) -> None:
         """Have the messages of these channels come."""
@@ -192,7 +194,8 @@ class DjangoLayer:
         """What we were asked for holds, or cannot be."""
         if asker is not None:
             message = {"type": _TYPE, "kind": ANSWER, "number": number, "error": error}
-            self._tell(_node_group(asker), message)
+            with suppress(ChannelLayerUnavailable):  # who has asked does not wait for ever
+                self._tell(_node_group(asker), message)
         elif error is not None:
             self._log.error("A reply cannot be sent: %s", ": ".join(error))
 
@@ -222,16 +225,24 @@ class DjangoLayer:
             await asyncio.sleep(seconds)
         await self._other.send(channel, {"type": _TYPE, "id": id, "content": packed})
 
+    def _put(self, channel: str, packed: bytes) -> Handover:
+        call = partial(self._send, channel, packed, secrets.token_hex(8))
+        return self._calls.send(channel, call, len(packed))
+
     def _tell(self, group: str, message: dict[str, Any]) -> Handover:
-        return self._calls.do(group, partial(self._other.group_send, group, message))
+        size = len(message.get("content", b""))
+        return self._calls.send(group, partial(self._other.group_send, group, message), size)
 
     def _due(self, channel: str, packed: bytes) -> bool:
-        if not is_reply(channel):
-            self._calls.do(channel, partial(self._send, channel, packed, secrets.token_hex(8)))
-        elif node_of(channel) == self._receiver.node:
-            self._receiver.on_request(SEND, channel, unpack(packed))
-        else:
-            self.request(node_of(channel), SEND, channel, unpack(packed))
+        try:
+            if not is_reply(channel):
+                self._put(channel, packed)
+            elif node_of(channel) == self._receiver.node:
+                self._receiver.on_request(SEND, channel, unpack(packed))
+            else:
+                self.request(node_of(channel), SEND, channel, unpack(packed))
+        except ChannelLayerUnavailable:
+            return False  # too many wait: a moment later
         return True
 
     def _on_gap(self) -> None:

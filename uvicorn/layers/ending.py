@@ -16,8 +16,7 @@ __all__ = ["close_quietly", "end_all", "ignore_error", "wait_at_most", "within"]
 
 _T = TypeVar("_T")
 
-_AGAIN_SECONDS: Final = 0.05
-_ATTEMPTS: Final = 40
+_AGAIN_SECONDS: Final = (0.25, 0.25, 0.5, 1.0)  # between two cancellations
 _CLOSE_SECONDS: Final = 1.0
 _LOOKS: Final = 2
 
@@ -87,12 +86,13 @@ async def _close(part: Any) -> None:
 async def end_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel tasks, and wait until they have ended.
 
-    redis-py looks at its connections with a timeout of 0, and a cancellation that comes at that moment is lost.
+    redis-py looks at its connections with a timeout of 0, and a cancellation that comes at that moment is lost. One
+    that comes while it closes what it had begun to open leaves that open: so it has time before the next.
     """
     pending = {task for task in tasks if not task.done()}
-    for _ in range(_ATTEMPTS):
+    for seconds in _AGAIN_SECONDS:
         if not pending:
             return
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_AGAIN_SECONDS)
+        _, pending = await asyncio.wait(pending, timeout=seconds)

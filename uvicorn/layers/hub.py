@@ -25,19 +25,11 @@ from uvicorn.layers.followers import Followers
 from uvicorn.layers.handover import DONE, Done, wait_for
 from uvicorn.layers.history import PLAIN, History, Joining, packed, unpacked
 from uvicorn.layers.layer import ADD, DISCARD, SEND, Layer
+from uvicorn.layers.log import Log
 from uvicorn.layers.members import Member, Named
 from uvicorn.layers.names import is_reply, node_of
 
 __all__ = ["Directory", "Hub"]
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Directory(Protocol):
@@ -85,7 +77,8 @@ class Hub:
         self._directory = directory
         self._groups: dict[str, dict[str, Member]] = {}
         self._members: dict[str, Member] = {}
-        self._subscribing: dict[str, Awaitable[Any]] = {}
+        self._subscribing: dict[str, asyncio.Task[None]] = {}
+        self._handed: dict[str, tuple[Awaitable[Any], asyncio.Task[None]]] = {}  # what they wait for
         self._followers = Followers(loop, layer, self)
         self.deferred: Final = DeferredMessages(loop, log, self.on_lost, layer.takes_in_order)
         self._dropped = 0  # since the last tick, as are the next two
@@ -233,6 +226,14 @@ class Hub:
         """Return the members of a group that this process has."""
         return tuple(self._groups.get(group, {}).values())
 
+    def names_in(self, group: str) -> list[str]:
+        """Return their names."""
+        return [member.name for member in self.members_of(group) if not member.is_gone]
+
+    async def names(self, group: str) -> list[str]:
+        """Return the names of all members of a group, of all processes. Raises: NotImplementedError, as the layer."""
+        return [*self.names_in(group), *await self.layer.members(group)]
+
     def deliver(self, members: Collection[Member], content: Mapping[str, Any]) -> None:
         """Give a message to members; its frame is made once."""
         shared = self._share(content) if len(members) > 1 else None
@@ -265,12 +266,19 @@ class Hub:
         handover = self.layer.subscribe(group)
         if isinstance(handover, Done):
             return
+        known = self._handed.get(group)
+        if known is not None and known[0] is handover:  # it was left meanwhile, and one subscription does for both
+            self._subscribing[group] = known[1]
+            return
         task = self._loop.create_task(wait_for(handover))
         self._subscribing[group] = task
+        self._handed[group] = handover, task
 
         def ended(task: asyncio.Task[None]) -> None:
             if self._subscribing.get(group) is task:
                 del self._subscribing[group]
+            if self._handed.get(group, (None, None))[1] is task:
+                del self._handed[group]
             if not task.cancelled() and (error := task.exception()) is not None:
                 self.on_lost(error)
 

@@ -94,6 +94,9 @@ class Receiver(Protocol):
     def on_gap(self, groups: Iterable[str] | None, missed: int | None) -> None:
         """Messages of these groups may be lost: so many; None for all groups, or for an unknown number."""
 
+    def names_in(self, group: str) -> list[str]:
+        """Return the names of the members of a group that this process has."""
+
 
 class Layer(Protocol):
     """The way to other processes."""
@@ -149,6 +152,12 @@ class Layer(Protocol):
 
         Returns: what is done, for ADD and DISCARD, when the other one has done it: it hears what is sent to the group
             after that. Raises: ChannelLayerUnavailable, also when awaited.
+        """
+
+    async def members(self, group: str) -> list[str]:
+        """Return the names of the members of a group that other processes have; of those that do not answer, none.
+
+        Raises: NotImplementedError for a layer that cannot tell; ChannelLayerUnavailable.
         """
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:

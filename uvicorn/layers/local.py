@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.layers.encoding import unpack
 from uvicorn.layers.handover import DONE
@@ -35,19 +35,12 @@ from uvicorn.layers.local_history import Histories, Keeper, MemoryHistories
 from uvicorn.layers.local_links import frame
 from uvicorn.layers.local_peers import Peers
 from uvicorn.layers.local_place import Place
+from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 
 __all__ = ["LocalLayer"]
 
 _HAND_OVER_SECONDS: Final = 2.0  # at the stop
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class LocalLayer:
@@ -128,7 +121,11 @@ class LocalLayer:
 
     def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Ask something of another process; one that is gone is no error."""
-        return self._peers.ask(node, "request", kind, channel, content)
+        return self._peers.request(node, kind, channel, content)
+
+    async def members(self, group: str) -> list[str]:
+        """Return the names of the members that other processes have."""
+        return await self._peers.members(group)
 
     # ---- channels ----
 
@@ -171,6 +168,10 @@ class LocalLayer:
     def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
         """Another process asks something of one of our reply channels; done when it holds."""
         return self._receiver.on_request(kind, channel, content)
+
+    def names_in(self, group: str) -> list[str]:
+        """Return the names of the members of a group that this process has."""
+        return self._receiver.names_in(group)
 
     def on_gap(self, missed: Mapping[str, int | None]) -> None:
         """Messages to us were dropped: group -> how many; None if nobody knows."""

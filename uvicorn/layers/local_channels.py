@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.delay import Delays
@@ -23,18 +23,13 @@ from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import LATER, SEND, UNDONE, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.local_peers import Peers
+from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 from uvicorn.layers.queues import Queues
 
 __all__ = ["LocalChannels"]
 
 _LATER_SECONDS: Final = 1.0  # until a message that its consumer does not want yet is delivered again; arbitrary
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class LocalChannels:
@@ -260,7 +255,7 @@ class LocalChannels:
                 self._receiver.on_request(SEND, channel, unpack(content))
             else:
                 try:
-                    self._peers.ask(node, "request", SEND, channel, unpack(content))
+                    self._peers.request(node, SEND, channel, unpack(content))
                 except ChannelLayerUnavailable:
                     return False
             return True

@@ -11,17 +11,11 @@ from typing import Any, Final, Protocol
 from uvicorn.layers.ending import wait_at_most
 from uvicorn.layers.local_links import Link, Owner
 from uvicorn.layers.local_place import Place
+from uvicorn.layers.log import Log
 
 __all__ = ["Finder", "Finding"]
 
 _CONNECT_SECONDS: Final = 5.0  # that a process which comes waits for its connections to those that are there
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Finding(Owner, Protocol):

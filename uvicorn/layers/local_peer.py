@@ -1,23 +1,30 @@
 """One other process of a local layer: what it wants, and how it is asked. Loop thread only.
 
-It may have said what it wants before there is a connection on which we send: what is for it waits until then.
+It may have said what it wants before there is a connection on which we send: what is for it waits until then, and what
+it is asked is answered then.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.asking import SILENT, error_from
-from uvicorn.layers.ending import wait_at_most
+from uvicorn.layers.ending import wait_at_most, within
 from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.layer import SEND
 from uvicorn.layers.local_links import MOST_BEHIND, NOBODY, Link, frame
 
 __all__ = ["Peer", "wait_for_answers"]
 
 _TOLD_SECONDS: Final = 5.0  # that one which subscribes waits for the others to know
+_CONNECTED_SECONDS: Final = 5.0  # that a question waits for a connection
+
+#: a question that was sent: on which link, and its answer; None if there will be no link
+Asked: TypeAlias = "tuple[Link, asyncio.Future[Any]] | None"
 
 
 class Peer:
@@ -38,8 +45,9 @@ class Peer:
         self.missed: dict[str, int] = {}
         self.has_greeted = False
         self.is_stale = False
-        self._early: list[bytes] = []
+        self._early: list[Callable[[Link], object]] = []
         self._early_bytes = 0
+        self._early_asked: list[asyncio.Future[Asked]] = []
 
     @property
     def takes(self) -> bool:
@@ -49,10 +57,17 @@ class Peer:
     def on_connected(self, link: Link, hello: bytes) -> None:
         """There is a connection: what has waited for it follows our greeting."""
         self.link = link
-        early, self._early, self._early_bytes = self._early, [], 0
-        for data in (hello, *early):
-            link.send(data)
+        early, self._early, self._early_bytes, self._early_asked = self._early, [], 0, []
+        link.send(hello)
+        for send in early:
+            send(link)
         self.tell_missed()
+
+    def on_left(self) -> None:
+        """It is gone: it has nothing to answer."""
+        for asked in self._early_asked:
+            if not asked.done():
+                asked.set_result(None)
 
     def tell_missed(self) -> None:
         """Tell it how many messages of groups were dropped."""
@@ -60,11 +75,15 @@ class Peer:
         if missed:
             self.send(frame("gap", missed))
 
-    def _take_early(self, data: bytes) -> bool:
-        """Keep a frame until there is a connection; return False if there is no room."""
+    def _take_early(self, data: bytes, send: Callable[[Link], object] | None = None) -> bool:
+        """Keep a frame until there is a connection; return False if there is no room.
+
+        Args:
+            send: what is to be done then, instead of sending it.
+        """
         if self._early and self._early_bytes + len(data) > MOST_BEHIND:
             return False
-        self._early.append(data)
+        self._early.append(send or partial(Link.send, data=data))
         self._early_bytes += len(data)
         return True
 
@@ -89,20 +108,31 @@ class Peer:
             return future
         return self.link.ask(*parts)
 
-    def request(self, on_refused: Callable[[BaseException], object], *parts: Any) -> Awaitable[Any]:
-        """Send a frame; done when it has answered or left.
+    def request(
+        self, on_refused: Callable[[BaseException], object], kind: str, channel: str, content: Any
+    ) -> Awaitable[Any]:
+        """Ask something of one of its reply channels; done when it has answered or left.
+
+        A reply is done when it is handed over if there is no connection yet.
 
         Args:
             on_refused: called with what is wrong if nobody awaits it.
 
         Raises: ChannelLayerUnavailable if it takes nothing; when awaited, for what it says, and if it does not answer.
         """
-        if self.link is None and self._take_early(frame(*parts, NOBODY)):
-            return DONE
-        if self.link is None or self.link.is_behind:
-            raise ChannelLayerUnavailable("the worker that has the socket takes nothing")
-        waiting = asyncio.get_running_loop().create_task(_wait_for_answer(self.link, self.link.ask(*parts)))
-        return Handover(waiting, on_refused)
+        parts = "request", kind, channel, content
+        loop = asyncio.get_running_loop()
+        if self.link is not None and not self.link.is_behind:
+            return Handover(loop.create_task(_wait_for_answer(self.link, self.link.ask(*parts))), on_refused)
+        if self.link is None:
+            data = frame(*parts, NOBODY)
+            if kind == SEND and self._take_early(data):
+                return DONE
+            asked: asyncio.Future[Asked] = loop.create_future()
+            if kind != SEND and self._take_early(data, partial(_ask, asked, parts)):
+                self._early_asked.append(asked)
+                return Handover(loop.create_task(_wait_for_connection(asked)), on_refused)
+        raise ChannelLayerUnavailable("the worker that has the socket takes nothing")
 
 
 async def wait_for_answers(asked: list[asyncio.Future[Any]]) -> set[asyncio.Future[Any]]:
@@ -111,6 +141,23 @@ async def wait_for_answers(asked: list[asyncio.Future[Any]]) -> set[asyncio.Futu
     Who has left has nothing to answer.
     """
     return await wait_at_most(_TOLD_SECONDS, asked)
+
+
+def _ask(asked: asyncio.Future[Asked], parts: tuple[Any, ...], link: Link) -> None:
+    """There is a connection: ask what has waited for it."""
+    answer = link.ask(*parts)
+    if not asked.done():
+        asked.set_result((link, answer))
+
+
+async def _wait_for_connection(asked: asyncio.Future[Asked]) -> None:
+    """Wait for a connection and then for an answer, both for a bounded time."""
+    try:
+        found = await within(_CONNECTED_SECONDS, asked)
+    except asyncio.TimeoutError:
+        raise ChannelLayerUnavailable(SILENT, was_sent=True) from None
+    if found is not None:
+        await _wait_for_answer(*found)
 
 
 async def _wait_for_answer(link: Link, asked: asyncio.Future[Any]) -> None:

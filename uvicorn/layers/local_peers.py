@@ -18,20 +18,13 @@ from uvicorn.layers.local_finding import Finder
 from uvicorn.layers.local_links import Link, answer, frame
 from uvicorn.layers.local_peer import Peer, wait_for_answers
 from uvicorn.layers.local_place import Place
+from uvicorn.layers.log import Log
 
 __all__ = ["Peers"]
 
 _GREET_SECONDS: Final = 5.0  # that a process which comes waits for those that are there
 _LOOK_EVERY: Final = 5  # ticks
 _ANSWER_SECONDS: Final = 5.0  # that a process may take
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def info(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Layer(Protocol):
@@ -54,6 +47,9 @@ class Layer(Protocol):
 
     def on_gap(self, missed: Mapping[str, int | None]) -> None:
         """Messages to us were dropped: group -> how many; None if nobody knows."""
+
+    def names_in(self, group: str) -> list[str]:
+        """Return the names of the members of a group that this process has."""
 
     def on_offer(self, channel: str, id: str, content: bytes, delay: float) -> bool:
         """Another process has a message of a channel; return whether we take it."""
@@ -99,6 +95,8 @@ class Peers:
         self._finder.stop()
         for link in (*self._inbound, *(peer.link for peer in self._peers.values() if peer.link is not None)):
             link.close()
+        for peer in self._peers.values():
+            peer.on_left()
         await asyncio.sleep(0)
 
     def tick(self) -> None:
@@ -143,13 +141,20 @@ class Peers:
             return DONE
         return Handover(asyncio.get_running_loop().create_task(self._told(group, asked)), lambda error: None)
 
-    def ask(self, node: str, *parts: Any) -> Awaitable[Any]:
-        """Send a frame to one; done when it has answered or left. One that is gone is no error.
+    def request(self, node: str, kind: str, channel: str, content: Any) -> Awaitable[Any]:
+        """Ask something of a reply channel of one; done when it has answered or left. One that is gone is no error.
 
         Raises: ChannelLayerUnavailable if it takes nothing; when awaited, for what it says, and if it does not answer.
         """
         peer = self._peers.get(node)
-        return DONE if peer is None else peer.request(self._on_refused, *parts)
+        return DONE if peer is None else peer.request(self._on_refused, kind, channel, content)
+
+    async def members(self, group: str) -> list[str]:
+        """Return the names of the members of a group that others have; of those that do not answer, none."""
+        asked = [peer.ask("members", group) for peer in self._peers.values() if group in peer.groups and peer.takes]
+        late = await wait_for_answers(asked)
+        answered = [future for future in asked if future not in late and future.exception() is None]
+        return [name for future in answered for name in future.result()]
 
     async def _all_greeted(self) -> None:
         """Wait until all have said who they are to which we are connected."""
@@ -204,6 +209,8 @@ class Peers:
             self._layer.on_kept(*parts[1:5])
         elif kind == "request":
             carry_out(partial(self._layer.on_request, *parts[1:4]), partial(answer, link, parts[4]))
+        elif kind == "members":
+            answer(link, parts[2], self._layer.names_in(parts[1]))
         elif kind == "offer":
             answer(link, parts[5], self._layer.on_offer(*parts[1:5]))
         elif peer is not None:
@@ -223,6 +230,7 @@ class Peers:
                 peer.link = None
             else:
                 del self._peers[peer.node]
+                peer.on_left()
             if not self._is_stopping:
                 self._finder.look()
                 self._layer.on_peers_changed()

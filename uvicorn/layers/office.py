@@ -34,6 +34,12 @@ class Office(Protocol):
     def put(self, channel: str, content: dict[str, Any], immediately: bool, delay: float) -> Awaitable[Any]:
         """Send to a channel, or to a reply channel; `delay` in seconds."""
 
+    def members(self, group: str) -> Any:
+        """Return the names of the members of a group: in a thread a list, on the loop an awaitable of one.
+
+        Raises: NotImplementedError where nobody can tell.
+        """
+
 
 class Posts(Protocol):
     """What a worker's office needs of its hub. All runs on: the loop, if it does not say otherwise."""
@@ -49,6 +55,9 @@ class Posts(Protocol):
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
         """Send to a channel, or to a reply channel."""
+
+    async def names(self, group: str) -> list[str]:
+        """Return the names of all members of a group. Raises: NotImplementedError."""
 
     def check_history(self) -> None:
         """Raise ValueError if no history is kept. Runs on: any thread."""
@@ -112,6 +121,11 @@ class WorkerOffice:
                 content = RequestContent(content, known)
         line = None if delay else ("reply" if is_reply(channel) else QUEUE, channel)
         return self._send(partial(self._hub.put, channel, content, delay), immediately, line)
+
+    def members(self, group: str) -> Any:
+        """Return the names of the members of a group."""
+        names = self._hub.names(group)
+        return names if self._sides.is_loop else self._sides.wait_for(names)
 
     def _history_of(self, group: str, history: History | None) -> History | None:
         """Return the history of a group. Raises: ValueError, on the line of the caller."""

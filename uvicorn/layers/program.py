@@ -124,6 +124,10 @@ class _ProgramOffice:
         """Send to a channel, or to a reply channel."""
         return self._do(SEND, channel, content, delay)
 
+    def members(self, group: str) -> Any:
+        """Refuse. Raises: NotImplementedError."""
+        raise NotImplementedError("who is in a group only workers can tell: keep it in a database or a cache")
+
     def _do(self, kind: str, name: str, content: Any, delay: float) -> Awaitable[Any]:
         call = partial(self._carrier.carry, kind, name, content, delay)
         try:

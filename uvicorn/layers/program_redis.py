@@ -21,6 +21,7 @@ from uvicorn.layers.redis_servers import RedisAddress, translate
 
 __all__ = ["RedisCarrier"]
 
+_CLUSTER_ATTEMPTS: Final = 3  # to find the node that has a key now
 _IDLE_SECONDS: Final = 30.0  # arbitrary: firewalls forget connections after minutes
 _MOST_DELAYED: Final = 10_000
 _SPARE_SECONDS: Final = 60
@@ -70,8 +71,26 @@ class RedisCarrier:
                 if client is not None:
                     client.connection_pool.disconnect(inuse_connections=False)
 
+    def _reach(self, key: str) -> None:
+        """Have a connection to the node of a cluster that has a key. Nothing is sent yet, so it may be tried again."""
+        if not self._address.is_cluster:
+            return
+        from redis.exceptions import ConnectionError, TimeoutError
+
+        for attempts_left in reversed(range(_CLUSTER_ATTEMPTS)):
+            node = self._client.get_node_from_key(key)
+            pool = self._client.get_redis_connection(node).connection_pool
+            try:
+                pool.release(pool.get_connection())
+                return
+            except (ConnectionError, TimeoutError):
+                if not attempts_left:
+                    raise
+                self._client.nodes_manager.initialize()  # another one may have it now
+
     def _publish(self, name: str, data: bytes) -> Any:
         """Return how many have got it."""
+        self._reach(name)
         return self._client.execute_command(self._publish_command, name, data)
 
     def _ask(self, kind: str, name: str, content: Any) -> None:
@@ -118,6 +137,7 @@ class RedisCarrier:
     def _run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> Any:
         from redis.exceptions import NoScriptError
 
+        self._reach(keys[0])
         try:
             return self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except NoScriptError:

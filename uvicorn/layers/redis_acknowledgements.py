@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
+from uvicorn.layers.log import Log
 from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_scripts import Script
 
@@ -13,12 +14,6 @@ __all__ = ["Acknowledgements"]
 
 _TRIED_SECONDS: Final = 60.0  # then the message comes again
 _AGAIN_SECONDS: Final = 1.0
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Acknowledgements:

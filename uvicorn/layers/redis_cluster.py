@@ -38,6 +38,7 @@ class ClusterSubscriber:
         self._outage = outage
         self._loop = asyncio.get_running_loop()
         self._cluster: Any = None
+        self._slots: Any = None  # which node had what when the client was made
         self._nodes: dict[str, Subscriber] = {}
         self._places: dict[str, str] = {}  # name -> node
         self._wanted: dict[str, asyncio.Future[None]] = {}
@@ -73,27 +74,34 @@ class ClusterSubscriber:
                 if self._cluster is None:
                     self._cluster = self._address.client()
                     await self._cluster.initialize()
+                    self._slots = await self._cluster.cluster_slots()
                     self._outage.ends("cluster")
                 await self._place()
                 self.is_known.set()
-                await asyncio.wait_for(self._looking.wait(), _LOOK_SECONDS)
-            except asyncio.TimeoutError:
-                await self._refresh()
-            except asyncio.CancelledError:
-                raise
+                if not await self._is_called(_LOOK_SECONDS) and await self._cluster.cluster_slots() != self._slots:
+                    await self._forget()
             except Exception as error:
                 self._outage.begins("cluster", error)
                 self.is_known.set()
-                await self._refresh()
+                await self._forget()
                 await asyncio.sleep(1.0)
 
-    async def _refresh(self) -> None:
-        """Ask the cluster which node has what."""
+    async def _is_called(self, seconds: float) -> bool:
+        """Wait until a name is to be heard of, for so many seconds at most; return whether one is."""
+        try:
+            await asyncio.wait_for(self._looking.wait(), seconds)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    async def _forget(self) -> None:
+        """Have the cluster asked anew which node has what."""
         cluster, self._cluster = self._cluster, None
         await close_quietly(cluster)
 
     async def _place(self) -> None:
-        """Subscribe to each name at the node that has it now."""
+        """Subscribe to each name at the node that has it now; what was sent to one meanwhile may be lost."""
+        moved = []
         for name, future in tuple(self._wanted.items()):
             node = self._cluster.get_node_from_key(name)
             if node is None:
@@ -109,10 +117,16 @@ class ClusterSubscriber:
             self._places[name] = place
             if place not in self._nodes:
                 self._nodes[place] = self._made(node.host, node.port)
-            self._ask(name, place, future)
+            heard = self._ask(name, place, future)
+            if old is not None:
+                moved.append(heard)
+        if moved:
+            asyncio.gather(*moved).add_done_callback(lambda _: self._on_gap())
 
-    def _ask(self, name: str, place: str, future: asyncio.Future[None]) -> None:
-        self._nodes[place].subscribe(name).add_done_callback(partial(self._heard, name, place, future))
+    def _ask(self, name: str, place: str, future: asyncio.Future[None]) -> asyncio.Future[None]:
+        heard = self._nodes[place].subscribe(name)
+        heard.add_done_callback(partial(self._heard, name, place, future))
+        return heard
 
     def _heard(self, name: str, place: str, future: asyncio.Future[None], _: object) -> None:
         if self._places.get(name) == place:  # else the node was left, and nothing is heard yet of the name

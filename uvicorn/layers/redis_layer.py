@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers.asking import ANSWER, Questions, carry_out
+from uvicorn.layers.census import Census
 from uvicorn.layers.encoding import pack, unpack
 from uvicorn.layers.ending import within
 from uvicorn.layers.handover import Handover
@@ -22,6 +23,7 @@ from uvicorn.layers.history import History, Position, Recalled
 from uvicorn.layers.ids import new_id
 from uvicorn.layers.layer import SEND, Delivery, Intake, Receiver
 from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 from uvicorn.layers.redis_cluster import ClusterSubscriber
 from uvicorn.layers.redis_history import KEEP, keep_arguments, keys_of, recall
@@ -38,15 +40,9 @@ __all__ = ["RedisLayer"]
 _STOP_SECONDS: Final = 2.0
 _MOST_DELAYED: Final = 10_000  # messages of one channel; arbitrary
 _SPARE_SECONDS: Final = 60  # that what is delayed for a process lives on after its time
+_ASKS: Final = 2  # parts of what asks for the members of a group
+_MEMBERS: Final = "members"  # what it is answered with
 _LOOK: Final = "look"  # what a process is told to do with its delayed messages
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class RedisLayer:
@@ -71,6 +67,7 @@ class RedisLayer:
         self._own = self._keys.node(receiver.node)
         self._publish_command = "SPUBLISH" if self._address.is_cluster else "PUBLISH"
         self._questions = Questions(self._address.timeout)
+        self._census = Census(self._address.timeout)
         self._outage = Outage(self.name, loop.time, self._log)
         self._publisher = Publisher(self._address, self._outage)
         self._puts = Puts(self._publisher, self._keys, self._limits, receiver.node)
@@ -142,6 +139,14 @@ class RedisLayer:
 
         return Handover(self._loop.create_task(self._questions.ask(ask)), self._on_lost)
 
+    async def members(self, group: str) -> list[str]:
+        """Return the names of the members that other processes have. Raises: ChannelLayerUnavailable."""
+
+        def ask(number: int) -> asyncio.Future[Any]:
+            return self._publish(self._keys.group(group), pack([self._own, number]))
+
+        return await self._census.take(ask)
+
     # ---- channels ----
 
     def put(self, channel: str, content: dict[str, Any], delay: float) -> Awaitable[Any]:
@@ -182,7 +187,9 @@ class RedisLayer:
     def _on_message(self, name: str, data: bytes) -> None:
         try:
             content = unpack(data)
-            if name != self._own and isinstance(content, list):
+            if name != self._own and isinstance(content, list) and len(content) == _ASKS:
+                self._tell_members(name.removeprefix(self._keys.group("")), *content)
+            elif name != self._own and isinstance(content, list):
                 epoch, offset, message = content
                 size = len(data) - len(pack((epoch, offset)))  # as Redis counts it for the history's bound
                 self._receiver.on_kept(name.removeprefix(self._keys.group("")), epoch, offset, message, size)
@@ -192,10 +199,20 @@ class RedisLayer:
                 self._take_due()
             elif content[0] == ANSWER:
                 self._questions.answered(*content[1:])
+            elif content[0] == _MEMBERS:
+                self._census.answered(*content[1:])
             else:
                 carry_out(partial(self._receiver.on_request, *content[:3]), partial(self._answer, content[3:]))
         except (ValueError, TypeError, IndexError) as error:
             self._log.error("What came from %s is no message of ours: %s", self.name, error)
+
+    def _tell_members(self, group: str, asker: str, number: int) -> None:
+        """A process asks who is in a group: this one too, which knows its own."""
+        if asker == self._own:
+            self._census.answered(number, [])
+        else:
+            with suppress(ChannelLayerUnavailable):  # it does not wait for ever
+                self._publish(asker, pack([_MEMBERS, number, self._receiver.names_in(group)]))
 
     def _on_gap(self) -> None:
         """Redis was away: nobody knows what was missed."""

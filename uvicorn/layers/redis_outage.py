@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
+from uvicorn.layers.log import Log
 from uvicorn.layers.redis_servers import told
 
 __all__ = ["Backoff", "Outage"]
 
 _FIRST_SECONDS: Final = 0.05
 _LONGEST_SECONDS: Final = 2.0
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Backoff:

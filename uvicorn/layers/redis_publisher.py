@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.ending import close_quietly, end_all, within
+from uvicorn.layers.redis_nodes import Nodes
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_scripts import Script
 from uvicorn.layers.redis_servers import RedisAddress, translate
@@ -153,7 +154,9 @@ class Publisher:
         try:
             if self._client is None:
                 # Whether an answer is late we say ourselves: redis-py does not know that the loop was held up.
-                self._client = self._address.client(_LONGER * self._address.timeout)
+                seconds = _LONGER * self._address.timeout
+                is_cluster = self._address.is_cluster
+                self._client = Nodes(self._address, seconds) if is_cluster else self._address.client(seconds)
             await within(self._address.timeout, self._client.ping())
         except Exception as error:
             self._outage.begins(_PART, error)
@@ -172,7 +175,9 @@ class Publisher:
 
     async def _send(self, batch: list[Command]) -> None:
         try:
-            results = await within(self._address.timeout, self._answers(batch))
+            sent = self._answers(batch)
+            # Of a cluster each node has its own time: what the others have answered holds.
+            results = await (sent if self._address.is_cluster else within(self._address.timeout, sent))
         except asyncio.CancelledError:
             for command in batch:
                 _fail(command, ChannelLayerUnavailable("the worker is stopping", was_sent=True))
@@ -191,7 +196,7 @@ class Publisher:
                 if command.script is not None and isinstance(result, NoScriptError):
                     again.append(command)
                     continue
-                _fail(command, translate(result, self._address.shown, was_sent=_is_doubtful(result)))
+                _fail(command, translate(result, self._address.shown))
             elif not command.future.done():
                 command.future.set_result(result)
         for command in again:  # Redis has forgotten the script: now it gets the text
@@ -204,22 +209,8 @@ class Publisher:
     async def _answers(self, batch: list[Command]) -> list[Any]:
         """Send commands; return the answer of each, or its exception."""
         client = self._client
-        if self._address.is_cluster:
-            # Each key has its own node. What is for one key goes out in order, the rest beside it.
-            chains: dict[Any, list[int]] = {}
-            for number, command in enumerate(batch):
-                chains.setdefault(_key_of(command), []).append(number)
-            results: list[Any] = [None] * len(batch)
-
-            async def follow(numbers: list[int]) -> None:
-                for number in numbers:
-                    try:
-                        results[number] = await client.execute_command(*batch[number].words)
-                    except Exception as error:
-                        results[number] = error
-
-            await asyncio.gather(*map(follow, chains.values()))
-            return results
+        if isinstance(client, Nodes):
+            return await client.answers([command.words for command in batch], [_key_of(command) for command in batch])
         if len(batch) == 1:
             try:
                 return [await client.execute_command(*batch[0].words)]
@@ -253,13 +244,6 @@ def _is_answer(error: Exception) -> bool:
     from redis.exceptions import ResponseError
 
     return isinstance(error, ResponseError)
-
-
-def _is_doubtful(error: Exception) -> bool:
-    """Whether a node of a cluster may have got what it has not answered."""
-    from redis.exceptions import ConnectionError, TimeoutError
-
-    return isinstance(error, (ConnectionError, TimeoutError)) and not _is_answer(error)
 
 
 def _key_of(command: Command) -> Any:

@@ -26,7 +26,6 @@ _SENTINEL: Final = "+sentinel"
 _CLUSTER: Final = "+cluster"
 _SENTINEL_PORT: Final = 26379
 _CLUSTER_PORT: Final = 6379
-_CLUSTER_ATTEMPTS: Final = 3
 _BOOLEANS: Final[dict[str, Any]] = {"true": True, "false": False, "1": True, "0": False}
 #: answers of a Redis that is there and cannot serve, beside those for which redis-py has classes
 _UNABLE: Final = ("MISCONF", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS")
@@ -111,8 +110,8 @@ class RedisAddress:
         }
         return self._made(redis, Sentinel, options)
 
-    def node_client(self, host: str, port: int) -> Any:
-        """Make a client for asyncio of one node of a cluster."""
+    def node_client(self, host: str, port: int, read_seconds: float | None = None) -> Any:
+        """Make a client for asyncio of one node of a cluster. Args: as for `client`."""
         from redis import asyncio as redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
@@ -125,7 +124,7 @@ class RedisAddress:
             password=parts.password,
             **self._tls(),
             socket_connect_timeout=self.timeout,
-            socket_timeout=self.timeout,
+            socket_timeout=read_seconds or self.timeout,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
@@ -133,7 +132,7 @@ class RedisAddress:
     def program_client(self) -> Any:
         """Make a synchronous client, for a program. It tries nothing twice: what was sent may have come.
 
-        But a cluster's client does. A connection that Redis has closed is made anew before something is sent on it.
+        A connection that Redis has closed is made anew before something is sent on it.
         """
         import redis
         from redis.backoff import NoBackoff
@@ -152,11 +151,9 @@ class RedisAddress:
         parts = urlsplit(self.plain)
         if self.is_cluster:
             from redis.asyncio.cluster import ClusterNode as AsyncNode
-            from redis.backoff import NoBackoff
             from redis.cluster import ClusterNode
 
             node = AsyncNode if redis.__name__ == "redis.asyncio" else ClusterNode
-            options["retry"] = type(options["retry"])(NoBackoff(), _CLUSTER_ATTEMPTS)  # names may have moved
             options.update(self._tls())
             return redis.RedisCluster(
                 startup_nodes=[node(host, port) for host, port in _hosts(parts.netloc, _CLUSTER_PORT)],
@@ -188,9 +185,11 @@ def _hosts(netloc: str, port: int) -> list[tuple[str, int]]:
 
 def translate(error: BaseException, name: str, was_sent: bool = False) -> BaseException:
     """Return what an application sees of an error of redis-py: ChannelLayerUnavailable if Redis cannot serve."""
-    from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+    from redis import exceptions as of
+    from redis.exceptions import RedisError, ResponseError
 
-    is_unable = isinstance(error, (BusyLoadingError, OutOfMemoryError, ReadOnlyError))
+    unable = of.BusyLoadingError, of.OutOfMemoryError, of.ReadOnlyError
+    is_unable = isinstance(error, (*unable, of.ClusterDownError, of.TryAgainError, of.AskError))
     if isinstance(error, ResponseError) and not is_unable and not str(error).startswith(_UNABLE):
         return error
     if isinstance(error, (RedisError, OSError, asyncio.TimeoutError, EOFError)):

@@ -20,13 +20,14 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.encoding import unpack_message
 from uvicorn.layers.ending import close_quietly, end_all
 from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNKNOWN, Delivery, Intake
 from uvicorn.layers.limits import ChannelLimits
+from uvicorn.layers.log import Log
 from uvicorn.layers.redis_acknowledgements import Acknowledgements
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_priorities import with_messages
@@ -44,13 +45,6 @@ _LATER_MILLISECONDS: Final = 1000
 _MOST_DEAD: Final = 10_000  # messages in a `.dead`
 _GONE_AFTER: Final = 20  # claims: a consumer that has nothing and was silent for that long is removed
 _PART: Final = "channels"
-
-
-class Log(Protocol):
-    """What we use of the worker's log."""
-
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Streams:

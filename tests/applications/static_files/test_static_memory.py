@@ -227,12 +227,59 @@ def test_a_file_that_is_gone_between_look_and_opening_is_404(site, build, monkey
     assert site.ask("/static/large.bin").status == 404
 
 
-def test_a_file_that_is_replaced_all_the_time_is_an_error(site, monkeypatch):
-    tries = []
-    monkeypatch.setattr(site.files.reader, "open", lambda *_, **__: tries.append(1))
-    assert site.ask("/static/large.bin").status == 500
-    assert len(tries) == 3
-    assert len(site.site.log.take("error")) == 1
+@pytest.fixture
+def growing(site, build, monkeypatch):
+    """Append a byte to the large file whenever it was opened."""
+    opened = folder_module.Folder.open
+
+    def grow(folder, name, only_cached=False):
+        found = opened(folder, name, only_cached)
+        if name == b"large.bin":
+            opens.append(found[1].st_size)
+            with (build / "large.bin").open("ab") as file:
+                file.write(b"+")
+        return found
+
+    opens = []
+    monkeypatch.setattr(folder_module.Folder, "open", grow)
+    return opens
+
+
+def test_a_file_that_is_appended_to_all_the_time_is_sent_as_long_as_it_was(site, build, growing):
+    """A log that is written to ten thousand times a second is another file at each look."""
+    before = (build / "large.bin").read_bytes()
+    response = site.ask("/static/large.bin")
+    assert response.status == 200
+    assert len(growing) == 7
+    assert response.body == before + b"+" * 6
+    assert response.headers["content-length"] == str(len(response.body))
+    assert response.headers["etag"].startswith("W/")
+    assert open_files(build / "large.bin") == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "body"),
+    [
+        ({"Range": "bytes=2-4"}, 206, slice(2, 5)),
+        ({"Range": "bytes=99999999-"}, 416, None),
+        ({"If-None-Match": "*"}, 304, slice(0, 0)),
+    ],
+)
+def test_conditions_and_ranges_of_a_file_that_changes_all_the_time(site, build, growing, fields, status, body):
+    before = (build / "large.bin").read_bytes()
+    response = site.ask("/static/large.bin", **fields)
+    assert response.status == status
+    assert body is None or response.body == before[body]
+    assert open_files(build / "large.bin") == 0
+
+
+def test_a_file_that_changes_all_the_time_and_is_gone_then_is_404(site, build, monkeypatch):
+    def take(variant):
+        raise folder_module.NotFound
+
+    monkeypatch.setattr(site.files.reader, "open", lambda *_, **__: None)
+    monkeypatch.setattr(site.files.reader, "take", take)
+    assert site.ask("/static/large.bin").status == 404
 
 
 def test_a_file_that_is_written_to_while_it_is_read_is_sent_as_it_was_read(site, build, monkeypatch):

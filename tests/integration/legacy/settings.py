@@ -8,6 +8,7 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "channels",
     "channels.delay",
     "legacy.started",
@@ -20,6 +21,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
+CHANNELS_WS_PROTOCOLS = ["graphql-ws", "other"]
+STATIC_URL = "/static/"
 ROOT_URLCONF = "legacy.urls"
 DATABASES = {
     "default": {

@@ -29,9 +29,9 @@ class BaseOriginValidator:
 
     def get_header(self, message: Any, name: bytes) -> list[Any]:
         """Return the values of a header field. Raises: KeyError if there is none."""
-        for key, *values in message.content["headers"]:
-            if key == name:
-                return list(values)
+        for field in message.content["headers"]:
+            if field and field[0] == name:
+                return list(field[1:])
         raise KeyError(f"there is no header {name!r}")
 
     def get_origin(self, message: Any) -> str:

@@ -33,7 +33,7 @@ class WSClient(Client):
         self._session: Any = None
         self._headers: dict[str, Any] = {}
         self._cookies: dict[str, str] = {}
-        self._has_session_cookie = True  # in the first message
+        self._session_cookie = True  # in the first message
 
     def set_cookie(self, key: str, value: str) -> None:
         """Set a cookie."""
@@ -48,7 +48,7 @@ class WSClient(Client):
     def get_cookies(self) -> dict[str, str]:
         """Return the cookies that the next message has."""
         cookies = dict(self._cookies)
-        if self._has_session_cookie and apps.is_installed("django.contrib.sessions"):
+        if self._session_cookie and apps.is_installed("django.contrib.sessions"):
             cookies[settings.SESSION_COOKIE_NAME] = self.session.session_key
         return cookies
 
@@ -100,7 +100,7 @@ class WSClient(Client):
         if text is not None:
             made["text"] = text if isinstance(text, str) else json_module.dumps(text)
         super().send(to, made)
-        self._has_session_cookie = False
+        self._session_cookie = False
 
     def send_and_consume(  # type: ignore[override]  # as Channels 1 has it
         self,

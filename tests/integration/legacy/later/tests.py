@@ -12,6 +12,7 @@ from channels.staticfiles import StaticFilesConsumer
 from channels.test import ChannelTestCase, Client, WSClient, apply_routes
 from django.core.signals import request_finished, request_started
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+from django.urls import reverse
 
 
 class RequestTests(ChannelTestCase):
@@ -133,6 +134,20 @@ class ResponseTests(ChannelTestCase):
         self.assertEqual(reply["headers"], [(b"Content-Type", b"text/css"), (b"Set-Cookie", b"a=b; Path=/")])
 
 
+class PrefixTests(ChannelTestCase):
+    def links(self, **content):
+        made = Message({"path": "/nowhere", **content}, "http.request", channel_layers["default"])
+        list(AsgiHandler()(made))
+        return reverse("whoami")
+
+    def test_links_begin_with_the_prefix_of_the_settings_or_of_the_server(self):
+        self.assertEqual(self.links(), "/whoami")
+        self.assertEqual(self.links(root_path="/of/server"), "/of/server/whoami")
+        with self.settings(FORCE_SCRIPT_NAME="/of/settings"):
+            self.assertEqual(self.links(), "/of/settings/whoami")
+            self.assertEqual(self.links(root_path="/of/server"), "/of/settings/whoami")
+
+
 class LayerTests(ChannelTestCase):
     def test_the_layer_of_the_settings(self):
         manager = ChannelLayerManager()
@@ -145,7 +160,6 @@ class LayerTests(ChannelTestCase):
         self.assertTrue(layer.local_only())
         for call in (
             lambda: layer.receive_many(["a"]),
-            lambda: layer.group_channels("a"),
             lambda: layer.new_channel("a?"),
             lambda: layer.flush(),
         ):

@@ -1,9 +1,13 @@
 """The page "Testing consumers", and the decorators."""
 
+import sys
+from unittest.mock import patch
+
 from channels import Channel, Group, route
 from channels.asgi import channel_layers
 from channels.auth import channel_session_user, http_session_user, transfer_user
 from channels.exceptions import DenyConnection, WebsocketCloseException
+from channels.management.commands.runserver import Command
 from channels.message import pending_message_store
 from channels.security.websockets import allowed_hosts_only
 from channels.sessions import (
@@ -15,8 +19,11 @@ from channels.sessions import (
 )
 from channels.signals import consumer_finished, consumer_started
 from channels.test import ChannelTestCase, Client, HttpClient, WSClient, apply_routes
+from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.core.management import call_command, get_commands
 from django.db import connection
+from django.test import SimpleTestCase
 
 from .models import ChatMessage
 
@@ -372,3 +379,26 @@ class RoutesOfAClass(ChannelTestCase):
         client.send_and_consume("other")
         self.assertEqual(client.receive(), {"other": True})
         self.assertIsNone(client.get_consumer_by_channel("work"))
+
+
+class Runserver(SimpleTestCase):
+    def words(self, *args):
+        with patch("os.execv") as become:
+            call_command("runserver", *args)
+        return become.call_args.args[1][4:]
+
+    def test_it_is_this_server_wherever_channels_stands_in_installed_apps(self):
+        with patch("sys.argv", ["manage.py", "runserver"]):
+            apps.get_app_config("channels").ready()
+        self.assertEqual(get_commands()["runserver"], "channels")
+        app = ["--factory", "channels.asgi:get_channel_layer", "--app-dir", sys.path[0]]
+        at = ["--host", "127.0.0.1", "--port", "8000"]
+        self.assertEqual(self.words(), app + at + ["--reload", "--reload-dir", sys.path[0]])
+        self.assertEqual(self.words("--noreload", "--noworker", "--http_timeout", "5"), app + at)
+        at = ["--host", "::1", "--port", "8001"]
+        self.assertEqual(self.words("[::1]:8001", "--noreload", "--nothreading"), app + at + ["--threads", "1"])
+
+    def test_it_is_that_of_django_if_it_is_asked_to(self):
+        with patch("django.core.management.commands.runserver.Command.inner_run") as run:
+            call_command(Command(), "--noasgi", "--noreload")
+        run.assert_called_once()

@@ -1,1 +1,1 @@
-"""The processes that Channels 1 needed, and this server does not: each command says what to run."""
+"""`runserver` starts this server. Of the processes that it does not need each command says what to run instead."""
