@@ -109,6 +109,12 @@ def test_fields_that_come_twice_are_joined(make_site):
     assert (environ["HTTP_ACCEPT"], environ["HTTP_COOKIE"], environ["HTTP_X_ONE"]) == ("a,b", "x=1; y=2", "caf\xe9")
 
 
+def test_fields_that_come_twice_with_the_same_value_are_joined(make_site):
+    app = App(b"")
+    serve(make_site, app, GET + b"X-One:\r\nX-One:\r\nX-Two: a\r\nX-Two: a\r\n\r\n")
+    assert (app.environ["HTTP_X_ONE"], app.environ["HTTP_X_TWO"]) == (",", "a,a")
+
+
 def test_what_describes_the_body_has_no_prefix(make_site):
     app = App(b"")
     serve(make_site, app, post(b"hello", b"Content-Type: text/x"))

@@ -69,6 +69,16 @@ def test_pipelined_requests_are_taken_by_shares(make_site):
     assert not client.transport.is_paused
 
 
+def test_requests_whose_bodies_came_with_them_count_as_two_steps(make_site):
+    echo = Echo()
+    client = make_site(echo).connect()
+    counter = Requests(client.site)
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n%03d"
+    flood(client, b"".join(post % number for number in range(500)), counter)
+    assert [message["body"] for message in echo.messages] == [b"%03d" % number for number in range(500)]
+    assert counter.most == SHARE // 2
+
+
 def test_requests_of_a_hundred_clients_are_taken_by_the_budget(make_site):
     echo = Echo()
     site = make_site(echo)

@@ -7,7 +7,7 @@ import io
 import pytest
 from clients import Echo, Kept, in_pool
 
-from uvicorn import streams_body
+from uvicorn import route, streams_body
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -121,6 +121,28 @@ def test_a_body_up_to_the_buffer_arrives_whole(make_site):
     client = make_site(echo, body_buffer=5).connect()
     client.send(post(5) + b"hello" + post() + chunked(b"he", b"llo"))
     assert [(message["body"], message["body_channel"]) for message in echo.messages] == [(b"hello", None)] * 2
+
+
+@pytest.mark.parametrize("piece", [None, 1, 100])
+def test_a_body_ends_where_the_next_request_begins(make_site, piece):
+    client = make_site(Echo(), body_buffer=5).connect()
+    client.send(post(5) + b"hello" + post(0) + post(2) + b"hi" + post(6) + b"larger" + NEXT, piece)
+    assert [response.body for response in client.responses()] == [
+        b"POST /a hello", b"POST /a ", b"POST /a hi", b"POST /a larger", b"GET /next ",
+    ]  # fmt: skip
+
+
+def test_the_connection_ends_behind_a_body_that_came_with_its_head(make_site):
+    client = make_site(Echo()).connect()
+    client.send(post(5, b"Connection: close\r\n") + b"hello" + NEXT)
+    (response,) = client.responses()
+    assert (response.body, response.headers["connection"]) == (b"POST /a hello", "close")
+
+
+def test_a_body_that_came_with_its_head_and_finds_no_consumer_gets_404(make_site):
+    client = make_site([route("http.request", Echo(), path="/other")]).connect()
+    client.send(post(5) + b"hello" + NEXT)
+    assert client.statuses() == [404]
 
 
 def test_reading_stops_while_the_consumer_is_behind_and_goes_on_after(make_site):

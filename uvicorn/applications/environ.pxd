@@ -6,7 +6,7 @@ cdef dict _TEMPLATE, _names
 @cython.locals(environ=dict, root=str, path=str, query=bytes, raw=bytes, client=list, server=list)
 cpdef dict make_environ(object message, object body_size)
 cpdef bint below(str path, str root) except -1
-@cython.locals(name=bytes, value=bytes, text=str, key=str, field=list)
+@cython.locals(name=bytes, value=bytes, text=str, key=str, field=list, size=Py_ssize_t)
 cdef _add_fields(dict environ, list headers)
 @cython.locals(key=str)
 cdef str _name(bytes name)

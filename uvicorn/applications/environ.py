@@ -98,9 +98,10 @@ def _add_fields(environ: dict[str, Any], headers: list[list[bytes]]) -> None:
     for name, value in headers:
         key = _names.get(name) or _name(name)
         text = value.decode("latin-1")
-        if key in environ:  # RFC 9110 section 5.3; for Cookie RFC 6265 section 5.4
-            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
-        environ[key] = text
+        size = len(environ)
+        before = environ.setdefault(key, text)
+        if len(environ) == size:  # RFC 9110 section 5.3; for Cookie RFC 6265 section 5.4
+            environ[key] = f"{before}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
 
 
 def _name(name: bytes) -> str:

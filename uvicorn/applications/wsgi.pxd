@@ -1,4 +1,4 @@
-cimport cython
+from uvicorn.applications.environ cimport make_environ
 
 
 cdef class Response:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
@@ -65,8 +66,13 @@ class WSGIApplication:
     def __call__(self, message: Any, **_: Any) -> None:
         """Serve one request; named groups of its route are not used."""
         channel = message["reply_channel"]
-        environ = make_environ(message, body_size(message))
-        environ["wsgi.input"] = open_body(message)
+        if message["body_channel"] is None:  # all of it is here, most often
+            body = message["body"]
+            environ = make_environ(message, len(body))
+            environ["wsgi.input"] = BytesIO(body)
+        else:
+            environ = make_environ(message, body_size(message))
+            environ["wsgi.input"] = open_body(message)
         environ["wsgi.early_hints"] = channel.hint
         response = Response(channel.send)
         if "raw_socket" in message:

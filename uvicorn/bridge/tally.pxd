@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef double _FIRST
 
 
@@ -19,4 +22,5 @@ cdef class Measured:
     cdef object _items
 
     cpdef hand_over(self, Tally tally, double wait, double run)
+    @cython.locals(tally=Tally, wait=double, run=double)
     cpdef take(self)

@@ -14,11 +14,13 @@ from uvicorn.wire.request_line cimport RequestLine
 cdef class HTTPConnection(BeginningConnection):
     cdef Turns _turns
     cdef object _body_reader
+    cdef Py_ssize_t _most_whole
 
     cpdef data_received(self, bytes data)
     @cython.locals(buffer=HeadBuffer)
     cdef Py_ssize_t _find_head(self, bytes data, Py_ssize_t at) except -1
     @cython.locals(
-        exchanges=list, exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request_line=RequestLine, service=Service, special=Special
+        exchanges=list, exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request_line=RequestLine, service=Service, special=Special,
+        size=cython.longlong, is_whole=bint,
     )
-    cdef _take_head(self, bytes data)
+    cdef Py_ssize_t _take_head(self, bytes head, bytes data, Py_ssize_t at) except -1

@@ -6,7 +6,7 @@ The way of a request:
     _take                          a head, a piece of a body, what comes before the first head (`beginning.py`):
                                    `life.py` says which
     _take_head                     wire/parser.py: httptools, limits, policies; the message and its exchange
-    _begin_body, _take_body        body.py: take the body in, if there is one
+    _begin_body, _take_body        body.py: take the body in, if it did not come with the head
     dispatcher.dispatch            hand the message over
     ... Exchange.reply             the answer, if it is this exchange's turn
     Pipeline.on_response_ended     the next exchange's turn, or the end of the connection
@@ -45,7 +45,7 @@ _LETTER_A: Final = 0x41
 class HTTPConnection(BeginningConnection):
     """One connection of a client: bytes in, exchanges out. Arguments as those of its base."""
 
-    __slots__ = ("_body_reader", "_turns")
+    __slots__ = ("_body_reader", "_most_whole", "_turns")
 
     def __init__(
         self, service: Service, client: list[Any] | None, server: list[Any] | None, place: str = NO_PLACE
@@ -53,6 +53,9 @@ class HTTPConnection(BeginningConnection):
         super().__init__(service, client, server, place)
         self._turns = service.turns
         self._body_reader: ChunkedReader | LengthReader | None = None
+        limits = service.limits
+        # Bytes of a body that is taken at once if it has come with its head.
+        self._most_whole = min(limits.body_buffer, limits.request_body or limits.body_buffer)
 
     # ---- called by the loop ----
 
@@ -73,7 +76,7 @@ class HTTPConnection(BeginningConnection):
             return
         turns.spend(1)  # one complete head and nothing behind it: most often
         try:
-            self._take_head(data)
+            self._take_head(data, data, len(data))
         except ClientError as error:
             self.refuse(error)
         except Exception:
@@ -132,20 +135,24 @@ class HTTPConnection(BeginningConnection):
         head = buffer.take(data, at)
         if head is not None:
             self.watch.head_since = 0.0
-            self._take_head(head)
-        elif buffer.data:
+            return self._take_head(head, data, buffer.end)
+        if buffer.data:
             self.watch.on_head_began()
         return buffer.end
 
-    def _take_head(self, data: bytes) -> None:
+    def _take_head(self, head: bytes, data: bytes, at: int) -> int:
         """Parse one complete head and start its exchange.
 
+        Args:
+            data: what was received; the bytes behind the head begin `at` there.
+
+        Returns: where the next bytes begin: behind the body, if all of it is there and it is small.
         Raises: ClientError.
         """
         service = self.service
         pipeline = self.pipeline
         parser = self._parser
-        message = parser.head(data)
+        message = parser.head(head)
         request_line = parser.request_line
         special = parser.special
         headers = message["headers"]
@@ -171,9 +178,15 @@ class HTTPConnection(BeginningConnection):
             service.on_most_requests()
         application = service.application
         consumer = application.only or application.find("http.request", request_line.path, message)
-        if special.content_length or special.is_chunked or special.asks_for_socket:
-            self._begin_body(exchange, consumer, message)
-            return
+        size = special.content_length
+        if size or special.is_chunked or special.asks_for_socket:
+            is_whole = 0 < size <= self._most_whole and size <= len(data) - at
+            if not is_whole or special.expects_continue or consumer is None:
+                self._begin_body(exchange, consumer, message)
+                return at
+            message["body"] = data[at : at + size]
+            at += size
+            self.intake.more_steps += 1
         exchange.is_request_complete = True
         if not exchange.persists:
             self.life.on("ends_here")
@@ -182,6 +195,7 @@ class HTTPConnection(BeginningConnection):
         else:
             exchange.consumer = consumer
             service.dispatcher.dispatch(consumer, message, exchange)
+        return at
 
     def _begin_body(self, exchange: Exchange, consumer: Consumer | None, message: Message) -> None:
         special = self._parser.special

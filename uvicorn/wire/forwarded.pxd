@@ -1,6 +1,7 @@
 cimport cython
 
 
+cdef int _COMMA
 cdef dict _SCHEMES
 
 

@@ -27,6 +27,7 @@ FIELD_CHOICES: Final = ("auto", "x-forwarded", "forwarded")
 _FOR: Final = b"x-forwarded-for"
 _PROTO: Final = b"x-forwarded-proto"
 _FORWARDED: Final = b"forwarded"
+_COMMA: Final = 0x2C  # a number: `in` takes it in a twentieth of the time that it takes bytes (uncompiled)
 _MOST_HOPS: Final = 64  # arbitrary: more proxies than anybody has, and few enough to be read for each request
 _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 
@@ -103,7 +104,8 @@ class Forwarding:
         if self._reads_x_forwarded and len(hosts) == 1 and len(schemes) < 2:
             host: bytes = hosts[0]
             scheme: bytes = schemes[0] if schemes else b""
-            if b"," not in host and b"," not in scheme:  # one proxy, most often: what `_walk` would say, without a walk
+            # One proxy, most often: what `_walk` would say, without a walk.
+            if _COMMA not in host and _COMMA not in scheme:
                 address = [host.decode("ascii"), 0] if _is_ipv4(host) else read_address(host.strip(b" \t"))
                 return address, _SCHEMES.get(scheme) or _scheme_of(scheme)
         if (hosts or schemes) and self._reads_x_forwarded:

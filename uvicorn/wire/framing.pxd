@@ -1,6 +1,10 @@
 cimport cython
 
 
+cpdef check_first_byte(bytes data)
+cdef Py_ssize_t _end_of_head(bytes data, Py_ssize_t at) except -1
+
+
 cdef class HeadBuffer:
     cdef Py_ssize_t _fields
     cdef object _limits

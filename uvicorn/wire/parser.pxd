@@ -6,7 +6,7 @@ from uvicorn.wire.request_line cimport RequestLine, take_origin
 
 
 # Copies in C.
-cdef int _SLASH, _SPACE
+cdef int _SLASH, _SPACE, _HASH, _PERCENT, _UNDERSCORE
 cdef dict METHODS
 
 

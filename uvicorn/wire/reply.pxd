@@ -16,6 +16,7 @@ cdef class Fields:
 
 
 cdef int _UNKNOWN, _PLAIN, _LENGTH, _DATE, _SERVER, _CONNECTION, _CODING, _KEEP_ALIVE
+cdef int _CR, _LF, _NUL
 cdef dict _SPECIAL, _ROLES
 cdef bytes _TOKEN
 
