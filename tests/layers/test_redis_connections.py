@@ -147,6 +147,9 @@ class Cluster:
     async def initialize(self):
         pass
 
+    async def cluster_slots(self):
+        return self.host
+
     async def aclose(self):
         pass
 
@@ -173,7 +176,7 @@ async def test_who_joins_while_a_group_moves_to_another_node_waits_for_that_one(
     monkeypatch.setattr(ClusterSubscriber, "_made", lambda self, host, port: nodes.setdefault(host, ClusterNode()))
     cluster = Cluster()
     subscriber = ClusterSubscriber(
-        cluster, None, None, Outage("redis", asyncio.get_running_loop().time, RecordingLog())
+        cluster, None, lambda: None, Outage("redis", asyncio.get_running_loop().time, RecordingLog())
     )
     joined = subscriber.subscribe("room")
     await until_async(lambda: nodes)

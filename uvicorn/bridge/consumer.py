@@ -75,8 +75,7 @@ class Consumer:
         else:
             check_groups(call, self.name, groups)
             self.missing = _missing(call, groups)
-        self.target = call
-        self.call = _callee(call)
+        self.call = self.target = call
         self.pool: Any = None
         self.pool_name: str | None = None
         self.is_async = is_async_callable(call)
@@ -185,12 +184,6 @@ def name_of(call: object) -> str:
     if name is None:  # an instance
         call, name = type(call), f"{type(call).__qualname__}()"
     return f"{getattr(call, '__module__', None) or 'builtins'}.{name}"
-
-
-def _callee(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what a callable calls: of an instance its method, which Python would look up with each call."""
-    method: Any = call.__call__  # type: ignore[operator]  # mypy does not know that each callable has one
-    return method if inspect.ismethod(method) and method.__self__ is call else call
 
 
 def _is_coroutine_function(call: object) -> bool:
