@@ -1,5 +1,7 @@
 """The configuration of a server in process: it says what Gunicorn's would say, without Gunicorn."""
 
+from typing import Any
+
 import pytest
 from gunicorn.config import Config as GunicornConfig
 
@@ -35,8 +37,9 @@ def test_each_default_is_gunicorns():
 def test_it_says_what_gunicorns_configuration_says(given, monkeypatch):
     monkeypatch.setenv("UVICORN_QUEUE_TIMEOUT", "4")
     config = made(given)
-    plain, gunicorn = config.settings_in_process(), config.settings()
-    assert isinstance(plain, PlainConfig)
+    plain: Any = config.settings_in_process()
+    gunicorn = config.settings()
+    assert issubclass(type(plain), PlainConfig)
     assert Settings.from_config(plain) == Settings.from_config(gunicorn)
     assert are_threads_given(plain.threads) == are_threads_given(gunicorn.threads) == ("threads" in given)
     names = [*DEFAULTS, "threads", "forwarded_allow_ips", "env", "root_path"]
