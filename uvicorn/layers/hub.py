@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 from uvicorn.layers.backlog import Bounds
 from uvicorn.layers.deferred import DeferredMessages
 from uvicorn.layers.followers import Followers
-from uvicorn.layers.handover import DONE, Done, wait_for
+from uvicorn.layers.handover import DONE, Done, Handover, wait_for
 from uvicorn.layers.history import PLAIN, History, Joining, packed, unpacked
 from uvicorn.layers.layer import ADD, DISCARD, SEND, Layer
 from uvicorn.layers.log import Log
@@ -136,7 +136,8 @@ class Hub:
             return self._followers.join(group, known, joining, is_new, lambda: self.layer.subscribe(group))
         if is_first:
             self._subscribe(group)
-        return self._subscribing.get(group, DONE)
+        task = self._subscribing.get(group)
+        return DONE if task is None else Handover(task, lambda error: None)  # one who waits may be cancelled alone
 
     def discard(self, group: str, member: str) -> Awaitable[Any]:
         """Make it a member no more."""

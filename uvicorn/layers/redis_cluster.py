@@ -68,6 +68,7 @@ class ClusterSubscriber:
         await close_quietly(self._cluster)
 
     async def _run(self) -> None:
+        look_at = 0.0  # which node has what; however often a name is new
         while True:
             self._looking.clear()
             try:
@@ -76,10 +77,14 @@ class ClusterSubscriber:
                     await self._cluster.initialize()
                     self._slots = await self._cluster.cluster_slots()
                     self._outage.ends("cluster")
+                    look_at = self._loop.time() + _LOOK_SECONDS
                 await self._place()
                 self.is_known.set()
-                if not await self._is_called(_LOOK_SECONDS) and await self._cluster.cluster_slots() != self._slots:
-                    await self._forget()
+                if not await self._is_called(max(0.0, look_at - self._loop.time())):
+                    look_at = self._loop.time() + _LOOK_SECONDS
+                    # A node that does not say what we know of it, or a name that is not where it was.
+                    if self._outage.since or await self._cluster.cluster_slots() != self._slots:
+                        await self._forget()
             except Exception as error:
                 self._outage.begins("cluster", error)
                 self.is_known.set()

@@ -52,8 +52,13 @@ class Nodes:
         """
         results: list[Any] = [None] * len(commands)
         left: Sequence[int] = range(len(commands))
-        for _ in range(_ATTEMPTS):
-            await self._look()
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._look()
+            except Exception:
+                if not attempt:
+                    raise
+                break  # what is left has its error; the others are done
             by_node: dict[Any, list[int]] = {}
             for number in left:
                 try:
@@ -117,7 +122,7 @@ class Nodes:
                 continue
             self._is_known = False
             if failure is not None:
-                results[number] = _unavailable(failure, self._address, was_sent=False)
+                results[number] = ChannelLayerUnavailable(str(failure))
                 continue
             try:
                 results[number] = await within(self._address.timeout, self._cluster.execute_command(*commands[number]))

@@ -192,7 +192,7 @@ def translate(error: BaseException, name: str, was_sent: bool = False) -> BaseEx
     is_unable = isinstance(error, (*unable, of.ClusterDownError, of.TryAgainError, of.AskError))
     if isinstance(error, ResponseError) and not is_unable and not str(error).startswith(_UNABLE):
         return error
-    if isinstance(error, (RedisError, OSError, asyncio.TimeoutError, EOFError)):
+    if isinstance(error, (RedisError, of.RedisClusterException, OSError, asyncio.TimeoutError, EOFError)):
         return ChannelLayerUnavailable(f"{name} cannot be reached: {told(error)}", was_sent=was_sent)
     return error
 

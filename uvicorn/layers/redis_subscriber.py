@@ -95,6 +95,8 @@ class Subscriber:
         backoff = Backoff()
         while True:
             if not self.wanted:  # a node of a cluster that has none of our groups
+                self._changed.clear()
+                self._outage.ends(self._part)
                 self.is_known.set()
                 await self._changed.wait()
             client = None
