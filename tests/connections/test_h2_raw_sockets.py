@@ -155,3 +155,13 @@ def test_no_more_of_them_than_wsgi_sockets(speaking):
         assert RawClient(raw.client).answer.status == 503
 
     speaking(speak, sockets=SocketLimits(wsgi_sockets=1))
+
+
+def test_a_handshake_that_is_refused_at_once_leaves_no_socket_behind(make_http2):
+    client = connect(make_http2(wsgi(lambda environ, start_response: [])))
+    client.site.pool.is_full = True
+    raw = RawClient(client)
+    raw.settle()
+    assert raw.answer.status == 503
+    assert not client.site.service.sockets
+    client.site.log.take("warning")

@@ -440,13 +440,7 @@ def test_no_socket_is_opened_while_the_worker_stops(make_site):
 
 
 def test_a_socket_for_what_has_none_is_refused_with_the_reason(make_site):
-    class Page:
-        why_no_socket = "it has pages only"
-
-        def __call__(self, message):
-            pass
-
-    site = make_site([route("http.request", Page())])
+    site = make_site([route("http.request", lambda message: None)])
     client = SocketClient(site)
     assert client.response.status == 403
-    assert "403 to a WebSocket handshake: GET /chat: it has pages only" in site.log.take("info")[-1]
+    assert "403 to a WebSocket handshake: GET /chat: no route for it" in site.log.take("info")[-1]

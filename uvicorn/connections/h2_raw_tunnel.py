@@ -6,7 +6,7 @@ with 101 before all else. Here that becomes the head of the stream's response, w
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.connections.h2_stream import Stream
 from uvicorn.connections.h2_transport import StreamTransport
@@ -33,10 +33,17 @@ class RawStreamTransport(StreamTransport):
             self._head += bytes(data)
             head, end, data = self._head.partition(_END)
             if end or len(head) > _LONGEST_HEAD:
-                self._send_head(head)
+                self._send_head(head if end else b"")
             if self._head is not None or not data:
                 return
         super().write(data)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return as other streams do; as the socket that of the connection: keepalive finds a client that vanished."""
+        if name == "socket":
+            owner: Any = self._stream.owner
+            return owner.transport.get_extra_info(name, default)
+        return super().get_extra_info(name, default)
 
     def close(self) -> None:
         """End the stream behind what was written."""

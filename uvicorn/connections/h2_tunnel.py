@@ -77,7 +77,9 @@ def begin_tunnel(stream: Stream, message: Message, client_name: str) -> None:
     offered = fields + [list(field) for field in _IMPLIED]
     if begin_socket(tunnel, stream.exchange, message, offered, tunnel.speak_raw) is not None:
         stream.exchange = tunnel.pipeline.exchanges[-1]
-        if not stream.is_over:
+        if stream.is_over:  # it was refused at once, and nobody else tells the socket
+            tunnel.transport.lost()
+        else:
             stream.tunnel = tunnel.transport
 
 

@@ -157,7 +157,8 @@ class Http2Watch:
         elapsed = now - self._idle_since
         was_idle, self._was_idle = self._was_idle, 0 < timeout < elapsed
         is_over = (was_idle and self._was_idle) or is_short_over(connection, elapsed, timeout)
-        is_watched = limits.header_timeout and connection.silent_bytes  # above: it is in the midst of a head or frame
+        # Above, for a while: it is in the midst of a head or frame.
+        is_watched = connection.silent_bytes and elapsed < timeout + limits.header_timeout
         if is_over and not is_watched:
             connection.end_finally()
 

@@ -54,9 +54,7 @@ def begin_socket(
             if speak_raw is not None:
                 speak_raw()
             return begin_raw_socket(connection, exchange, other, message)
-        why = getattr(other.target, "why_no_socket", "") if other is not None else ""
-        reason = why or "no route for it"
-        service.log_of(exchange).info("403 to a WebSocket handshake: %s: %s", exchange.shown_line, reason)
+        service.log_of(exchange).info("403 to a WebSocket handshake: %s: no route for it", exchange.shown_line)
         exchange.answer(403)
         return None
     socket = WebSocket(connection, codec, message)
