@@ -207,7 +207,10 @@ class Drains:
         while not self._is_stopping:
             slot.job = TAKING
             if slot.pinned:
-                slot.job = slot.pinned.popleft()
+                try:
+                    slot.job = slot.pinned.popleft()
+                except IndexError:
+                    continue  # the loop has taken it back
                 has_more = backlog.has_ready(self.has_thread)
             elif backlog.is_limited:
                 has_more = backlog.choose(slot)
