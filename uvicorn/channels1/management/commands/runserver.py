@@ -34,10 +34,11 @@ class Command(DjangoCommand):  # type: ignore[misc]  # Django has no types
             super().run(**options)
             return
         host = self.addr.strip("[]")
-        words = [sys.executable, "-m", "uvicorn", "--channels1", "--factory", _APP, "--app-dir", sys.path[0]]
+        home = next(path for path in sys.path if path != options["pythonpath"])  # Django has put that one first
+        words = [sys.executable, "-m", "uvicorn", "--channels1", "--factory", _APP, "--app-dir", home]
         words += ["--host", host, "--port", str(self.port)]
         if options["use_reloader"]:
-            words += ["--reload", "--reload-dir", sys.path[0]]
+            words += ["--reload", "--reload-dir", home]
         if not options["use_threading"]:
             words += ["--threads", "1"]
         if options["pythonpath"]:

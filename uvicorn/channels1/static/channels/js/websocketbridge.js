@@ -62,7 +62,7 @@
             this._socket.send(data);
         },
 
-        /* Close the socket. It connects again, at once or after `delay` milliseconds, but not with `keepClosed: true`. */
+        /* Close the socket, at once or after `delay` milliseconds. It connects again, but not with `keepClosed: true`. */
         close: function (code, reason, options) {
             var socket = this._socket;
             options = options || {};
