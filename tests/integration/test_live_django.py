@@ -123,7 +123,13 @@ def test_consumers_beside_django(server):
 
 @pytest.mark.parametrize(("prefix", "name"), [("/", "consumer"), ("/asgi/", "consumer"), ("/slow/", "slow")])
 def test_the_signals_of_a_request_fire_in_the_thread_of_its_view(server, prefix, name):
-    server.get("/signals")
+    earlier = []  # of requests whose end may be told when their answers are here
+
+    def are_over():
+        earlier.extend(name for name, _ in server.get("/signals").json())
+        return earlier.count("started") == earlier.count("finished")
+
+    eventually(are_over, "the end of earlier requests")
     thread = server.get(f"{prefix}where").json()["thread"]
     signals = []
     eventually(lambda: signals.extend(server.get("/signals").json()) or len(signals) >= 2, "both signals")
