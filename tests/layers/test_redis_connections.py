@@ -235,3 +235,14 @@ async def test_a_command_that_fails_while_it_is_given_up_leaves_no_error_that_no
     await publisher.stop(0.0)
     with pytest.raises(ChannelLayerUnavailable, match="stopping"):
         await future
+
+
+@on_loop
+async def test_a_name_that_is_left_in_the_turn_in_which_it_came_is_no_outage():
+    subscriber = subscriber_of([], [])  # there is no client to be had, and none is wanted
+    await settled()
+    subscriber.subscribe("room")
+    subscriber.unsubscribe("room")
+    await settled()
+    assert not subscriber._outage.since
+    await subscriber.stop()

@@ -94,7 +94,7 @@ class Subscriber:
     async def _run(self) -> None:
         backoff = Backoff()
         while True:
-            if not self.wanted:  # a node of a cluster that has none of our groups
+            while not self.wanted:  # a node of a cluster that has none of our groups
                 self._changed.clear()
                 self._outage.ends(self._part)
                 self.is_known.set()
