@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bridge_doubles import on_loop
 from carriers import LocalCarrier
-from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+from layer_doubles import Worked, WorkedOnLoop, make, until_async
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.errors import ConsumeLater
@@ -21,13 +21,6 @@ def carrier():
     made = LocalCarrier()
     yield made
     made.close()
-
-
-def make(carrier, *routes, limits=None, **options):
-    log = RecordingLog()
-    node = Node(carrier.layer(log, **(limits or {})), routes=routes, **options)
-    log.records = node.log.records
-    return node
 
 
 @on_loop
