@@ -31,6 +31,7 @@ class Machine:
         self.ready = {LOOP: 0.0, OWN: 0.0, OTHER: 0.0}
         self.pings = []
         self.is_closed = False
+        self.is_resting = False
         self.doing = SLOW
         self.work = 1
         self.wait = None
@@ -66,12 +67,16 @@ class Machine:
 
     def turn(self):
         for function, argument in self.pings:
+            self.cpu[LOOP] += 0.0001
             function(argument)
         self.pings.clear()
 
     # looks
     def unit(self):
         return self.work
+
+    def is_idle(self):
+        return self.is_resting
 
     def on_loop(self):
         return self.doing
@@ -210,6 +215,56 @@ def test_a_loop_that_turns_is_left_alone():
     assert machine.told() == []
     assert machine.watch.answers == 600
     assert machine.watch.lag_seconds == pytest.approx(0.05 * 600, rel=0.01)
+
+
+def resting():
+    machine = Machine()
+    machine.is_resting = True
+    machine.pass_time(10.5, turns=True)
+    return machine
+
+
+def test_a_loop_that_rests_is_woken_once_a_second():
+    machine = resting()
+    assert machine.watch.answers == 11
+    assert machine.told() == []
+
+
+def test_a_block_that_ends_a_rest_is_told():
+    machine = resting()
+    machine.is_resting = False
+    machine.cpu[LOOP] += 0.0001
+    machine.pass_time(0.45)
+    machine.turn()
+    machine.pass_time(0.05)
+    assert machine.told()[0].startswith("app.slow blocked the event loop for 0.40 seconds: GET /slow")
+
+
+def test_a_block_right_behind_an_answer_is_told():
+    machine = resting()
+    machine.pass_time(0.45, turns=True)  # the next look pings
+    machine.pass_time(0.05)
+    machine.turn()
+    machine.is_resting = False
+    machine.pass_time(0.45)
+    machine.turn()
+    machine.pass_time(0.05)
+    assert machine.told()[0].startswith("app.slow blocked the event loop for 0.40 seconds: GET /slow")
+
+
+def test_a_block_of_c_code_right_behind_an_answer_is_counted():
+    machine = resting()
+    answers = machine.watch.answers
+    machine.pass_time(0.45, turns=True)
+    machine.pass_time(0.05)
+    machine.turn()  # and blocks, without a frame of Python
+    machine.doing = None
+    machine.pass_time(2.0)
+    machine.turn()
+    machine.pass_time(0.05)
+    assert machine.watch.answers == answers + 2
+    assert machine.watch.blocked_seconds[Cause.CALL] == pytest.approx(1.0)
+    assert machine.told() == []  # nobody can be named
 
 
 def test_a_block_that_is_shorter_is_not_told():
