@@ -105,9 +105,9 @@ class Machine:
             if left <= 0:
                 return
 
-    def leap(self, seconds, computing=None, wants=None):
+    def leap(self, seconds, computing=None, share=1.0, wants=None):
         """Let time pass in which nobody can look."""
-        self._spend(seconds, computing, 1.0, wants)
+        self._spend(seconds, computing, share, wants)
         self.time = round(self.time + seconds, 6)
         self.watch.look()
 
@@ -397,6 +397,23 @@ def test_c_code_whose_caller_cannot_be_seen_is_told_all_the_same():
         "C code kept the interpreter for 0.70 seconds, and nothing else ran meanwhile: it is not known whose. Call it "
         "in another process, or let it release the interpreter"
     ]
+
+
+@pytest.mark.parametrize(("ready", "begin"), [(0.6, "The worker got no processor"), (0.2, "C code kept")])
+def test_a_thread_that_has_the_interpreter_and_no_processor_is_no_c_code(ready, begin):
+    machine = Machine()
+    machine.pass_time(1.0, turns=True)  # the times of threads are noted
+    machine.ready[OTHER] += ready
+    machine.leap(0.75, computing=OTHER, share=0.2, wants=OWN)
+    assert machine.told()[0].startswith(begin)
+
+
+def test_c_code_that_computes_on_a_busy_machine_is_told_all_the_same():
+    machine = Machine()
+    machine.pass_time(1.0, turns=True)
+    machine.ready[OTHER] += 2.4
+    machine.leap(2.75, computing=OTHER, share=0.1, wants=OWN)
+    assert machine.told()[0].startswith("C code kept the interpreter for 2.70 seconds")
 
 
 def test_several_threads_that_take_turns_are_no_c_code():

@@ -244,17 +244,17 @@ class LoopWatch:
         self.blocks[cause] += 1
         self.blocked_seconds[cause] += seconds
 
-    # ---- we were late ourselves ----
-
     def _was_late(self, late: float, now: float) -> None:
         """Nobody could look for a while: find out why, and tell."""
         clocks, reports, interval = self._clocks, self._reports, sys.getswitchinterval()
         own = clocks.spent(self._own_id)
         spent = own.since(self._own) if own is not None and self._own is not None else None
         process_cpu, collected = self._last
-        cause = cause_of_lateness(
-            late, spent, clocks.process_cpu() - process_cpu, self._garbage.seconds_so_far - collected, interval
-        )
+        computed = clocks.process_cpu() - process_cpu
+        cause = cause_of_lateness(late, spent, computed, self._garbage.seconds_so_far - collected, interval)
+        is_computing = computed >= min(late / 2, self._seconds)
+        if cause is Cause.HELD and not is_computing and self._times.longest_ready(late, now) >= late / 2:
+            cause = Cause.MACHINE  # whoever had the interpreter had no processor
         holder, share = self._times.busiest(late) if cause is Cause.HELD else (0, 0.0)
         if cause is Cause.HELD and (late <= _FEW * interval or 0.0 < share < _ALMOST_ALL):
             cause = Cause.INTERPRETER  # several threads take turns
