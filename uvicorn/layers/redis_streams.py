@@ -29,9 +29,9 @@ from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNKNOWN, Delivery, Int
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.log import Log
 from uvicorn.layers.redis_acknowledgements import Acknowledgements
+from uvicorn.layers.redis_commands import Sender
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_priorities import with_messages
-from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_scripts import DEAD, DONE, MOVE, Keys
 from uvicorn.layers.redis_servers import RedisAddress
 
@@ -63,7 +63,7 @@ class Streams:
         channels: tuple[str, ...],
         intake: Intake,
         limits: ChannelLimits,
-        publisher: Publisher,
+        publisher: Sender,
         outage: Outage,
         log: Log,
     ) -> None:
