@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from math import inf
 from typing import Any, Final, Protocol
 
 from uvicorn.layers.backlog import Bounds
@@ -77,6 +78,7 @@ class Hub:
         self._directory = directory
         self._groups: dict[str, dict[str, Member]] = {}
         self._members: dict[str, Member] = {}
+        self._expires_at = inf  # no membership expires before
         self._subscribing: dict[str, asyncio.Task[None]] = {}
         self._handed: dict[str, tuple[Awaitable[Any], asyncio.Task[None]]] = {}  # what they wait for
         self._followers = Followers(loop, layer, self)
@@ -128,7 +130,8 @@ class Hub:
         if known is None:
             known = self._members[member] = Member(member, channel, self._loop, self._bounds, self)
         is_new = group not in known.groups
-        known.groups[group] = self._loop.time() + self._group_expiry
+        known.groups[group] = until = self._loop.time() + self._group_expiry
+        self._expires_at = min(self._expires_at, until)
         members = self._groups.setdefault(group, {})
         is_first = not members
         members[member] = known
@@ -302,10 +305,15 @@ class Hub:
             member.groups.clear()
 
     def _expire(self, now: float) -> None:
+        if now < self._expires_at:
+            return
+        self._expires_at = inf
         for member in tuple(self._members.values()):
             for group, until in tuple(member.groups.items()):
                 if until <= now:
                     self.discard(group, member.name)
+                else:
+                    self._expires_at = min(self._expires_at, until)
 
 
 def _told(error: BaseException | None) -> str:
