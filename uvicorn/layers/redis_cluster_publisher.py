@@ -117,14 +117,14 @@ class ClusterPublisher(Sender):
         if nowhere is not None:
             self._hand_over(nowhere)
             self._close(nowhere)
-        concerned = set()
         for slot, (old, new) in enumerate(zip(known, self._known, strict=True)):
-            if old != new and old is not None and old in self._nodes:
-                self._leaving.setdefault(slot, self._nodes[old])
-                concerned.add(self._nodes[old])
-        for each in concerned:
-            if not each.is_busy:
-                self._hand_over(each)
+            if old is not new and old is not None and old != new:
+                publisher = self._nodes.get(old)
+                if publisher is not None and not publisher.is_idle:
+                    self._leaving.setdefault(slot, publisher)
+        for publisher in {*self._leaving.values()}:
+            if not publisher.is_busy:
+                self._hand_over(publisher)
         self._close_those_that_have_left()
 
     def _on_answered(self, publisher: Publisher) -> None:
@@ -143,7 +143,7 @@ class ClusterPublisher(Sender):
             except ChannelLayerUnavailable as error:
                 command.fail(error)
 
-    def _on_moved(self, publisher: Publisher, own: Place, command: Command, error: Any) -> None:
+    def _on_moved(self, own: Place, command: Command, error: Any) -> None:
         """A node has not carried out a command, and said which one would."""
         from redis.exceptions import MovedError
 
@@ -172,7 +172,7 @@ class ClusterPublisher(Sender):
             f"publishing to {place}",
             lambda: self._on_answered(made),
             self._topology.doubt,
-            lambda command, error: self._on_moved(made, place, command, error),
+            lambda command, error: self._on_moved(place, command, error),
         )
         return made
 

@@ -62,6 +62,7 @@ class Topology:
         self._outage = outage
         self._places: list[Place | None] = [None] * _SLOTS
         self._answer: Any = None  # of which `_places` is made
+        self._moves: dict[int, Place] = {}  # that are not in `_places` yet
         self._others: deque[Place] = deque()  # all nodes, in the order in which they are asked
         self._clients: dict[Place, Any] = {}
         self._is_doubted = asyncio.Event()
@@ -86,15 +87,11 @@ class Topology:
         self._is_doubted.set()
 
     def moved(self, slot: int, place: Place) -> None:
-        """A node has said who has a slot now."""
+        """A node has said who has a slot now. Many may come in one turn, when a node has given all its names away."""
         self._is_doubted.set()
-        if self._places[slot] == place:
-            return
-        self._places = [*self._places]
-        self._places[slot] = place
-        self._answer = None
-        self.nodes |= {place}
-        self._tell()
+        if not self._moves:
+            self._loop.call_soon(self._move)
+        self._moves[slot] = place
 
     async def stop(self) -> None:
         """Ask no more."""
@@ -174,15 +171,25 @@ class Topology:
             return
         self._answer = answer
         places: list[Place | None] = [None] * _SLOTS
-        others = []
+        masters, others = [], []
         for first, last, *nodes in answer:
             # A node that does not know by which name it is reached is reached as it was now.
             found = [Place((host or b"").decode() or asked.host, port) for host, port, *_ in nodes]
             places[first : last + 1] = [found[0]] * (last + 1 - first)
+            masters.append(found[0])
             others += found
         self._others = deque(dict.fromkeys(others))
-        self.nodes = frozenset(place for place in places if place is not None)
+        self.nodes = frozenset(masters)
         self._places = places
+        self._tell()
+
+    def _move(self) -> None:
+        moves, self._moves = self._moves, {}
+        self._places = [*self._places]
+        for slot, place in moves.items():
+            self._places[slot] = place
+        self.nodes |= {*moves.values()}
+        self._answer = None
         self._tell()
 
     def _tell(self) -> None:
