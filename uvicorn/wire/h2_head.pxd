@@ -35,7 +35,9 @@ cdef class HeadReader:
     cpdef object read(self, object fields, bint is_ended)
     @cython.locals(line=Py_ssize_t)
     cdef _check_line(self, bytes method, bytes scheme, bytes target, bytes protocol)
-    @cython.locals(raw_path=bytes, query=bytes, decoded=bytes, path=str, message=Message)
+    @cython.locals(
+        raw_path=bytes, query=bytes, decoded=bytes, path=str, shown_method=str, message=Message, client=list, server=list
+    )
     cdef Message _message(self, bytes method, bytes target, list headers)
     cdef tuple _read_special(self, list fields, bint is_ended)
 
