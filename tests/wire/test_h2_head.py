@@ -14,7 +14,7 @@ from uvicorn.wire.h2_head import HeadReader
 from uvicorn.wire.h2_head_writer import HeadWriter, pairs_of
 from uvicorn.wire.head import HeaderPolicy
 from uvicorn.wire.limits import Limits
-from uvicorn.wire.reply import NO_FIELDS, encode_fields
+from uvicorn.wire.reply import NO_FIELDS, Fields, encode_fields
 
 CLIENT, SERVER = ["192.0.2.7", 50123], ["192.0.2.1", 8000]
 BASE = {"channel": "http.request", "scheme": "http", "client": CLIENT, "server": SERVER}
@@ -106,6 +106,15 @@ def refused(fields, is_ended=True, **options):
 def test_a_malformed_head_is_400(fields, reason):
     error = refused(fields)
     assert (error.status, reason in error.reason) == (400, True), error.reason
+
+
+def test_a_target_has_visible_ascii_but_no_fragment():
+    for byte in range(256):
+        fields = with_path(b"/a" + bytes([byte]) + b"b")
+        if 0x21 <= byte <= 0x7E and byte != ord("#"):
+            assert reader().read(fields, True)["raw_path"] == fields[-1][1].partition(b"?")[0]
+        else:
+            assert "invalid :path" in refused(fields).reason, byte
 
 
 @pytest.mark.parametrize(
@@ -297,6 +306,29 @@ def test_the_date_of_a_response_follows_the_time():
     assert writer.head(200, NO_FIELDS, None) == [(b":status", b"200"), DATE]
     encoder.set_time(784111777.9)
     assert writer.head(200, NO_FIELDS, None)[1] == (b"date", b"Sun, 06 Nov 1994 08:49:37 GMT")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"x-a", b"1"), (b"X-B", b"\t 2: 3 "), (b"x-empty", b""), (b"1", b" ")],
+        [(b"Set-Cookie", b"a"), (b"set-cookie", b"b")],
+        [("Upgrade", "h3"), ("proxy-connection", "close"), ("Keep-Alive", "timeout=5"), ("content-length", "7")],
+        [(b"Server", b"x"), (b"Date", b"y"), (b"Transfer-Encoding", b"chunked")],
+        [],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_head_is_the_same_from_the_fields_of_a_reply_as_from_their_lines(headers, status):
+    fields = encode_fields(headers)
+    lines = Fields(
+        fields.block, fields.content_length, fields.closes, fields.has_date, fields.has_server, fields.is_plain
+    )
+    writer = HeadWriter(Encoder("me"))
+    assert fields.parts is not None
+    assert lines.parts is None
+    assert writer.head(status, fields, None) == writer.head(status, lines, None)
+    assert fields.after(b"x-id: 1\r\n").parts is None  # its lines are others
 
 
 def test_encoded_lines_as_http2_has_them():

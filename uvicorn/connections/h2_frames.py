@@ -55,7 +55,8 @@ class Frames:
         reader = self._reader
         if reader is None:
             reader = self._reader = self._make_reader()
-        stream = Stream(connection, stream_id, self._early.pop(stream_id, DEFAULT) if self._early else DEFAULT)
+        stream = Stream.__new__(Stream)
+        stream.set_up(connection, stream_id, self._early.pop(stream_id, DEFAULT) if self._early else DEFAULT)
         try:
             message = reader.read(fields, is_ended)
         except ClientError as error:
@@ -67,7 +68,8 @@ class Frames:
         if service.is_observed:  # what is reported must not change with what the consumer does to its message
             headers = [*map(list, headers)]
         now = service.clock() if service.is_observed else service.now
-        exchange = stream.exchange = Exchange(stream, reader.request_line, headers, True, now)
+        exchange = stream.exchange = Exchange.__new__(Exchange)
+        exchange.begin(stream, reader.request_line, headers, True, now)
         if service.attendants is not None:
             service.attendants.begin(exchange, message, reader.is_believed)
         connection.streams[stream_id] = stream

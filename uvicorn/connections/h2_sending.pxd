@@ -2,6 +2,7 @@ cimport cython
 
 from uvicorn.connections.carrier cimport Carrier
 from uvicorn.connections.exchange cimport Exchange
+from uvicorn.connections.flow cimport WriteGate
 from uvicorn.connections.h2_owner cimport StreamOwner
 from uvicorn.wire.reply cimport Fields
 

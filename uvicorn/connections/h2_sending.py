@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.exchange import Exchange
-from uvicorn.connections.flow import FLOOD_FACTOR
+from uvicorn.connections.flow import FLOOD_FACTOR, WriteGate
 from uvicorn.connections.h2_owner import StreamOwner, Tunnelled
 from uvicorn.wire.h2_head_writer import pairs_of
 from uvicorn.wire.priority import Priority
@@ -47,7 +47,9 @@ class SendingStream(Carrier):
     )  # fmt: skip
 
     def _set_up(self, owner: StreamOwner, stream_id: int, priority: Priority) -> None:
-        """Begin with nothing to send. No `__init__`: each one more costs a request a thousand instructions."""
+        """Begin with nothing to send: for `Stream.set_up`."""
+        self.service = owner.service
+        self.gate = WriteGate()
         self.frames_content = True
         self.owner = owner
         self.id = stream_id

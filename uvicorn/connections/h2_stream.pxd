@@ -1,6 +1,7 @@
 cimport cython
 
 from uvicorn.connections.h2_credit cimport Credit
+from uvicorn.connections.h2_owner cimport StreamOwner
 from uvicorn.connections.h2_sending cimport SendingStream
 from uvicorn.connections.service cimport Service
 
@@ -15,6 +16,7 @@ cdef class Stream(SendingStream):
     cdef public object sending
     cdef public object taking
 
+    cdef set_up(self, StreamOwner owner, int stream_id, object priority)
     @cython.locals(service=Service)
     cpdef on_response_ended(self, object exchange)
     cdef _widen(self)

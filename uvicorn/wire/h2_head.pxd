@@ -1,11 +1,13 @@
 cimport cython
 
+from uvicorn.messages cimport Message
 from uvicorn.wire.head cimport HeaderPolicy
-from uvicorn.wire.request_line cimport RequestLine
+from uvicorn.wire.request_line cimport RequestLine, take_origin
 
 
 cdef int _COLON, _SPACE, _SLASH, _VERSION_BYTES, _LINE_BYTES
 cdef bytes _IN_TARGETS, _BLANKED
+cdef dict METHODS
 cdef frozenset _SCHEMES, _LOOKED_AT
 
 
@@ -28,11 +30,17 @@ cdef class HeadReader:
 
     @cython.locals(
         headers=list, special=list, name=bytes, value=bytes, values=bytes, names=frozenset, ordinary=frozenset, longest=Py_ssize_t,
-        has_underscores=bint, method=bytes, scheme=bytes, path=bytes, authority=bytes, protocol=bytes, host=bytes,
+        has_underscores=bint, method=bytes, scheme=bytes, path=bytes, authority=bytes, protocol=bytes, host=bytes, message=Message,
     )
     cpdef object read(self, object fields, bint is_ended)
     @cython.locals(line=Py_ssize_t)
     cdef _check_line(self, bytes method, bytes scheme, bytes target, bytes protocol)
-    @cython.locals(raw_path=bytes, query=bytes, decoded=bytes, path=str)
-    cdef object _message(self, bytes method, bytes target, list headers)
+    @cython.locals(
+        raw_path=bytes, query=bytes, decoded=bytes, path=str, shown_method=str, message=Message, client=list, server=list
+    )
+    cdef Message _message(self, bytes method, bytes target, list headers)
     cdef tuple _read_special(self, list fields, bint is_ended)
+
+
+@cython.locals(field=list)
+cdef _add_cookie(list headers, bytes value)

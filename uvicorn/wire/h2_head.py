@@ -32,9 +32,9 @@ _SCHEMES: Final = frozenset({b"http", b"https"})
 _LOOKED_AT: Final = CONNECTION_FIELDS | {b"host", b"te", b"content-length", b"expect", b"cookie", b"priority"}
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-# For `bytes.translate`, which takes a quarter of the time of a search with `re`: what may be in a target, to be
-# deleted; and a table in which controls are blanks.
-_IN_TARGETS: Final = bytes({*range(0x21, 0x7F)} - {ord("#")})
+# Tables for `bytes.translate`, which takes a quarter of the time of a search with `re`: one changes what may not be in
+# a target, the other controls. Where nothing is to be changed the same bytes are returned.
+_IN_TARGETS: Final = bytes(at if _SPACE < at < 0x7F and at != ord("#") else ord("!") for at in range(256))
 _BLANKED: Final = bytes(_SPACE if (at < _SPACE and at != 0x09) or at == 0x7F else at for at in range(256))
 _MOST_LENGTH_DIGITS: Final = 18
 _VERSION_BYTES: Final = len(b"  HTTP/1.1")  # what a request line has beside method and target
@@ -132,7 +132,7 @@ class HeadReader:
             has_underscores = has_underscores or b"_" in name
             headers.append([name, value])
         values = b"".join([value for _, value in headers])
-        if values.translate(_BLANKED) != values:  # nothing to change: it returns the same bytes
+        if values.translate(_BLANKED) != values:
             raise ClientError(400, "a control character in the value of a field")
         self.expects_continue = False
         self.priority = host = forwarded_scheme = None
@@ -180,7 +180,7 @@ class HeadReader:
         line = self._longest_line
         if line and len(method) + len(target) + _VERSION_BYTES > line:
             raise ClientError(414, "request line too long")
-        is_path = target and target[0] == _SLASH and not target.translate(None, _IN_TARGETS)
+        is_path = target and target[0] == _SLASH and target.translate(_IN_TARGETS) == target
         if not is_path and not (target == b"*" and method == b"OPTIONS"):
             raise ClientError(400, f"invalid :path {target[:64]!r}")
 
@@ -191,7 +191,8 @@ class HeadReader:
         shown_method = METHODS.get(method, "CONNECT")
         self.request_line = RequestLine(shown_method, target, "2", path)
 
-        message = Message(self.base)
+        message = Message.__new__(Message)
+        message.update(self.base)
         message["http_version"] = "2"
         message["method"] = shown_method
         message["path"] = path

@@ -41,14 +41,14 @@ class HeadWriter:
             made = (prefix, [(b":status", b"%d" % status), *pairs_of(prefix.partition(b"\r\n")[2])])
             self._prefixes[status] = made
         pairs = made[1]
-        if fields.is_plain:
-            pairs = pairs + pairs_of(fields.block)
-        else:
-            left_out = {b"server"} if fields.has_server else set()
-            if fields.has_date:
-                left_out.add(b"date")
-            pairs = [pair for pair in pairs if pair[0] not in left_out]
-            pairs += [pair for pair in pairs_of(fields.block) if status != 204 or pair[0] != b"content-length"]
+        own = pairs_of(fields.block) if fields.parts is None else _pairs(fields.parts)
+        if fields.has_server:
+            pairs = [pair for pair in pairs if pair[0] != b"server"]
+        if fields.has_date:
+            pairs = [pair for pair in pairs if pair[0] != b"date"]
+        if status == 204 and not fields.is_plain:
+            own = [pair for pair in own if pair[0] != b"content-length"]
+        pairs = pairs + own
         if length is not None and fields.content_length is None:
             pairs.append((b"content-length", content_length(length)[16:-2]))
         return pairs
@@ -56,13 +56,23 @@ class HeadWriter:
 
 def pairs_of(block: bytes) -> list[tuple[bytes, bytes]]:
     """Return the fields of encoded lines, as HTTP/2 has them: in lower case, and none about a connection."""
-    pairs = []
+    parts: list[bytes] = []
     for line in block.split(b"\r\n"):
-        if not line:  # behind the last one
-            continue
-        name, _, value = line.partition(b": ")
-        name = name.lower()
-        if name and name not in CONNECTION_FIELDS:
+        name, separator, value = line.partition(b": ")
+        if name:  # no empty line, as behind the last one
+            parts += (name, separator, value, b"\r\n")
+    return _pairs(parts)
+
+
+def _pairs(parts: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Do so for the parts of lines, as `Fields.parts` has them."""
+    pairs = []
+    for at in range(0, len(parts), 4):
+        name = parts[at]
+        if not name.islower():  # most are, and then they are not made anew
+            name = name.lower()
+        if name not in CONNECTION_FIELDS:
+            value = parts[at + 2]
             if value and (value[0] <= _SPACE or value[-1] <= _SPACE):
                 value = value.strip(b" \t")
             pairs.append((name, value))

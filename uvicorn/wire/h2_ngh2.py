@@ -106,8 +106,11 @@ class Ngh2Engine:
         """Return how many bytes of content the client takes on this stream now."""
         connection = self._connection
         try:
-            stream = connection.stream_remote_window_size(stream_id) - connection.queued_body_size(stream_id)
-            return min(stream, connection.remote_window_size - connection.queued_body_size())
+            queued = connection.queued_body_size()
+            window = connection.stream_remote_window_size(stream_id)
+            if queued:  # of all streams: something of this one may be among it
+                window -= connection.queued_body_size(stream_id)
+            return min(window, connection.remote_window_size - queued)
         except ngh2.NGH2Error:
             return 0
 

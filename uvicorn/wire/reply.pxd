@@ -11,6 +11,7 @@ cdef class Fields:
     cdef readonly bint is_slow
     cdef readonly bytes trailers
     cdef readonly object file
+    cdef readonly list parts
 
     cpdef bint is_simple(self) except -1
 
@@ -20,7 +21,7 @@ cdef int _CR, _LF, _NUL
 cdef dict _SPECIAL, _ROLES
 cdef bytes _TOKEN
 
-@cython.locals(parts=list, special=list, role=int, name=bytes, value=bytes, block=bytes)
+@cython.locals(fields=Fields, parts=list, special=list, role=int, name=bytes, value=bytes, block=bytes)
 cpdef Fields encode_fields(object headers)
 
 @cython.locals(role=int)

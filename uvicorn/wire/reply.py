@@ -71,10 +71,12 @@ class Fields:
         trailers: lines that follow the content, with the reply that ends it.
         file: what is sent instead of content: a part of a file (`bridge/files.py`), or None.
         is_plain: none of the above.
+        parts: what `block` was joined from, four for each line: name, b": ", value, CRLF; None if that is not known.
     """
 
     __slots__ = (
-        "block", "closes", "content_length", "file", "has_date", "has_server", "is_plain", "is_slow", "trailers",
+        "block", "closes", "content_length", "file", "has_date", "has_server", "is_plain", "is_slow", "parts",
+        "trailers",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +100,7 @@ class Fields:
         self.is_slow = is_slow
         self.trailers = trailers
         self.file = file
+        self.parts: list[bytes] | None = None  # set by `encode_fields`, so that HTTP/2 need not take the block apart
 
     def is_simple(self) -> bool:
         """Whether there is nothing but lines, and perhaps a content-length."""
@@ -189,7 +192,9 @@ def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]] | Fields) -
         parts.append(value)
         parts.append(b"\r\n")
     block = b"".join(parts)
-    return Fields(block) if special is None else _framed(block, special)
+    fields = Fields(block) if special is None else _framed(block, special)
+    fields.parts = parts
+    return fields
 
 
 def _role_of(name: bytes) -> int:
