@@ -76,6 +76,7 @@ TABLE = [
     ({"limit": 4.0, "thread_share": 1.5, "lag_seconds": 0.0001}, 6.0, "does not wait"),
     ({"limit": 4.0, "lag_seconds": 0.0001}, 6.0, "does not wait"),
     ({"limit": 4.0, "lag_seconds": 0.0, "wake_ups": 0.0}, 4.0, ""),
+    ({"limit": 1.0, "lag_seconds": 0.0001, "wake_ups": 6.0}, 1.0, ""),  # that may be chance
     # a long job does not keep all others out
     ({"held_seconds": 0.06}, 2.0, "keeps other jobs out"),
     ({"held_seconds": 0.06, "held": 0}, 1.0, ""),
@@ -165,6 +166,21 @@ def test_a_consumer_that_waits_no_longer_is_found_out_also_beside_others():
     for _ in range(50):
         load.learn(0.005, 0.005, False)
     assert load.weight == 1.0
+
+
+def test_a_light_call_in_which_garbage_was_collected_stays_light():
+    load = learned(*[(0.00002, 0.00002)] * 8)
+    load.learn(0.050, 0.050, True)
+    assert load.is_light
+    assert load.is_short
+
+
+def test_a_light_call_that_computes_from_now_on_is_found_out():
+    load = learned(*[(0.00002, 0.00002)] * 8)
+    for _ in range(20):
+        load.learn(0.005, 0.005, True)
+    assert not load.is_light
+    assert load.cpu_seconds == pytest.approx(0.005, rel=0.2)
 
 
 def test_a_wait_that_was_short_once_is_forgotten():

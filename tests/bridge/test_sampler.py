@@ -115,6 +115,18 @@ def test_what_was_seen_before_a_change_says_nothing_about_the_new_limit(bench):
     assert bench.sampler.sample.seconds == pytest.approx(0.01)
 
 
+def test_a_few_wake_ups_are_remembered_until_there_are_more(bench):
+    """An average of the last few changed by chance, and the limit with it."""
+    bench.occupy(4)
+    bench.sampler.watch()
+    bench.pass_time(samples=15, loop=0.05, wake_ups=1, lag=0.001)
+    assert bench.sampler.sample.wake_ups == 15
+    assert bench.sampler.sample.lag_seconds == pytest.approx(0.001)
+    bench.pass_time(samples=100, loop=0.05, wake_ups=1, lag=0.002)
+    assert bench.sampler.sample.wake_ups < 25
+    assert bench.sampler.sample.lag_seconds == pytest.approx(0.002, rel=0.1)
+
+
 def test_a_job_that_begins_to_wait_in_a_channel_makes_room_at_the_next_sample(bench):
     (job,) = bench.occupy(1, held=1)
     bench.sampler.watch()

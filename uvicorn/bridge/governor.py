@@ -34,6 +34,7 @@ LEAST_LIMIT: Final = 0.75  # one job always runs; views of which ten fill a proc
 
 _LIGHT_SECONDS: Final = 0.00025  # CPU time of a call: a third of the default switch interval
 _KNOWN_CALLS: Final = 4  # arbitrary: measured calls before we believe what they tell
+_MOST_GROWTH: Final = 4.0  # arbitrary: what costs more from now on is known as such after about ten measured calls
 _NEWEST: Final = 0.2  # weight of the newest call in the average
 _SHORT_SECONDS: Final = 0.002  # arbitrary: what is done in that time need not queue behind what takes longer
 _FORGETTING: Final = 1.02  # of the shortest call, per call: one that was short by chance is not believed for ever
@@ -42,6 +43,7 @@ _ALL_COMPUTING: Final = 0.8  # the rest are the loop's turns, not the consumer's
 
 _LEAST_THREAD_SHARE: Final = 0.25  # of a core: below it threads do not compute, whatever the lag is
 _LEAST_WAKE_UPS: Final = 4.0  # in a sample, for their lag to mean something
+_SURE_WAKE_UPS: Final = 16.0  # in it, for a short lag to be no chance: half of those behind computing are short
 _FAST_SECONDS: Final = 0.015  # of samples, for what is obvious
 _SLOW_SECONDS: Final = 0.06  # of samples, for what is not
 _FULL: Final = 0.96  # CPU time per wall time: more threads would gain nothing
@@ -85,6 +87,11 @@ class Load:
         """Whether enough calls were measured."""
         return self._calls >= _KNOWN_CALLS
 
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time of a call: a moving average."""
+        return self._cpu_seconds
+
     def __repr__(self) -> str:
         return f"<Load {self._cpu_seconds * 1000:.2f} ms, weight {self.weight:.2f}{', light' if self.is_light else ''}>"
 
@@ -115,6 +122,8 @@ class Load:
             self._wait_seconds += max(_NEWEST, 1 / max(1, self._alone)) * (wait - self._wait_seconds)
         shortest = _FORGETTING * self._shortest_seconds
         self._shortest_seconds = min(wall_seconds, shortest) if shortest else wall_seconds
+        if self.is_known:  # in one that takes far more than all before garbage may have been collected
+            cpu_seconds = min(cpu_seconds, _MOST_GROWTH * self._cpu_seconds + _LIGHT_SECONDS)
         self._calls += 1
         self._cpu_seconds += max(_NEWEST, 1 / self._calls) * (cpu_seconds - self._cpu_seconds)
         if self._calls >= _KNOWN_CALLS:
@@ -179,7 +188,7 @@ def decide(sample: Sample, switch_interval: float) -> Decision:
             return Decision(min(1.0, _step(share) * sample.limit), "the processor has time left")
         if is_counted:  # or the rest may be in use by another process, and nothing would tell that two are too many
             return Decision(min(sample.most, _step(share) * sample.limit), "the processor has time left")
-    if is_counted and lag < switch_interval / 2:
+    if sample.wake_ups >= _SURE_WAKE_UPS and lag < switch_interval / 2:
         return Decision(min(sample.most, 1.5 * sample.limit), "the loop does not wait for the threads")
     if sample.held_seconds >= _STALLED_SECONDS:
         return Decision(min(sample.most, sample.limit + 1.0), "long computing keeps other jobs out")

@@ -15,6 +15,7 @@ from typing import Any, Final
 from uvicorn.bridge.governor import Load
 from uvicorn.bridge.lease_call import Guest, LeaseCall
 from uvicorn.bridge.measure import Measure
+from uvicorn.bridge.pause import Pause
 from uvicorn.bridge.pool import ConsumerPool
 
 __all__ = ["AWAY", "END", "HostThread"]
@@ -50,6 +51,7 @@ class HostThread:
         self.idle_since = 0.0
         self._pool = pool
         self._asking: LeaseCall | None = None  # waits for permission
+        self._pause: Pause | None = None  # after a call that computed; until it is over, that one counts still
         self._ended = 0  # calls; written by the thread
         self._deferred: deque[LeaseCall] = deque()  # wait for the owner, or behind the one that asks
 
@@ -69,7 +71,7 @@ class HostThread:
         self.idle_since = monotonic()
         self.thread_id = get_ident()
         is_ending = False
-        while not (is_ending and self._asking is None and not self._deferred and self.inbox.empty()):
+        while not (is_ending and self._is_done()):
             item = self._next()
             if item is None:  # the owner was idle for long
                 self._run(self._deferred.popleft())
@@ -81,7 +83,10 @@ class HostThread:
                     self._make(call)
                     del call
                 self._look_at_deferred()
+            elif item is self._pause:  # the loop has turned, or the time is over
+                self._end_pause()
             elif item is AWAY:
+                self._end_pause()
                 self.load = _NOTHING  # or the next stay would be measured as its last call
                 return
             elif item is END or item is self.owner:
@@ -90,8 +95,21 @@ class HostThread:
                 self._look_at_deferred()
             del item
 
+    def _is_done(self) -> bool:
+        """Whether nothing is left to do but what the loop puts next."""
+        return self._asking is None and self._pause is None and not self._deferred and self.inbox.empty()
+
     def _next(self) -> Any:
-        """Wait for what is next; None if others wait for an owner who makes no calls."""
+        """Wait for what is next; the pause if it is over; None if others wait for an owner who makes no calls."""
+        if self._pause is not None:
+            try:
+                item = self.inbox.get(timeout=self._pause.seconds_left)
+                if item is self._pause:
+                    self._pool.pauses.on_turned()
+                return item
+            except queue.Empty:
+                self._pool.pauses.on_too_short()
+                return self._pause
         if self._deferred and self._asking is None:
             since = max(self._deferred[0].deferred_at, self.idle_since)
             try:
@@ -111,12 +129,14 @@ class HostThread:
 
     def _run(self, call: LeaseCall) -> None:
         """Make a call, or ask whether it may compute now."""
-        if self._asking is None:
+        passes = call.cost.is_passing and call.cost.load.is_light and self._pause is not None
+        if self._asking is None and not passes:
+            self._end_pause()
             self.load, self.name, self.is_long = call.cost.load, call.cost.name, call.cost.is_long
             if not self._pool.permit(self):
                 self._asking = call
                 return
-        else:  # short, and another one asks: it passes, and does not count
+        else:  # short, and another one asks or has computed: it passes, and does not count
             self._call(call)
             return
         self._make(call)
@@ -128,13 +148,21 @@ class HostThread:
             self.owner = call.lease
             call.lease.is_bound = True
         try:
-            self._call(call)
+            self._call(call, can_pause=not was_light)
         finally:
-            self.is_waiting = True
-            if not (was_light and call.cost.load.is_light):  # or nothing was freed for others
+            self.is_waiting = self._pause is None
+            if self._pause is None and not (was_light and call.cost.load.is_light):  # or nothing was freed for others
                 self._pool.look_again()
 
-    def _call(self, call: LeaseCall) -> None:
+    def _end_pause(self) -> None:
+        """Let others compute."""
+        if self._pause is not None:
+            self._pause.end()
+            self._pause = None
+            self.is_waiting = True
+            self._pool.look_again()
+
+    def _call(self, call: LeaseCall, can_pause: bool = False) -> None:
         run, load = call.run, call.cost.load
         if not call.claim():
             self.idle_since = monotonic()
@@ -153,7 +181,13 @@ class HostThread:
         if measure is not None:
             measure.end(load, self._pool.is_alone(self))
         self._ended += 1
-        call.lease.outbox.put(call.settle)
+        outbox = call.lease.outbox
+        if can_pause and (seconds := self._pool.pauses.seconds_after(load, self._pool.limit, self._pool.held)):
+            self._pause = Pause(outbox, self.inbox, seconds)
+            outbox.put(call.settle)
+            outbox.put(self._pause.on_call_ended)
+        else:
+            outbox.put(call.settle)
         del run, call  # or what they hold would live until the next call
 
     def _look_at_deferred(self) -> None:

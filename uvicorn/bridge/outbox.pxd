@@ -6,6 +6,7 @@ cdef class Outbox:
     cdef readonly unsigned long loop_thread
     cdef readonly object directory
     cdef readonly object loop_native_id
+    cdef public bint is_untimed
     cdef public int timers  # int, a few
     cdef public double lag_seconds
     cdef public Py_ssize_t timed_wake_ups

@@ -71,6 +71,7 @@ class Outbox:
         self._log: Log = log or logging.getLogger("gunicorn.error")
         self._items: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._is_woken = False
+        self.is_untimed = False  # threads let the loop pass (`pause.py`), and its lag would tell nothing; any thread
         self.timers = 0  # how many want wake-ups timed; loop only, as are the next two
         self.lag_seconds = 0.0  # from wake-up to turn, added up over all timed wake-ups
         self.timed_wake_ups = 0
@@ -87,7 +88,7 @@ class Outbox:
         """
         self._items.append((function, argument))
         if not self._is_woken:
-            if self.timers:
+            if self.timers and not self.is_untimed:
                 self._woken_at = monotonic()
             self._is_woken = True
             try:

@@ -19,6 +19,7 @@ cdef class ConsumerPool:
     cdef public object on_busy
     cdef object _call_soon
     cdef readonly object name
+    cdef readonly object pauses
     cdef list _slots
     cdef readonly Backlog _backlog
     cdef readonly Drains _drains

@@ -22,6 +22,7 @@ from typing import Any, Final
 from uvicorn.bridge.backlog import Backlog
 from uvicorn.bridge.drains import Drains
 from uvicorn.bridge.outbox import Log
+from uvicorn.bridge.pause import Pauses
 from uvicorn.bridge.slots import Asking, Job, Slot
 
 __all__ = ["ConsumerPool", "Job"]
@@ -68,6 +69,7 @@ class ConsumerPool:
         self._slots: list[Slot] = []
         self._backlog = Backlog(self._slots, threads)
         log = log or logging.getLogger("gunicorn.error")
+        self.pauses: Final = Pauses()
         self._drains = Drains(threads, self._backlog, self._slots, log, name, idle_seconds, self._retired)
         self._busy_from = min(threads, _BUSY_THREADS)
         self._is_wake_due = False
