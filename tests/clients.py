@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
 
@@ -261,6 +262,20 @@ class Kept:
     @property
     def paths(self):
         return [message["path"] for message in self.messages]
+
+
+class Silent:
+    """A consumer that never answers, and knows the paths of those whose tasks were cancelled. Runs on the loop."""
+
+    def __init__(self):
+        self.cancelled = []
+
+    async def __call__(self, message):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(message["path"])
+            raise
 
 
 class Echo:

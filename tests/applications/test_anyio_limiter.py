@@ -19,6 +19,14 @@ run_sync = anyio.to_thread.run_sync
 limiter_of: Any = anyio.to_thread.current_default_thread_limiter  # ours has more to ask
 
 
+async def with_the_only_token(made):
+    """Have a call take the one token that there is, and return it; the call ends when `made.release` is called."""
+    limiter_of().total_tokens = 1
+    call = asyncio.ensure_future(run_sync(made.block()))
+    await until(lambda: made.main.busy == 1)
+    return call
+
+
 @frameworks(threads=2)
 async def test_it_tells_what_runs_and_what_waits(made):
     made.request()
@@ -69,9 +77,7 @@ async def test_fewer_tokens_bound_the_share_of_the_application_and_the_number_th
 @frameworks(threads=4)
 async def test_who_waits_for_a_token_for_too_long_is_refused_and_who_leaves_gives_way(made):
     made.request()
-    limiter_of().total_tokens = 1
-    first = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    first = await with_the_only_token(made)
     late = asyncio.ensure_future(run_sync(int))
     leaving = asyncio.ensure_future(run_sync(int))
     await until(lambda: limiter_of().statistics().tasks_waiting == 2)
@@ -90,9 +96,7 @@ async def test_who_waits_for_a_token_for_too_long_is_refused_and_who_leaves_give
 async def test_a_place_in_front_of_the_tokens_is_free_again_however_its_call_ends(made):
     made.request()
     limiter = limiter_of()
-    limiter.total_tokens = 1
-    first = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    first = await with_the_only_token(made)
 
     async def fill():
         work = made.request()
@@ -123,9 +127,7 @@ async def test_a_place_in_front_of_the_tokens_is_free_again_however_its_call_end
 async def test_who_waits_for_a_token_is_told_when_the_worker_leaves(made):
     made.request()
     limiter = limiter_of()
-    limiter.total_tokens = 1
-    first = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    first = await with_the_only_token(made)
     waiting = [asyncio.ensure_future(run_sync(int)), asyncio.ensure_future(limiter.acquire_on_behalf_of("somebody"))]
     await until(lambda: limiter.statistics().tasks_waiting == 2)
     made.threads.give_up("the worker is stopping")
@@ -151,9 +153,7 @@ async def test_who_waits_for_a_token_looks_at_nobody_else_who_does(made):
 
     made.request()
     limiter = limiter_of()
-    limiter.total_tokens = 1
-    first = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    first = await with_the_only_token(made)
     limiter._waiters = Waiters()
     waiting = [asyncio.ensure_future(run_sync(int)) for _ in range(100)]
     await until(lambda: limiter.statistics().tasks_waiting == 100)
@@ -167,9 +167,7 @@ async def test_who_waits_for_a_token_looks_at_nobody_else_who_does(made):
 async def test_background_tasks_and_exits_that_wait_for_a_token_are_made_however_many_and_late(made):
     """With one token, 21 of 30 background tasks were never called."""
     work = made.request()
-    limiter_of().total_tokens = 1
-    first = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    first = await with_the_only_token(made)
     ran = []
 
     async def leave():
@@ -192,9 +190,7 @@ async def test_background_tasks_and_exits_that_wait_for_a_token_are_made_however
 @frameworks(threads=4)
 async def test_calls_of_a_client_that_left_get_no_token_and_later_ones_no_thread(made):
     work = made.request()
-    limiter_of().total_tokens = 1
-    first = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    first = await with_the_only_token(made)
     ran = []
     waiting = asyncio.ensure_future(run_sync(ran.append, "waited"))
     await until(lambda: limiter_of().statistics().tasks_waiting == 1)

@@ -5,18 +5,11 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from bridge_doubles import PoolJob, Pools, on_loop, parked, threads_of, until, until_async
+from bridge_doubles import PoolJob, on_loop, parked, threads_of, until, until_async
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool, Slot
 from uvicorn.bridge.pool_call import PoolCall
-
-
-@pytest.fixture
-def pools():
-    pools = Pools()
-    yield pools
-    pools.close()
 
 
 def test_a_pool_that_was_given_nothing_has_no_threads(pools):
@@ -152,20 +145,27 @@ def test_a_job_that_raises_costs_no_thread_and_is_logged(pools, kind):
     assert pools.log.texts("error") == [f"Error in thread {pool.name}-1"]
 
 
-def test_a_thread_that_cannot_be_started_costs_no_other(pools, monkeypatch):
+def submitted_while_no_thread_can_be_started(pools, pool, monkeypatch):
+    """Submit a job to a pool that wants another thread for it; return the job."""
+
     def refuse(thread):
         raise RuntimeError("can't start new thread")
 
-    pool = pools.make(threads=2)
-    (blocker,) = pools.block(pool)
+    job = PoolJob()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        stranded = PoolJob()
-        pool.submit(stranded)
+        pool.submit(job)
         try:
             pools.loop.turn()
         except RuntimeError:
             pass  # the loop would log it
+    return job
+
+
+def test_a_thread_that_cannot_be_started_costs_no_other(pools, monkeypatch):
+    pool = pools.make(threads=2)
+    (blocker,) = pools.block(pool)
+    stranded = submitted_while_no_thread_can_be_started(pools, pool, monkeypatch)
     blocker.release.set()
     until(lambda: stranded.runs == 1, "the run by the thread that there is")
     until(lambda: parked(pool) == 1)
@@ -176,18 +176,8 @@ def test_a_thread_that_cannot_be_started_costs_no_other(pools, monkeypatch):
 
 
 def test_a_thread_is_started_later_if_it_could_not_be_started_once(pools, monkeypatch):
-    def refuse(thread):
-        raise RuntimeError("can't start new thread")
-
     pool = pools.make(threads=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        first = PoolJob()
-        pool.submit(first)
-        try:
-            pools.loop.turn()
-        except RuntimeError:
-            pass
+    first = submitted_while_no_thread_can_be_started(pools, pool, monkeypatch)
     pools.run(pool, PoolJob())
     until(lambda: first.runs == 1, "the run of the first job")
     assert pool.queued == 0

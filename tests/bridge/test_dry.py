@@ -4,18 +4,10 @@ import re
 import time
 import types
 
-import pytest
-from bridge_doubles import PoolJob, Pools, RecordingLog, until
+from bridge_doubles import PoolJob, RecordingLog, until
 
 from uvicorn.bridge.dry import DryWatch, held_threads
 from uvicorn.bridge.governor import Load
-
-
-@pytest.fixture
-def pools():
-    made = Pools()
-    yield made
-    made.close()
 
 
 class Watched:

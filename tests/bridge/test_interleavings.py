@@ -407,26 +407,39 @@ STEPS = (
 TOTALS = Counter()
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate, *([Phase.shrink] if "SHRINK" in os.environ else [])],
-)
-@given(
-    steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11), st.integers(0, 11)), min_size=30, max_size=80),
-    has_hooks=st.booleans(),
-    queue_timeout=st.sampled_from([0.0, 30.0]),
-)
-def test_every_request_ends_once_and_no_thread_waits_whatever_the_order(steps, has_hooks, queue_timeout):
-    bench = Bench(has_hooks, queue_timeout)
+def in_any_order(kinds):
+    """Give a test `steps` of these kinds in any order, each with two numbers, and the settings of a bench."""
+    numbers = st.integers(0, 11)
+
+    def decorate(test):
+        steps = st.lists(st.tuples(st.sampled_from(kinds), numbers, numbers), min_size=30, max_size=80)
+        given_some = given(steps=steps, has_hooks=st.booleans(), queue_timeout=st.sampled_from([0.0, 30.0]))
+        limits = settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, *([Phase.shrink] if "SHRINK" in os.environ else [])],
+        )
+        return limits(given_some(test))
+
+    return decorate
+
+
+def take_steps(bench, steps):
+    """Take steps one after the other, and see that all comes to its end."""
     try:
         for step, first, second in steps:
             step(bench, first, second)
             bench.settle()
     finally:
         bench.end()
+
+
+@in_any_order(STEPS)
+def test_every_request_ends_once_and_no_thread_waits_whatever_the_order(steps, has_hooks, queue_timeout):
+    bench = Bench(has_hooks, queue_timeout)
+    take_steps(bench, steps)
     TOTALS.update(bench.outcomes, orders=1, steps=len(steps))
 
 

@@ -31,6 +31,7 @@ class Machine:
         self.ready = {LOOP: 0.0, OWN: 0.0, OTHER: 0.0}
         self.pings = []
         self.is_closed = False
+        self.is_resting = False
         self.doing = SLOW
         self.work = 1
         self.wait = None
@@ -66,12 +67,16 @@ class Machine:
 
     def turn(self):
         for function, argument in self.pings:
+            self.cpu[LOOP] += 0.0001
             function(argument)
         self.pings.clear()
 
     # looks
     def unit(self):
         return self.work
+
+    def is_idle(self):
+        return self.is_resting
 
     def on_loop(self):
         return self.doing
@@ -100,9 +105,9 @@ class Machine:
             if left <= 0:
                 return
 
-    def leap(self, seconds, computing=None, wants=None):
+    def leap(self, seconds, computing=None, share=1.0, wants=None):
         """Let time pass in which nobody can look."""
-        self._spend(seconds, computing, 1.0, wants)
+        self._spend(seconds, computing, share, wants)
         self.time = round(self.time + seconds, 6)
         self.watch.look()
 
@@ -210,6 +215,56 @@ def test_a_loop_that_turns_is_left_alone():
     assert machine.told() == []
     assert machine.watch.answers == 600
     assert machine.watch.lag_seconds == pytest.approx(0.05 * 600, rel=0.01)
+
+
+def resting():
+    machine = Machine()
+    machine.is_resting = True
+    machine.pass_time(10.5, turns=True)
+    return machine
+
+
+def test_a_loop_that_rests_is_woken_once_a_second():
+    machine = resting()
+    assert machine.watch.answers == 11
+    assert machine.told() == []
+
+
+def test_a_block_that_ends_a_rest_is_told():
+    machine = resting()
+    machine.is_resting = False
+    machine.cpu[LOOP] += 0.0001
+    machine.pass_time(0.45)
+    machine.turn()
+    machine.pass_time(0.05)
+    assert machine.told()[0].startswith("app.slow blocked the event loop for 0.40 seconds: GET /slow")
+
+
+def test_a_block_right_behind_an_answer_is_told():
+    machine = resting()
+    machine.pass_time(0.45, turns=True)  # the next look pings
+    machine.pass_time(0.05)
+    machine.turn()
+    machine.is_resting = False
+    machine.pass_time(0.45)
+    machine.turn()
+    machine.pass_time(0.05)
+    assert machine.told()[0].startswith("app.slow blocked the event loop for 0.40 seconds: GET /slow")
+
+
+def test_a_block_of_c_code_right_behind_an_answer_is_counted():
+    machine = resting()
+    answers = machine.watch.answers
+    machine.pass_time(0.45, turns=True)
+    machine.pass_time(0.05)
+    machine.turn()  # and blocks, without a frame of Python
+    machine.doing = None
+    machine.pass_time(2.0)
+    machine.turn()
+    machine.pass_time(0.05)
+    assert machine.watch.answers == answers + 2
+    assert machine.watch.blocked_seconds[Cause.CALL] == pytest.approx(1.0)
+    assert machine.told() == []  # nobody can be named
 
 
 def test_a_block_that_is_shorter_is_not_told():
@@ -342,6 +397,23 @@ def test_c_code_whose_caller_cannot_be_seen_is_told_all_the_same():
         "C code kept the interpreter for 0.70 seconds, and nothing else ran meanwhile: it is not known whose. Call it "
         "in another process, or let it release the interpreter"
     ]
+
+
+@pytest.mark.parametrize(("ready", "begin"), [(0.6, "The worker got no processor"), (0.2, "C code kept")])
+def test_a_thread_that_has_the_interpreter_and_no_processor_is_no_c_code(ready, begin):
+    machine = Machine()
+    machine.pass_time(1.0, turns=True)  # the times of threads are noted
+    machine.ready[OTHER] += ready
+    machine.leap(0.75, computing=OTHER, share=0.2, wants=OWN)
+    assert machine.told()[0].startswith(begin)
+
+
+def test_c_code_that_computes_on_a_busy_machine_is_told_all_the_same():
+    machine = Machine()
+    machine.pass_time(1.0, turns=True)
+    machine.ready[OTHER] += 2.4
+    machine.leap(2.75, computing=OTHER, share=0.1, wants=OWN)
+    assert machine.told()[0].startswith("C code kept the interpreter for 2.70 seconds")
 
 
 def test_several_threads_that_take_turns_are_no_c_code():

@@ -3,15 +3,7 @@
 import gc
 import weakref
 
-import pytest
-from bridge_doubles import PoolJob, Pools, parked, threads_of, until
-
-
-@pytest.fixture
-def pools():
-    pools = Pools()
-    yield pools
-    pools.close()
+from bridge_doubles import PoolJob, parked, threads_of, until
 
 
 def test_repr_tells_running_waiting_and_queued(pools):

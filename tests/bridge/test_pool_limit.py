@@ -5,16 +5,9 @@ import threading
 import time
 
 import pytest
-from bridge_doubles import PoolJob, Pools, parked, threads_of, until
+from bridge_doubles import PoolJob, parked, threads_of, until
 
 from uvicorn.bridge.governor import Load
-
-
-@pytest.fixture
-def pools():
-    pools = Pools()
-    yield pools
-    pools.close()
 
 
 def known(weight):

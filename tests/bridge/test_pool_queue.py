@@ -5,16 +5,9 @@ from collections import deque
 from functools import partial
 
 import pytest
-from bridge_doubles import PoolJob, Pools, parked, threads_of, until
+from bridge_doubles import PoolJob, parked, threads_of, until
 
 from uvicorn.bridge.governor import Load
-
-
-@pytest.fixture
-def pools():
-    pools = Pools()
-    yield pools
-    pools.close()
 
 
 def test_a_full_queue_rejects_when_all_threads_are_busy(pools):
@@ -142,14 +135,20 @@ def test_expiring_takes_back_what_waited_too_long_and_nothing_else(pools):
     assert [job.runs for job in old] == [0, 0]
 
 
-def test_what_is_taken_back_and_must_run_all_the_same_keeps_its_place(pools):
-    pool = pools.make(threads=1)
-    (running,) = pools.block(pool)
+def submitted_in_order(pool, count):
+    """Submit jobs, each a second after the one before; return them, and the list of the numbers of those that ran."""
     order = []
-    jobs = [PoolJob(action=lambda number=number: order.append(number)) for number in range(4)]
+    jobs = [PoolJob(action=lambda number=number: order.append(number)) for number in range(count)]
     for number, job in enumerate(jobs):
         job.submitted_at = float(number)
         pool.submit(job)
+    return jobs, order
+
+
+def test_what_is_taken_back_and_must_run_all_the_same_keeps_its_place(pools):
+    pool = pools.make(threads=1)
+    (running,) = pools.block(pool)
+    _, order = submitted_in_order(pool, 4)
     pool.put_back(pool.expire(before=1.0))
     running.release.set()
     until(lambda: len(order) == 4, "the run of all")
@@ -159,11 +158,7 @@ def test_what_is_taken_back_and_must_run_all_the_same_keeps_its_place(pools):
 def test_expiring_keeps_the_order_of_what_is_left(pools):
     pool = pools.make(threads=1)
     (running,) = pools.block(pool)
-    order = []
-    jobs = [PoolJob(action=lambda number=number: order.append(number)) for number in range(5)]
-    for number, job in enumerate(jobs):
-        job.submitted_at = float(number)
-        pool.submit(job)
+    jobs, order = submitted_in_order(pool, 5)
     assert pool.expire(before=0.0) == jobs[:1]
     running.release.set()
     until(lambda: len(order) == 4, "the run of what is left")

@@ -6,16 +6,9 @@ import time
 import types
 
 import pytest
-from bridge_doubles import Pools, RecordingLog, on_loop, until
+from bridge_doubles import RecordingLog, on_loop, until
 
 from uvicorn.bridge.slow import SlowWatch
-
-
-@pytest.fixture
-def pools():
-    made = Pools()
-    yield made
-    made.close()
 
 
 class Watched:

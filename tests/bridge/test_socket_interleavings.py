@@ -10,14 +10,11 @@ also these hold:
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from sockets import CLOSE, KEY, TEXT, close_frame, frame, read_frames
-from test_interleavings import EXAMPLES, STEPS, Bench, Call, chosen
+from test_interleavings import STEPS, Bench, Call, chosen, in_any_order, take_steps
 
 from uvicorn.applications.routing import route
 
@@ -164,28 +161,10 @@ SOCKET_STEPS = (
 TOTALS = Counter()
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate, *([Phase.shrink] if "SHRINK" in os.environ else [])],
-)
-@given(
-    steps=st.lists(
-        st.tuples(st.sampled_from(SOCKET_STEPS), st.integers(0, 11), st.integers(0, 11)), min_size=30, max_size=80
-    ),
-    has_hooks=st.booleans(),
-    queue_timeout=st.sampled_from([0.0, 30.0]),
-)
+@in_any_order(SOCKET_STEPS)
 def test_the_calls_of_sockets_never_overlap_and_all_end_whatever_the_order(steps, has_hooks, queue_timeout):
     bench = SocketBench(has_hooks, queue_timeout)
-    try:
-        for step, first, second in steps:
-            step(bench, first, second)
-            bench.settle()
-    finally:
-        bench.end()
+    take_steps(bench, steps)
     TOTALS.update(bench.outcomes, orders=1, steps=len(steps))
 
 

@@ -4,16 +4,9 @@ import re
 import types
 
 import pytest
-from bridge_doubles import PoolJob, Pools, RecordingLog, until
+from bridge_doubles import PoolJob, RecordingLog, until
 
 from uvicorn.bridge.stuck import StuckWatch
-
-
-@pytest.fixture
-def pools():
-    made = Pools()
-    yield made
-    made.close()
 
 
 class Watched:

@@ -4,8 +4,7 @@ import asyncio
 import re
 import threading
 
-import pytest
-from bridge_doubles import PATIENCE_SECONDS, FakeExchange, Pools, on_loop, until
+from bridge_doubles import PATIENCE_SECONDS, FakeExchange, on_loop, until
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.serve import serve
@@ -18,13 +17,6 @@ from uvicorn.bridge.suspects import (
 )
 
 HERE = r"\S+test_suspects\.py:\d+, in looked_at, which is in \S+threading\.py:\d+, in \w+"
-
-
-@pytest.fixture
-def pools():
-    made = Pools()
-    yield made
-    made.close()
 
 
 def looked_at(look):

@@ -460,7 +460,10 @@ def test_a_start_that_is_broken_off_leaves_no_task_and_the_switch_interval_as_it
     asyncio.run(test())
 
 
-def test_it_waits_for_requests_and_a_second_signal_does_not():
+@contextlib.contextmanager
+def in_the_midst_of_a_request(**options):
+    """A server with a request that its application never answers; it is told to stop at the end, and has then ended."""
+
     async def endless(scope, receive, send):
         if scope["type"] != "http":
             raise RuntimeError
@@ -468,18 +471,23 @@ def test_it_waits_for_requests_and_a_second_signal_does_not():
         await asyncio.Event().wait()
 
     begun = threading.Event()
-    server = Server(config(endless))
+    server = Server(config(endless, **options))
     with server.running() as url:
         client = threading.Thread(target=ask, args=[url], daemon=True)
         client.start()
         assert begun.wait(PATIENCE)
+        yield server
+    client.join(PATIENCE)
+
+
+def test_it_waits_for_requests_and_a_second_signal_does_not():
+    with in_the_midst_of_a_request() as server:
         server.handle_exit(signal.SIGINT, None)
         assert server.should_exit
         assert not server.force_exit
         server.handle_exit(signal.SIGINT, None)
         assert server.force_exit
         server._captured.clear()
-    client.join(PATIENCE)
 
 
 def test_whoever_cancels_a_stop_waits_for_nothing_and_nothing_is_left_on_the_loop():
@@ -516,19 +524,8 @@ def test_whoever_cancels_a_stop_waits_for_nothing_and_nothing_is_left_on_the_loo
 
 
 def test_a_time_can_be_set_for_it():
-    async def endless(scope, receive, send):
-        if scope["type"] != "http":
-            raise RuntimeError
-        begun.set()
-        await asyncio.Event().wait()
-
-    begun = threading.Event()
-    server = Server(config(endless, timeout_graceful_shutdown=0))
-    with server.running() as url:
-        client = threading.Thread(target=ask, args=[url], daemon=True)
-        client.start()
-        assert begun.wait(PATIENCE)
-    client.join(PATIENCE)
+    with in_the_midst_of_a_request(timeout_graceful_shutdown=0):
+        pass
 
 
 def test_signals_stop_it_and_are_raised_again():

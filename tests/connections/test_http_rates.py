@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from clients import Echo, Kept, in_pool
+from clients import Echo, Kept, Silent, in_pool
 from patience import PATIENCE_SECONDS
 
 from uvicorn import ChannelClosed, ReadTimeout, route, streams_slowly
@@ -405,15 +405,7 @@ def test_a_whole_request_has_no_deadline_by_default(make_site):
 
 
 def test_a_request_past_request_timeout_gets_504_though_its_consumer_is_not_silent(make_site):
-    cancelled = []
-
-    async def consumer(message):
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(message["path"])
-            raise
-
+    consumer = Silent()
     site = make_site(consumer, request_timeout=60)
     client = site.connect()
     client.send(GET)
@@ -421,7 +413,7 @@ def test_a_request_past_request_timeout_gets_504_though_its_consumer_is_not_sile
     assert client.responses() == []
     site.pass_time(2)
     assert client.statuses() == [504]
-    assert cancelled == ["/"]
+    assert consumer.cancelled == ["/"]
     assert "60 seconds (request_timeout)" in site.log.take("warning")[0]
 
 

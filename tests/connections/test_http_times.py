@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from clients import Echo, Kept, in_pool
+from clients import Echo, Kept, Silent, in_pool
 from doubles import FakePeers
 
 from uvicorn import ReadTimeout
@@ -219,15 +217,7 @@ def test_nothing_is_written_when_a_head_is_late_on_a_connection_that_closes(make
 
 
 def test_a_silent_consumer_gets_cut_with_504(make_site):
-    cancelled = []
-
-    async def consumer(message):
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(message["path"])
-            raise
-
+    consumer = Silent()
     site = make_site(consumer, reply_timeout=300)
     client = site.connect()
     client.send(GET)
@@ -237,7 +227,7 @@ def test_a_silent_consumer_gets_cut_with_504(make_site):
     (response,) = client.responses()
     assert (response.status, response.headers["connection"]) == (504, "close")
     assert client.is_closed
-    assert cancelled == ["/"]
+    assert consumer.cancelled == ["/"]
     assert "was silent for 300 seconds" in site.log.take("warning")[0]
 
 

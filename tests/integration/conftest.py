@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+import redis_server
 from processes import Server
 
 
@@ -26,3 +27,13 @@ def serve_module(tmp_path_factory):
             return stack.enter_context(Server(tmp_path_factory.mktemp("server"), *args, **arguments))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def redis():
+    """A Redis for all tests of a module."""
+    if redis_server.program() is None:
+        pytest.skip("redis-server is not installed")
+    made = redis_server.RedisServer()
+    yield made
+    made.close()

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from checking import check_config
 from processes import COMMANDS, PATIENCE, PYTHONPATH, eventually
 
 import uvicorn
@@ -213,15 +214,7 @@ def test_a_setting_without_effect_is_named_at_start(serve):
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("app", ["live_consumers:hello", "live_consumers:router"])
 def test_check_config_accepts_worker_and_application_without_a_word(tmp_path, command, app):
-    done = subprocess.run(
-        [sys.executable, *COMMANDS[command], "--check-config", app],
-        cwd=tmp_path,
-        env={"PYTHONPATH": PYTHONPATH},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = check_config(tmp_path, command, app)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import redis_server
 from ports import free_port
 from processes import PATIENCE, PYTHONPATH, eventually
 from websockets.exceptions import ConnectionClosed
@@ -218,15 +217,6 @@ sys.meta_path.insert(0, Hiding())
 
 
 # ---- Redis ----
-
-
-@pytest.fixture(scope="module")
-def redis():
-    if redis_server.program() is None:
-        pytest.skip("redis-server is not installed")
-    made = redis_server.RedisServer()
-    yield made
-    made.close()
 
 
 def test_two_masters_with_redis_are_one_server(serve, redis):

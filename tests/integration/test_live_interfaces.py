@@ -1,11 +1,10 @@
 """WSGI and ASGI applications under both commands, and what an application does first and last."""
 
 import re
-import subprocess
-import sys
 
 import pytest
-from processes import COMMANDS, PATIENCE, PYTHONPATH, SHORT_DRAIN, eventually
+from checking import check_config
+from processes import COMMANDS, SHORT_DRAIN, eventually
 
 PLAIN = "GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -62,15 +61,7 @@ def test_several_applications_are_named_on_the_command_line(serve, command):
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(tmp_path, args, sentence):
-    done = subprocess.run(
-        [sys.executable, *COMMANDS["uvicorn"], "--check-config", *args],
-        cwd=tmp_path,
-        env={"PYTHONPATH": PYTHONPATH},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = check_config(tmp_path, "uvicorn", *args)
 
     assert done.returncode == 4
     assert sentence in done.stderr

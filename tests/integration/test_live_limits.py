@@ -10,48 +10,48 @@ POST = b"POST %s HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n"
 
 
 @contextlib.contextmanager
+def again_and_again(act, seconds):
+    """Have a thread do something each time so many seconds have passed."""
+    is_over = threading.Event()
+
+    def go():
+        while not is_over.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 def dripping(raws, data=b"x", seconds=0.2):
     """Send a byte to each of them again and again, as long as the server takes it."""
-    is_over = threading.Event()
+    left = list(raws)
 
     def drip():
-        left = list(raws)
-        while not is_over.wait(seconds):
-            for raw in tuple(left):
-                try:
-                    raw.socket.send(data, 0x40)  # MSG_DONTWAIT
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    left.remove(raw)
+        for raw in tuple(left):
+            try:
+                raw.socket.send(data, 0x40)  # MSG_DONTWAIT
+            except BlockingIOError:
+                pass
+            except OSError:
+                left.remove(raw)
 
-    thread = threading.Thread(target=drip, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
+    return again_and_again(drip, seconds)
 
 
-@contextlib.contextmanager
 def sipping(raws, seconds=0.2):
     """Read a byte from each of them again and again, as long as there are any."""
-    is_over = threading.Event()
 
     def sip():
-        while not is_over.wait(seconds):
-            for raw in raws:
-                with contextlib.suppress(OSError):
-                    raw.socket.recv(1)
+        for raw in raws:
+            with contextlib.suppress(OSError):
+                raw.socket.recv(1)
 
-    thread = threading.Thread(target=sip, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
+    return again_and_again(sip, seconds)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import redis_server
 from processes import NEVER, PATIENCE, PYTHONPATH, eventually
 
 pytestmark = pytest.mark.skipif(
@@ -59,15 +58,6 @@ class Site:
     def wait_for_result(self, id):
         eventually(lambda: self.result(id)["status"] in FINISHED, "the end of the task")
         return self.result(id)
-
-
-@pytest.fixture(scope="module")
-def redis():
-    if redis_server.program() is None:
-        pytest.skip("redis-server is not installed")
-    made = redis_server.RedisServer()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

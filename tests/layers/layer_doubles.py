@@ -18,7 +18,7 @@ from uvicorn.layers.groups import Channel, Group
 from uvicorn.layers.hub import Hub
 from uvicorn.layers.office import WorkerOffice
 
-__all__ = ["Client", "Node", "RecordingLog", "Worked", "WorkedOnLoop", "until_async"]
+__all__ = ["Client", "Node", "RecordingLog", "Worked", "WorkedOnLoop", "make", "node_on", "until_async"]
 
 
 class Client:
@@ -143,6 +143,19 @@ class Node(Bridge):
 
     def channel(self, name):
         return Channel(name, self.office)
+
+
+def node_on(make_layer, **options):
+    """Make a worker in whose log one sees what its layer says, too. `make_layer` is called with the log."""
+    log = RecordingLog()
+    node = Node(make_layer(log), **options)
+    log.records = node.log.records
+    return node
+
+
+def make(carrier, *routes, limits=None, **options):
+    """Make a worker with a layer of a carrier; `limits` are those of its channels."""
+    return node_on(lambda log: carrier.layer(log, **(limits or {})), routes=routes, **options)
 
 
 class Worked:

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from bridge_doubles import on_loop
 from carriers import DjangoCarrier
-from layer_doubles import Node, RecordingLog, Worked, until_async
+from layer_doubles import Worked, make, until_async
 from specified_layer import SpecifiedLayer
 
 from uvicorn import ChannelLayerUnavailable, route
@@ -23,18 +23,11 @@ class Carrier(DjangoCarrier):
         self._made = layer
 
 
-def make(layer, *routes, **options):
-    log = RecordingLog()
-    node = Node(Carrier(layer).layer(log), routes=routes, **options)
-    log.records = node.log.records
-    return node
-
-
 @on_loop
 async def test_messages_of_one_sender_come_in_order_though_nobody_awaits_them():
     layer = SpecifiedLayer()
     worked = Worked()
-    async with make(layer) as one, make(layer, route("jobs", worked), threads=1) as other:
+    async with make(Carrier(layer)) as one, make(Carrier(layer), route("jobs", worked), threads=1) as other:
         far = other.client()
         await other.group("room").add(far)
         for number in range(20):
@@ -56,7 +49,7 @@ async def test_a_message_that_its_consumer_wants_later_outlives_a_stop(monkeypat
         called.append(message)
         raise ConsumeLater
 
-    async with make(layer, route("jobs", consumer)) as node:
+    async with make(Carrier(layer), route("jobs", consumer)) as node:
         await node.channel("jobs").send({"n": 1})
         await until_async(lambda: called)
     assert layer.count_waiting("jobs") == 1
@@ -64,7 +57,7 @@ async def test_a_message_that_its_consumer_wants_later_outlives_a_stop(monkeypat
 
 @on_loop
 async def test_who_leaves_a_group_and_comes_back_at_once_is_in_it():
-    async with make(SpecifiedLayer()) as node:
+    async with make(Carrier(SpecifiedLayer())) as node:
         for number in range(10):
             client = node.client()
             await node.group("room").add(client)
@@ -79,7 +72,7 @@ async def test_who_leaves_a_group_and_comes_back_at_once_is_in_it():
 async def test_memberships_outlive_the_expiry_of_the_layer():
     now = [0.0]
     layer = SpecifiedLayer(group_expiry=0.2, clock=lambda: now[0])
-    async with make(layer) as one, make(layer) as other:
+    async with make(Carrier(layer)) as one, make(Carrier(layer)) as other:
         far = other.client()
         await other.group("room").add(far)
         await other.group("left").add(far)
@@ -100,7 +93,7 @@ async def test_a_layer_that_is_down_at_the_start_is_told_of_and_tried_again(monk
     monkeypatch.setattr(django_groups, "_AGAIN_SECONDS", 0.01)
     layer, worked = SpecifiedLayer(), Worked()
     layer.error = OSError("the server is away")
-    async with make(layer, route("jobs", worked)) as node:
+    async with make(Carrier(layer), route("jobs", worked)) as node:
         client = node.client()
         with pytest.raises(ChannelLayerUnavailable, match="cannot be reached: the server is away"):
             await node.group("room").send({"text": "0"})
@@ -123,7 +116,7 @@ async def test_groups_are_entered_again_when_the_server_of_a_layer_has_forgotten
     monkeypatch.setattr(django_layer, "_AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(django_groups, "_AGAIN_SECONDS", 0.01)
     layer = SpecifiedLayer()
-    async with make(layer) as one, make(layer) as other:
+    async with make(Carrier(layer)) as one, make(Carrier(layer)) as other:
         far = other.client()
         await other.group("room").add(far)
         layer._groups.clear()
@@ -156,7 +149,7 @@ async def test_coroutines_that_do_not_wait_for_a_layer_that_takes_nothing_are_re
     for name, value in bound.items():
         monkeypatch.setattr(django_calls, name, value)
     layer = Hanging()
-    async with make(layer) as one, make(layer) as other:
+    async with make(Carrier(layer)) as one, make(Carrier(layer)) as other:
         far = other.client()
         await other.group("room").add(far)
         layer.goes.clear()
@@ -182,7 +175,7 @@ async def test_coroutines_that_do_not_wait_for_a_layer_that_takes_nothing_are_re
 @on_loop
 async def test_those_who_come_and_go_while_a_layer_takes_nothing_do_not_pile_up():
     layer = Hanging()
-    async with make(layer) as node:
+    async with make(Carrier(layer)) as node:
         client = node.client()
         layer.goes.clear()
         before = len(asyncio.all_tasks())

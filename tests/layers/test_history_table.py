@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bridge_doubles import in_thread, on_loop
 from carriers import DjangoCarrier, LocalCarrier, RedisCarrier, needs_redis
-from layer_doubles import Node, RecordingLog, until_async
+from layer_doubles import Node, make, until_async
 from redis_cluster import RedisCluster
 
 from uvicorn import Channel, Group
@@ -31,13 +31,6 @@ def carrier(request):
         made = {"local": LocalCarrier, "redis": RedisCarrier}[request.param]()
     yield made
     made.close()
-
-
-def make(carrier, **options):
-    log = RecordingLog()
-    node = Node(carrier.layer(log), **options)
-    log.records = node.log.records
-    return node
 
 
 def room(node, name="room", history=100, seconds=300, most_bytes=None):

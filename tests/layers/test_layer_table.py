@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bridge_doubles import in_thread, on_loop
 from carriers import CARRIERS, needs_redis
-from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+from layer_doubles import Worked, WorkedOnLoop, make, until_async
 from patience import NEVER_SECONDS
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
@@ -25,13 +25,6 @@ def carrier(request):
     made = CARRIERS[request.param]()
     yield made
     made.close()
-
-
-def make(carrier, *routes, limits=None, **options):
-    log = RecordingLog()
-    node = Node(carrier.layer(log, **(limits or {})), routes=routes, **options)
-    log.records = node.log.records  # what the layer says is seen with the rest
-    return node
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bridge_doubles import on_loop
 from carriers import LocalCarrier
-from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+from layer_doubles import Worked, WorkedOnLoop, make, until_async
 
 from uvicorn import ChannelFull, ChannelLayerUnavailable, route
 from uvicorn.errors import ConsumeLater
@@ -21,13 +21,6 @@ def carrier():
     made = LocalCarrier()
     yield made
     made.close()
-
-
-def make(carrier, *routes, limits=None, **options):
-    log = RecordingLog()
-    node = Node(carrier.layer(log, **(limits or {})), routes=routes, **options)
-    log.records = node.log.records
-    return node
 
 
 @on_loop
@@ -197,6 +190,13 @@ class Unconnected:
         await self.other.__aenter__()
         return self
 
+    async def being_added(self):
+        """Make a client of the other worker, `far`; return the task in which one adds it to a group by its name."""
+        self.far = self.other.client()
+        adding = asyncio.ensure_future(wait_for(self.one.group("room").add(self.far.name)))
+        await asyncio.sleep(0)
+        return adding
+
     def connected(self):
         del self._finder.look
         self._finder.look()
@@ -223,9 +223,7 @@ async def test_what_is_sent_before_there_is_a_connection_to_a_worker_is_not_lost
 @on_loop
 async def test_who_was_added_by_its_name_before_there_is_a_connection_hears_what_is_sent_then(carrier, monkeypatch):
     async with Unconnected(carrier, monkeypatch) as both:
-        far = both.other.client()
-        adding = asyncio.ensure_future(wait_for(both.one.group("room").add(far.name)))
-        await asyncio.sleep(0)
+        adding, far = await both.being_added(), both.far
         both.one.group("room").add(far.name)  # nobody waits for it
         assert not adding.done()
         both.connected()
@@ -238,9 +236,7 @@ async def test_who_was_added_by_its_name_before_there_is_a_connection_hears_what
 @on_loop
 async def test_an_add_to_a_worker_that_leaves_before_there_is_a_connection_is_over(carrier, monkeypatch):
     async with Unconnected(carrier, monkeypatch) as both:
-        far = both.other.client()
-        adding = asyncio.ensure_future(wait_for(both.one.group("room").add(far.name)))
-        await asyncio.sleep(0)
+        adding = await both.being_added()
         await both.other.layer._peers.stop()
         await adding  # one that is gone is no error
         assert both.one.log.texts("warning") == []

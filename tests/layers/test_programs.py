@@ -10,7 +10,7 @@ import warnings
 import pytest
 from bridge_doubles import on_loop
 from carriers import CARRIERS, needs_redis
-from layer_doubles import Node, RecordingLog, Worked, until_async
+from layer_doubles import Worked, make, until_async
 from patience import PATIENCE_SECONDS
 
 from uvicorn import Channel, ChannelFull, ChannelLayerUnavailable, Group, route
@@ -50,13 +50,6 @@ def carrier(request):
     made = CARRIERS[request.param]()
     yield made
     made.close()
-
-
-def make(carrier, *routes, **limits):
-    log = RecordingLog()
-    node = Node(carrier.layer(log, **limits), routes=routes)
-    log.records = node.log.records
-    return node
 
 
 @pytest.mark.parametrize("side", ["plain", "on_loop"])
@@ -174,7 +167,7 @@ async def test_what_the_forked_child_of_a_consumer_sends_is_not_lost(carrier):
 @on_loop
 async def test_a_full_channel_and_a_wrong_message_are_told_to_a_program(carrier):
     blocked = Worked(blocks=True)
-    async with make(carrier, route("jobs", blocked), capacity=100) as node:
+    async with make(carrier, route("jobs", blocked), limits={"capacity": 100}) as node:
         threads = node.pool.threads
         for _ in range(threads):
             await node.channel("jobs").send({})

@@ -6,7 +6,7 @@ import pytest
 import redis
 from bridge_doubles import on_loop
 from carriers import RedisCarrier, needs_redis
-from layer_doubles import Node, RecordingLog, Worked, until_async
+from layer_doubles import Worked, make, until_async
 from redis.exceptions import ClusterDownError, TryAgainError
 from redis_cluster import RedisCluster
 
@@ -28,13 +28,6 @@ def cluster():
     made = RedisCluster()
     yield made
     made.close()
-
-
-def make(carrier, *routes):
-    log = RecordingLog()
-    node = Node(carrier.layer(log), routes=routes)
-    log.records = node.log.records
-    return node
 
 
 @on_loop

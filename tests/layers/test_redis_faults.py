@@ -6,7 +6,7 @@ import signal
 import pytest
 from bridge_doubles import in_thread, on_loop
 from carriers import RedisCarrier, needs_redis
-from layer_doubles import Node, RecordingLog, Worked, WorkedOnLoop, until_async
+from layer_doubles import Worked, WorkedOnLoop, make, node_on, until_async
 from patience import NEVER_SECONDS, until
 from ports import free_port
 from redis.connection import UnixDomainSocketConnection
@@ -43,13 +43,6 @@ class PatientCarrier(OwnCarrier):
     @property
     def url(self):
         return super().url.replace("timeout=1", f"timeout={NEVER_SECONDS}")
-
-
-def make(carrier, *routes, limits=None, **options):
-    log = RecordingLog()
-    node = Node(carrier.layer(log, **(limits or {})), routes=routes, **options)
-    log.records = node.log.records
-    return node
 
 
 async def is_back(node, client):
@@ -242,11 +235,9 @@ async def test_a_redis_without_memory_refuses_and_the_sender_learns_it(server):
 
 @on_loop
 async def test_a_wrong_address_is_told_in_one_sentence_and_the_worker_starts():
-    log = RecordingLog()
     port = free_port()
-    node = Node(open_layer(f"redis://:secret@127.0.0.1:{port}/0?timeout=1", None, ChannelLimits(), log))
-    log.records = node.log.records
-    async with node:
+    url = f"redis://:secret@127.0.0.1:{port}/0?timeout=1"
+    async with node_on(lambda log: open_layer(url, None, ChannelLimits(), log)) as node:
         await until_async(lambda: node.log.texts("error"))  # a busy machine takes longer than a start waits
         [text] = node.log.texts("error")
         assert f"redis://:***@127.0.0.1:{port}/0" in text

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from bridge_doubles import on_loop
 from carriers import RedisCarrier, needs_redis
-from layer_doubles import Node, RecordingLog, until_async
+from layer_doubles import make, until_async
 from redis_server import RedisServer
 
 from uvicorn import ChannelLayerUnavailable, Group
@@ -26,13 +26,6 @@ class OwnCarrier(RedisCarrier):
     @property
     def url(self):
         return f"{super().url}&claim=1&timeout=1"
-
-
-def make(carrier):
-    log = RecordingLog()
-    node = Node(carrier.layer(log))
-    log.records = node.log.records
-    return node
 
 
 def room(node, seconds=300):

@@ -7,7 +7,7 @@ import pytest
 from bridge_doubles import on_loop
 from carriers import RedisCarrier, needs_redis
 from certificates import Files
-from layer_doubles import Node, RecordingLog, Worked, until_async
+from layer_doubles import Worked, make, node_on, until_async
 from patience import PATIENCE_SECONDS
 from redis_cluster import RedisCluster
 from redis_sentinel import RedisSentinel
@@ -36,13 +36,6 @@ def place(request, certificates):
         made = RedisSentinel(certificates if "TLS" in request.param else None)
     yield made
     made.close()
-
-
-def make(carrier, *routes):
-    log = RecordingLog()
-    node = Node(carrier.layer(log), routes=routes)
-    log.records = node.log.records
-    return node
 
 
 def open_sockets():
@@ -102,10 +95,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(certificates):
     server = RedisServer(certificates=certificates)
     try:
         url = server.url.partition("?")[0] + "?timeout=5"  # longer than a busy machine takes to refuse it
-        log = RecordingLog()
-        node = Node(open_layer(url, None, ChannelLimits(), log))
-        log.records = node.log.records
-        async with node:
+        async with node_on(lambda log: open_layer(url, None, ChannelLimits(), log)) as node:
             await until_async(lambda: node.log.texts("error"))  # a busy machine takes longer than a start waits
             [text] = node.log.texts("error")
             assert "CERTIFICATE_VERIFY_FAILED" in text

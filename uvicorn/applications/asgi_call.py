@@ -16,10 +16,8 @@ from functools import partial
 from typing import Any, Final
 
 from uvicorn.applications.asgi_ended import LEFT, NOWHERE
-from uvicorn.applications.files import file_of
+from uvicorn.applications.asgi_files import file_reply, keep_to
 from uvicorn.bridge.channels import ReplyChannel
-from uvicorn.bridge.file_replies import read_or_open
-from uvicorn.bridge.files import FilePart
 from uvicorn.bridge.pressure import resolve
 from uvicorn.bridge.work import Work
 from uvicorn.errors import ChannelClosed, ReadTimeout, ReplyError
@@ -188,18 +186,13 @@ class HTTPCall:
     async def _send_file(self, event: MutableMapping[str, Any]) -> None:
         """Send a file, or a part of one. Raises: OSError if it cannot be opened, besides what `send` raises."""
         self._flush()
-        reply: dict[str, Any] = {}
-        if not self._channel.closed:
-            if event["type"] == "http.response.pathsend":  # in a thread: a path may be on a network
-                reply = await self._channel.read_aside(partial(read_or_open, event["path"]))
-            else:
-                reply["file"] = file_of(event)
+        reply = await file_reply(event, self._channel)
         more = bool(event.get("more_body", False)) or self._has_trailers
         reply["more_content"] = more
         if self._status:
             fields = encode_fields(self._fields)
             if fields.content_length is not None and not more:
-                _keep_to(fields.content_length, reply)
+                keep_to(fields.content_length, reply)
             reply.update(status=self._status, headers=fields)
         self._channel.send(reply)
         self._status = 0
@@ -292,12 +285,3 @@ class HTTPCall:
 def status_missing(kind: str) -> ReplyError:
     """Return the error for the start of a response without a status."""
     return ReplyError(f"{kind} needs a status: 200 to 599")
-
-
-def _keep_to(size: int, reply: dict[str, Any]) -> None:
-    """Send no more of a file than was promised: it may have grown since the application asked how large it is."""
-    content, part = reply.get("content"), reply.get("file")
-    if content is not None:
-        reply["content"] = content[:size]
-    elif isinstance(part, FilePart):
-        part.left = min(part.left, size)

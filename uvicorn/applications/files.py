@@ -1,7 +1,4 @@
-"""The two files of WSGI: `wsgi.input`, and `wsgi.file_wrapper`; and those that ASGI applications name in events.
-
-Runs on: the consumer's thread; `file_of` on the loop.
-"""
+"""The two files of WSGI: `wsgi.input`, and `wsgi.file_wrapper`. Runs on: the consumer's thread."""
 
 from __future__ import annotations
 
@@ -13,9 +10,8 @@ from typing import IO, Any, Final, cast
 from wsgiref.util import FileWrapper as _FileWrapper
 
 from uvicorn.bridge.files import raw_file
-from uvicorn.errors import ReplyTypeError
 
-__all__ = ["BlockWrapper", "FileWrapper", "body_size", "file_of", "open_body"]
+__all__ = ["BlockWrapper", "FileWrapper", "body_size", "open_body"]
 
 _BLOCK: Final = 65536  # bytes; of a file on its way out
 
@@ -50,29 +46,6 @@ class FileWrapper(BlockWrapper):
         start = min(raw.tell(), status.st_size)
         left = status.st_size - start
         return os.dup(raw.fileno()), start, left if most is None else min(left, most)
-
-
-def file_of(event: Mapping[str, Any]) -> Any:
-    """Return what a reply can have as `file`, for `http.response.zerocopysend`.
-
-    The application closes the file itself: what is sent has a descriptor of its own. Where no offset is said, the file
-    then stands behind what is sent.
-
-    Raises: ReplyTypeError, OSError.
-    """
-    file, offset, count = event["file"], event.get("offset"), event.get("count")
-    raw = raw_file(file)
-    if raw is None and type(file) is not int:
-        raise ReplyTypeError(f"http.response.zerocopysend needs a binary file with a descriptor, not {file!r}")
-    descriptor = file if raw is None else raw.fileno()
-    if offset is None:
-        seek = (lambda to, whence: os.lseek(descriptor, to, whence)) if raw is None else raw.seek
-        offset = seek(0, os.SEEK_CUR)
-        if count is None:
-            seek(0, os.SEEK_END)
-        else:
-            seek(offset + count, os.SEEK_SET)
-    return os.dup(descriptor), offset, count
 
 
 def body_size(message: Mapping[str, Any]) -> int | None:

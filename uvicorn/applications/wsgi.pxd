@@ -11,6 +11,7 @@ cdef class Response:
     cdef bint _has_begun
     cdef bint _is_over
 
+    cpdef send_of(self, object application, object environ)
     cpdef send_all(self, object result)
     cdef _put(self, object data, bint more)
 

@@ -80,13 +80,7 @@ class WSGIApplication:
         if "raw_socket" in message:
             _serve_socket(self.application, environ, response, message["raw_socket"])
             return
-        result = self.application(environ, response.start)
-        try:
-            response.send_all(result)
-        finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
+        response.send_of(self.application, environ)
 
 
 def _serve_socket(application: Any, environ: dict[str, Any], response: Response, end: ThreadEnd) -> None:
@@ -155,6 +149,16 @@ class Response:
             if self._left is not None:
                 self._left -= len(data)
             self._put(data, self._left is None or self._left > 0)
+
+    def send_of(self, application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> None:
+        """Call an application, send what it returns, and close that. Raises, Blocks: as `send_all`."""
+        result = application(environ, self.start)
+        try:
+            self.send_all(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
 
     def send_all(self, result: Iterable[bytes]) -> None:
         """Send what the application returned, each part as it comes.

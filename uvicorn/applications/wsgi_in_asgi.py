@@ -91,14 +91,7 @@ class _Call:
         environ["wsgi.input"] = self._body
         environ["wsgi.errors"] = sys.stderr
         environ["wsgi.file_wrapper"] = BlockWrapper
-        response = Response(self._reply)
-        result = self._app(environ, response.start)
-        try:
-            response.send_all(result)
-        finally:
-            close = getattr(result, "close", None)
-            if close is not None:
-                close()
+        Response(self._reply).send_of(self._app, environ)
 
     def _reply(self, reply: dict[str, Any]) -> None:
         if self.is_over:

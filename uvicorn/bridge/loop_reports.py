@@ -30,6 +30,9 @@ class Looks(Protocol):
     def unit(self) -> object:
         """Return what changes when the loop goes on to other work."""
 
+    def is_idle(self) -> bool:
+        """Whether the loop waits for events, or runs C code."""
+
     def on_loop(self) -> Suspect | None:
         """What the loop does."""
 

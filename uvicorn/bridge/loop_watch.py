@@ -5,7 +5,9 @@ Theory of operation
 A thread of its own (`Watchdog`) looks every few hundredths of a second. It sends the loop a *ping*, one call through
 `call_soon_threadsafe`, and the loop answers in its next turn. While there is no answer the loop has not turned since
 the ping; from half of `seconds` on the thread looks where the loop's thread stands. Nothing of it is on the way of a
-request.
+request. A loop that rests is not woken for it: its thread stands where the loop waits for events, and what the system
+tells of it has not changed since the last look. Once a second it is, all the same: a block that C code began right
+behind an answer looks like rest.
 
 *Whose fault.* A turn in which a hundred requests were served may take long, and nobody has blocked it. So a block is
 one *unit* of work: the same task, and no head read since. When the unit changes the time begins anew.
@@ -42,6 +44,7 @@ from uvicorn.bridge.thread_times import Clocks, SystemClocks, ThreadTimes
 
 __all__ = ["LoopWatch", "Watchdog", "period_of"]
 
+_REST_SECONDS: Final = 1.0  # between two pings, at most
 _LASTS_SECONDS: Final = 1.0  # a block that is longer is told while it lasts
 _MOST_LOOKS: Final = 20  # at one block; arbitrary
 _FEW: Final = 4  # switch intervals that are no time to speak of
@@ -105,8 +108,11 @@ class LoopWatch:
         self._reports = LoopReports(log, looks, garbage)
         self._clocks = clocks or SystemClocks()
         self._times = ThreadTimes(self._clocks)
-        self._pinged_at = 0.0  # 0 while none is on its way
+        self._pinged_at = 0.0  # the last ping
+        self._answered = 0.0  # the last ping that was
         self._answered_at = 0.0
+        self._has_pinged = False  # at the last look
+        self._loop_spent: Spent | None = None  # at that look; not read at one that finds the loop silent
         self._own_id = 0
         self._looked_at = 0.0
         self._last = (0.0, 0.0)  # CPU time of the process, and seconds of collections, at the last look
@@ -128,9 +134,11 @@ class LoopWatch:
             self._was_late(late, now)
             if self._block is not None and self._block.told is None:
                 self._block = self._new_block(now, self._looks.unit())  # that time is accounted for
-        if not self._pinged_at or self._answered_at >= self._pinged_at:
+        if self._answered == self._pinged_at:
             self._ended(now)
-            self._ping(now)
+            self._has_pinged = not self._is_resting(now)
+            if self._has_pinged:
+                self._ping(now)
         else:
             self._silent(now)
         self._note(now)
@@ -138,7 +146,7 @@ class LoopWatch:
     def silent_seconds(self) -> float:
         """How long a ping has had no answer; 0.0 if the loop turns. Runs on: any thread."""
         pinged = self._pinged_at
-        return self._clocks.now() - pinged if pinged and self._answered_at < pinged else 0.0
+        return self._clocks.now() - pinged if self._answered < pinged else 0.0
 
     def _note(self, now: float) -> None:
         """Remember the numbers, to compare with them at the next look."""
@@ -147,13 +155,21 @@ class LoopWatch:
         self._own = self._clocks.spent(self._own_id)
         self._times.note(now)
 
+    def _is_resting(self, now: float) -> bool:
+        """Whether the loop waits for events, and has done nothing since the last look, but for answering its ping."""
+        spent, before = self._clocks.spent(self._native_id), self._loop_spent
+        self._loop_spent = spent
+        if spent is None or now - self._pinged_at >= _REST_SECONDS:
+            return False
+        return spent == before or (self._has_pinged and self._looks.is_idle())
+
     def _ping(self, now: float) -> None:
         self._pinged_at = now
         self._block = self._new_block(now, self._looks.unit())
         try:
             self._loop.call_soon_threadsafe(self._answer, now)
         except RuntimeError:  # the loop is closed
-            self._pinged_at, self._block = 0.0, None
+            self._pinged_at, self._block = self._answered, None
 
     def _new_block(self, since: float, unit: object) -> _Block:
         clocks = self._clocks
@@ -167,6 +183,7 @@ class LoopWatch:
         self.answers += 1
         self.longest_lag = max(self.longest_lag, lag)
         self._answered_at = now
+        self._answered = pinged
         self.on_lag(lag)
 
     # ---- a loop that does not answer ----
@@ -227,17 +244,17 @@ class LoopWatch:
         self.blocks[cause] += 1
         self.blocked_seconds[cause] += seconds
 
-    # ---- we were late ourselves ----
-
     def _was_late(self, late: float, now: float) -> None:
         """Nobody could look for a while: find out why, and tell."""
         clocks, reports, interval = self._clocks, self._reports, sys.getswitchinterval()
         own = clocks.spent(self._own_id)
         spent = own.since(self._own) if own is not None and self._own is not None else None
         process_cpu, collected = self._last
-        cause = cause_of_lateness(
-            late, spent, clocks.process_cpu() - process_cpu, self._garbage.seconds_so_far - collected, interval
-        )
+        computed = clocks.process_cpu() - process_cpu
+        cause = cause_of_lateness(late, spent, computed, self._garbage.seconds_so_far - collected, interval)
+        is_computing = computed >= min(late / 2, self._seconds)
+        if cause is Cause.HELD and not is_computing and self._times.longest_ready(late, now) >= late / 2:
+            cause = Cause.MACHINE  # whoever had the interpreter had no processor
         holder, share = self._times.busiest(late) if cause is Cause.HELD else (0, 0.0)
         if cause is Cause.HELD and (late <= _FEW * interval or 0.0 < share < _ALMOST_ALL):
             cause = Cause.INTERPRETER  # several threads take turns

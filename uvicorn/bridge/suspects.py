@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -24,6 +25,7 @@ from uvicorn.bridge.stuck import name_of_job
 __all__ = [
     "Running",
     "Suspect",
+    "is_idle",
     "running_in_pools",
     "suspect_in_thread",
     "suspect_of",
@@ -38,6 +40,7 @@ _LOOPS: Final = (  # code that runs loops: outside of what is of interest, and i
     os.path.join(_OURS, "command", ""),
     os.path.join(os.path.dirname(asyncio.__file__), "base_events.py"),
     os.path.join(os.path.dirname(asyncio.__file__), "events.py"),
+    os.path.join(os.path.dirname(asyncio.__file__), "runners.py"),
     selectors.__file__,
 )
 _MOST_FRAMES: Final = 40  # of a stack that is shown; arbitrary
@@ -68,6 +71,12 @@ def unit_on_loop(loop: asyncio.AbstractEventLoop) -> int:
     """Return what tells one task at work on the loop from another; 0 for a callback."""
     task = _current_task(loop)
     return 0 if task is None else id(task)
+
+
+def is_idle(loop_thread: int) -> bool:
+    """Whether a loop waits for events; or runs C code, which cannot be told apart."""
+    frame = sys._current_frames().get(loop_thread)
+    return frame is None or frame.f_code.co_filename.startswith(_LOOPS)
 
 
 def suspect_on_loop(loop: asyncio.AbstractEventLoop, loop_thread: int, running: Running) -> Suspect | None:

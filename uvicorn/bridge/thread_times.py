@@ -69,6 +69,17 @@ class ThreadTimes:
             ids = {}
         self._noted = {ident: spent for ident, number in ids.items() if (spent := self._clocks.spent(number))}
 
+    def longest_ready(self, seconds: float, now: float) -> float:
+        """Return how long at least, of the last `seconds`, one thread was ready and no processor was free."""
+        before = max(0.0, now - seconds - self._noted_at)  # from the note to that time; it may all be in the growth
+        ids, clocks = self._clocks.native_ids(), self._clocks
+        grown = [
+            spent.ready_seconds - self._noted[ident].ready_seconds
+            for ident, number in ids.items()
+            if ident in self._noted and (spent := clocks.spent(number)) is not None
+        ]
+        return max(grown, default=0.0) - before
+
     def busiest(self, seconds: float) -> tuple[int, float]:
         """Return the thread that has computed most, or 0, and its share of what all have; 0.0 if none has computed.
 

@@ -7,21 +7,17 @@ import logging
 import os
 import socket
 import ssl
-import sys
 from collections.abc import Awaitable, Callable
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
-from gunicorn.errors import AppImportError
-
 from uvicorn.applications.router import Router, SingleConsumer
 from uvicorn.command.config_application import application_of, exit_if_wrong, imported, made_by_factory
+from uvicorn.command.config_listening import bound_socket, made_ssl_context
 from uvicorn.command.config_settings import checked, settings_in_process_of, settings_of, several, warnings_of
 from uvicorn.command.environment_file import load_environment
-from uvicorn.command.http2 import alpn_protocols
 from uvicorn.command.legacy import prepare, with_layer
-from uvicorn.command.listening import bind_fd, bind_host, bind_uds, shown
 from uvicorn.command.log_presets import dress_standard
 from uvicorn.command.log_setup import LOGGING_CONFIG, configure
 from uvicorn.command.loops import loop_factory
@@ -32,7 +28,6 @@ __all__ = ["Config"]
 
 logger: Final = logging.getLogger("uvicorn.error")
 
-_STARTUP_FAILURE: Final = 1
 #: attributes of the other package's -> what to do instead
 _INSTEAD: Final = {
     "http_protocol_class": "httptools parses all requests, and there is no choice",
@@ -236,7 +231,7 @@ class Config:
         """
         assert not self.loaded
         self.encoded_headers = [(name.lower().encode("latin1"), value.encode("latin1")) for name, value in self.headers]
-        self.ssl = self._make_ssl_context() if self.is_ssl else None
+        self.ssl = made_ssl_context(self) if self.is_ssl else None
         self.loaded_app = self._raw_app = self.load_app()
         self.loaded = True
 
@@ -271,42 +266,12 @@ class Config:
         with exit_if_wrong():
             return with_layer(Settings.from_config(cfg), cfg)
 
-    def _make_ssl_context(self) -> ssl.SSLContext:
-        from uvicorn.command.tls import make_ssl_context  # where there is TLS
-
-        def make() -> ssl.SSLContext:
-            cfg = self.settings()
-            try:
-                context = make_ssl_context(cfg, alpn_protocols(cfg, Settings.from_config(cfg).http2_engine))
-            except AppImportError as error:
-                logger.error("%s", error)
-                sys.exit(_STARTUP_FAILURE)
-            if context is None:
-                raise ValueError("ssl_certfile is missing")
-            return context
-
-        return make() if self.ssl_context_factory is None else self.ssl_context_factory(self, make)
-
     def bind_socket(self) -> socket.socket:
         """Return a socket that is bound where the server shall listen; `Server.run(sockets=[...])` takes it.
 
         Raises: SystemExit, with one line in the log, if it cannot be bound.
         """
-        try:
-            if self.uds:
-                sock = bind_uds(str(self.uds))
-            elif self.fd is not None:
-                sock = bind_fd(self.fd)
-            else:
-                sock, *others = bind_host(self.host, self.port)
-                for other in others:
-                    other.close()
-        except OSError as error:
-            logger.error("%s", error)
-            sys.exit(_STARTUP_FAILURE)
-        logger.info("Uvicorn running on %s (Press CTRL+C to quit)", shown(sock, "https" if self.is_ssl else "http"))
-        sock.set_inheritable(True)
-        return sock
+        return bound_socket(self)
 
     def get_loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         """Return what makes the loop of `Server.run`; None for asyncio's own choice. Raises: ValueError."""

@@ -13,13 +13,13 @@ state is written before the state, which is one byte.
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 import time
 import weakref
 from typing import Final, NamedTuple
 
 from uvicorn.command.balance import Scales
+from uvicorn.watching.processes import is_there
 
 __all__ = ["FAILED", "LEAVING", "READY", "STARTING", "STAYING", "Entry", "Roll", "Standing"]
 
@@ -61,15 +61,7 @@ class Standing(NamedTuple):
     @property
     def is_there(self) -> bool:
         """Whether there is such a process; one that has not been forked yet counts."""
-        if not self.pid:
-            return True
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
+        return not self.pid or is_there(self.pid)
 
 
 class Roll:

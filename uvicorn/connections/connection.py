@@ -219,7 +219,7 @@ class HTTPConnection(BeginningConnection):
             None if special.is_chunked else special.content_length,
             self.intake,
             partial(self.pipeline.say_continue, exchange) if special.expects_continue else None,
-            partial(self._on_body_ready, exchange, consumer),
+            partial(exchange.on_body_ready, consumer),
             exchange.set_waiting,
         )
         self.watch.body_at = self.service.loop.time()
@@ -250,13 +250,3 @@ class HTTPConnection(BeginningConnection):
             if exchange.is_closed:
                 self.pipeline.on_request_ended(exchange)
         return reader.end
-
-    def _on_body_ready(self, exchange: Exchange, consumer: Consumer, message: Message | None, error: Any) -> None:
-        if exchange.is_closed:
-            return
-        if message is not None and error is None:
-            exchange.consumer = consumer
-            self.service.dispatcher.dispatch(consumer, message, exchange)
-        elif error is not None:
-            self.service.log.error("Cannot keep a request body in a temporary file: %s", error)
-            exchange.answer(500)

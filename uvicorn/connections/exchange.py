@@ -17,7 +17,7 @@ from uvicorn.bridge.work import Work
 from uvicorn.connections.carrier import Carrier
 from uvicorn.connections.response import Response
 from uvicorn.errors import ChannelClosed, ChannelFull, ReadTimeout, is_all_full, is_full
-from uvicorn.messages import Headers
+from uvicorn.messages import Headers, Message
 from uvicorn.wire.reply import NO_FIELDS
 from uvicorn.wire.request_line import RequestLine
 
@@ -77,6 +77,18 @@ class Exchange(Response):
     def wants_call(self) -> bool:
         """Whether the consumer is still to be called. Runs on: any thread."""
         return not self.is_closed
+
+    def on_body_ready(self, consumer: Consumer, message: Message | None, error: object) -> None:
+        """The body is here, or the consumer may be called while it comes; or it cannot be kept."""
+        if self.is_closed:
+            return
+        service = self.carrier.service
+        if message is not None and error is None:
+            self.consumer = consumer
+            service.dispatcher.dispatch(consumer, message, self)
+        elif error is not None:
+            service.log.error("Cannot keep a request body in a temporary file: %s", error)
+            self.answer(500)
 
     def refuse(self, status: int, reason: str, retry_after: int = 0, setting: str = "other") -> None:
         """Answer instead of the consumer, and close the connection.

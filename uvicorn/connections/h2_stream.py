@@ -88,7 +88,7 @@ class Stream(SendingStream):
                 length if length >= 0 else None,
                 self.credit,
                 partial(self._say_continue) if expects else None,
-                partial(self._body_ready, consumer),
+                partial(exchange.on_body_ready, consumer),
                 exchange.set_waiting,
             )
             self.body.start(is_alone=False)
@@ -160,17 +160,6 @@ class Stream(SendingStream):
     def _say_continue(self) -> None:
         if not self.exchange.status and not self.exchange.is_request_complete and not self.is_over:
             self._inform(100, Fields(b""))
-
-    def _body_ready(self, consumer: Consumer, message: Message | None, error: Any) -> None:
-        exchange = self.exchange
-        if exchange.is_closed:
-            return
-        if message is not None and error is None:
-            exchange.consumer = consumer
-            self.service.dispatcher.dispatch(consumer, message, exchange)
-        elif error is not None:
-            self.service.log.error("Cannot keep a request body in a temporary file: %s", error)
-            exchange.answer(500)
 
     # ---- the response ----
 

@@ -15,6 +15,7 @@ from uvicorn.connections.h2_limits import Accounts
 from uvicorn.connections.h2_stream import Stream
 from uvicorn.connections.intake import Intake
 from uvicorn.connections.pace import acknowledged_bytes, is_slow_on_purpose, reset_at_close
+from uvicorn.connections.quiet import LINGER_SECONDS, QuietTimes
 from uvicorn.connections.rates import RateMeter
 from uvicorn.connections.service import Service
 from uvicorn.connections.watch import is_short_over
@@ -25,7 +26,6 @@ from uvicorn.wire.limits import Limits
 __all__ = ["Http2Watch"]
 
 _SWITCHING: Final = 101
-_LINGER_SECONDS: Final = 2.0
 _TICK_SECONDS: Final = 1.0
 _ANNOUNCED_SECONDS: Final = 1.0  # for the answer to the ping behind the first GOAWAY
 
@@ -53,20 +53,17 @@ class Watched(Protocol):
         """Close, because the client has broken the protocol or a limit."""
 
 
-class Http2Watch:
+class Http2Watch(QuietTimes):
     """The times of one connection, and what follows from them."""
 
     __slots__ = (
-        "_announced_at", "_connection", "_heard_at", "_idle_since", "_linger_until", "_requests_seen", "_taken",
-        "_was_idle", "_was_silent",
+        "_announced_at", "_heard_at", "_taken", "_was_idle", "_was_silent",
     )  # fmt: skip
 
     def __init__(self, connection: Watched) -> None:
-        now = connection.service.loop.time()
-        self._connection = connection
-        self._idle_since = self._heard_at = now
-        self._requests_seen = 0
-        self._linger_until = 0.0
+        super().__init__(connection)
+        self._connection: Watched = connection
+        self._heard_at = self._idle_since
         self._announced_at = 0.0
         self._taken: _Pace | None = None  # while the client is behind with what was written
         self._was_idle = self._was_silent = False
@@ -75,21 +72,9 @@ class Http2Watch:
         """A frame has come to its end."""
         self._heard_at = self._connection.service.loop.time()
 
-    def linger(self) -> None:
-        """Read on for a while, then close."""
-        self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
-
     def announced(self) -> None:
         """The first GOAWAY is on its way."""
         self._announced_at = self._connection.service.loop.time()
-
-    def idle_seconds(self, now: float) -> float:
-        """How long the connection has been idle; 0 until the first look after a request."""
-        return now - self._idle_since if self._connection.requests == self._requests_seen else 0.0
-
-    def lingering_seconds(self, now: float) -> float:
-        """How long the connection has been closed on our side."""
-        return max(0.0, now - (self._linger_until - _LINGER_SECONDS)) if self._linger_until else 0.0
 
     def tick(self, now: float) -> None:
         """Look at all deadlines."""
@@ -153,7 +138,7 @@ class Http2Watch:
                 self._idle_since = now
         timeout = limits.keepalive if connection.requests else limits.header_timeout
         if connection.service.is_stopping:
-            timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
+            timeout = min(timeout or LINGER_SECONDS, LINGER_SECONDS)
         elapsed = now - self._idle_since
         was_idle, self._was_idle = self._was_idle, 0 < timeout < elapsed
         is_over = (was_idle and self._was_idle) or is_short_over(connection, elapsed, timeout)

@@ -21,6 +21,7 @@ from uvicorn.connections.intake import Intake
 from uvicorn.connections.life import Life
 from uvicorn.connections.pace import SendingPace, TakingPace, drop, is_slow_on_purpose
 from uvicorn.connections.pipeline import Pipeline
+from uvicorn.connections.quiet import LINGER_SECONDS, QuietTimes
 from uvicorn.connections.service import Service
 from uvicorn.connections.unread import has_sent
 from uvicorn.errors import ClientError
@@ -29,7 +30,6 @@ from uvicorn.wire.limits import Limits
 
 __all__ = ["ConnectionWatch", "Watched", "is_short_over"]
 
-_LINGER_SECONDS: Final = 2.0  # as Gunicorn and Apache; time to read what a refused client still sends
 _TICK_SECONDS: Final = 1.0  # how exact `active_at` is: a reply is never cut early
 _CLOCK_SECONDS: Final = 0.001  # how exact the loop's clock is
 _PROBE_SECONDS: Final = 0.05  # arbitrary: a round trip to most clients
@@ -54,21 +54,18 @@ class Watched(Protocol):
         """Answer what is not a request, or not a complete one, in its turn, and close."""
 
 
-class ConnectionWatch:
+class ConnectionWatch(QuietTimes):
     """The times of one connection, and what follows from them."""
 
     __slots__ = (
-        "_closing_since", "_connection", "_idle_since", "_is_probed", "_linger_until", "_requests_seen",
-        "_was_late", "body_at", "head_since", "sending", "taking",
+        "_closing_since", "_is_probed", "_was_late", "body_at", "head_since", "sending", "taking",
     )  # fmt: skip
 
     def __init__(self, connection: Watched) -> None:
-        self._connection = connection
-        self._idle_since = connection.service.loop.time()
-        self._requests_seen = 0
+        super().__init__(connection)
+        self._connection: Watched = connection
         self.head_since = 0.0  # when the first byte of an unfinished head came; 0 if there is none
         self.body_at = 0.0  # when the client last sent something of a body
-        self._linger_until = 0.0
         self._closing_since = 0.0  # since when all is written to a connection that we have closed
         self.sending: SendingPace | None = None  # of the body that comes in, from the first look at it
         self.taking: TakingPace | None = None  # while the client is behind
@@ -79,18 +76,6 @@ class ConnectionWatch:
         """A head came in part."""
         if not self.head_since:
             self.head_since = self._connection.service.loop.time()
-
-    def linger(self) -> None:
-        """Read on for a while, then close."""
-        self._linger_until = self._connection.service.loop.time() + _LINGER_SECONDS
-
-    def idle_seconds(self, now: float) -> float:
-        """How long the connection has been idle; 0 until the first look after a request."""
-        return now - self._idle_since if self._connection.requests == self._requests_seen else 0.0
-
-    def lingering_seconds(self, now: float) -> float:
-        """How long the connection has been closed on our side."""
-        return max(0.0, now - (self._linger_until - _LINGER_SECONDS)) if self._linger_until else 0.0
 
     def tick(self, now: float) -> None:
         """Look at all deadlines."""
@@ -151,7 +136,7 @@ class ConnectionWatch:
             return
         timeout = service.limits.keepalive if connection.requests else service.limits.header_timeout
         if service.is_stopping:
-            timeout = min(timeout or _LINGER_SECONDS, _LINGER_SECONDS)
+            timeout = min(timeout or LINGER_SECONDS, LINGER_SECONDS)
         elapsed = now - self._idle_since
         is_over = self._is_overdue(elapsed, timeout) or is_short_over(connection, elapsed, timeout)
         if is_over and not connection.transport.is_closing():
@@ -244,7 +229,7 @@ class ConnectionWatch:
         if not connection.transport.is_closing() or connection.pipeline.buffered_bytes():
             return False
         self._closing_since = self._closing_since or now
-        return now - self._closing_since > _LINGER_SECONDS
+        return now - self._closing_since > LINGER_SECONDS
 
     # ---- half-closed clients ----
 

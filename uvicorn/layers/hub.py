@@ -3,9 +3,8 @@
 Theory of operation
 -------------------
 Loop thread only. `Group` and `Channel` come here from all sides (`office.py`); the layer brings what other processes
-sent. The process is subscribed to a group while the group has members here: the first one subscribes, the last one that
-leaves unsubscribes, and those between cost a dictionary entry. `add` returns what is done when the subscription is;
-each that is added meanwhile waits for the same one.
+sent. The process is subscribed to a group while the group has members here (`subscriptions.py`): the first one
+subscribes, the last one that leaves unsubscribes, and those between cost a dictionary entry.
 
 A member is a reply channel that the worker's directory keeps. When its socket closes the directory says so at once
 (`on_gone`), and the member leaves all its groups.
@@ -22,12 +21,13 @@ from typing import Any, Final, Protocol
 from uvicorn.layers.backlog import Bounds
 from uvicorn.layers.deferred import DeferredMessages
 from uvicorn.layers.followers import Followers
-from uvicorn.layers.handover import DONE, Done, Handover, wait_for
+from uvicorn.layers.handover import DONE
 from uvicorn.layers.history import PLAIN, History, Joining, packed, unpacked
 from uvicorn.layers.layer import ADD, DISCARD, SEND, Layer
 from uvicorn.layers.log import Log
 from uvicorn.layers.members import Member, Named
 from uvicorn.layers.names import is_reply, node_of
+from uvicorn.layers.subscriptions import Subscriptions
 
 __all__ = ["Directory", "Hub"]
 
@@ -77,8 +77,7 @@ class Hub:
         self._directory = directory
         self._groups: dict[str, dict[str, Member]] = {}
         self._members: dict[str, Member] = {}
-        self._subscribing: dict[str, asyncio.Task[None]] = {}
-        self._handed: dict[str, tuple[Awaitable[Any], asyncio.Task[None]]] = {}  # what they wait for
+        self._subscriptions = Subscriptions(loop, layer, self.on_lost)
         self._followers = Followers(loop, layer, self)
         self.deferred: Final = DeferredMessages(loop, log, self.on_lost, layer.takes_in_order)
         self._dropped = 0  # since the last tick, as are the next two
@@ -135,9 +134,8 @@ class Hub:
         if joining.history is not None:
             return self._followers.join(group, known, joining, is_new, lambda: self.layer.subscribe(group))
         if is_first:
-            self._subscribe(group)
-        task = self._subscribing.get(group)
-        return DONE if task is None else Handover(task, lambda error: None)  # one who waits may be cancelled alone
+            self._subscriptions.begin(group)
+        return self._subscriptions.confirmed(group)
 
     def discard(self, group: str, member: str) -> Awaitable[Any]:
         """Make it a member no more."""
@@ -263,36 +261,13 @@ class Hub:
 
     # ---- members that come and go ----
 
-    def _subscribe(self, group: str) -> None:
-        handover = self.layer.subscribe(group)
-        if isinstance(handover, Done):
-            return
-        known = self._handed.get(group)
-        if known is not None and known[0] is handover:  # it was left meanwhile, and one subscription does for both
-            self._subscribing[group] = known[1]
-            return
-        task = self._loop.create_task(wait_for(handover))
-        self._subscribing[group] = task
-        self._handed[group] = handover, task
-
-        def ended(task: asyncio.Task[None]) -> None:
-            if self._subscribing.get(group) is task:
-                del self._subscribing[group]
-            if self._handed.get(group, (None, None))[1] is task:
-                del self._handed[group]
-            if not task.cancelled() and (error := task.exception()) is not None:
-                self.on_lost(error)
-
-        task.add_done_callback(ended)
-
     def _leave(self, group: str, member: Member) -> None:
         members = self._groups.get(group)
         self._followers.leave(group, member.name)
         if members is not None and members.pop(member.name, None) is not None and not members:
             del self._groups[group]
             self._followers.forget(group)
-            self._subscribing.pop(group, None)
-            self.layer.unsubscribe(group)
+            self._subscriptions.end(group)
 
     def _gone(self, name: str) -> None:
         member = self._members.pop(name, None)

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import struct
 import weakref
 import zlib
 from typing import Any, Final
 
 from uvicorn.watching.families import Figures, as_rows, from_rows, lasting
+from uvicorn.watching.processes import is_there
 
 __all__ = ["Board", "Sheet"]
 
@@ -56,15 +56,7 @@ class Sheet:
     @property
     def is_alive(self) -> bool:
         """Whether the worker is there."""
-        if not self.pid:
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
+        return bool(self.pid) and is_there(self.pid)
 
 
 class Board:

@@ -71,7 +71,7 @@ FAMILIES: Final[dict[str, Family]] = {
         Family("call_wait_seconds", HISTOGRAM, "How long calls of frameworks waited for a thread", ("function",)),
         Family("framework_calls", COUNTER, "Calls that frameworks handed to threads", ("kind",)),
         Family("upstream_seconds", HISTOGRAM, "How long requests were on their way from a proxy to us"),
-        Family("loop_lag_seconds", HISTOGRAM, "From a wake-up of the event loop to its turn, 20 times a second"),
+        Family("loop_lag_seconds", HISTOGRAM, "From a wake-up of the event loop to its turn, up to 20 times a second"),
         Family("loop_blocks", COUNTER, "Times that the event loop did not turn", ("cause",)),
         Family("loop_blocked_seconds", COUNTER, "How long it did not turn", ("cause",)),
         Family(

@@ -28,6 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from uvicorn.watching.processes import is_there
 from uvicorn.watching.settings import AUTOMATIC
 
 __all__ = ["Inspection", "candidates", "socket_name"]
@@ -157,7 +158,7 @@ def _remove_directories(base: Path) -> None:
     for name in names:
         folder = base / name
         with suppress(OSError):
-            if folder.lstat().st_uid == os.geteuid() and _is_gone(int(name.partition("-")[2])):
+            if folder.lstat().st_uid == os.geteuid() and not is_there(int(name.partition("-")[2])):
                 _remove_left(folder)
                 folder.rmdir()
 
@@ -166,19 +167,9 @@ def _remove_left(folder: Path) -> None:
     """Remove the sockets of workers that are gone."""
     for path in folder.glob("worker-*.sock"):
         match = NAME.search(os.fspath(path))
-        if match is not None and _is_gone(int(match["worker"])) and _is_silent(path):
+        if match is not None and not is_there(int(match["worker"])) and _is_silent(path):
             with suppress(OSError):
                 path.unlink()
-
-
-def _is_gone(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        pass
-    return False
 
 
 def _is_silent(path: Path) -> bool:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from uvicorn.bridge.self_waits import SelfWait, SelfWaits
-from uvicorn.bridge.suspects import Suspect, running_in_pools, suspect_in_thread, suspect_on_loop, unit_on_loop
+from uvicorn.bridge.suspects import (
+    Suspect,
+    is_idle,
+    running_in_pools,
+    suspect_in_thread,
+    suspect_on_loop,
+    unit_on_loop,
+)
 from uvicorn.connections.service import Service
 
 __all__ = ["WorkerLooks"]
@@ -21,6 +28,10 @@ class WorkerLooks:
     def unit(self) -> object:
         """Return what changes when the loop goes on to other work: the task that runs, or the head that was read."""
         return unit_on_loop(self._loop), self._service.requests
+
+    def is_idle(self) -> bool:
+        """Whether the loop waits for events, or runs C code."""
+        return is_idle(self._dispatcher.outbox.loop_thread)
 
     def on_loop(self) -> Suspect | None:
         """What the loop does."""
