@@ -50,6 +50,15 @@ def test_a_response_that_is_as_long_as_promised_is_complete_with_its_last_part(m
     assert steps[-1] == "after the end"
 
 
+def test_fields_that_come_from_an_iterator_are_all_sent(make_site):
+    def app(environ, start_response):
+        start_response("200 OK", iter([*PLAIN, ("X-A", "b")]))
+        return [b"page"]
+
+    [response] = serve(make_site, app).responses()
+    assert (response.headers["x-a"], response.headers["content-type"], response.body) == ("b", "text/plain", b"page")
+
+
 def test_start_response_may_come_with_the_first_part(make_site):
     def app(environ, start_response):
         yield b""

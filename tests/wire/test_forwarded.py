@@ -208,3 +208,18 @@ def test_a_long_field_is_read_at_once(written):
     """It ends: what is read twice is read a few times, and not as often as it is long."""
     read(*forwarded(written), which="forwarded")
     read(*hosts(written))
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"192.0.2.1", b"0.0.0.0", b"255.255.255.255", b"256.0.2.1", b"192.0.2.01", b"192.0.2", b"192.0.2.", b".192.0.2",
+        b"192.0.2.1.5", b"192..2.1", b"192.0.2.1\n", b"192.0.2.1 ", b" 192.0.2.1", b"192.0.2.x", b"192.0.2.\xb2",
+        b"00.0.0.0", b"", b"unknown", b"2001:db8::1", b"192.0.2.1:8", b"1921.0.2.1",
+    ],
+)  # fmt: skip
+def test_the_address_of_one_proxy_is_read_like_any_other(monkeypatch, is_compiled, text):
+    # It chooses the way in Python alone; a compiled module has its own.
+    monkeypatch.setattr("uvicorn.wire.forwarded._IS_COMPILED", is_compiled, raising=False)
+    assert read(*hosts(text))[0] == read_address(text.strip(b" \t"))

@@ -11,4 +11,5 @@ cdef _add_fields(dict environ, list headers)
 @cython.locals(key=str)
 cdef str _name(bytes name)
 cdef str _wsgi_text(str text)
+cdef bint _has_body(dict environ, Py_ssize_t body_size) except -1
 cdef _name_from_host(dict environ)

@@ -14,6 +14,7 @@ from uvicorn.applications.files import FileWrapper
 __all__ = ["below", "make_environ"]
 
 _MOST_CACHED: Final = 512  # header names; arbitrary, emptied when full
+_SPARE: Final = ("1", "2", "3", "4")
 _PORTS: Final = {"http": "80", "https": "443"}
 
 #: What every environ has.
@@ -38,6 +39,13 @@ _TEMPLATE: Final[dict[str, Any]] = {
     "wsgi.file_wrapper": FileWrapper,
 }
 
+# CPython copies a dict with its table. This one has had a few keys more, and so a table of the next size: the fields of
+# most requests find room in the copy, which would have to move to such a table otherwise.
+for _key in _SPARE:
+    _TEMPLATE[_key] = None
+for _key in _SPARE:
+    del _TEMPLATE[_key]
+
 _names: dict[bytes, str] = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 
 
@@ -50,9 +58,10 @@ def make_environ(message: Mapping[str, Any], body_size: int | None) -> dict[str,
             none (chunked), for applications that read as much as that says.
     """
     environ = _TEMPLATE.copy()
-    root = message["root_path"].rstrip("/")
+    root = message["root_path"]
     path = message["path"]
     if root:
+        root = root.rstrip("/")
         environ["SCRIPT_NAME"] = _wsgi_text(root)
         if below(path, root):
             path = path[len(root) :]
@@ -61,7 +70,7 @@ def make_environ(message: Mapping[str, Any], body_size: int | None) -> dict[str,
     query: bytes = message["query_string"]
     raw: bytes = message["raw_path"]
     environ["QUERY_STRING"] = query.decode("latin-1")
-    environ["RAW_URI"] = (raw + b"?" + query if query else raw).decode("latin-1")
+    environ["RAW_URI"] = (b"?".join((raw, query)) if query else raw).decode("latin-1")
     if message["http_version"] != "1.1":
         environ["SERVER_PROTOCOL"] = f"HTTP/{message['http_version']}"
     environ["wsgi.url_scheme"] = message["scheme"]

@@ -1,3 +1,5 @@
+cimport cython
+
 from uvicorn.applications.environ cimport make_environ
 
 
@@ -14,4 +16,8 @@ cdef class Response:
     cdef _put(self, object data, bint more)
 
 
+cdef dict _CODES
+
+@cython.locals(text=str)
+cdef int _code_of(object status) except -1
 cdef object _promised(object headers)

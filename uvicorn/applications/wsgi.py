@@ -30,6 +30,8 @@ from uvicorn.errors import ConsumerError, ReplyError
 
 __all__ = ["Response", "WSGIApplication"]
 
+_CODES: Final = {str(code): code for code in range(100, 1000)}  # as an application writes them
+
 ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
 
 
@@ -115,7 +117,7 @@ class Response:
         self._send = send
         self._status = 0  # 0 until start_response was called
         self._fields: list[tuple[str, str]] = []
-        self._left: int | None = None  # bytes that a content-length still wants
+        self._left: int | None = None  # bytes that a content-length still wants, once there are several parts
         self._has_begun = False  # the head is on its way
         self._is_over = False  # the last part is on its way
 
@@ -135,17 +137,15 @@ class Response:
                 exc_info = None  # or this frame and its traceback would hold each other
         elif self._status:
             raise ReplyError("start_response was called twice, the second time without exc_info")
-        code = status[:3] if isinstance(status, str) else ""
-        if not code.isdecimal() or status[3:4] not in ("", " "):
-            raise ReplyError(f"the status of a WSGI response must be like '200 OK', not {status!r}")
-        self._left = _promised(headers)
-        self._fields = headers
-        self._status = int(code)
+        self._status = _code_of(status)
+        self._fields = headers if type(headers) is list else list(headers)
         return self.write
 
     def write(self, data: bytes) -> None:
         """The `write` that `start_response` returns: send at once. Blocks: while the client is behind."""
         if data:
+            if not self._has_begun:
+                self._left = _promised(self._fields)
             if self._left is not None:
                 self._left -= len(data)
             self._put(data, self._left is None or self._left > 0)
@@ -180,6 +180,8 @@ class Response:
         """Send what is left of a real file, for the server to read; return whether it is one."""
         if not self._status:
             return False
+        if not self._has_begun:
+            self._left = _promised(self._fields)
         file = wrapper.opened(self._left)
         if file is None:
             return False
@@ -203,6 +205,14 @@ class Response:
             self._has_begun = True
         self._is_over = not more
         self._send(reply)
+
+
+def _code_of(status: object) -> int:
+    text = str(status) if isinstance(status, str) else ""
+    code = _CODES.get(text[:3]) if text[3:4] in ("", " ") else None
+    if code is None:
+        raise ReplyError(f"the status of a WSGI response must be like '200 OK', not {status!r}")
+    return code
 
 
 def _promised(headers: Iterable[tuple[str, str]]) -> int | None:

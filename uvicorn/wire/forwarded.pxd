@@ -2,6 +2,7 @@ cimport cython
 
 
 cdef int _COMMA
+cdef bint _IS_COMPILED
 cdef dict _SCHEMES
 
 
@@ -18,7 +19,7 @@ cdef class Forwarding:
     cdef readonly frozenset names
     cdef bint _reads_x_forwarded
 
-    @cython.locals(hosts=list, schemes=list, field=list, name=bytes, host=bytes, scheme=bytes)
+    @cython.locals(hosts=list, schemes=list, field=list, name=bytes, host=bytes, scheme=bytes, is_usual=bint)
     cpdef tuple read(self, list fields)
     @cython.locals(client=list, scheme=str, hops=Py_ssize_t, address=list)
     cdef tuple _walk(self, object hosts, object schemes)

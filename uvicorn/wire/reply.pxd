@@ -28,7 +28,12 @@ cpdef Fields encode_fields(object headers)
 cdef Fields _framed(bytes block, list special)
 @cython.locals(is_token=bint)
 cdef int _role_of(bytes name) except -1
+@cython.locals(fields=Fields)
+cdef Fields _fields_of(bytes block, object length, bint closes, bint has_date, bint has_server, bint is_plain)
 cdef tuple _tuple_of(object headers)
 @cython.locals(plain=str)
 cdef bytes _latin1(object text, object pair, str what)
 cdef _check_value(bytes name, bytes value)
+cdef _length_of(bytes value, object before)
+cdef bint _once(str name, bint is_given) except -1
+cdef bint _check_coding(bytes value) except -1

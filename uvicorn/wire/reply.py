@@ -192,7 +192,7 @@ def encode_fields(headers: Iterable[tuple[bytes | str, bytes | str]] | Fields) -
         parts.append(value)
         parts.append(b"\r\n")
     block = b"".join(parts)
-    fields = Fields(block) if special is None else _framed(block, special)
+    fields = _fields_of(block, None, False, False, False, True) if special is None else _framed(block, special)
     fields.parts = parts
     return fields
 
@@ -221,7 +221,24 @@ def _framed(block: bytes, special: list[tuple[int, bytes]]) -> Fields:
             has_server = _once("server", has_server)
     if chunked and length is not None:
         raise ReplyError("transfer-encoding and content-length exclude each other: send one of them, or none")
-    return Fields(block, length, closes, has_date, has_server, False)
+    return _fields_of(block, length, closes, has_date, has_server, False)
+
+
+def _fields_of(
+    block: bytes, length: int | None, closes: bool, has_date: bool, has_server: bool, is_plain: bool
+) -> Fields:
+    """Return fields as `Fields` makes them, without its call: cheaper when compiled, and each reply passes here."""
+    fields = Fields.__new__(Fields)
+    fields.block = block
+    fields.content_length = length
+    fields.closes = closes
+    fields.has_date = has_date
+    fields.has_server = has_server
+    fields.is_plain = is_plain
+    fields.is_slow = False
+    fields.trailers = b""
+    fields.file = None
+    return fields
 
 
 def _tuple_of(headers: object) -> tuple[object, ...]:
