@@ -8,12 +8,12 @@ from bridge_doubles import on_loop
 from layer_doubles import RecordingLog, until_async
 
 from uvicorn.errors import ChannelLayerUnavailable
+from uvicorn.layers.ending import end_all
 from uvicorn.layers.redis_cluster import ClusterSubscriber
 from uvicorn.layers.redis_outage import Outage
 from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_servers import RedisAddress
 from uvicorn.layers.redis_subscriber import Subscriber
-from uvicorn.layers.redis_topology import Place
 
 
 class Redis:
@@ -23,7 +23,6 @@ class Redis:
         self.sent = []
         self._heard = asyncio.Queue()
         self.error = None
-        self.answers = []
 
     def pubsub(self):
         return self
@@ -34,31 +33,9 @@ class Redis:
     async def aclose(self):
         pass
 
-    # ---- its own pool of connections, and the connection in it ----
-
-    @property
-    def connection_pool(self):
-        return self
-
-    async def get_connection(self):
-        return self
-
-    async def can_read(self):
-        return False
-
-    def pack_commands(self, commands):
-        return commands
-
-    async def send_command(self, *words):
-        self.answers.append(b"PONG")
-
-    async def send_packed_command(self, commands):
-        self.sent += commands
-
-    async def read_response(self):
-        """Break when the answer is given up."""
-        if self.answers:
-            return self.answers.pop(0)
+    async def execute_command(self, *words):
+        """Break when the command is given up."""
+        self.sent.append(words)
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -102,8 +79,7 @@ def untold():
 def subscriber_of(clients, heard):
     loop = asyncio.get_running_loop()
     outage = Outage("redis", loop.time, RecordingLog())
-    gap = lambda names: heard.append(("gap", *names))  # noqa: E731
-    return Subscriber("hearing", iter(clients).__next__, lambda *found: heard.append(found), gap, outage, 60.0)
+    return Subscriber("hearing", iter(clients).__next__, lambda *found: heard.append(found), heard.clear, outage, 60.0)
 
 
 async def settled():
@@ -160,28 +136,25 @@ async def test_nothing_is_kept_of_groups_that_were_left():
     await subscriber.stop()
 
 
-class Places:
-    """What says which node has which name."""
+class Cluster:
+    """A cluster of redis-py, and what says how it is reached."""
 
-    def __init__(self, **places):
-        self.is_asked = asyncio.Event()
-        self.on_change = []
-        self.move(**places)
+    host, port = "one", 1
 
-    @property
-    def nodes(self):
-        return {*self._places.values()}
+    def client(self):
+        return self
 
-    def place_of(self, name):
-        return self._places[name]
-
-    def doubt(self):
+    async def initialize(self):
         pass
 
-    def move(self, **places):
-        self._places = {name: Place(host, 1) for name, host in places.items()}
-        for call in self.on_change:
-            call()
+    async def cluster_slots(self):
+        return self.host
+
+    async def aclose(self):
+        pass
+
+    def get_node_from_key(self, name):
+        return self
 
 
 class ClusterNode:
@@ -189,13 +162,6 @@ class ClusterNode:
 
     def __init__(self):
         self.wanted = {}
-        self.has_left = False
-
-    async def leave(self):
-        self.has_left = True
-
-    async def stop(self):
-        pass
 
     def subscribe(self, name):
         return self.wanted.setdefault(name, asyncio.get_running_loop().create_future())
@@ -204,65 +170,30 @@ class ClusterNode:
         self.wanted.pop(name).set_result(None)
 
 
-@pytest.fixture
-def nodes(monkeypatch):
-    """The subscribers of nodes that were made, by the node's host."""
-    made = {}
-    monkeypatch.setattr(ClusterSubscriber, "_made", lambda self, host, port: made.setdefault(host, ClusterNode()))
-    return made
-
-
-def cluster_subscriber(places, gaps):
-    outage = Outage("redis", asyncio.get_running_loop().time, RecordingLog())
-    return ClusterSubscriber(None, places, None, gaps.append, outage)
-
-
 @on_loop
-async def test_who_joins_while_a_group_moves_to_another_node_waits_for_that_one(nodes):
-    places = Places(room="one")
-    joined = cluster_subscriber(places, []).subscribe("room")
-    places.move(room="other")
+async def test_who_joins_while_a_group_moves_to_another_node_waits_for_that_one(monkeypatch):
+    nodes = {}
+    monkeypatch.setattr(ClusterSubscriber, "_made", lambda self, host, port: nodes.setdefault(host, ClusterNode()))
+    cluster = Cluster()
+    subscriber = ClusterSubscriber(
+        cluster, None, lambda: None, Outage("redis", asyncio.get_running_loop().time, RecordingLog())
+    )
+    joined = subscriber.subscribe("room")
+    await until_async(lambda: nodes)
+    cluster.host = "other"
+    subscriber._looking.set()
+    await until_async(lambda: "other" in nodes)
     await settled()
     assert not joined.done()  # a message that is sent now would be missed
     nodes["other"].wanted["room"].set_result(None)
     await joined
-
-
-@on_loop
-async def test_a_gap_is_told_for_a_group_that_is_heard_again_while_the_node_of_another_one_is_silent(nodes):
-    places, gaps = Places(room="one", hall="one"), []
-    subscriber = cluster_subscriber(places, gaps)
-    for name in ("room", "hall"):
-        subscriber.subscribe(name)
-    places.move(room="two", hall="three")
-    nodes["two"].wanted["room"].set_result(None)
-    await settled()
-    assert gaps == [["room"]]
-    nodes["three"].wanted["hall"].set_result(None)
-    await settled()
-    assert gaps == [["room"], ["hall"]]
-
-
-@on_loop
-async def test_what_hears_from_a_node_that_has_left_the_cluster_is_closed(nodes):
-    places = Places(room="one", hall="two")
-    subscriber = cluster_subscriber(places, [])
-    for name in ("room", "hall"):
-        subscriber.subscribe(name)
-    places.move(room="one", hall="one")
-    await until_async(lambda: nodes["two"].has_left)
-    assert not nodes["one"].has_left
-    await subscriber.stop()
+    await end_all([subscriber._task])
 
 
 @on_loop
 async def test_what_was_left_on_a_broken_connection_is_confirmed_once_on_the_next_one():
-    redis, later, heard = Redis(), Redis(), []
-    subscriber = subscriber_of([redis, later], heard)
-    own = subscriber.subscribe("own")
-    await until_async(lambda: redis.sent)
-    redis.confirm()
-    await own
+    redis, later = Redis(), Redis()
+    subscriber = subscriber_of([redis, later], [])
     first = subscriber.subscribe("room")
     await until_async(lambda: redis.sent)
     subscriber.unsubscribe("room")
@@ -270,11 +201,9 @@ async def test_what_was_left_on_a_broken_connection_is_confirmed_once_on_the_nex
     await until_async(lambda: len(redis.sent) == 3)
     redis.break_off(ConnectionError("gone"))
     await until_async(lambda: later.sent)
-    await until_async(lambda: len(later.sent) == 2)
-    assert (first.done(), again.done(), later.sent) == (True, False, [("subscribe", "own"), ("subscribe", "room")])
-    later.confirm(2)
+    assert (first.done(), again.done(), later.sent) == (True, False, [("subscribe", "room")])
+    later.confirm()
     await again
-    assert heard == [("gap", "own", "room")]
     await subscriber.stop()
 
 
@@ -299,8 +228,8 @@ async def test_a_command_that_fails_while_it_is_given_up_leaves_no_error_that_no
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: untold.append(context))
     address = RedisAddress("redis://127.0.0.1:1/0?timeout=60")
     redis = Redis()
-    outage = Outage("redis", asyncio.get_running_loop().time, RecordingLog())
-    publisher = Publisher(address, outage, lambda seconds: redis)
+    publisher = Publisher(address, Outage("redis", asyncio.get_running_loop().time, RecordingLog()))
+    publisher._client = redis
     future = publisher.execute("PUBLISH", "room", b"1")
     await until_async(lambda: redis.sent)
     await publisher.stop(0.0)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
 from uvicorn.layers.log import Log
-from uvicorn.layers.redis_commands import Sender
+from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_scripts import Script
 
 __all__ = ["Acknowledgements"]
@@ -19,7 +19,7 @@ _AGAIN_SECONDS: Final = 1.0
 class Acknowledgements:
     """Scripts that end messages, one for each message."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, publisher: Sender, log: Log) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, publisher: Publisher, log: Log) -> None:
         self._loop = loop
         self._publisher = publisher
         self._log = log
@@ -44,6 +44,6 @@ class Acknowledgements:
                 again(error)
 
         try:
-            self._publisher.run_last(script, keys, *arguments).add_done_callback(settled)
+            self._publisher.run(script, keys, *arguments).add_done_callback(settled)
         except ChannelLayerUnavailable as error:
             again(error)

@@ -26,7 +26,6 @@ from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.log import Log
 from uvicorn.layers.names import is_reply, node_of
 from uvicorn.layers.redis_cluster import ClusterSubscriber
-from uvicorn.layers.redis_cluster_publisher import ClusterPublisher
 from uvicorn.layers.redis_history import KEEP, keep_arguments, keys_of, recall
 from uvicorn.layers.redis_outage import Outage
 from uvicorn.layers.redis_publisher import Publisher
@@ -35,7 +34,6 @@ from uvicorn.layers.redis_scripts import DELAY, DUE, MOVE, Keys
 from uvicorn.layers.redis_servers import RedisAddress, told
 from uvicorn.layers.redis_streams import Streams
 from uvicorn.layers.redis_subscriber import Subscriber
-from uvicorn.layers.redis_topology import Topology
 
 __all__ = ["RedisLayer"]
 
@@ -71,20 +69,17 @@ class RedisLayer:
         self._questions = Questions(self._address.timeout)
         self._census = Census(self._address.timeout)
         self._outage = Outage(self.name, loop.time, self._log)
+        self._publisher = Publisher(self._address, self._outage)
+        self._puts = Puts(self._publisher, self._keys, self._limits, receiver.node)
         timeout = self._address.timeout
-        self._topology: Topology | None = None
-        self._publisher: Publisher | ClusterPublisher
-        self._subscriber: Subscriber | ClusterSubscriber
         if self._address.is_cluster:
-            self._topology = topology = Topology(self._address, self._outage)
-            self._publisher = ClusterPublisher(self._address, topology, self._outage)
-            self._subscriber = ClusterSubscriber(self._address, topology, self._on_message, self._on_gap, self._outage)
+            self._subscriber: Subscriber | ClusterSubscriber = ClusterSubscriber(
+                self._address, self._on_message, self._on_gap, self._outage
+            )
         else:
-            self._publisher = Publisher(self._address, self._outage)
             self._subscriber = Subscriber(
                 "subscribing", lambda: self._address.client(), self._on_message, self._on_gap, self._outage, timeout
             )
-        self._puts = Puts(self._publisher, self._keys, self._limits, receiver.node)
         own = self._subscriber.subscribe(self._own)
         known = [loop.create_task(part.is_known.wait()) for part in (self._publisher, self._subscriber)]
         await asyncio.wait(known, timeout=timeout)
@@ -97,8 +92,6 @@ class RedisLayer:
         """Send what was handed over, and leave."""
         if self._streams is not None:
             await self._streams.stop()
-        if self._topology is not None:
-            await self._topology.stop()
         await self._publisher.stop(_STOP_SECONDS)
         await self._subscriber.stop()
 
@@ -221,11 +214,9 @@ class RedisLayer:
             with suppress(ChannelLayerUnavailable):  # it does not wait for ever
                 self._publish(asker, pack([_MEMBERS, number, self._receiver.names_in(group)]))
 
-    def _on_gap(self, names: Iterable[str]) -> None:
-        """Redis was away, or the node of a cluster that has these names: nobody knows what was missed."""
-        groups = [name.removeprefix(self._keys.group("")) for name in names if name != self._own]
-        is_all = self._own in names  # or something was sent to one of our sockets by its name
-        self._receiver.on_gap(None if is_all else groups, None)
+    def _on_gap(self) -> None:
+        """Redis was away: nobody knows what was missed."""
+        self._receiver.on_gap(None, None)
 
     def _answer(self, asker: list[Any], error: list[str] | None) -> None:
         """What we were asked for holds, or cannot be."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from uvicorn.layers.redis_commands import Sender
+from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_scripts import Script
 
 __all__ = ["TAKE", "with_messages"]
@@ -40,7 +40,7 @@ return found
 Entries = Sequence["tuple[bytes, Mapping[bytes, bytes] | None]"]
 
 
-async def with_messages(publisher: Sender, stream: str, entries: Entries) -> Entries:
+async def with_messages(publisher: Publisher, stream: str, entries: Entries) -> Entries:
     """Return what was read from a stream, with messages in the place of tokens.
 
     Raises: ChannelLayerUnavailable; what was read is then delivered again.

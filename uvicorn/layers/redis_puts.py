@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from uvicorn.layers.limits import ChannelLimits
-from uvicorn.layers.redis_commands import Command, Sender
+from uvicorn.layers.redis_publisher import Command, Publisher
 from uvicorn.layers.redis_scripts import PUT, Keys
 
 __all__ = ["Puts"]
@@ -23,7 +23,7 @@ _MOST_REFUSED: Final = 1000  # channels; arbitrary
 class Puts:
     """What puts messages into streams."""
 
-    def __init__(self, publisher: Sender, keys: Keys, limits: ChannelLimits, node: str) -> None:
+    def __init__(self, publisher: Publisher, keys: Keys, limits: ChannelLimits, node: str) -> None:
         self._node = node
         self._publisher = publisher
         self._keys = keys

@@ -84,11 +84,6 @@ class RedisAddress:
         """Whether it is a cluster: other ways of pub/sub, and of reading several streams."""
         return _CLUSTER in urlsplit(self.url).scheme
 
-    @property
-    def hosts(self) -> list[tuple[str, int]]:
-        """The hosts and ports that a cluster's URL names."""
-        return _hosts(urlsplit(self.plain).netloc, _CLUSTER_PORT)
-
     def _tls(self) -> dict[str, Any]:
         """Return what redis-py is to know of TLS, where it does not read it in the URL itself."""
         parts = urlsplit(self.plain)
@@ -100,7 +95,7 @@ class RedisAddress:
         """Make a client of redis-py for asyncio. It connects when it is used, and tries nothing twice.
 
         Args:
-            read_seconds: how long an answer may take; None for as long as `timeout`, 0 for ever.
+            read_seconds: how long an answer may take; None for as long as `timeout`.
         """
         from redis import asyncio as redis
         from redis.asyncio.retry import Retry
@@ -109,7 +104,7 @@ class RedisAddress:
 
         options: dict[str, Any] = {
             "socket_connect_timeout": self.timeout,
-            "socket_timeout": self._longest(read_seconds),
+            "socket_timeout": read_seconds or self.timeout,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
         }
@@ -129,7 +124,7 @@ class RedisAddress:
             password=parts.password,
             **self._tls(),
             socket_connect_timeout=self.timeout,
-            socket_timeout=self._longest(read_seconds),
+            socket_timeout=read_seconds or self.timeout,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
         )
@@ -152,9 +147,6 @@ class RedisAddress:
         }
         return self._made(redis, Sentinel, options)
 
-    def _longest(self, read_seconds: float | None) -> float | None:
-        return self.timeout if read_seconds is None else read_seconds or None
-
     def _made(self, redis: Any, sentinel: Any, options: dict[str, Any]) -> Any:
         parts = urlsplit(self.plain)
         if self.is_cluster:
@@ -164,7 +156,7 @@ class RedisAddress:
             node = AsyncNode if redis.__name__ == "redis.asyncio" else ClusterNode
             options.update(self._tls())
             return redis.RedisCluster(
-                startup_nodes=[node(host, port) for host, port in self.hosts],
+                startup_nodes=[node(host, port) for host, port in _hosts(parts.netloc, _CLUSTER_PORT)],
                 username=parts.username,
                 password=parts.password,
                 **options,

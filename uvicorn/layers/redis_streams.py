@@ -20,7 +20,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 from uvicorn.errors import ChannelLayerUnavailable
@@ -30,9 +29,9 @@ from uvicorn.layers.layer import FAILED, LATER, RETURNED, UNKNOWN, Delivery, Int
 from uvicorn.layers.limits import ChannelLimits
 from uvicorn.layers.log import Log
 from uvicorn.layers.redis_acknowledgements import Acknowledgements
-from uvicorn.layers.redis_commands import Sender
 from uvicorn.layers.redis_outage import Backoff, Outage
 from uvicorn.layers.redis_priorities import with_messages
+from uvicorn.layers.redis_publisher import Publisher
 from uvicorn.layers.redis_scripts import DEAD, DONE, MOVE, Keys
 from uvicorn.layers.redis_servers import RedisAddress
 
@@ -44,7 +43,6 @@ _BLOCK_SECONDS: Final = 2.0  # a read that finds nothing
 _BLOCK_SOME_SECONDS: Final = 0.25  # the same, while other channels have no room
 _LATER_MILLISECONDS: Final = 1000
 _MOST_DEAD: Final = 10_000  # messages in a `.dead`
-_RENEWALS: Final = 6  # of a claim, in the time that it lasts: some may fail
 _GONE_AFTER: Final = 20  # claims: a consumer that has nothing and was silent for that long is removed
 _PART: Final = "channels"
 
@@ -65,7 +63,7 @@ class Streams:
         channels: tuple[str, ...],
         intake: Intake,
         limits: ChannelLimits,
-        publisher: Sender,
+        publisher: Publisher,
         outage: Outage,
         log: Log,
     ) -> None:
@@ -82,14 +80,12 @@ class Streams:
         self._loop = asyncio.get_running_loop()
         self._acknowledgements = Acknowledgements(self._loop, publisher, log)
         self._held: dict[tuple[str, bytes], float] = {}  # channel and entry -> when its claim was renewed
-        self._renewing: set[tuple[str, bytes]] = set()
         self._room = asyncio.Event()
         self._is_retired = False
         self._ahead = 0.0  # seconds that Redis' clock is ahead of ours
         groups = [(channel,) for channel in channels] if address.is_cluster else [channels]
         self._tasks = [self._loop.create_task(self._read_for_ever(each)) for each in groups]
         self._tasks.append(self._loop.create_task(self._claim_for_ever()))
-        self._tasks.append(self._loop.create_task(self._renew_for_ever()))
 
     def settle(self, delivery: Delivery, outcome: str) -> None:
         """The consumer of a message has ended."""
@@ -114,7 +110,7 @@ class Streams:
         """Read no more."""
         self._is_retired = True
         self._room.set()
-        for task in self._tasks[:-2]:  # claims go on
+        for task in self._tasks[:-1]:
             task.cancel()
 
     async def stop(self) -> None:
@@ -220,12 +216,12 @@ class Streams:
                 client = self._address.client()
                 rounds = 0
                 while True:
+                    await self._renew(client)
                     if not self._is_retired:
                         for channel in self._channels:
                             await self._claim(client, channel)
                         if rounds % _GONE_AFTER == 0:
                             await self._clean(client)
-                        self._outage.ends("claims")
                     rounds += 1
                     backoff.reset()
                     await asyncio.sleep(seconds / 3)
@@ -238,31 +234,19 @@ class Streams:
             finally:
                 await close_quietly(client)
 
-    async def _renew_for_ever(self) -> None:
-        while True:
-            self._renew()
-            await asyncio.sleep(self._address.claim_seconds / _RENEWALS)
-
-    def _renew(self) -> None:
-        """Renew our claims; one that is late is for others, who may have it. No node of a cluster waits for another."""
+    async def _renew(self, client: Any) -> None:
+        """Renew our claims; one that is late is for others, who may have it."""
         now = self._loop.time()
-        for held, since in tuple(self._held.items()):
-            channel, entry = held
+        for (channel, entry), since in tuple(self._held.items()):
             if now - since > self._address.claim_seconds:
-                del self._held[held]
-            elif held not in self._renewing:
-                words = self._keys.stream(channel), self._keys.consumers, self._consumer, 0, entry, "JUSTID"
-                try:
-                    answer = self._publisher.execute("XCLAIM", *words)
-                except ChannelLayerUnavailable:
-                    continue  # the next time
-                self._renewing.add(held)
-                answer.add_done_callback(partial(self._renewed, held, now))
-
-    def _renewed(self, held: tuple[str, bytes], since: float, answer: asyncio.Future[Any]) -> None:
-        self._renewing.discard(held)
-        if not answer.cancelled() and answer.exception() is None and held in self._held:
-            self._held[held] = since
+                self._held.pop((channel, entry), None)
+                continue
+            await client.xclaim(
+                self._keys.stream(channel), self._keys.consumers, self._consumer, 0, [entry], justid=True
+            )
+            if (channel, entry) in self._held:
+                self._held[channel, entry] = now
+        self._outage.ends("claims")
 
     async def _claim(self, client: Any, channel: str) -> None:
         """Take messages over whose consumer was silent."""

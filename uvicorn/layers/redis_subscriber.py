@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.layers.ending import close_quietly, end_all, ignore_error, within
@@ -33,9 +33,8 @@ class Subscriber:
     Args:
         make_client: makes a client whose reads have no end.
         on_message: called with a name and what has come.
-        on_gap: called with the names of which we hear again, after the connection was broken.
+        on_gap: called when we hear again, after the connection was broken.
         is_sharded: the Redis is a node of a cluster.
-        on_broken: called when the connection is broken.
     """
 
     def __init__(
@@ -43,11 +42,10 @@ class Subscriber:
         part: str,
         make_client: Callable[[], Any],
         on_message: Callable[[str, bytes], object],
-        on_gap: Callable[[Iterable[str]], object],
+        on_gap: Callable[[], object],
         outage: Outage,
         timeout: float,
         is_sharded: bool = False,
-        on_broken: Callable[[], object] = lambda: None,
     ) -> None:
         self.wanted: Final[dict[str, asyncio.Future[None] | None]] = {}  # who waits for the confirmation
         self.is_known = asyncio.Event()
@@ -55,7 +53,6 @@ class Subscriber:
         self._make_client = make_client
         self._on_message = on_message
         self._on_gap = on_gap
-        self._on_broken = on_broken
         self._outage = outage
         self._timeout = timeout
         self._words = ("ssubscribe", "sunsubscribe") if is_sharded else ("subscribe", "unsubscribe")
@@ -88,11 +85,6 @@ class Subscriber:
         """Leave."""
         await end_all([self._task])
 
-    async def leave(self) -> None:
-        """Leave a node that is not there any more: that it cannot be reached means nothing now."""
-        await self.stop()
-        self._outage.ends(self._part)
-
     def _change(self, is_wanted: bool, name: str) -> None:
         self._changes.append((is_wanted, name))
         if is_wanted:  # else names that were left once would be counted for ever, with 0
@@ -117,7 +109,6 @@ class Subscriber:
                     await close_quietly(pubsub)
             except Exception as error:
                 self._outage.begins(self._part, error)
-                self._on_broken()
             finally:
                 self._is_open = False
                 self.is_known.set()
@@ -197,7 +188,7 @@ class Subscriber:
         self.is_known.set()
         self._outage.ends(self._part)
         if self._was_open:
-            self._on_gap(tuple(self.wanted))
+            self._on_gap()
         self._was_open = True
 
     async def _write(self, pubsub: Any) -> None:
