@@ -347,17 +347,30 @@ def stored(monkeypatch, tmp_path):
     return file
 
 
-@pytest.mark.parametrize(("now", "code"), [(1049.0, 0), (1051.0, 1)])
-def test_a_regression_makes_the_command_fail(stored, monkeypatch, capsys, now, code):
-    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": now})
+def walks_of(each):
+    """Return the walks of a path that takes so many instructions for each request, and a start."""
+    return {("hello", 500): 9000 + 500 * each, ("hello", 2000): 9000 + 2000 * each}
+
+
+def count_as(monkeypatch, *each):
+    """Have a first count find so many instructions for each request, a second one the next number, and so on."""
+    counts = list(each)
+    monkeypatch.setattr(instructions, "walked", lambda *_, **__: walks_of(counts.pop(0)))
+    return counts
+
+
+@pytest.mark.parametrize(("counts", "code"), [([1049], 0), ([1051] * 3, 1), ([1090, 1060, 1040], 0)])
+def test_a_regression_makes_the_command_fail_if_it_is_there_each_time(stored, monkeypatch, capsys, counts, code):
+    left = count_as(monkeypatch, *counts)
     assert counting.run("python", is_update=False) == code
     assert ("above the stored figure: hello" in capsys.readouterr().out) is bool(code)
+    assert left == []
 
 
 def test_figures_of_another_build_are_not_compared_but_their_commit_is_counted(stored, monkeypatch):
     counted = []
     monkeypatch.setattr(instructions, "build", lambda python: {"python": "3.11.2"})
-    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": 1200.0})
+    count_as(monkeypatch, 1200)
     monkeypatch.setattr(counting, "_last_stored", lambda: "c0ffee")
     monkeypatch.setattr(counting, "_count_commit", lambda python, commit: counted.append(commit) or {"hello": 1190.0})
     assert counting.run("python", is_update=False) == 0
@@ -366,7 +379,7 @@ def test_figures_of_another_build_are_not_compared_but_their_commit_is_counted(s
 
 def test_a_check_that_could_not_run_says_so(stored, monkeypatch, capsys):
     monkeypatch.setattr(instructions, "build", lambda python: {"python": "3.12.0"})
-    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": 1.0})
+    count_as(monkeypatch, 1)
     monkeypatch.setattr(counting, "_last_stored", lambda: "")
     assert counting.run("python", is_update=False) == counting.NOT_RUN
     monkeypatch.setattr(shutil, "which", lambda program: None)
@@ -376,7 +389,7 @@ def test_a_check_that_could_not_run_says_so(stored, monkeypatch, capsys):
 
 def test_updating_keeps_the_figures_of_other_versions(stored, monkeypatch):
     monkeypatch.setattr(instructions, "build", lambda python: {"python": "3.10.1"})
-    monkeypatch.setattr(instructions, "count", lambda *_: {"hello": 2000.4})
+    count_as(monkeypatch, 2010, 2000)
     assert counting.run("python", is_update=True) == 0
     kept = json.loads(stored.read_text())
     assert list(kept) == ["3.10", "3.11"]

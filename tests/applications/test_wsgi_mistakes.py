@@ -52,6 +52,16 @@ def test_the_iterable_is_closed(make_site, parts, status):
     client.site.log.take("error")
 
 
+def test_fields_that_cannot_be_read_do_not_begin_the_response(make_site):
+    def app(environ, start_response):
+        with pytest.raises(TypeError):
+            start_response("200 OK", None)
+        start_response("503 Service Unavailable", PLAIN)
+        return [b"sorry"]
+
+    assert serve(make_site, app).statuses() == [503]
+
+
 def test_the_iterable_is_closed_when_the_client_has_left(make_site):
     result = Closing(*[b"x" * 100] * 10)
 

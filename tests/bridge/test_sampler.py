@@ -127,6 +127,15 @@ def test_a_few_wake_ups_are_remembered_until_there_are_more(bench):
     assert bench.sampler.sample.lag_seconds == pytest.approx(0.002, rel=0.1)
 
 
+def test_a_few_wake_ups_are_forgotten_when_no_more_come(bench):
+    """Beside long computing that wakes nobody they would say for ever that the loop is not late."""
+    bench.occupy(4)
+    bench.sampler.watch()
+    bench.pass_time(samples=10, loop=0.05, wake_ups=1, lag=0.0001)
+    bench.pass_time(samples=60, threads=1.0)
+    assert bench.sampler.sample.wake_ups < 0.5
+
+
 def test_a_job_that_begins_to_wait_in_a_channel_makes_room_at_the_next_sample(bench):
     (job,) = bench.occupy(1, held=1)
     bench.sampler.watch()

@@ -77,7 +77,8 @@ def test_what_was_seen_is_a_pair_or_what_add_has_returned():
 
 
 @pytest.mark.parametrize(
-    "since", ["a7", ("a",), ("a", "7"), (None, 7), ("a", -1), ("a", True), ("a", 1 << 60), 7, ("a" * 65, 1)]
+    "since",
+    ["a7", ("a",), ("a", "7"), (None, 7), ("a", -1), ("a", True), ("a", 1 << 60), 7, ("a" * 65, 1), ("\ud800", 1)],
 )
 def test_what_is_no_pair_is_refused(since):
     with pytest.raises((TypeError, ValueError), match="since"):

@@ -100,6 +100,24 @@ async def test_a_membership_expires_and_is_renewed_by_adding_again():
         assert client.texts == ["in time"]
 
 
+@on_loop
+async def test_memberships_expire_each_in_its_time_and_are_looked_at_only_then():
+    async with node() as worker:
+        hub, now = worker.hub, asyncio.get_running_loop().time()
+        clients = [worker.client() for _ in range(3)]
+        for number, client in enumerate(clients):
+            await worker.group("room").add(client)
+            hub._members[client.name].groups["room"] = now + 1000 * (number + 1)
+        hub._expires_at = now + 1000
+        members, hub._members = hub._members, None  # a look would fail
+        hub._expire(now + 999)
+        hub._members = members
+        for number in range(3):
+            hub._expire(now + 1000 * (number + 1))
+            assert hub.names_in("room") == [client.name for client in clients[number + 1 :]]
+            assert hub._expires_at == (now + 1000 * (number + 2) if number < 2 else float("inf"))
+
+
 def test_bytes_are_bounded_as_messages_are():
     backlog = Backlog(Bounds(bytes=1000, messages=100, policy="drop-oldest"))
     for number in range(4):

@@ -137,8 +137,9 @@ class Response:
                 exc_info = None  # or this frame and its traceback would hold each other
         elif self._status:
             raise ReplyError("start_response was called twice, the second time without exc_info")
-        self._status = _code_of(status)
+        code = _code_of(status)
         self._fields = headers if type(headers) is list else list(headers)
+        self._status = code  # not before: with fields that cannot be read this was no call
         return self.write
 
     def write(self, data: bytes) -> None:

@@ -31,6 +31,7 @@ _PERIOD_SECONDS: Final = 0.01
 _TIMER_SECONDS: Final = 0.001  # how late a timer of uvloop is by itself
 _FADING: Final = 0.9  # of each sum, per sample
 _FEW_WAKE_UPS: Final = 20.0  # so many do not fade: an average of less is that of chance
+_SILENT_SAMPLES: Final = 10  # arbitrary: when the loop was not woken for so long, what its last turns told is old
 _QUIET_SAMPLES: Final = 100
 _LIMIT_AFTER_QUIET: Final = 4.0  # at least: a few requests after a quiet time are not held back
 _MEASURED_CALLS: Final = 4  # per sample; arbitrary
@@ -252,16 +253,18 @@ class PoolSampler:
 class _Sums:
     """Sums that fade."""
 
-    __slots__ = ("lag", "late", "loop_cpu", "samples", "threads_cpu", "wake_ups", "wall")
+    __slots__ = ("lag", "late", "loop_cpu", "samples", "silent", "threads_cpu", "wake_ups", "wall")
 
     def __init__(self) -> None:
+        self.silent = 0  # samples without a wake-up, since the last one
         self.wall = self.threads_cpu = self.loop_cpu = self.lag = self.wake_ups = self.late = self.samples = 0.0
 
     def add(self, wall: float, threads_cpu: float, loop_cpu: float, lag: float, wake_ups: int) -> None:
         self.wall = _FADING * self.wall + wall
         self.threads_cpu = _FADING * self.threads_cpu + threads_cpu
         self.loop_cpu = _FADING * self.loop_cpu + loop_cpu
-        fading = _FADING if self.wake_ups > _FEW_WAKE_UPS else 1.0
+        self.silent = 0 if wake_ups else self.silent + 1
+        fading = _FADING if self.wake_ups > _FEW_WAKE_UPS or self.silent > _SILENT_SAMPLES else 1.0
         self.lag = fading * self.lag + lag
         self.wake_ups = fading * self.wake_ups + wake_ups
         self.late = _FADING * self.late + max(0.0, wall - _PERIOD_SECONDS)

@@ -202,6 +202,8 @@ def check_since(since: Any) -> Position | None:
     epoch, offset = since
     if type(epoch) is not str or len(epoch) > _MOST_EPOCH or type(offset) is not int:
         raise TypeError("since must be a pair of an epoch, which is str, and an offset, which is int")
+    if not epoch.isascii():
+        raise ValueError(f"the epoch in since is none: {epoch!a}")
     if not 0 <= offset < 1 << 53:
         raise ValueError(f"the offset in since must be 0 or more, not {offset}")
     return Position(epoch, offset)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from math import inf
 from typing import Any, Final, Protocol
 
 from uvicorn.layers.backlog import Bounds
@@ -78,6 +79,7 @@ class Hub:
         self._groups: dict[str, dict[str, Member]] = {}
         self._members: dict[str, Member] = {}
         self._subscriptions = Subscriptions(loop, layer, self.on_lost)
+        self._expires_at = inf  # no membership expires before
         self._followers = Followers(loop, layer, self)
         self.deferred: Final = DeferredMessages(loop, log, self.on_lost, layer.takes_in_order)
         self._dropped = 0  # since the last tick, as are the next two
@@ -127,7 +129,8 @@ class Hub:
         if known is None:
             known = self._members[member] = Member(member, channel, self._loop, self._bounds, self)
         is_new = group not in known.groups
-        known.groups[group] = self._loop.time() + self._group_expiry
+        known.groups[group] = until = self._loop.time() + self._group_expiry
+        self._expires_at = min(self._expires_at, until)
         members = self._groups.setdefault(group, {})
         is_first = not members
         members[member] = known
@@ -277,10 +280,15 @@ class Hub:
             member.groups.clear()
 
     def _expire(self, now: float) -> None:
+        if now < self._expires_at:
+            return
+        self._expires_at = inf
         for member in tuple(self._members.values()):
             for group, until in tuple(member.groups.items()):
                 if until <= now:
                     self.discard(group, member.name)
+                else:
+                    self._expires_at = min(self._expires_at, until)
 
 
 def _told(error: BaseException | None) -> str:
