@@ -136,6 +136,16 @@ def test_templates_that_are_known_later_are_no_change(site):
     assert snapshot.changes() == [str(site / "templates" / "mail.txt")]
 
 
+def test_what_is_saved_before_more_is_watched_is_a_change_all_the_same(site):
+    snapshot = Snapshot(Rules((str(site),)))
+    changed, removed = site / "app.py", site / "page.html"
+    changed.write_text("saved = True\n")
+    removed.unlink()
+    snapshot.watch(Rules((str(site),), templates=(str(site / "templates"),)))
+    assert sorted(snapshot.changes()) == [str(changed), str(removed)]
+    assert snapshot.changes() == []
+
+
 def test_what_is_saved_twice_in_one_second_is_not_served_from_its_bytecode(tmp_path):
     source = tmp_path / "module.py"
     source.write_text("x = 1\n")

@@ -110,9 +110,11 @@ class Snapshot:
         return changed + [path for path in before if path not in self._states and not os.path.exists(path)]
 
     def watch(self, rules: Rules) -> None:
-        """Watch other folders; what is there already is no change."""
+        """Watch other folders; what is there already is no change, but for what was watched before and has changed."""
+        before = self._states
         self.rules = rules
         self._look()
+        self._states.update(before)
 
     def _look(self) -> None:
         self._states, self._found = {}, set()
