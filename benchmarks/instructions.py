@@ -126,7 +126,7 @@ def walked(python: str = sys.executable, checkout: Path = CHECKOUT, paths: Seque
     with ThreadPoolExecutor(processors) as executor:
         for found in executor.map(lambda walks: _instructions(python, checkout, walks), filter(None, shares)):
             counted.update(found)
-    return counted
+    return {walk: counted[walk] for walk in _walks(paths)}
 
 
 def per_request(walks: Walks) -> dict[str, float]:

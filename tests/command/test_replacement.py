@@ -207,6 +207,7 @@ class FakeMaster:
         self.WORKERS = dict(enumerate(workers))
         self._num_workers = wanted
         self.made = []
+        self.meanwhile = lambda: None
         self.log = FakeLog()
         self.reexec_pid = self.master_pid = 0
         self.systemd = True
@@ -214,6 +215,7 @@ class FakeMaster:
         self.LISTENERS, self.pidfile, self.num_workers, self.app = [], None, wanted, self
 
     def manage_workers(self):
+        self.meanwhile()
         self.made.append(self._num_workers - len(self.WORKERS))
 
     def reload(self):
@@ -258,6 +260,31 @@ def test_a_worker_that_hands_over_is_not_counted_however_long_it_stays(worker, s
     assert sent == [(worker.ppid, signal.SIGCHLD)] * 2
     assert is_leaving(worker)
     assert master._num_workers == 2
+
+
+def test_a_worker_that_marks_itself_while_the_master_counts_is_the_oldest_still(worker):
+    """Of three for two places the master told the new one to leave, when the old one was not counted any more."""
+    from uvicorn.command.worker import ASGIWorker
+
+    old = ASGIWorker.__new__(ASGIWorker)
+    old.entry = None
+    old.age = 1
+    old.tmp = worker.tmp
+    old.notify = worker.notify
+    master = begun(old)
+    found = []
+
+    def meanwhile():
+        mark_as_leaving(old)
+        found.append((master._num_workers, old.age))
+
+    master.meanwhile = meanwhile
+    master.manage_workers()
+    assert found == [(1, 1)]
+    master.manage_workers()
+    assert found[1][0] == 2
+    assert found[1][1] > 1000
+    assert old.age > 1000
 
 
 def test_a_worker_that_asks_for_a_new_one_is_counted(worker):

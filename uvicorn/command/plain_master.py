@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from uvicorn.command.before_reload import BeforeReload, why_not_taken
-from uvicorn.command.replacement import is_leaving
+from uvicorn.command.replacement import one_look
 from uvicorn.command.share import roll_of_master
 from uvicorn.command.stopping import stop_master
 from uvicorn.command.systemd import Notifier, give_back
@@ -50,14 +50,15 @@ def _adjust(master: Any) -> None:
 
     def manage_workers() -> None:
         before = master._num_workers
-        wanted = before + sum(map(is_leaving, [*master.WORKERS.values()]))
-        if time.monotonic() < roll.retry_at:
-            wanted = min(wanted, len(master.WORKERS))  # make none now
-        master._num_workers = wanted  # not `num_workers`: that calls a hook
-        try:
-            manage()
-        finally:
-            master._num_workers += before - wanted
+        with one_look(master.WORKERS.values()) as leaving:
+            wanted = before + leaving
+            if time.monotonic() < roll.retry_at:
+                wanted = min(wanted, len(master.WORKERS))  # make none now
+            master._num_workers = wanted  # not `num_workers`: that calls a hook
+            try:
+                manage()
+            finally:
+                master._num_workers += before - wanted
         if is_reloading:
             raise _AreMade
         tell_systemd()

@@ -18,7 +18,8 @@ that wants to leave. For one that is leaving it is the highest: it needs not be 
 number. So each has a moment of its own in each second, by its age. The monotonic clock is the same for all of them.
 
 *Who is counted.* The master counts no worker that is leaving (`plain_master.py`): one that takes long to answer what it
-has would stand for one that serves.
+has would stand for one that serves. How many those are, and the ages, come from one look: if a worker marked itself
+between two, the master would tell one too many to leave, which is then a new one.
 
 *Where the master cannot be asked* - it runs as another user (`user`), which the system does not allow to be signalled,
 or it does not answer - the worker leaves at once, and the master makes a new one when it has left.
@@ -31,13 +32,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 __all__ = [
-    "Replacement", "age_for_master", "hand_over", "is_leaving", "mark", "mark_as_leaving", "moment_of", "unmark",
-    "wake_master", "wants_to_leave",
+    "Replacement", "age_for_master", "hand_over", "is_leaving", "mark", "mark_as_leaving", "moment_of", "one_look",
+    "unmark", "wake_master", "wants_to_leave",
 ]  # fmt: skip
 
 _MOMENTS: Final = 20  # of 50 ms in each second: workers whose ages differ by fewer ask at different times
@@ -146,6 +147,19 @@ def is_leaving(worker: Any) -> bool:
     return _state_of(worker) == _IS_LEAVING
 
 
+@contextmanager
+def one_look(workers: Iterable[Any]) -> Iterator[int]:
+    """Have what is read of these workers be what it is now; yield how many of them leave. Runs on: the master."""
+    seen = [*workers]
+    for worker in seen:
+        worker.seen_state = _state_of(worker)
+    try:
+        yield sum(map(is_leaving, seen))
+    finally:
+        for worker in seen:
+            worker.seen_state = None
+
+
 def age_for_master(worker: Any, age: int) -> int:
     """Return what Gunicorn's master takes for a worker's age: it tells the one of the lowest to leave."""
     state = _state_of(worker)
@@ -153,6 +167,9 @@ def age_for_master(worker: Any, age: int) -> int:
 
 
 def _state_of(worker: Any) -> int:
+    seen: int | None = getattr(worker, "seen_state", None)
+    if seen is not None:
+        return seen
     try:
         return os.fstat(worker.tmp.fileno()).st_size
     except (AttributeError, OSError, ValueError):  # there is no such file yet, or no more

@@ -68,6 +68,7 @@ class ASGIWorker(Worker):  # type: ignore[misc]  # Gunicorn has no types
 
     generation = 0  # which reload has made it; for the command's master
     tells_when_ready = True  # on the roll
+    seen_state: int | None = None  # while the master looks (`replacement.one_look`)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.entry: Entry | None = None
