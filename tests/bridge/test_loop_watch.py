@@ -503,6 +503,17 @@ class Broken:
         raise ZeroDivisionError
 
 
+def test_a_mistake_before_a_ping_costs_one_look(monkeypatch):
+    machine = Machine()
+    machine.turn()
+    with monkeypatch.context() as patched:
+        patched.setattr(machine, "unit", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            machine.pass_time(0.05)
+    machine.pass_time(2.5, turns=True)
+    assert machine.watch.answers > 10
+
+
 def test_a_mistake_of_the_watch_costs_one_look():
     log, watch = RecordingLog(), Broken()
     watchdog = Watchdog(watch, log)

@@ -164,8 +164,8 @@ class LoopWatch:
         return spent == before or (self._has_pinged and self._looks.is_idle())
 
     def _ping(self, now: float) -> None:
-        self._pinged_at = now
-        self._block = self._new_block(now, self._looks.unit())
+        block = self._new_block(now, self._looks.unit())  # first: a ping without a block would be taken for one
+        self._pinged_at, self._block = now, block
         try:
             self._loop.call_soon_threadsafe(self._answer, now)
         except RuntimeError:  # the loop is closed
