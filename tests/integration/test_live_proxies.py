@@ -13,7 +13,7 @@ import pytest
 from certificates import Files
 from ports import free_port
 from processes import PATIENCE, eventually
-from websockets.sync.client import connect
+from tls_sockets import TLSSocket
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "deployment.md"
 PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
@@ -73,7 +73,7 @@ class Front:
 
     def socket(self, path):
         url = f"wss://localhost:{self.port}{path}"
-        return connect(url, ssl=self.context, open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None)
+        return TLSSocket(url, self.context)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import ssl
 import pytest
 from certificates import Files
 from processes import PATIENCE, eventually
+from tls_sockets import TLSSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -31,9 +32,10 @@ def tls_server(serve_module, tmp_path_factory):
 
 
 def opened(server, path):
-    context = ssl._create_unverified_context() if server.url.startswith("https") else None
     url = server.url.replace("http", "ws", 1) + path
-    return connect(url, ssl=context, open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None, max_size=None)
+    if url.startswith("wss:"):
+        return TLSSocket(url, ssl._create_unverified_context())
+    return connect(url, open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None, max_size=None)
 
 
 def said(server):

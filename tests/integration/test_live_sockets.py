@@ -12,6 +12,7 @@ import pytest
 from browsers import browsing, needs_browser
 from certificates import Files
 from processes import NEVER, PATIENCE, SHORT_DRAIN, eventually
+from tls_sockets import TLSSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
@@ -128,7 +129,7 @@ def test_sockets_over_tls_are_told_to_be_wss(serve, tmp_path, side):
     url = server.url.replace("https", "wss", 1) + f"/{side}/echo"
     context = files.context()
     assert isinstance(context, ssl.SSLContext)
-    with connect(url, ssl=context, open_timeout=PATIENCE, proxy=None, max_size=None) as socket:
+    with TLSSocket(url, context) as socket:
         for message in MESSAGES:
             socket.send(message)
             assert socket.recv(PATIENCE) == message
