@@ -503,6 +503,22 @@ class Broken:
         raise ZeroDivisionError
 
 
+def test_a_ping_that_a_loop_refuses_and_answers_all_the_same_is_no_mistake(monkeypatch):
+    machine = Machine()
+    machine.turn()
+
+    def refuse(*call):
+        machine.pings.append(call)
+        raise RuntimeError("the loop is about to be closed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(machine, "call_soon_threadsafe", refuse)
+        machine.pass_time(0.05)
+    machine.turn()
+    machine.pass_time(1.0, turns=True)
+    assert machine.told() == []
+
+
 def test_a_mistake_before_a_ping_costs_one_look(monkeypatch):
     machine = Machine()
     machine.turn()

@@ -134,7 +134,7 @@ class LoopWatch:
             self._was_late(late, now)
             if self._block is not None and self._block.told is None:
                 self._block = self._new_block(now, self._looks.unit())  # that time is accounted for
-        if self._answered == self._pinged_at:
+        if self._answered >= self._pinged_at:
             self._ended(now)
             self._has_pinged = not self._is_resting(now)
             if self._has_pinged:
