@@ -6,6 +6,7 @@ import contextlib
 __all__ = ["SlowProxy"]
 
 _CHUNK = 65536
+_TURNS = 10  # of the loop: more than asyncio needs for a client that it has accepted already
 
 
 class SlowProxy:
@@ -24,7 +25,8 @@ class SlowProxy:
         self._path = path
         self._own = own
         self._seconds = seconds
-        self._tasks = set()
+        self._tasks = []
+        self._writers = []
         self.chunks = 0
 
     @property
@@ -32,25 +34,35 @@ class SlowProxy:
         return f"unix://{self._own}"
 
     async def __aenter__(self):
-        self._server = await asyncio.start_unix_server(self._serve, str(self._own))
+        self._server = await asyncio.start_unix_server(self._begin, str(self._own))
         return self
 
     async def __aexit__(self, *_):
         self._server.close()
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+        for writer in self._writers:
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _begin(self, reader, writer):
+        """A client has come. No coroutine: one that is cancelled before its first step would close nothing."""
+        self._writers.append(writer)
+        self._tasks.append(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader, writer):
-        self._tasks.add(asyncio.current_task())
         other_reader, other = await asyncio.open_unix_connection(str(self._path))
+        self._writers.append(other)
         try:
             await asyncio.gather(self._pass(reader, other, True), self._pass(other_reader, writer, False))
         finally:
-            for each in (other, writer):
-                each.close()
-                with contextlib.suppress(OSError):
-                    await each.wait_closed()
+            writer.close()
+            other.close()
 
     async def _pass(self, reader, writer, is_asking):
         with contextlib.suppress(ConnectionError):
