@@ -3,11 +3,13 @@
 import logging
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from uvicorn.command import holders
 from uvicorn.command.holders import have_holders_named, holder_of, taken
 
 on_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the system does not tell")
@@ -41,6 +43,19 @@ def test_the_process_is_named(listening):
     assert holder_of(listening[1]).endswith(f" (pid {os.getpid()})")
     assert os.path.basename(sys.executable)[:6] in holder_of(listening[1])
     assert f"(pid {os.getpid()})" in (taken([listening]) or "")
+
+
+@on_linux
+def test_a_master_is_named_though_its_worker_has_the_smaller_number(monkeypatch):
+    """Process ids begin anew when the largest was given."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        master, worker = holders._began(os.getpid()), holders._began(child.pid)
+    assert master < worker
+    monkeypatch.setattr(holders, "_began", {17: worker, 32767: master}.get)
+    monkeypatch.setattr(holders, "_inodes", lambda port: ["1"])
+    monkeypatch.setattr(holders, "_has_one", lambda pid, inodes: pid in (17, 32767))
+    monkeypatch.setattr(holders, "_listed", lambda folder: ["1", "17", "self", "32767"])
+    assert holder_of(80).endswith(" (pid 32767)")
 
 
 @on_linux

@@ -14,6 +14,7 @@ from typing import Any, Final
 __all__ = ["exit_if_taken", "have_holders_named", "holder_of", "taken"]
 
 _LISTENING: Final = "0A"  # TCP_LISTEN in the kernel's tables
+_STARTTIME: Final = 19  # place in /proc/<pid>/stat, behind the name: proc(5)
 _MOST_SHOWN: Final = 80  # characters of a command line
 
 
@@ -80,14 +81,30 @@ def holder_of(port: int) -> str:
     inodes = {f"socket:[{inode}]" for inode in _inodes(port)}
     if not inodes:
         return ""
-    for pid in sorted(int(name) for name in _listed("/proc") if name.isdigit()):
-        for descriptor in _listed(f"/proc/{pid}/fd"):
-            try:
-                if os.readlink(f"/proc/{pid}/fd/{descriptor}") in inodes:
-                    return f"{_command(pid)} (pid {pid})"  # of several that share it the oldest: the master
-            except OSError:
-                continue
-    return ""
+    found = [pid for name in _listed("/proc") if name.isdigit() and _has_one(pid := int(name), inodes)]
+    if not found:
+        return ""
+    pid = min(found, key=_began)  # of several that share it the oldest: the master
+    return f"{_command(pid)} (pid {pid})"
+
+
+def _has_one(pid: int, inodes: set[str]) -> bool:
+    for descriptor in _listed(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{descriptor}") in inodes:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _began(pid: int) -> tuple[int, int]:
+    """Return when a process began, and its number: numbers begin anew when the largest was given."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[_STARTTIME]), pid
+    except (OSError, ValueError, IndexError):
+        return sys.maxsize, pid
 
 
 def _inodes(port: int) -> Iterator[str]:
