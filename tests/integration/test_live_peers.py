@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from plain_http import PLAIN
 from processes import address_of, eventually
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -43,7 +44,7 @@ def test_a_unix_socket_serves_curl_and_httpx(serve, tmp_path, side):
     server = serve(binds=(f"unix:{path}",))
 
     assert server.curl("--unix-socket", path, f"http://test/{side}/hello").startswith(b"hello from")
-    with httpx.Client(transport=httpx.HTTPTransport(uds=path, verify=False), base_url="http://test") as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=path, verify=False), base_url="http://test", **PLAIN) as client:
         message = client.get(f"/{side}/describe").json()
         assert client.post(f"/{side}/digest", content=b"x" * 300_000).json()[0] == 300_000
     assert message["client"] is None

@@ -54,7 +54,10 @@ def test_messages_come_back_to_the_client_of_aiohttp(server, side, compress):
     async def talk():
         async with aiohttp.ClientSession() as session:
             url = url_of(server, f"/{side}/echo")
-            async with session.ws_connect(url, compress=compress, protocols=["one", "two"], max_msg_size=0) as socket:
+            patience = aiohttp.ClientWSTimeout(ws_close=PATIENCE)  # else it is ten seconds, and then 1006
+            async with session.ws_connect(
+                url, timeout=patience, compress=compress, protocols=["one", "two"], max_msg_size=0
+            ) as socket:
                 assert socket.protocol == "two"
                 assert bool(socket.compress) == bool(compress)
                 for message in MESSAGES:

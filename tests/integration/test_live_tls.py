@@ -115,8 +115,12 @@ def test_a_certificate_that_nobody_knows_fails_in_the_client_only(server, files)
 
 def test_tls_to_a_plain_port_is_refused_with_a_hint(serve, files):
     server = serve()
-    with httpx.Client(verify=files.context(), trust_env=False) as client, pytest.raises(httpx.ConnectError):
-        client.get(server.url.replace("http:", "https:"))
+    url = server.url.replace("http:", "https:")
+    with (
+        httpx.Client(verify=files.context(), trust_env=False, timeout=PATIENCE) as client,
+        pytest.raises(httpx.ConnectError),
+    ):
+        client.get(url)
 
     server.wait_for_log("TLS on a plain HTTP port")
     assert server.get("/sync/hello").status_code == 200
