@@ -57,10 +57,17 @@ async def parts_on_loop(message):
         await message["reply_channel"].send(reply)
 
 
+def read_links():
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            yield os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the loop has closed it meanwhile
+            pass
+
+
 def state(message):
-    links = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
-    files = [os.readlink(link) for link in links if os.path.islink(link)]
-    told = {"open": [name for name in files if name.startswith(FILES)], "all": len(links), "copied": sum(copied)}
+    files = [*read_links()]
+    told = {"open": [name for name in files if name.startswith(FILES)], "all": len(files), "copied": sum(copied)}
     message["reply_channel"].send({"status": 200, "content": json.dumps(told).encode()})
 
 

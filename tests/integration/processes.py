@@ -281,6 +281,13 @@ class Raw:
         self.socket.close()
 
 
+def descriptors(pid):
+    """Yield the descriptors of a process: the path by which the file is reached, and its name. Some close meanwhile."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield link, os.readlink(link)
+
+
 def socket_to(address, receive_buffer=0, patience=PATIENCE):
     if isinstance(address, str):
         family = socket.AF_UNIX

@@ -119,14 +119,14 @@ def test_a_client_that_reads_slowly_gets_all_of_it_and_holds_no_thread(plain, fo
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_client_that_leaves_leaves_no_descriptor(plain, how):
-    before = state(plain)["all"]
+    before = state(plain)["all"]  # perhaps with the connection of who asked last
     clients = [plain.raw(receive_buffer=4096).get("/loop?name=big") for _ in range(3)]
     eventually(lambda: len(state(plain)["open"]) == 3, "three files open")
     for client in clients:
         client.receive(size=10000)
         client.reset() if how == "reset" else client.socket.close()
     nothing_is_open(plain)
-    eventually(lambda: state(plain)["all"] == before, "no descriptor more than before")
+    eventually(lambda: state(plain)["all"] <= before, "no descriptor more than before")
 
 
 def test_a_file_that_shrinks_closes_the_connection_and_is_named(plain, folder):
