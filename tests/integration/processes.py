@@ -253,6 +253,13 @@ class Raw:
         lines = [f"GET {path} HTTP/1.1", "Host: test", *fields]
         return self.send("\r\n".join(lines).encode(), b"\r\n\r\n")
 
+    def begin(self, path):
+        """Send a request but for its end (`end`): the connection is not idle, and not closed as such at a stop."""
+        return self.send(f"GET {path} HTTP/1.1\r\nHost: test\r\n".encode())
+
+    def end(self):
+        return self.send(b"\r\n")
+
     def shut(self):
         """Say that nothing more will be sent."""
         self.socket.shutdown(socket.SHUT_WR)

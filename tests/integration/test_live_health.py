@@ -1,5 +1,6 @@
 """Health paths of real workers: answered beside a full pool, and not ready when it is starved or stops."""
 
+import json
 import signal
 
 import pytest
@@ -42,15 +43,16 @@ def test_a_starved_worker_is_not_ready_and_answers_at_once(server):
 
 def test_a_worker_that_stops_says_so_on_a_connection_that_is_there(serve):
     server = serve("--health-path", "/-/health", app="watched_consumers:routes")
-    with server.client() as client, server.raw() as holding:
-        assert client.get("/-/health/ready").status_code == 200
+    with server.client() as client, server.raw() as holding, server.raw() as kept:
+        assert b"HTTP/1.1 200 " in kept.get("/-/health/ready").receive(until=b"}\n")
         holding.get("/waits")
         eventually(lambda: client.get("/-/health/ready").json()["pools"]["uvicorn-consumer"]["busy"], "the request")
+        kept.begin("/-/health/ready")
         server.signal(signal.SIGTERM)
         server.wait_for_log("Worker stopping")
-        answer = client.get("/-/health/ready")  # the connection was kept, and is closed after this
-    assert answer.status_code == 503
-    assert answer.json()["reasons"] == ["it stops"]
+        answer = kept.end().receive()  # the connection was kept, and is closed after this
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["reasons"] == ["it stops"]
 
 
 def test_without_the_setting_the_paths_are_the_applications(serve):

@@ -6,12 +6,15 @@ import http.client
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from plain_http import PLAIN
 from processes import PATIENCE, address_of, eventually
+
+from uvicorn.connections.quiet import LINGER_SECONDS
 
 LARGE = os.urandom(1 << 16) * 4
 PIECE = bytes(range(256)) * 256
@@ -172,13 +175,14 @@ def test_what_runs_and_what_waits_is_answered_before_the_worker_leaves(serve, nu
     [old] = server.workers()
     paths = [*["/sync/hold?name=drain"] * 6, *["/async/hold?name=drain"] * 3]
 
-    with ThreadPoolExecutor(len(paths)) as clients, server.client() as kept:
+    with ThreadPoolExecutor(len(paths)) as clients, server.client() as kept, server.raw() as releasing:
         answers = [clients.submit(server.get, path) for path in paths]
         eventually(lambda: kept.get("/state").json()["holding"].get("drain") == 5, "two threads and three tasks")
         eventually(lambda: kept.get("/state").json()["objects"]["Exchange"] == 10, "four queued")
+        releasing.begin("/release?name=drain")
         server.signal(number)
         server.wait_for_log("Worker stopping")
-        assert kept.get("/release?name=drain").headers["connection"] == "close"
+        assert b"connection: close" in releasing.end().receive()
         responses = [answer.result() for answer in answers]
 
     assert [response.status_code for response in responses] == [200] * 9
@@ -189,9 +193,10 @@ def test_what_runs_and_what_waits_is_answered_before_the_worker_leaves(serve, nu
 def test_a_stopping_server_refuses_new_connections_while_it_answers(serve):
     server = serve("--threads", "2")
 
-    with ThreadPoolExecutor(1) as clients, server.client() as kept:
+    with ThreadPoolExecutor(1) as clients, server.raw() as releasing:
         answer = clients.submit(server.get, "/sync/hold?name=last")
-        eventually(lambda: kept.get("/state").json()["holding"], "the request to run")
+        eventually(lambda: server.state()["holding"], "the request to run")
+        releasing.begin("/release?name=last")
         server.signal(signal.SIGTERM)
         server.wait_for_log("Worker stopping")
 
@@ -204,23 +209,31 @@ def test_a_stopping_server_refuses_new_connections_while_it_answers(serve):
         try:
             eventually(is_refused, "a refused connection")
         finally:
-            kept.get("/release?name=last")
+            releasing.end().receive()
         assert answer.result().status_code == 200
     assert server.wait() == 0
 
 
 def test_a_request_on_its_way_to_a_kept_connection_is_answered_after_term(serve):
-    server = serve()
+    def is_answered():
+        server = serve()
+        with server.client() as kept, server.client() as other:
+            began = time.monotonic()
+            assert kept.get("/sync/hello").status_code == other.get("/async/hello").status_code == 200
+            server.signal(signal.SIGTERM)
+            server.wait_for_log("Worker stopping")
+            try:
+                answers = [client.get(path) for client, path in ((kept, "/sync/hello"), (other, "/async/hello"))]
+            except httpx.TransportError:
+                if time.monotonic() - began < LINGER_SECONDS:
+                    raise
+                return False  # this machine was slow, or stood still: then they are closed, and rightly
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert [answer.headers["connection"] for answer in answers] == ["close", "close"]
+        assert server.wait() == 0
+        return True
 
-    with server.client() as kept, server.client() as other:
-        assert kept.get("/sync/hello").status_code == other.get("/async/hello").status_code == 200
-        server.signal(signal.SIGTERM)
-        server.wait_for_log("Worker stopping")
-        for client, path in ((kept, "/sync/hello"), (other, "/async/hello")):
-            response = client.get(path)
-            assert response.status_code == 200
-            assert response.headers["connection"] == "close"
-    assert server.wait() == 0
+    eventually(is_answered, "two requests within two seconds")
 
 
 def test_workers_can_be_added_and_taken_away_under_load(serve):

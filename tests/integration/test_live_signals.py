@@ -151,15 +151,17 @@ def test_a_worker_whose_master_has_gone_leaves(serve):
     server = serve("--threads", "1")
     [orphan] = server.workers()
 
-    with server.raw() as raw:
-        raw.get("/sync/slow?seconds=1.5")
-        eventually(lambda: server.state()["objects"]["ConsumerJob"], "the request to run")
+    with server.raw() as raw, server.raw() as releasing:
+        raw.get("/sync/hold?name=orphan")
+        eventually(lambda: server.state()["holding"], "the request to run")
+        releasing.begin("/release?name=orphan")
         server.process.kill()
         server.wait()
-        assert raw.receive().endswith(b"slept in a thread")
+        server.wait_for_log("Parent changed, shutting down")
+        releasing.end()
+        assert raw.receive().endswith(b"orphan")
 
     eventually(lambda: has_left(orphan), "the worker to leave")
-    assert "Parent changed, shutting down" in server.log()
 
 
 def test_a_worker_that_is_killed_is_replaced(serve):
