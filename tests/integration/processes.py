@@ -43,6 +43,25 @@ from uvicorn.command import leaving
 
 leaving.drain_seconds = lambda graceful_timeout: 1.0
 """
+# A config file: the master looks for silent workers only when the test has made the file "may-abort", and gives one
+# that it has aborted as long as it needs to tell where it stands, or until there is the file "may-kill". For tests in
+# which a loop is blocked: a worker that stands still for `timeout` would be taken for one, or killed while it tells.
+PATIENT_MASTER = """
+import os, signal
+from gunicorn.arbiter import Arbiter
+
+murder_workers, kill_worker = Arbiter.murder_workers, Arbiter.kill_worker
+
+def murder(master):
+    if os.path.exists("may-abort"):
+        murder_workers(master)
+
+def kill(master, pid, number):
+    if number != signal.SIGKILL or os.path.exists("may-kill"):
+        kill_worker(master, pid, number)
+
+Arbiter.murder_workers, Arbiter.kill_worker = murder, kill
+"""
 COMMANDS = {
     "uvicorn": ["-m", "uvicorn"],
     "gunicorn": ["-m", "gunicorn", "-k", "uvicorn.ASGIWorker"],

@@ -95,6 +95,7 @@ async def block_the_loop(message):
     if message["channel"] == "websocket.connect":
         message["reply_channel"].send({"accept": True})
     elif message["channel"] == "websocket.receive":
+        print("the loop is blocked", flush=True)
         time.sleep(3600)  # noqa: ASYNC251 (that is what is tested)
 
 

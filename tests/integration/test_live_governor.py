@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from processes import eventually
+from processes import PATIENT_MASTER, eventually
 
 LEAST_SHARE = 0.6  # of a core, for the worker: below it the machine is busy, and the governor rightly stands aside
 MOST_CPU_SECONDS = 10.0  # that the worker uses without being limited; it takes less than one
@@ -100,9 +100,11 @@ def test_the_switch_interval_of_a_worker_is_that_of_the_settings(serve, args, in
 
 
 def test_a_worker_that_is_aborted_tells_the_state_of_its_pool(serve):
-    server = serve("--threads", "4", "--timeout", "5")
+    server = serve("--threads", "4", "--timeout", "2", config=PATIENT_MASTER)
     with server.raw() as raw:
         raw.get("/async/block-the-loop")
+        server.wait_for_log("the loop is blocked")
+        (server.folder / "may-abort").touch()
         log = server.wait_for_log("<PoolSampler")
     assert "<ConsumerPool 0 running, 0 waiting, 0 queued / 4>" in log
     assert "<PoolSampler limit 4.00 of 4>" in log

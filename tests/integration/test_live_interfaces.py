@@ -4,7 +4,7 @@ import re
 
 import pytest
 from checking import check_config
-from processes import COMMANDS, SHORT_DRAIN, eventually
+from processes import COMMANDS, NEVER, SHORT_DRAIN, eventually
 
 PLAIN = "GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -159,7 +159,7 @@ def test_no_lifespan_is_no_error_unless_it_is_wanted(serve):
 
 def test_a_worker_that_still_starts_can_be_stopped(serve):
     env = {"HAS_HOOKS": "1", "BLOCKS": "1"}
-    server = serve("--timeout", "5", app="live_interfaces:living_routes", env=env, is_ready=False)
+    server = serve("--timeout", str(NEVER), app="live_interfaces:living_routes", env=env, is_ready=False)
     eventually((server.folder / "life.txt").exists, "the start")
     server.workers()
 

@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from processes import COMMANDS, PATIENCE, SHORT_DRAIN, eventually
+from processes import COMMANDS, PATIENCE, PATIENT_MASTER, SHORT_DRAIN, eventually
 
 HOOKS = """
 import json, threading
@@ -143,11 +143,13 @@ def test_worker_int_is_called_on_a_quick_stop(serve):
 
 
 def test_worker_abort_and_worker_exit_are_called_when_the_loop_is_blocked(serve):
-    server = serve("--timeout", "5", config=HOOKS)
+    server = serve("--timeout", "2", config=PATIENT_MASTER + HOOKS)
     pid = server.worker()
 
     with server.raw() as raw:
         raw.get("/async/block-the-loop")
+        server.wait_for_log("the loop is blocked")
+        (server.folder / "may-abort").touch()
         eventually(lambda: told(server, "worker_abort"), "worker_abort")
         eventually(lambda: told(server, "worker_exit"), "worker_exit")
 

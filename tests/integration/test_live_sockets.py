@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from browsers import browsing, needs_browser
 from certificates import Files
-from processes import NEVER, PATIENCE, SHORT_DRAIN, eventually
+from processes import NEVER, PATIENCE, PATIENT_MASTER, SHORT_DRAIN, eventually
 from tls_sockets import TLSSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
@@ -175,9 +175,11 @@ def test_a_client_that_ignores_the_close_does_not_hold_a_worker_that_stops(serve
 
 
 def test_a_consumer_that_blocks_the_loop_is_named_when_its_worker_is_aborted(serve):
-    server = serve("--timeout", "5", app=APP)
+    server = serve("--timeout", "2", app=APP, config=PATIENT_MASTER)
     with opened(server, "/async/block-the-loop") as socket:
         socket.send("x")
+        server.wait_for_log("the loop is blocked")
+        (server.folder / "may-abort").touch()
         log = server.wait_for_log("Worker aborted")
     line = "websocket.receive /async/block-the-loop in socket_consumers.block_the_loop (loop) for "
     assert line in log or line in server.wait_for_log(line)
