@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import time
+import threading
 
 import anyio.to_thread
 from asgiref.sync import async_to_sync, sync_to_async
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from uvicorn import Channel, bridge, mount, route
 
 log = logging.getLogger("app")
+long_enough = threading.Event()
 
 
 def tell(where):
@@ -65,7 +66,12 @@ async def job_on_loop(message):
 
 
 def slow(message):
-    time.sleep(3)
+    long_enough.wait()
+    message["reply_channel"].send({"status": 200})
+
+
+async def no_longer(message):
+    long_enough.set()
     message["reply_channel"].send({"status": 200})
 
 
@@ -107,6 +113,7 @@ routes = [
     route("http.request", on_loop, path="^/loop$"),
     route("http.request", fails, path="^/fails$"),
     route("http.request", slow, path="^/slow$"),
+    route("http.request", no_longer, path="^/no-longer$"),
     route("http.request", sends, path="^/sends$"),
     route("thread", job),
     route("loop", job_on_loop),
