@@ -55,9 +55,9 @@ def test_a_long_block_is_named_while_it_lasts_and_when_it_has_ended(server):
     match = provoke(
         server,
         "/sleeps-long",
-        rf"sleeps_long blocked the event loop for \d\.\d\d seconds so far: GET /sleeps-long at {at}\.",
+        rf"sleeps_long blocked the event loop for \d+\.\d\d seconds so far: GET /sleeps-long at {at}\.",
     )
-    ended = rf"The event loop turns again, after \d\.\d\d seconds: \S+sleeps_long \(GET /sleeps-long\) at {at}\n"
+    ended = rf"The event loop turns again, after \d+\.\d\d seconds: \S+sleeps_long \(GET /sleeps-long\) at {at}\n"
     eventually(lambda: re.search(ended, server.log()[match.end() :]), server.log)
 
 
@@ -158,7 +158,11 @@ def test_a_dry_pool_and_its_slow_consumers_are_named_and_told_when_it_is_over(se
     )  # fmt: skip
     line = line_number("waits")
     threads = [threading.Thread(target=server.get, args=("/waits",)) for _ in range(5)]
-    for thread in threads:
+    for thread in threads[:2]:
+        thread.start()
+    # Only then those that wait for a thread: the pool is told to be dry once, and by what it does then.
+    eventually(lambda: server.get("/counts-waits").text == "2", "both threads to be held")
+    for thread in threads[2:]:
         thread.start()
     server.wait_for_log("uvicorn-consumer ran dry: ")
     assert re.search(

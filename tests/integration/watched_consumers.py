@@ -13,6 +13,7 @@ from uvicorn import route
 # ruff: noqa: ASYNC251, ASYNC110
 WALL = float(os.environ.get("WATCHED_SECONDS", "0.7"))
 doors = {}
+waiting = []  # one of each call of `waits`
 
 
 def door(message):
@@ -108,8 +109,13 @@ def burns(message):
 
 
 def waits(message):
+    waiting.append(message["path"])
     door(message).wait(900)  # LINE: waits
     reply(message, "waited")
+
+
+async def counts_waits(message):
+    reply(message, str(len(waiting)))
 
 
 async def waits_on_loop(message):
@@ -134,7 +140,7 @@ def hello_in_thread(message):
 routes = [
     route("http.request", consumer, path=f"^/{consumer.__name__.replace('_', '-')}$")
     for consumer in (
-        sleeps, sleeps_long, computes, later, holds, holds_in_thread, collects, burns, waits, waits_on_loop, opens,
-        hello, hello_in_thread, waits_for_itself,
+        sleeps, sleeps_long, computes, later, holds, holds_in_thread, collects, burns, waits, counts_waits,
+        waits_on_loop, opens, hello, hello_in_thread, waits_for_itself,
     )
 ] + [route("http.request", hello)]  # fmt: skip
