@@ -13,11 +13,14 @@ def server(serve):
 
 def test_slow_work_in_a_pool_of_its_own_leaves_the_rest_alone(server):
     with ThreadPoolExecutor(8) as clients:
-        slow = [clients.submit(server.get, path) for path in ("/reports/x", "/hold") * 3]
+        slow = [clients.submit(server.get, path) for path in ("/reports/x", "/hold")]
+        both = "uvicorn-reports-1 uvicorn-reports-2"
+        eventually(lambda: server.get("/state").text == both, "both threads to be held")
+        slow += [clients.submit(server.get, path) for path in ("/reports/x", "/hold") * 2]
         # Two run, two wait and two are refused: the pool has bounds of its own, and the other pool does not notice.
         eventually(lambda: sum(answer.done() for answer in slow) == 2, "two refused")
         assert [answer.result().status_code for answer in slow if answer.done()] == [503, 503]
-        assert server.get("/state").text == "uvicorn-reports-1 uvicorn-reports-2"
+        assert server.get("/state").text == both
         assert server.get("/quick").text == "uvicorn-consumer-1"
         server.get("/release")
         texts = [answer.result().text for answer in slow if answer.result().status_code == 200]
