@@ -66,16 +66,16 @@ def many():
 def test_more_dripping_uploads_than_connections_leave_the_worker_to_others(serve, many, path):
     server = serve("--worker-connections", "40", "--threads", "50")
 
-    raws = many(server.raw() for _ in range(55))
-    for raw in raws:
-        raw.send(POST % path)
+    raws = many(server.raw().send(POST % path) for _ in range(55))  # at once: or they would be without a request
     with dripping(raws):
         server.wait_for_log("All 40 connections are open (worker_connections), and others wait: ")
         for _ in range(3):
             assert server.get("/async/hello").status_code == 200
             assert server.get("/sync/hello").status_code == 200
         log = server.log()
-        assert log.count("connections are open (worker_connections)") == 1
+        # Once; and once more if nobody has waited for seconds meanwhile, because this machine stood still.
+        again = log.count("Connections are accepted again")
+        assert log.count("connections are open (worker_connections)") == 1 + again
         assert " sending a body" in log  # some consumers may not have asked for theirs yet
         assert "; most from 127.0.0.1 (40)" in log
         for raw in raws:
