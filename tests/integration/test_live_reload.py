@@ -9,11 +9,15 @@ GOOD = "def app(message):\n    message['reply_channel'].send({'status': 200, 'co
 ENGINE = ("--reload", "--reload-engine", "poll")
 
 
-def answer_of(server):
+def ask(server):
     try:
-        return server.get("/").text
+        return server.get("/")
     except httpx.TransportError:  # the old worker has closed a connection on which nothing had come yet
-        return ""
+        return httpx.Response(0)
+
+
+def answer_of(server):
+    return ask(server).text
 
 
 def save(path, text):
@@ -62,8 +66,8 @@ def test_any_failure_of_a_start_is_shown_once_and_the_next_save_recovers(serve, 
     assert "NameError: name 'other_nonsense'" in server.get("/").text
     for name, (text, words) in FAILURES.items():
         save(module, text)
-        eventually(lambda words=words: words in answer_of(server), f"{name} to be shown")
-        assert server.get("/").status_code == 500
+        answer = eventually(lambda words=words: words in (got := ask(server)).text and got, f"{name} to be shown")
+        assert answer.status_code == 500
         assert server.log().count(f"{words}\n") == 1, server.log()
     save(module, GOOD % "recovered")
     eventually(lambda: answer_of(server) == "recovered", "the recovered answer")
@@ -88,6 +92,7 @@ def test_requests_that_are_open_are_answered_and_keep_no_change_from_being_serve
             eventually((server.folder / f"held{number}").exists, "the request to run")
             save(module, held + (GOOD % (number + 1)).partition("\n")[2])
             eventually(lambda number=number: answer_of(server) == str(number + 1), "the changed answer")
+            server.wait_for_log("Worker stopping", number + 1)  # or the next connection could be the old one's
         assert idle.receive() == b""  # its client would go on with the old worker
         (server.folder / "go").touch()
         assert [raw.receive()[-1:] for raw in raws] == [b"0", b"1", b"2"]

@@ -14,7 +14,7 @@ def test_workers_that_are_too_old_leave_one_after_the_other_and_no_request_fails
         assert server.get("/hello").status_code == 200
         now = set(server.workers())
         assert len(now) <= 5  # one is added before one is taken away; a moment later the next one
-        return len(now) == 3 and not now & first
+        return len(now) >= 3 and not now & first
 
     eventually(all_are_new, "three new workers")
     log = server.log()
@@ -24,9 +24,9 @@ def test_workers_that_are_too_old_leave_one_after_the_other_and_no_request_fails
 
 def test_a_worker_that_is_too_large_is_replaced(serve):
     server = serve("--max-rss", "10000", app="watched_consumers:routes")
-    old = server.worker()
-    server.wait_for_log("The worker is replaced: it has ")
-    assert re.search(rf"it has \d+ bytes, more than max_rss \(10000\) \(pid: {old}\)", server.log())
+    log = server.wait_for_log("The worker is replaced: it has ")
+    old = int(re.search(r"it has \d+ bytes, more than max_rss \(10000\) \(pid: (\d+)\)", log)[1])
+    assert f"Booting worker with pid: {old}\n" in log[: log.index("The worker is replaced")]
     eventually(lambda: old not in server.workers(), "the old one to leave")
     assert server.log().index("Booting worker", server.log().index("is replaced")) < server.log().index(
         "Worker stopping"

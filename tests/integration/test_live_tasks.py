@@ -38,7 +38,8 @@ class Site:
 
     @property
     def seen(self):
-        return [json.loads(line) for line in self.path.read_text().splitlines()]
+        text = self.path.read_text()
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]  # complete ones
 
     def wait_for(self, count=1, **keys):
         """Return what tasks have written down that has these keys, when there is so much of it."""
@@ -160,7 +161,9 @@ def test_a_task_whose_worker_is_killed_runs_again_and_knows_it(remote, tmp_path)
     (tmp_path / "go").touch()
     remote.wait_for(attempt=2, id=id)
     ended = remote.wait_for_result(id)
-    assert (ended["status"], ended["value"], ended["attempts"]) == ("SUCCESSFUL", 2, 2)
+    # A worker that stood still for longer than its claim may have begun a second time before it was killed.
+    assert (ended["status"], ended["value"]) == ("SUCCESSFUL", ended["attempts"])
+    assert ended["attempts"] >= 2
 
 
 def test_a_task_that_kills_each_of_its_workers_has_failed_in_the_end(redis, serve, tmp_path):
@@ -171,7 +174,7 @@ def test_a_task_that_kills_each_of_its_workers_has_failed_in_the_end(redis, serv
     ended = site.wait_for_result(site.enqueue("attempt", until=str(tmp_path / "go"), dies=99))
     assert (ended["status"], ended["attempts"]) == ("FAILED", 2)
     assert ended["errors"] == [["TaskFailed", "delivered 2 times"]]
-    assert "A message of django.tasks.default is given up: delivered 2 times" in worker.log()
+    worker.wait_for_log("A message of django.tasks.default is given up: delivered 2 times")
 
 
 def test_background_workers_take_the_queues_that_they_are_told(redis, serve, tmp_path):
