@@ -55,7 +55,7 @@ class Load:
                 received = plain.recv(65536)
             except ConnectionError as error:
                 received = b""
-                self.lost.append(repr(error))
+                self.lost += [repr(error)] if open_streams else []  # else all was answered, and nothing is lost
             if not received:
                 self.lost += [f"stream {stream}: the connection was closed" for stream in open_streams]
                 return

@@ -240,7 +240,7 @@ async def state(message):
         "tasks": len(asyncio.all_tasks()),
         "files": len(os.listdir("/proc/self/fd")),
         "calls": calls,
-        "holding": +holding,
+        "holding": {name: count for name, count in [*holding.items()] if count > 0},  # a copy: threads write to it
         "objects": {name: names[name] for name in ours},
     }
     message["reply_channel"].send(as_json(value))

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 
+import httpx
 import pytest
 from plain_http import get
 from ports import free_port
@@ -22,9 +23,15 @@ class Metrics:
         self.url = f"http://127.0.0.1:{port}/metrics"
         self.values = {}
 
+    def page(self):
+        try:
+            return get(self.url).text
+        except httpx.TransportError:  # a worker that leaves waits a second for it, and this machine took longer
+            return None
+
     def read(self):
         """Read the page; no counter may be lower than before."""
-        text = get(self.url).text
+        text = eventually(self.page, "the page")
         values = {}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:

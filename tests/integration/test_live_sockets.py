@@ -103,7 +103,8 @@ def test_many_sockets_share_few_threads(server):
             for socket in sockets:
                 socket.send(str(number))
         assert [[socket.recv(PATIENCE) for _ in range(10)] for socket in sockets] == [list("0123456789")] * 50
-        assert server.state()["threads"] < 20
+        # The threads of a consumer of another test may be about to end.
+        eventually(lambda: server.state()["threads"] < 20, "few threads")
 
 
 def test_a_client_that_does_not_read_blocks_its_thread_and_is_closed_with_1013(serve):
