@@ -143,6 +143,23 @@ async def test_a_stream_that_is_removed_is_made_again_and_is_no_outage(server, w
         assert node.log.texts("error") == []
 
 
+@on_loop
+async def test_a_stream_that_is_removed_while_its_consumers_are_looked_through_is_no_outage(server, monkeypatch):
+    worked, looks, clean = Worked(), [], redis_streams.Streams._clean
+
+    async def clean_late(self, client):
+        looks.append(len(looks) or server.ask("DEL", self._keys.stream("jobs")))
+        await clean(self, client)
+
+    monkeypatch.setattr(redis_streams.Streams, "_clean", clean_late)
+    async with make(RedisCarrier(server), route("jobs", worked)) as node:
+        await until_async(lambda: len(looks) == 2, "the look that is made anew")
+        assert looks[0] == b":1\r\n"
+        await node.channel("jobs").send({"n": 1})
+        await until_async(lambda: worked.messages)
+        assert node.log.texts("error") == []
+
+
 @pytest.mark.parametrize("history", [None, 10])
 def test_what_a_program_sends_is_not_doubled_if_redis_answers_late(server, history, monkeypatch):
     connect = UnixDomainSocketConnection._connect

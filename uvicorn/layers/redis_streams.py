@@ -38,7 +38,7 @@ from uvicorn.layers.redis_servers import RedisAddress
 __all__ = ["Streams"]
 
 #: what Redis says when a stream is not there: it has come back without its data, or somebody has removed it
-_FORGOTTEN: Final = ("NOGROUP", "UNBLOCKED")
+_FORGOTTEN: Final = ("NOGROUP", "UNBLOCKED", "no such key")
 _BLOCK_SECONDS: Final = 2.0  # a read that finds nothing
 _BLOCK_SOME_SECONDS: Final = 0.25  # the same, while other channels have no room
 _LATER_MILLISECONDS: Final = 1000
