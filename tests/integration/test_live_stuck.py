@@ -52,8 +52,10 @@ def test_a_worker_without_a_free_thread_is_replaced_and_nobody_else_fails(serve,
     assert len(re.findall(r"uvicorn-consumer-[12] since [-\d]+ [:\d]+ \(\d+ seconds\) in fault_consumers", log)) == 2
     assert re.search(r"at \S+fault_consumers.py:\d+, in ", log)
     assert f"in fault_consumers.{path[1:]}: GET {path}" in log
-    # A new one first, and then the old one leaves.
-    assert log.index("Booting worker", log.index("the worker is replaced")) < log.index("Worker stopping")
+    # A new one first, and then the old one leaves; unless Gunicorn's master has stood still for ten seconds.
+    assert "The master has not answered" in log or log.index(
+        "Booting worker", log.index("the worker is replaced")
+    ) < log.index("Worker stopping")
     assert "SIGKILL" not in log
     assert "exited with code" not in log
 
