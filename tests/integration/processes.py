@@ -162,7 +162,11 @@ class Server:
     # ---- clients ----
 
     def client(self, **arguments):
-        """Return an httpx client for an address without TLS."""
+        """Return an httpx client for an address without TLS, which keeps its connections.
+
+        By itself httpx closes one that was idle for 5 seconds, and the next request may come to another worker.
+        """
+        arguments.setdefault("limits", httpx.Limits(max_connections=100, keepalive_expiry=None))
         return httpx.Client(base_url=self.url, **PLAIN, **arguments)
 
     def get(self, path, **arguments):
