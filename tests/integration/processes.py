@@ -212,8 +212,9 @@ class Server:
             self.process.kill()
             self.process.wait()
         for pid in self._seen:
-            if _is_alive(pid) and b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):  # a worker leaves by itself when its master has gone: perhaps just now
+                if _is_alive(pid) and b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
 
     def wait_until_listening(self):
         def urls():
