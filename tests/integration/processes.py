@@ -313,9 +313,20 @@ def address_of(url):
     return host.strip("[]"), int(port)
 
 
+def halt(pid):
+    """Stop a process, which SIGCONT has go on; return when it does nothing more, not when it is about to be told."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: _state_of(pid) == "T", f"process {pid} to stop")
+
+
 def _is_alive(pid):
+    return _state_of(pid) not in ("", "Z")
+
+
+def _state_of(pid):
+    """Return the letter that the system has for what a process does; "" if there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] != "Z"
+        return ""
+    return text.rpartition(")")[2].split()[0]
