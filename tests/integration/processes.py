@@ -35,6 +35,7 @@ LIMITLESS_OURS = {
         "WEBSOCKET_CLOSE",
     )
 }
+LIMITLESS_OURS["UVICORN_MIN_RATE_GRACE"] = str(NEVER)
 LIMITLESS_OURS["UVICORN_ACCESS_LOG"] = "false"  # the log is for what goes wrong
 # A config file: what is there at a stop is waited for a second. All the rest of `graceful_timeout`, and not a tenth of
 # it, is then for what the worker does at that deadline, before its master kills it.
