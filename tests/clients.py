@@ -187,7 +187,7 @@ class Site:
             shows_errors=shows_errors,
             http2=http2,
         )
-        self.files = self.service.files = ManualFiles()
+        self.files = self.service.files = ManualFiles(self.loop)
 
     @property
     def request_count(self):

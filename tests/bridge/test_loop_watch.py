@@ -8,10 +8,11 @@ from watched_machine import LOOP, OTHERS, SLOW, Machine
 
 from uvicorn.bridge.garbage import GarbagePauses
 from uvicorn.bridge.loop_reports import LoopReports
-from uvicorn.bridge.loop_watch import Watchdog, period_of
+from uvicorn.bridge.loop_watch import period_of
 from uvicorn.bridge.scheduling import Cause
 from uvicorn.bridge.self_waits import SelfWait
 from uvicorn.bridge.suspects import Suspect
+from uvicorn.bridge.watchdog import Watchdog
 
 
 def test_a_consumer_that_blocks_is_named_with_its_request_its_line_and_what_to_do():
@@ -238,6 +239,9 @@ class Broken:
     def look(self):
         self.looks += 1
         raise ZeroDivisionError
+
+    def end(self):
+        pass
 
 
 def test_a_ping_that_a_loop_refuses_and_answers_all_the_same_is_no_mistake(monkeypatch):

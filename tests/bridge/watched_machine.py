@@ -24,6 +24,7 @@ class Machine:
         self.cpu = {LOOP: 0.0, OWN: 0.0, OTHER: 0.0}
         self.turns = {LOOP: 0, OWN: 0, OTHER: 0}
         self.ready = {LOOP: 0.0, OWN: 0.0, OTHER: 0.0}
+        self.kept = []
         self.pings = []
         self.is_closed = False
         self.is_resting = False
@@ -53,6 +54,12 @@ class Machine:
 
     def native_ids(self):
         return {LOOP: LOOP, OWN: OWN, OTHER: OTHER}
+
+    def keep(self, native_id):
+        self.kept.append(native_id)
+
+    def close(self):
+        self.kept.clear()
 
     # the loop
     def call_soon_threadsafe(self, function, argument):

@@ -241,6 +241,14 @@ def test_the_command_does_not_import_the_worker_for_its_version(site):
     assert result.stdout.strip() == "False"
 
 
+def test_a_server_without_tls_imports_no_engine_of_http_2(site):
+    (site / "nosy.py").write_text(
+        "import sys\nprint([name for name in ('ngh2', 'h2') if name in sys.modules])\nasync def app(message): ...\n"
+    )
+    result = run(site, "--check-config", "nosy:app")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "[]\n", "")
+
+
 @pytest.mark.parametrize(
     ("args", "name"),
     [

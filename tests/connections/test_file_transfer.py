@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from clients import Kept, read_responses
+from descriptors import opened
 
 from uvicorn.connections import file_feed, file_transfer, file_turns
 
@@ -29,23 +30,22 @@ def path(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def descriptors():
-    """Fail a test that leaves a descriptor open."""
+def descriptors(tmp_path, monkeypatch):
+    """Fail a test that leaves a descriptor open: of a file or a socket of its own, whatever other threads open."""
 
-    def opened():
-        return [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if _is_there(name)]
+    def socketpair():
+        made = socket.socketpair()
+        sockets.update(os.readlink(f"/proc/self/fd/{end.fileno()}") for end in made)
+        return made
 
     def files():
-        return [name for name in opened() if "data.bin" in name]
+        return [name for name in opened() if name.startswith(f"{tmp_path}/")]
 
-    before = Counter(opened())
+    sockets = set()
+    monkeypatch.setattr("doubles.socket", SimpleNamespace(socketpair=socketpair))
     yield files
     assert files() == []
-    assert Counter(opened()) - before == Counter()  # what an earlier test has left may be closed meanwhile
-
-
-def _is_there(name):
-    return os.path.islink(f"/proc/self/fd/{name}")
+    assert sockets.intersection(opened()) == set()
 
 
 class Sockets:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from clients import CLIENT, SERVER, Kept, in_pool
 from doubles import FakePeers
+from patience import NEVER_SECONDS
 from sockets import ACCEPT, KEY, TEXT, SocketClient, Socketed, frame, handshake
 
 from uvicorn import is_allowed_origin, route
@@ -405,11 +406,14 @@ def test_waiting_for_a_thread_is_not_counted_as_silence(make_site):
 
 
 def test_a_full_pool_holds_the_handshake_and_past_the_deadline_answers_503(make_site):
-    site = make_site(lambda message: message["reply_channel"].send({"accept": True}))
+    def accept(message):
+        message["reply_channel"].send({"accept": True})
+
+    site = make_site(accept, queue_timeout=NEVER_SECONDS)  # by the real clock
     site.pool.is_full = True
     client, patient = SocketClient(site), SocketClient(site)
     assert client.transport.received == b""
-    site.service.call_runner._waiting[0].submitted_at -= 31
+    site.service.call_runner._waiting[0].submitted_at -= NEVER_SECONDS + 1
     site.pass_time(1)
     assert client.response.status == 503
     assert client.response.headers["retry-after"] == "1"

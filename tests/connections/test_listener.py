@@ -82,6 +82,7 @@ class Door:
             AddressLimit(0, None),
             logging.getLogger("test"),
             self.tls,
+            NEVER_SECONDS,
         )
         self.acceptor.turns = self.turns
         self.acceptor.resume()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from clients import Kept
+from patience import NEVER_SECONDS
 from sockets import PING, PONG, TEXT, SocketClient, Socketed, SocketedInPool, close_frame, frame
 
 from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
@@ -198,7 +199,7 @@ def test_a_consumer_that_takes_nothing_past_the_deadline_is_closed_with_1013(mak
 
 
 def test_a_full_pool_holds_a_message_and_past_the_deadline_closes_with_1013(make_site):
-    site = make_site(SocketedInPool())
+    site = make_site(SocketedInPool(), queue_timeout=NEVER_SECONDS)  # by the real clock
     client, patient = SocketClient(site), SocketClient(site)
     site.run_job()
     site.run_job()
@@ -206,7 +207,7 @@ def test_a_full_pool_holds_a_message_and_past_the_deadline_closes_with_1013(make
     client.text("a")
     patient.text("b")
     assert not site.pool.queue
-    site.service.call_runner._waiting[0].submitted_at -= 31
+    site.service.call_runner._waiting[0].submitted_at -= NEVER_SECONDS + 1
     site.pass_time(1)
     assert client.close_code == 1013
     assert patient.close_code is None

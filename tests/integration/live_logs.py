@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from uvicorn import Channel, bridge, mount, route
 
 log = logging.getLogger("app")
+logging.getLogger("uvicorn.access").addFilter(lambda record: record.args[2] != "/health")
 
 
 def tell(where):

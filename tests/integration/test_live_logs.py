@@ -58,6 +58,12 @@ def test_the_id_of_a_trusted_peer_is_taken_through_to_the_application(logged):
     assert answer.text == "from-nginx-1"
 
 
+def test_a_filter_of_the_released_package_hides_the_lines_of_health_checks(logged):
+    hidden = logged.get("/health").headers["x-request-id"]
+    lines_about(logged, logged.get("/ready").headers["x-request-id"], 1)
+    assert [line for line in lines_of(logged) if line.get("request_id") == hidden] == []
+
+
 def test_the_traceback_of_a_consumer_has_the_id(logged):
     answer = logged.get("/fails")
     assert answer.status_code == 500

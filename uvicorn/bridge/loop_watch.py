@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-A thread of its own (`Watchdog`) looks every few hundredths of a second. It sends the loop a *ping*, one call through
+A thread of its own (`watchdog.py`) looks every few hundredths of a second. It sends the loop a *ping*, one call through
 `call_soon_threadsafe`, and the loop answers in its next turn. While there is no answer the loop has not turned since
 the ping; from half of `seconds` on the thread looks where the loop's thread stands. Nothing of it is on the way of a
 request. A loop that rests is not woken for it: its thread stands where the loop waits for events, and what the system
@@ -23,14 +23,13 @@ ran it still stands at its line.
 *Told once.* A block that lasts is told after a second and once more when it has ended; a shorter one when it has ended.
 The same place is told once a minute.
 
-`LoopWatch` is what looks; `Watchdog` the thread. The loop's thread runs `_answer` alone; both sides write attributes of
-their own. `loop_reports.py` has the words.
+`LoopWatch` is what looks; `watchdog.py` has the thread. The loop's thread runs `_answer` alone; both sides write
+attributes of their own. `loop_reports.py` has the words.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -42,7 +41,7 @@ from uvicorn.bridge.scheduling import Cause, Spent, cause_of_block, cause_of_lat
 from uvicorn.bridge.suspects import Suspect
 from uvicorn.bridge.thread_times import Clocks, SystemClocks, ThreadTimes
 
-__all__ = ["LoopWatch", "Watchdog", "period_of"]
+__all__ = ["LoopWatch", "period_of"]
 
 _REST_SECONDS: Final = 1.0  # between two pings, at most
 _LASTS_SECONDS: Final = 1.0  # a block that is longer is told while it lasts
@@ -122,7 +121,13 @@ class LoopWatch:
     def begin(self) -> None:
         """Take the time; the first ping is sent by the first look."""
         self._own_id = self._clocks.own_id()
+        for native_id in (self._own_id, self._native_id):
+            self._clocks.keep(native_id)
         self._note(self._clocks.now())
+
+    def end(self) -> None:
+        """Look no more."""
+        self._clocks.close()
 
     def look(self) -> None:
         """Look once; called every `period` seconds."""
@@ -264,34 +269,6 @@ class LoopWatch:
             return
         is_elsewhere = holder not in (0, self._loop_thread)
         reports.held(self._looks.in_thread(holder) if is_elsewhere else self._looks.on_loop(), late, now)
-
-
-class Watchdog:
-    """The thread that looks."""
-
-    def __init__(self, watch: LoopWatch, log: Log) -> None:
-        self._watch = watch
-        self._log = log
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="uvicorn-watchdog", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more. Blocks: for the look that is under way."""
-        self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join(self._watch.period + 1.0)
-
-    def _run(self) -> None:
-        self._watch.begin()
-        while not self._ended.wait(self._watch.period):
-            try:
-                self._watch.look()
-            except Exception:  # a mistake of ours costs this look
-                self._log.error("Error in the watch of the event loop", exc_info=True)
 
 
 def period_of(seconds: float) -> float:

@@ -13,10 +13,11 @@ Elsewhere nothing is told, and a thread that is late is taken to wait in a call.
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from typing import Final, NamedTuple
 
-__all__ = ["Cause", "Spent", "cause_of_block", "cause_of_lateness", "read_spent"]
+__all__ = ["Cause", "Spent", "cause_of_block", "cause_of_lateness", "open_meter", "read_meter", "read_spent"]
 
 _MOST: Final = 0.5  # of the time: what counts as its cause
 _OTHERS: Final = 0.1  # of the time that other threads must have computed, for the interpreter to have been wanted
@@ -55,9 +56,27 @@ def read_spent(native_id: int) -> Spent | None:
 
     Runs on: any thread.
     """
+    meter = open_meter(native_id)
+    if meter < 0:
+        return None
     try:
-        with open(f"/proc/self/task/{native_id}/schedstat", "rb", buffering=0) as file:
-            cpu, ready, turns = file.read(128).split()
+        return read_meter(meter)
+    finally:
+        os.close(meter)
+
+
+def open_meter(native_id: int) -> int:
+    """Return a descriptor for `read_meter`, to be closed; -1 if there is none. Runs on: any thread."""
+    try:
+        return os.open(f"/proc/self/task/{native_id}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def read_meter(meter: int) -> Spent | None:
+    """Return what its thread has spent; None if that has ended. Runs on: any thread."""
+    try:
+        cpu, ready, turns = os.pread(meter, 128, 0).split()
     except (OSError, ValueError):
         return None
     return Spent(int(cpu) / 1e9, int(ready) / 1e9, int(turns))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Final, Protocol
 
-from uvicorn.bridge.scheduling import Spent, read_spent
+from uvicorn.bridge.scheduling import Spent, open_meter, read_meter, read_spent
 
 __all__ = ["Clocks", "SystemClocks", "ThreadTimes"]
 
@@ -33,14 +34,38 @@ class Clocks(Protocol):
     def native_ids(self) -> dict[int, int]:
         """Return the threads of Python: identifier -> the system's number."""
 
+    def keep(self, native_id: int) -> None:
+        """Be ready to tell again and again what this thread has had, until `close`."""
+
+    def close(self) -> None:
+        """Give back what `keep` has taken."""
+
 
 class SystemClocks:
     """Those of the system."""
 
     now = staticmethod(time.monotonic)
     process_cpu = staticmethod(time.process_time)
-    spent = staticmethod(read_spent)
     own_id = staticmethod(threading.get_native_id)
+
+    def __init__(self) -> None:
+        self._meters: dict[int, int] = {}
+
+    def spent(self, native_id: int) -> Spent | None:
+        """What a thread has had of the machine."""
+        meter = self._meters.get(native_id)
+        return read_spent(native_id) if meter is None else read_meter(meter)
+
+    def keep(self, native_id: int) -> None:
+        """Keep the file of this thread open: to find it takes most of the time of a look."""
+        meter = open_meter(native_id) if native_id not in self._meters else -1
+        if meter >= 0:
+            self._meters[native_id] = meter
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._meters:
+            os.close(self._meters.popitem()[1])
 
     def native_ids(self) -> dict[int, int]:
         """Return the threads of Python: identifier -> the system's number."""

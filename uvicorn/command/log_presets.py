@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+from uvicorn.command.access_wishes import heed_wishes
 from uvicorn.command.console import ACCESS_FORMAT, colour_access, wants_colours
 from uvicorn.command.formatters import ColourizedFormatter
 from uvicorn.command.log_names import COLOUR, JSON, TEXT
@@ -37,6 +38,7 @@ def prepare_log(log: Any, cfg: Any, settings: Settings) -> None:
         dress_standard(settings, log.options.get("log_config"))
         return
     _lend_handlers(getattr(log, "error_log", None))
+    heed_wishes(log, cfg.accesslog)
     colour_access(log, cfg.access_log_format, True if settings.log_format == COLOUR else settings.use_colors)
     if cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or not (has_ids or settings.log_format != TEXT):
         return

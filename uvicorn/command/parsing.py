@@ -58,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS)
         self.add_argument("--help-all", action="store_true", default=argparse.SUPPRESS)
         self.add_argument(
-            "-v", "--version", action="version", version=version_line(), default=argparse.SUPPRESS,
+            "-v", "--version", action="store_true", default=argparse.SUPPRESS,
             help="Show the versions, and whether the hot modules are compiled.",
         )  # fmt: skip
         for name in sorted(cfg.settings, key=lambda name: cfg.settings[name].order):
@@ -85,6 +85,9 @@ class _Parser(argparse.ArgumentParser):
             if getattr(found, name, False):
                 self._print_message(self._help(is_complete), sys.stdout)
                 self.exit()
+        if getattr(found, "version", False):  # made when it is asked for: it imports the engine of HTTP/2
+            self._print_message(f"{version_line()}\n", sys.stdout)
+            self.exit()
         self._take_text_for_application(found)
         self._translate(found)
         return found

@@ -9,8 +9,9 @@ from uvicorn.command.formatters import TRACE_LOG_LEVEL
 from uvicorn.command.log_setup import configure
 from uvicorn.connections.exchange import Exchange
 
-__all__ = ["AccessLog", "StandardLog"]
+__all__ = ["LINE", "AccessLog", "StandardLog"]
 
+LINE: Final = '%s - "%s %s HTTP/%s" %d'  # of the access log; formatters and filters of others expect these arguments
 _CLIENT_LEFT: Final = 499
 
 
@@ -54,9 +55,9 @@ def write_line(
     duration_ms: float,
     side: str,
 ) -> None:
-    """Write a line of the access log. Formatters of others expect these five arguments."""
+    """Write a line of the access log."""
     logger.info(
-        '%s - "%s %s HTTP/%s" %d',
+        LINE,
         client,
         method,
         target,

@@ -7,8 +7,9 @@ from typing import Final
 
 from uvicorn.bridge.dry import DryWatch
 from uvicorn.bridge.garbage import GarbagePauses
-from uvicorn.bridge.loop_watch import LoopWatch, Watchdog
+from uvicorn.bridge.loop_watch import LoopWatch
 from uvicorn.bridge.slow import SlowWatch
+from uvicorn.bridge.watchdog import Watchdog
 from uvicorn.connections.service import Service
 from uvicorn.watching.looks import WorkerLooks
 from uvicorn.watching.settings import WatchSettings
