@@ -33,7 +33,8 @@ def shown(folder=None, **environment):
 @pytest.fixture
 def checkout(tmp_path):
     """Make a copy of the package, with what is compiled of it, in a folder that looks like a checkout."""
-    shutil.copytree(PACKAGE, tmp_path / "uvicorn")
+    # Not the bytecode: other tests' servers may write it just now, each file under another name first.
+    shutil.copytree(PACKAGE, tmp_path / "uvicorn", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "setup.py").touch()
     compiled = list(tmp_path.rglob(f"*{EXTENSION_SUFFIXES[0]}"))
     if not compiled:

@@ -102,5 +102,10 @@ async def until(condition):
         await asyncio.sleep(0.001)
 
 
+async def until_runs(pool):
+    """Let the loop go on until a thread of a pool runs a job; one that is about to take it counts as busy already."""
+    await until(lambda: any(pool.running()))
+
+
 def thread_name():
     return threading.current_thread().name

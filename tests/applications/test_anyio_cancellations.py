@@ -8,7 +8,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 import pytest
-from framework_doubles import Channel, frameworks, until
+from framework_doubles import Channel, frameworks, until, until_runs
 from patience import PATIENCE_SECONDS
 
 from uvicorn.bridge.work import Work, current_work, nested_below
@@ -71,7 +71,7 @@ async def test_a_call_that_may_be_abandoned_is(made):
     block = made.block()
 
     async def cancel():
-        await until(lambda: made.main.busy)
+        await until_runs(made.main)
         scope.cancel()
 
     with anyio.CancelScope() as scope:

@@ -10,7 +10,7 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from framework_doubles import frameworks, until
+from framework_doubles import frameworks, until, until_runs
 
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed, ChannelFull, ServerStopping
@@ -23,7 +23,7 @@ async def with_the_only_token(made):
     """Have a call take the one token that there is, and return it; the call ends when `made.release` is called."""
     limiter_of().total_tokens = 1
     call = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    await until_runs(made.main)
     return call
 
 
@@ -59,7 +59,7 @@ async def test_fewer_tokens_bound_the_share_of_the_application_and_the_number_th
         running -= 1
 
     first = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy == 1)
+    await until_runs(made.main)
     waiting = [asyncio.ensure_future(run_sync(call)) for _ in range(2)]
     await until(lambda: limiter_of().statistics().tasks_waiting == 2)
     with pytest.raises(ChannelFull):

@@ -9,8 +9,8 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from framework_doubles import Channel, frameworks, thread_name, until
-from patience import PATIENCE_SECONDS
+from framework_doubles import Channel, frameworks, thread_name, until, until_runs
+from patience import NEVER_SECONDS, PATIENCE_SECONDS
 
 from uvicorn.applications import anyio_threads
 from uvicorn.applications.anyio_threads import Backend
@@ -110,7 +110,7 @@ async def test_a_call_that_follows_another_one_is_not_refused_because_its_thread
 async def test_a_call_that_waited_for_too_long_is_refused(made):
     work = made.request()
     running = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy)
+    await until_runs(made.main)
     waiting = asyncio.ensure_future(run_sync(int))
     await until(lambda: made.main.queued)
     for job in made.main.expire(float("inf")):
@@ -147,11 +147,13 @@ async def test_a_limiter_of_its_own_bounds_a_call_and_does_not_wait_behind_other
 async def test_what_follows_an_answer_ranks_behind_requests(made):
     work = made.request()
     running = asyncio.ensure_future(run_sync(made.block()))
-    await until(lambda: made.main.busy)
+    await until_runs(made.main)
     order = []
     work.is_answered = True
-    late = asyncio.ensure_future(run_sync(order.append, "background"))
+    late = asyncio.ensure_future(run_sync(lambda: order.append("background")))
     await until(lambda: made.main.late == 1)
+    [call] = made.main.waiting()
+    call.submitted_at += NEVER_SECONDS  # what has waited for two seconds goes first
     current_work.set(Work(made.threads, Channel()))
     request = asyncio.ensure_future(run_sync(order.append, "request"))
     await until(lambda: made.main.queued == 1)
@@ -185,7 +187,7 @@ async def test_background_tasks_may_have_a_pool_of_their_own(made):
 async def test_background_calls_have_a_bound_too(made):
     made.request().is_answered = True
     calls = [asyncio.ensure_future(run_sync(made.block()))]
-    await until(lambda: made.main.busy)
+    await until_runs(made.main)
     calls += [asyncio.ensure_future(run_sync(made.block())) for _ in range(16)]
     await until(lambda: made.main.late + len(made.threads.behind) == 16)
     assert anyio.to_thread.current_default_thread_limiter().statistics().tasks_waiting == 16

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
+from patience import PATIENCE_SECONDS
 
 from uvicorn.applications import sensitive
 
@@ -35,7 +36,7 @@ def test_all_synchronous_code_of_a_context_runs_in_the_threads_that_were_lent(ma
     executors = [ThreadPoolExecutor(1, f"lent-{number}") for number in range(2)]
     assert asyncio.run(both()) == [{"lent-0_0"}, {"lent-1_0"}]
     # Neither shut down, nor kept.
-    assert [executor.submit(name).result(10) for executor in executors] == ["lent-0_0", "lent-1_0"]
+    assert [executor.submit(name).result(PATIENCE_SECONDS) for executor in executors] == ["lent-0_0", "lent-1_0"]
     assert not [made for made in SyncToAsync.context_to_thread_executor.values() if made in executors]
     for executor in executors:
         executor.shutdown()
@@ -49,4 +50,4 @@ def test_a_context_that_is_left_by_an_error_is_left(make_context):
     with ThreadPoolExecutor(1) as executor:
         with pytest.raises(ValueError, match="invalid literal"):
             asyncio.run(fail())
-        assert executor.submit(name).result(10)
+        assert executor.submit(name).result(PATIENCE_SECONDS)

@@ -95,13 +95,21 @@ class PoolJob:
             self.release.set()
 
     def run(self):
-        self.runs += 1
         self.thread_id = threading.get_ident()
         self.thread_name = threading.current_thread().name
+        self.runs += 1  # only now: who waits for the run looks at the thread then
         self.started.set()
         assert self.release.wait(PATIENCE_SECONDS)
         if self._action is not None:
             self._action()
+
+    def has_come_to_rest(self):
+        """Whether its thread waits for its release, with a stack that stays as it is."""
+        condition = self.release._cond  # type: ignore[attr-defined]  # nothing public tells that somebody waits
+        if not condition._waiters or condition._lock.locked():
+            return False
+        frame = sys._current_frames().get(self.thread_id)  # last: it may have been on its way to the wait before
+        return frame is not None and frame.f_code is threading.Condition.wait.__code__
 
 
 class Pools:
@@ -129,7 +137,7 @@ class Pools:
         for job in jobs:
             assert pool.submit(job)
             self.loop.turn()
-            until(job.started.is_set)
+            until(job.has_come_to_rest, "the wait of a job")
         return jobs
 
     def run(self, pool, *jobs):
@@ -149,6 +157,11 @@ class Pools:
 
 def threads_of(pool):
     return [thread for thread in threading.enumerate() if thread.name.startswith(f"{pool.name}-")]
+
+
+def has_taken(pool):
+    """Whether a thread runs a job of a pool; one that is about to take it is `busy` already, and the job is queued."""
+    return any(pool.running())
 
 
 def parked(pool):

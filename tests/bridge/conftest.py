@@ -1,7 +1,9 @@
-"""Pools of real threads, which end with their test."""
+"""Pools of real threads, which end with their test, and threads that are not lent."""
 
 import pytest
 from bridge_doubles import Pools
+
+from uvicorn.bridge import lending
 
 
 @pytest.fixture
@@ -9,3 +11,9 @@ def pools():
     made = Pools()
     yield made
     made.close()
+
+
+@pytest.fixture
+def no_lending(monkeypatch):
+    """Have threads that are idle be kept, however busy the machine; `test_lending.py` is about the other case."""
+    monkeypatch.setattr(lending, "IDLE_SECONDS", 1e6)

@@ -6,9 +6,15 @@ import threading
 
 import pytest
 from bridge_doubles import PATIENCE_SECONDS, RecordingLog, until
+from patience import NEVER_SECONDS
 
 from uvicorn.bridge import aside as aside_module
 from uvicorn.bridge.aside import Aside
+
+
+@pytest.fixture(autouse=True)
+def _no_caller_is_slow(monkeypatch):
+    monkeypatch.setattr(aside_module, "_SECONDS", NEVER_SECONDS)
 
 
 def echo(caller):

@@ -12,6 +12,8 @@ from test_lending import threads_on
 from uvicorn.bridge.work import Work, current_work
 from uvicorn.errors import ChannelClosed
 
+pytestmark = pytest.mark.usefixtures("no_lending")
+
 
 class Channel:
     closed = False

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from bridge_doubles import Bridge, on_loop, replying, until_async
+from patience import NEVER_SECONDS
 
 from uvicorn.messages import Message
 
@@ -140,11 +141,11 @@ async def test_refusals_say_what_the_governor_holds_back_and_which_bound_it_was(
 
 @on_loop
 async def test_a_request_that_waits_too_long_for_a_thread_is_answered_503():
-    async with Bridge(threads=1, queue_timeout=5.0) as bridge:
+    async with Bridge(threads=1, queue_timeout=NEVER_SECONDS) as bridge:
         await bridge.block(1)
         calls = []
         old, fresh = bridge.call(calls.append), bridge.call(replying())
-        old.job.submitted_at -= 5.0
+        old.job.submitted_at -= NEVER_SECONDS
         bridge.dispatcher.tick()
         assert (old.refusals, fresh.refusals) == ([(503, 1)], [])
         bridge.release()

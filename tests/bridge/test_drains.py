@@ -97,7 +97,7 @@ def test_there_are_never_more_threads_than_allowed(pools):
     for job in jobs:
         pool.submit(job)
         pools.loop.turn()
-    until(lambda: pool.busy == 3)
+    until(lambda: sum(job.started.is_set() for job in jobs) == 3, "the start of three jobs")
     assert (len(threads_of(pool)), pool.busy, pool.queued) == (3, 3, 7)
     for job in jobs:
         job.release.set()

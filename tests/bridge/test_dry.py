@@ -4,7 +4,7 @@ import re
 import time
 import types
 
-from bridge_doubles import PoolJob, RecordingLog, until
+from bridge_doubles import PoolJob, RecordingLog, parked, until
 
 from uvicorn.bridge.dry import DryWatch, held_threads
 from uvicorn.bridge.governor import Load
@@ -15,37 +15,40 @@ class Watched:
 
     def __init__(self, *pools, seconds=1.0):
         self.log = RecordingLog()
-        self.ahead = 0.0
-        self.watch = DryWatch(pools, lambda: time.monotonic() + self.ahead, self.log, seconds)
+        self.now = time.monotonic()
+        self.watch = DryWatch(pools, lambda: self.now, self.log, seconds)
 
     def after(self, seconds):
-        self.ahead += seconds
+        self.now += seconds
         self.watch.tick()
         return self.log.texts("warning")
 
+    def named(self, job, name="app.slow"):
+        """Have a job begin just now, with a name."""
+        job.exchange = types.SimpleNamespace(consumer_name=name, shown_line="GET /slow", active_at=0.0)
+        job.started_at = self.now
+        job.name = name
 
-def named(job, name="app.slow"):
-    job.exchange = types.SimpleNamespace(consumer_name=name, shown_line="GET /slow", active_at=0.0)
-    job.started_at = time.monotonic()
-    job.name = name
-    return job
+    def waiting(self):
+        """Return a job that begins to wait just now."""
+        job = PoolJob()
+        job.submitted_at = self.now
+        return job
 
 
 def test_a_dry_pool_is_told_once_with_who_holds_the_threads_for_how_long_and_at_which_line(pools):
     pool = pools.make(threads=2)
-    for job in pools.block(pool, 2):
-        named(job)
     watched = Watched(pool)
+    for job in pools.block(pool, 2):
+        watched.named(job)
     assert watched.after(10) == []  # busy, and nobody waits
-    waiting = PoolJob()
-    waiting.submitted_at += 10
-    pool.submit(waiting)
+    pool.submit(watched.waiting())
     assert watched.after(0) == []
     [text] = watched.after(2)
     assert re.match(
-        rf"{pool.name} ran dry: 1 jobs wait, the first for 2\.\d seconds, and 2 of 2 threads are busy\. "
+        rf"{pool.name} ran dry: 1 jobs wait, the first for 2\.0 seconds, and 2 of 2 threads are busy\. "
         r"Threads are held by app\.slow \(2\)\. More threads, a pool of their own for slow consumers, or deadlines in "
-        rf"what they wait for\n  {pool.name}-1 for 1\d\.\d seconds in app\.slow: GET /slow\n"
+        rf"what they wait for\n  {pool.name}-1 for 12\.0 seconds in app\.slow: GET /slow\n"
         rf"    at \S+bridge_doubles\.py:\d+, in run, which is in \S+threading\.py:\d+, in wait\n  {pool.name}-2 for",
         text,
     )
@@ -58,16 +61,16 @@ def test_the_end_of_an_episode_is_told_with_its_length_and_what_was_refused(pool
     pool = pools.make(threads=1, queue_size=1)
     [job] = pools.block(pool)
     watched = Watched(pool)
-    pool.submit(PoolJob())
+    pool.submit(watched.waiting())
     assert not pool.submit(PoolJob())
     [text] = watched.after(0)  # refused: that is dry at once
     assert not pool.submit(PoolJob())
     assert watched.after(3) == [text]
     job.release.set()
     pools.loop.turn()
-    until(lambda: not pool.busy, "the end of all jobs")
+    until(lambda: parked(pool) == 1, "the end of all jobs")
     [_, text] = watched.after(1)
-    assert re.fullmatch(rf"{pool.name} has threads again, after 4\.\d seconds; 2 jobs were refused meanwhile", text)
+    assert re.fullmatch(rf"{pool.name} has threads again, after 4\.0 seconds; 2 jobs were refused meanwhile", text)
     assert not watched.watch.is_dry(pool)
     assert len(watched.after(1)) == 2
 

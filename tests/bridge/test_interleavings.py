@@ -16,7 +16,6 @@ import asyncio
 import os
 import queue
 import threading
-import time
 from collections import Counter
 
 from bridge_doubles import threads_of, until
@@ -299,14 +298,14 @@ class Bench:
 
     def settle(self):
         """Let the loop and the threads come to rest: each waits for a command, or in a channel, or has ended."""
-        for _ in range(200):
-            self.site.loop.call_soon(self.site.spools.work, _memory)
-            self.site.settle()
-            if not len(self.site.service.outbox) and self.is_at_rest():
-                break
-            time.sleep(0.0002)
+        until(self.has_settled, "the rest of loop and threads")
         assert [client.transport.misuse for client in self.clients if client.transport.misuse] == []
         assert self.site.pool.busy <= THREADS
+
+    def has_settled(self):
+        self.site.loop.call_soon(self.site.spools.work, _memory)
+        self.site.settle()
+        return self.is_at_rest() and not len(self.site.service.outbox)  # in this order: a thread sends, and then rests
 
     def is_at_rest(self):
         waiting = {thread for thread, job in self.site.pool.running() if job.is_waiting}

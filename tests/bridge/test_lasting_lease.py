@@ -11,6 +11,8 @@ from uvicorn.bridge.lasting_lease import LastingLease
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.errors import ChannelFull
 
+pytestmark = pytest.mark.usefixtures("no_lending")
+
 
 async def run_alone(pool, lease):
     """Return the thread of a call that is made when all others have come to their end."""

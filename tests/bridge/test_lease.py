@@ -4,21 +4,17 @@ import asyncio
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, on_loop, parked, until_async
 
 from uvicorn.bridge import lease as lease_module
-from uvicorn.bridge import lending, run_on_loop
+from uvicorn.bridge import run_on_loop
 from uvicorn.bridge.costs import cost_of
 from uvicorn.bridge.crossing import Crossing, install
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool
 from uvicorn.errors import ChannelFull, WrongSide
 
-
-@pytest.fixture(autouse=True)
-def no_lending(monkeypatch):
-    """Have threads that are idle be kept, however busy the machine; `test_lending.py` is about the other case."""
-    monkeypatch.setattr(lending, "IDLE_SECONDS", 1e6)
+pytestmark = pytest.mark.usefixtures("no_lending")
 
 
 def pool_of(threads, queue_size=8):
@@ -41,7 +37,7 @@ async def test_all_calls_of_a_lease_run_in_one_thread_and_others_wait_for_it():
     assert len(set(idents)) == 1
     waiting = asyncio.ensure_future(run(second, threading.get_ident))
     await until_async(lambda: pool.queued == 1)
-    assert "1 waiting" in repr(pool)
+    await until_async(lambda: "1 waiting" in repr(pool))  # the call has ended a moment before its thread waits
     first.release()
     assert await waiting == idents[0]
     second.release()
@@ -123,7 +119,7 @@ async def test_no_lease_is_given_when_the_pool_and_its_queue_are_full():
     with pytest.raises(ChannelFull):
         await run(other, int)
     lease.release()
-    await until_async(lambda: not pool.busy)
+    await until_async(lambda: parked(pool) == 1)  # between its job and its rest a thread counts as busy once more
     assert await run(other, int, "7") == 7
     other.release()
     pool.stop()
@@ -146,11 +142,11 @@ def computing(monkeypatch):
     monkeypatch.setattr(lease_module, "_is_computing", lambda pool: True)
 
 
-def know(function):
-    """Have it known that calls of a function are short."""
+def know(function, seconds=0.00001):
+    """Have it known that calls of a function are short, or how long they compute."""
     load = cost_of(function).load
     for _ in range(8):
-        load.learn(0.00001, 0.00001, True)
+        load.learn(seconds, seconds, True)
     return load
 
 
@@ -237,6 +233,7 @@ async def test_permission_to_compute_is_taken_for_each_call_and_short_ones_need_
     pool = pool_of(4)
     pool.set_limit(1.0)
     computing, waiting, short = Held(), Held(), lease_on(pool)
+    know(computing, 0.005)  # or it would be known after some calls that it waits
     first, second = lease_on(pool), lease_on(pool)
     await run(second, sync_send)
     running = asyncio.ensure_future(run(first, computing))

@@ -88,7 +88,13 @@ async def test_streams_that_have_sent_their_signal_keep_no_thread_from_others(at
 async def test_streams_that_have_used_their_thread_lend_it_and_get_it_back(at_once):
     pool = pool_of(2)
     streams = [lease_on(pool) for _ in range(6)]
-    kept = [await run(stream, ident) for stream in streams]
+    both = [Blocked(), Blocked()]  # at once, or the first thread might do all, which is lent as soon as it is idle
+    running = [asyncio.ensure_future(run(stream, held)) for stream, held in zip(streams, both, strict=False)]
+    for held in both:
+        await until_async(held.began.is_set)
+    for held in both:
+        held.end.set()
+    kept = [*await asyncio.gather(*running), *[await run(stream, ident) for stream in streams[2:]]]
     threads, _, call = threads_on(pool)
     assert len(set(kept)) == 2
     for _ in range(3):

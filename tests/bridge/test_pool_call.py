@@ -7,7 +7,7 @@ import threading
 import traceback
 
 import pytest
-from bridge_doubles import until_async
+from bridge_doubles import PATIENCE_SECONDS, has_taken, until_async
 from crossing_doubles import crossing, thread_name
 
 from uvicorn import bridge
@@ -54,8 +54,8 @@ async def test_an_error_comes_back_with_its_traceback(made):
 @crossing(threads=1, queue_size=0)
 async def test_a_full_pool_is_an_error(made):
     release = threading.Event()
-    first = asyncio.ensure_future(bridge.run_in_pool(release.wait, 10))
-    await until_async(lambda: made.pools[None].busy == 1)
+    first = asyncio.ensure_future(bridge.run_in_pool(release.wait, PATIENCE_SECONDS))
+    await until_async(lambda: has_taken(made.pools[None]))
     with pytest.raises(ChannelFull):
         await bridge.run_in_pool(thread_name)
     release.set()
@@ -65,8 +65,8 @@ async def test_a_full_pool_is_an_error(made):
 @crossing(threads=1)
 async def test_a_call_that_waited_too_long_is_an_error(made):
     release = threading.Event()
-    first = asyncio.ensure_future(bridge.run_in_pool(release.wait, 10))
-    await until_async(lambda: made.pools[None].busy == 1)
+    first = asyncio.ensure_future(bridge.run_in_pool(release.wait, PATIENCE_SECONDS))
+    await until_async(lambda: has_taken(made.pools[None]))
     late = asyncio.ensure_future(bridge.run_in_pool(thread_name))
     await until_async(lambda: made.pools[None].queued == 1)
     for job in made.pools[None].expire(float("inf")):
@@ -80,8 +80,8 @@ async def test_a_call_that_waited_too_long_is_an_error(made):
 @crossing(threads=1)
 async def test_a_cancelled_call_that_waits_is_never_made(made):
     release, calls = threading.Event(), []
-    first = asyncio.ensure_future(bridge.run_in_pool(release.wait, 10))
-    await until_async(lambda: made.pools[None].busy == 1)
+    first = asyncio.ensure_future(bridge.run_in_pool(release.wait, PATIENCE_SECONDS))
+    await until_async(lambda: has_taken(made.pools[None]))
     second = asyncio.ensure_future(bridge.run_in_pool(calls.append, 1))
     await until_async(lambda: made.pools[None].queued == 1)
     second.cancel()
@@ -105,9 +105,9 @@ async def test_a_pool_that_is_not_there_is_named(made):
 @crossing(threads=1)
 async def test_a_call_that_is_stuck_is_given_up(made):
     release = threading.Event()
-    stuck = asyncio.ensure_future(bridge.run_in_pool(release.wait, 10))
+    stuck = asyncio.ensure_future(bridge.run_in_pool(release.wait, PATIENCE_SECONDS))
     [pool] = made.pools.values()
-    await until_async(lambda: pool.busy == 1)
+    await until_async(lambda: has_taken(pool))
     [(_, call)] = pool.running()
     assert "run_in_pool(threading.Event.wait)" in call.name
     assert not call.is_long

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, FakeExchange, in_thread, make_channel, on_loop, until_async
+from bridge_doubles import PATIENCE_SECONDS, FakeExchange, in_thread, make_channel, on_loop, until, until_async
 
 from uvicorn.errors import ChannelClosed, ServerStopping
 
@@ -144,15 +144,13 @@ async def test_loss_releases_a_sender_that_blocks(is_stopping, error):
 async def test_loss_before_the_loop_sees_a_chunk_releases_its_sender(is_stopping, error):
     channel, exchange, _ = make_channel()
     exchange.writable = False
-    started = threading.Event()
 
     def stream():
         channel.send(HEAD)
-        started.set()
         channel.send(chunk(2 * FULL))
 
     streaming = in_thread(stream)
-    assert started.wait(PATIENCE_SECONDS)  # on the loop, which delivers nothing meanwhile
+    until(lambda: exchange.is_blocking, "the wait of the sender")  # on the loop, which delivers nothing meanwhile
     exchange.lose(is_stopping)
     with pytest.raises(error):
         await streaming

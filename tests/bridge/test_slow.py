@@ -16,31 +16,30 @@ class Watched:
 
     def __init__(self, *pools, tasks=(), seconds=10.0):
         self.log = RecordingLog()
-        self.ahead = 0.0
+        self.time = time.monotonic()
         self.tasks = dict(tasks)
         dispatcher = types.SimpleNamespace(all_pools=pools, running=types.SimpleNamespace(requests=self.tasks))
         self.watch = SlowWatch(dispatcher, self.now, self.log, seconds)
 
     def now(self):
-        return time.monotonic() + self.ahead
+        return self.time
 
     def after(self, seconds):
-        self.ahead += seconds
+        self.time += seconds
         self.watch.tick()
         return self.log.texts("warning")
 
-
-def serving(job, name="app.slow"):
-    job.exchange = types.SimpleNamespace(consumer_name=name, shown_line="GET /slow", active_at=0.0)
-    job.started_at = time.monotonic()
-    return job
+    def serving(self, job, name="app.slow"):
+        """Have a job begin to serve a request just now."""
+        job.exchange = types.SimpleNamespace(consumer_name=name, shown_line="GET /slow", active_at=0.0)
+        job.started_at = self.time
 
 
 def test_a_slow_consumer_is_told_once_with_its_stack_and_again_when_it_has_ended(pools):
     pool = pools.make(threads=1)
     [job] = pools.block(pool)
-    serving(job)
     watched = Watched(pool)
+    watched.serving(job)
     assert watched.after(9) == []
     [text] = watched.after(2)
     assert re.match(
@@ -58,9 +57,10 @@ def test_a_slow_consumer_is_told_once_with_its_stack_and_again_when_it_has_ended
 
 def test_many_slow_calls_of_one_consumer_are_counted(pools):
     pool = pools.make(threads=3)
+    watched = Watched(pool)
     for job in pools.block(pool, 3):
-        serving(job)
-    [text] = Watched(pool).after(11)
+        watched.serving(job)
+    [text] = watched.after(11)
     assert "; and 2 more calls of it\n" in text
 
 
@@ -68,8 +68,8 @@ def test_many_slow_calls_of_one_consumer_are_counted(pools):
 def test_a_call_that_gives_signs_of_life_or_may_take_long_is_not_slow(pools, why):
     pool = pools.make(threads=1)
     [job] = pools.block(pool)
-    serving(job)
     watched = Watched(pool)
+    watched.serving(job)
     for _ in range(5):
         job.is_waiting = why == "waits in a channel"
         job.exchange.active_at = watched.now() if why == "has sent something" else 0.0
@@ -82,9 +82,7 @@ class Served:
     shown_line = "GET /wait"
     status = 0
     consumer = None
-
-    def __init__(self):
-        self.started_at = time.monotonic()
+    started_at = 0.0
 
 
 async def sleeps():
@@ -101,6 +99,7 @@ async def test_a_slow_coroutine_is_told_with_the_line_at_which_it_waits():
     await asyncio.sleep(0)
     served = Served()
     watched = Watched(tasks=[(served, task)])
+    served.started_at = watched.now()
     [text] = watched.after(11)
     assert re.match(
         r"app\.wait is slow: GET /wait, for 11 seconds on the loop, at \S+test_slow\.py:\d+, in waits_within, which is "
@@ -127,5 +126,6 @@ async def test_a_coroutine_whose_response_has_begun_or_that_is_declared_long_is_
 def test_nothing_is_told_if_that_is_switched_off(pools):
     pool = pools.make(threads=1)
     [job] = pools.block(pool)
-    serving(job)
-    assert Watched(pool, seconds=0.0).after(100) == []
+    watched = Watched(pool, seconds=0.0)
+    watched.serving(job)
+    assert watched.after(100) == []

@@ -8,6 +8,7 @@ from bridge_doubles import PATIENCE_SECONDS, FakeExchange, on_loop, until
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.serve import serve
+from uvicorn.bridge.stacks import frames_of
 from uvicorn.bridge.suspects import (
     running_in_pools,
     suspect_in_thread,
@@ -21,8 +22,13 @@ HERE = r"\S+test_suspects\.py:\d+, in looked_at, which is in \S+threading\.py:\d
 
 def looked_at(look):
     """Return what another thread sees while this one stands here."""
-    found = []
-    other = threading.Thread(target=lambda: found.append(look()), daemon=True)
+    found, own = [], threading.get_ident()
+
+    def see():
+        until(lambda: threading.Thread.join.__code__ in [frame.f_code for frame in frames_of(own)], "the wait for us")
+        found.append(look())
+
+    other = threading.Thread(target=see, daemon=True)
     other.start()
     other.join(PATIENCE_SECONDS)
     return found[0]

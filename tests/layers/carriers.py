@@ -1,11 +1,13 @@
 """The layers that the table of behaviour is run over: each carrier makes layers that reach each other."""
 
+import asyncio
 import secrets
 import tempfile
 from typing import Any
 
 import pytest
 import redis_server
+from patience import NEVER_SECONDS
 from specified_layer import SpecifiedLayer
 
 from uvicorn.layers.django_layer import DjangoLayer
@@ -14,7 +16,16 @@ from uvicorn.layers.local import LocalLayer
 from uvicorn.layers.local_place import Place
 from uvicorn.layers.opening import open_layer
 
-__all__ = ["CARRIERS", "DjangoCarrier", "LocalCarrier", "RedisCarrier", "needs_redis"]
+__all__ = ["CARRIERS", "DjangoCarrier", "LocalCarrier", "RedisCarrier", "needs_redis", "wait_for_redis"]
+
+
+def wait_for_redis(node, seconds):
+    """Have a worker wait for Redis for so long at most, from now on: before, a busy machine may take longer."""
+    object.__setattr__(node.layer._address, "timeout", seconds)
+    until = asyncio.get_running_loop().time() + seconds
+    for command in node.layer._publisher._queue:
+        command.until = min(command.until, until)
+
 
 needs_redis = pytest.mark.skipif(redis_server.program() is None, reason="redis-server is not installed")
 
@@ -61,7 +72,7 @@ class RedisCarrier:
     def url(self):
         joint = "&" if "?" in self.server.url else "?"
         # Claims last as long as nothing else is said: a message that a busy machine holds up for so long comes twice.
-        return f"{self.server.url}{joint}prefix={self.prefix}"
+        return f"{self.server.url}{joint}prefix={self.prefix}&timeout={NEVER_SECONDS}"
 
     def layer(self, log, **limits):
         return open_layer(self.url, None, ChannelLimits(**limits), log)

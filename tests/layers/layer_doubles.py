@@ -167,20 +167,24 @@ class Worked:
         self.most = 0
         self._error = error
         self._times = times
+        self._lock = threading.Lock()
         self.go = threading.Event()
         if not blocks:
             self.go.set()
 
     def __call__(self, message):
-        self.running += 1
-        self.most = max(self.most, self.running)
-        self.messages.append(message)
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            self.messages.append(message)
+            number = len(self.messages)
         try:
             assert self.go.wait(PATIENCE_SECONDS)
-            if self._error is not None and len(self.messages) <= self._times:
+            if self._error is not None and number <= self._times:
                 raise self._error
         finally:
-            self.running -= 1
+            with self._lock:
+                self.running -= 1
 
     @property
     def numbers(self):

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from patience import until
+from patience import PATIENCE_SECONDS, until
 from ports import free_port
 from redis_server import RedisServer, program, tls_options
 
@@ -17,6 +17,9 @@ _NAME = "mymaster"
 
 class RedisSentinel:
     """One Sentinel, which is enough to decide.
+
+    It takes the master for dead after a minute of silence: on a busy machine one may be silent for seconds. Of one that
+    was killed it is to find out sooner.
 
     Args:
         certificates: all three have TLS.
@@ -61,7 +64,7 @@ class RedisSentinel:
             "bind 127.0.0.1",
             f"port {0 if self.certificates else self.port}",
             f"sentinel monitor {_NAME} 127.0.0.1 {port} 1",
-            f"sentinel down-after-milliseconds {_NAME} 500",
+            f"sentinel down-after-milliseconds {_NAME} 60000",
             f"sentinel failover-timeout {_NAME} 2000",
             f"unixsocket {self.folder / 's'}",
         ]
@@ -78,13 +81,22 @@ class RedisSentinel:
 
     def _knows_the_replica(self):
         try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(5)
-                connection.connect(str(self.folder / "s"))
-                connection.sendall(b"INFO sentinel\r\n")
-                return b"slaves=1" in connection.recv(65536)
+            return b"slaves=1" in self._ask(b"INFO sentinel\r\n")
         except OSError:
             return False
+
+    def _ask(self, line):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE_SECONDS)
+            connection.connect(str(self.folder / "s"))
+            connection.sendall(line)
+            return connection.recv(65536)
+
+    def kill_master(self):
+        """Kill the master, and have Sentinel find that out."""
+        self.master.process.kill()
+        self.master.process.wait()
+        assert b"OK" in self._ask(f"SENTINEL SET {_NAME} down-after-milliseconds 500\r\n".encode())
 
     def close(self):
         if self.process is not None and self.process.poll() is None:

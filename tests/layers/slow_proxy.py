@@ -18,7 +18,7 @@ class SlowProxy:
         seconds: by which each chunk is late, in both directions.
 
     Attributes:
-        chunks: how many have come from clients.
+        chunks, bytes: how many have come from clients.
     """
 
     def __init__(self, path, own, seconds):
@@ -27,7 +27,7 @@ class SlowProxy:
         self._seconds = seconds
         self._tasks = []
         self._writers = []
-        self.chunks = 0
+        self.chunks = self.bytes = 0
 
     @property
     def url(self):
@@ -67,7 +67,9 @@ class SlowProxy:
     async def _pass(self, reader, writer, is_asking):
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(_CHUNK):
-                self.chunks += is_asking
+                if is_asking:
+                    self.chunks += 1
+                    self.bytes += len(data)
                 await asyncio.sleep(self._seconds)
                 writer.write(data)
                 await writer.drain()

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from bridge_doubles import on_loop, until_async
 from layer_doubles import RecordingLog
+from patience import NEVER_SECONDS
 
 from uvicorn.errors import ChannelFull, ChannelLayerUnavailable
 from uvicorn.layers import deferred
@@ -92,7 +93,8 @@ async def test_a_long_line_does_not_make_each_of_its_messages_dear(monkeypatch):
 
 
 @on_loop
-async def test_a_server_that_stops_sends_what_stands_in_lines():
+async def test_a_server_that_stops_sends_what_stands_in_lines(monkeypatch):
+    monkeypatch.setattr(deferred, "_RETRY_SECONDS", NEVER_SECONDS)
     layer = Layer()
     hub = Hub(asyncio.get_running_loop(), layer, SimpleNamespace(node="here"), RecordingLog(), Bounds())
     hub.deferred.carry(messages(layer, 3))

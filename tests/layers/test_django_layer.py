@@ -9,6 +9,7 @@ import pytest
 from bridge_doubles import on_loop
 from carriers import DjangoCarrier
 from layer_doubles import Worked, make, until_async
+from patience import NEVER_SECONDS
 from specified_layer import SpecifiedLayer
 
 from uvicorn import ChannelLayerUnavailable, route
@@ -43,6 +44,7 @@ async def test_messages_of_one_sender_come_in_order_though_nobody_awaits_them():
 @on_loop
 async def test_a_message_that_its_consumer_wants_later_outlives_a_stop(monkeypatch):
     monkeypatch.setattr(django_layer, "_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(django_layer, "_STOP_SECONDS", NEVER_SECONDS)
     layer, called = SpecifiedLayer(), []
 
     async def consumer(message):

@@ -56,7 +56,7 @@ def carrier(request):
 @on_loop
 async def test_a_program_sends_adds_and_discards_by_the_address_of_the_layer(carrier, side):
     worked = Worked()
-    async with make(carrier, route("jobs", worked)) as node:
+    async with make(carrier, route("jobs", worked), threads=1) as node:
         client = node.client()
         name = client.name
         await node.group("room").add(node.client())  # so that the group is subscribed to, before and after

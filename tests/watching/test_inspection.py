@@ -9,8 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from patience import PATIENCE_SECONDS, until
+from patience import NEVER_SECONDS, PATIENCE_SECONDS, until
 
+from uvicorn.bridge import aside as aside_module
 from uvicorn.bridge.aside import Aside
 from uvicorn.watching import inspection as module
 from uvicorn.watching.inspection import Inspection, candidates
@@ -35,7 +36,8 @@ def tmp_path():
 
 
 @pytest.fixture
-def served(tmp_path):
+def served(tmp_path, monkeypatch):
+    monkeypatch.setattr(aside_module, "_SECONDS", NEVER_SECONDS)
     log = Log()
     aside = Aside(log)
     answers = {"hello": lambda: "hello", "fail": lambda: 1 // 0, "empty": lambda: ""}

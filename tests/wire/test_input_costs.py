@@ -5,6 +5,7 @@ Processor time for the same inputs, which also shows bytes that are looked at or
 
 from __future__ import annotations
 
+import gc
 import sys
 import tracemalloc
 
@@ -75,11 +76,13 @@ def calls(function, *args):
         nonlocal count
         count += event in ("call", "c_call")
 
+    gc.disable()  # or what other tests have left would be finalized meanwhile, and counted
     sys.setprofile(on_event)
     try:
         function(*args)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 

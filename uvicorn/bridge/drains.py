@@ -244,9 +244,10 @@ class Drains:
     def _run_measured(self, job: Job) -> None:
         self.measures -= 1
         load, measure = job.load, Measure(self.is_alone(job))
-        if job.run():
-            self._is_ending = False
+        is_over = job.run()
         measure.end(load, self.is_alone(job))
+        if is_over:  # not before: until this thread is free again, it counts as such
+            self._is_ending = False
 
     def _park(self, slot: Slot) -> bool:
         """Wait until there may be something to do; return False if the thread is to end."""

@@ -38,10 +38,11 @@ from uvicorn.layers.redis_servers import RedisAddress
 __all__ = ["Streams"]
 
 #: what Redis says when a stream is not there: it has come back without its data, or somebody has removed it
-_FORGOTTEN: Final = ("NOGROUP", "UNBLOCKED")
+_FORGOTTEN: Final = ("NOGROUP", "UNBLOCKED", "no such key")
 _BLOCK_SECONDS: Final = 2.0  # a read that finds nothing
 _BLOCK_SOME_SECONDS: Final = 0.25  # the same, while other channels have no room
 _LATER_MILLISECONDS: Final = 1000
+_RENEWALS: Final = 3  # of a claim, in the time that it lasts
 _MOST_DEAD: Final = 10_000  # messages in a `.dead`
 _GONE_AFTER: Final = 20  # claims: a consumer that has nothing and was silent for that long is removed
 _PART: Final = "channels"
@@ -209,7 +210,7 @@ class Streams:
 
     async def _claim_for_ever(self) -> None:
         backoff = Backoff()
-        seconds = self._address.claim_seconds
+        seconds = self._address.claim_seconds / _RENEWALS
         while True:
             client = None
             try:
@@ -224,13 +225,13 @@ class Streams:
                             await self._clean(client)
                     rounds += 1
                     backoff.reset()
-                    await asyncio.sleep(seconds / 3)
+                    await asyncio.sleep(seconds)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
                 if not str(error).startswith(_FORGOTTEN):
                     self._outage.begins("claims", error)
-                await asyncio.sleep(min(seconds / 3, backoff.seconds()))
+                await asyncio.sleep(min(seconds, backoff.seconds()))
             finally:
                 await close_quietly(client)
 
