@@ -8,12 +8,13 @@ from __future__ import annotations
 import http.client
 import os
 import platform
-import socket
+import re
 import subprocess
 import sys
-import time
+import threading
 
 PAGE = b"Hello, world!\n"
+PATIENCE_SECONDS = 120.0  # for one server, on a busy machine; when all is well nothing waits that long
 EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "examples")
 
 
@@ -25,40 +26,51 @@ def main() -> int:
         print(f"not compiled: {version}", file=sys.stderr)
         return 1
     for consumer in ("hello_world", "hello_async"):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        options = ["--no-control-socket", "-b", f"127.0.0.1:{port}"]
-        server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", *options, "--chdir", EXAMPLES, f"hello:{consumer}"],
-            cwd=EXAMPLES,  # not a checkout: the installed package is to be served with
-            stderr=subprocess.PIPE,
-        )
-        try:
-            answer = _ask(port)
-        finally:
-            server.terminate()
-            _, log = server.communicate(timeout=30)
-        if answer != (200, PAGE) or server.returncode:
-            print(f"{consumer}: answer {answer}, exit code {server.returncode}\n{log.decode()}", file=sys.stderr)
+        answer, code, log = _serve(consumer)
+        if answer != (200, PAGE) or code:
+            print(f"{consumer}: answer {answer}, exit code {code}\n{log}", file=sys.stderr)
             return 1
     print(f"Python {platform.python_version()} serves both kinds of consumers: {version}")
     return 0
 
 
+def _serve(consumer: str) -> tuple[tuple[int, bytes] | None, int, str]:
+    """Serve one page; return the answer, the server's exit code and its log."""
+    options = ["--no-control-socket", "-b", "127.0.0.1:0"]  # a port that the kernel gives to nobody else
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", *options, "--chdir", EXAMPLES, f"hello:{consumer}"],
+        cwd=EXAMPLES,  # not a checkout: the installed package is to be served with
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stderr is not None
+    end = threading.Timer(PATIENCE_SECONDS, server.kill)
+    end.start()
+    log, answer = "", None
+    try:
+        for line in server.stderr:
+            log += line
+            if found := re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", line):
+                answer = _ask(int(found[1]))
+                break
+    finally:
+        server.terminate()
+        log += server.communicate()[1]
+        end.cancel()
+    return answer, server.returncode, log
+
+
 def _ask(port: int) -> tuple[int, bytes] | None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/")
-            response = connection.getresponse()
-            return response.status, response.read()
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    return None
+    """Return status and content; None if there are none. What comes before a worker has started waits for it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        return response.status, response.read()
+    except OSError:
+        return None
+    finally:
+        connection.close()
 
 
 if __name__ == "__main__":

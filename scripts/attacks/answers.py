@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["Answer", "Client", "Wrong"]
 
-_PATIENCE_SECONDS = 60.0  # what a busy machine may take
+_PATIENCE_SECONDS = 120.0  # what a busy machine may take
 
 
 class Wrong(Exception):

@@ -37,8 +37,9 @@ _SILENCE_SECONDS = 0.1  # so long is waited for (more of) an answer to an attack
 _PAUSE_SECONDS = 0.01  # between the parts of an attack
 _CROWD = 3  # attackers at the same time
 _MOST_SHOWN = 160  # characters of a reason
-# Short timeouts would free connections that attackers hold; a long keep-alive lets the proxies decide when they close.
-_OPTIONS = ("--keep-alive", "75", "--log-level", "error")
+# Short timeouts would free connections that attackers hold, and refuse whom a busy machine lets wait between two bytes;
+# a long keep-alive lets the proxies decide when they close.
+_OPTIONS = ("--header-timeout", "120", "--body-timeout", "120", "--keep-alive", "75", "--log-level", "error")
 
 
 @dataclass

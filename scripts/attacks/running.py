@@ -12,18 +12,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["HERE", "free_port", "served", "started"]
-
 HERE = Path(__file__).resolve().parent
-_PATIENCE_SECONDS = 60.0
+sys.path.append(str(HERE.parent.parent / "tests"))
 
+from ports import free_port  # noqa: E402
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+__all__ = ["HERE", "THREADS", "free_port", "served", "started"]
+
+THREADS = 8  # of the pool of what is served
+_PATIENCE_SECONDS = 120.0  # what a busy machine may take
 
 
 @contextlib.contextmanager
@@ -57,8 +54,8 @@ def started(words: list[str], port: int, log: Path) -> Iterator[int]:
 def served(application: str, folder: Path, *options: str) -> Iterator[tuple[int, int, Path]]:
     """Serve an application of this folder with one worker; yield port, the worker's process id, and the log."""
     port, log = free_port(), folder / "server.log"
-    words = [sys.executable, "-m", "uvicorn", "--no-control-socket", "--pythonpath", str(HERE), "--threads", "8"]
-    words += ["-b", f"127.0.0.1:{port}", *options, application]
+    words = [sys.executable, "-m", "uvicorn", "--no-control-socket", "--pythonpath", str(HERE)]
+    words += ["--threads", str(THREADS), "-b", f"127.0.0.1:{port}", *options, application]
     with started(words, port, log) as master:
         yield port, _worker(master), log
 

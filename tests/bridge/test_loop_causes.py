@@ -1,12 +1,12 @@
 """Why a loop did not turn: told apart, and no alarm where nobody is to blame."""
 
-import contextlib
 import os
 import threading
 import time
 
 import pytest
 from bridge_doubles import until
+from descriptors import opened
 from watched_machine import LOOP, OTHER, OWN, Machine
 
 from uvicorn.bridge.garbage import GarbagePauses
@@ -156,15 +156,6 @@ def test_the_pauses_of_the_collector_are_added_up():
     assert garbage.seconds_so_far == 1.25
 
 
-def opened(native_id):
-    """Return how many files of this thread are open."""
-    links = []
-    for descriptor in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # closed meanwhile
-            links.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-    return len([link for link in links if link.endswith(f"/task/{native_id}/schedstat")])
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the system does not tell")
 def test_the_file_of_a_thread_is_kept_open_until_the_clocks_are_closed_and_tells_its_end():
     clocks, may_end, ids = SystemClocks(), threading.Event(), []
@@ -177,15 +168,19 @@ def test_the_file_of_a_thread_is_kept_open_until_the_clocks_are_closed_and_tells
     thread.start()
     until(lambda: ids, "the thread")
     [native_id] = ids
+
+    def files():
+        return [name for name in opened() if name.endswith(f"/task/{native_id}/schedstat")]
+
     clocks.keep(native_id)
     clocks.keep(native_id)
-    assert opened(native_id) == 1
+    assert len(files()) == 1
     until(lambda: clocks.spent(native_id) == read_spent(native_id), "the same, when the thread rests")
     may_end.set()
     thread.join()
     until(lambda: clocks.spent(native_id) is None, "the end of the thread")
     clocks.close()
-    assert opened(native_id) == 0
+    assert files() == []
 
 
 def test_the_thread_that_computed_most_is_known_with_its_share():

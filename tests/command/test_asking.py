@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from patience import NEVER_SECONDS
 
 from uvicorn.command import asking
 from uvicorn.command.asking import AskingError, WorkerSocket, ask, master_of, masters, statuses
@@ -67,6 +68,7 @@ def test_a_worker_that_does_not_answer_is_told_and_one_that_is_gone_is_left_out(
 
 def test_an_error_of_the_worker_is_an_error(monkeypatch):
     ours, theirs = socket.socketpair()
+    monkeypatch.setattr(asking, "_SECONDS", NEVER_SECONDS)
     monkeypatch.setattr(asking.socket, "socket", lambda *_: ours)
     monkeypatch.setattr(type(ours), "connect", lambda *_: None, raising=False)
 

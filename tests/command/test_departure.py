@@ -80,7 +80,9 @@ class Scene:
 
 
 @pytest.fixture
-def scene():
+def scene(monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)  # what was made a moment ago stays so on a machine that stands
     made = Scene()
     yield made
     for worker in made.workers:

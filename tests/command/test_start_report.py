@@ -48,7 +48,7 @@ def test_who_only_consumes_channels_is_a_background_worker(only):
 
 def test_a_master_that_listens_nowhere_does_not_say_where(caplog):
     log = SimpleNamespace(error_log=logging.getLogger("test.master"))
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "test.master")
     with quiet_about_no_address(log):
         for address in ("", "http://127.0.0.1:8000"):
             log.error_log.info("Listening at: %s (%s)", address, 7)

@@ -63,6 +63,13 @@ def test_the_watchdog_is_told_often_enough_and_not_more(systemd):
     assert told(sock) == ["WATCHDOG=1"]
 
 
+def test_the_watchdog_is_told_at_once_though_the_clock_began_with_the_machine_just_now(systemd, monkeypatch):
+    sock, name = systemd
+    monkeypatch.setattr(module.time, "monotonic", lambda: 1.0)
+    Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "3600000000"}, FakeLog()).ping()
+    assert told(sock) == ["WATCHDOG=1"]
+
+
 @pytest.mark.parametrize(
     "environ",
     [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "x"}, {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}],

@@ -410,6 +410,20 @@ def test_an_idle_connection_is_closed_with_goaway_after_keepalive(make_http2):
     assert client.transport.is_eof_written or client.is_closed
 
 
+def test_an_idle_connection_whose_next_frames_wait_in_the_system_is_kept(make_http2):
+    client = connect(make_http2(Echo(), keepalive=2))
+    client.get()
+    ours, theirs = client.transport.sockets
+    theirs.send(b"frames")
+    client.site.pass_time(7)
+    client.flush()
+    assert not client.goaways
+    ours.recv(100)
+    client.site.pass_time(1)
+    client.flush()
+    assert client.goaways == [(1, 0)]
+
+
 def test_a_connection_with_a_request_is_not_idle(make_http2):
     kept = Kept()
     client = connect(make_http2(kept, keepalive=2))

@@ -82,18 +82,19 @@ def test_a_keepalive_of_a_second_is_over_at_the_first_look_and_not_before(make_s
     assert client.is_closed
 
 
-def test_an_idle_connection_whose_next_request_waits_in_the_system_is_kept(make_site):
+@pytest.mark.parametrize(("keepalive", "seconds"), [(1, 1.25), (5, 6)])
+def test_an_idle_connection_whose_next_request_waits_in_the_system_is_kept(make_site, keepalive, seconds):
     """The worker was held up: the client is not to blame, and to close would reset its connection."""
-    site = make_site(Echo(), keepalive=1)
+    site = make_site(Echo(), keepalive=keepalive)
     client = site.connect()
     client.send(GET)
     ours, theirs = client.transport.sockets
     theirs.send(GET)
-    site.pass_time(1.25)  # the first look, which closes it otherwise
+    site.pass_time(seconds)  # the look that closes it otherwise
     assert not client.is_closed
     client.send(ours.recv(100))
     assert client.statuses() == [200, 200]
-    site.pass_time(2)
+    site.pass_time(seconds + 0.25)
     assert client.is_closed
 
 

@@ -78,6 +78,8 @@ class ChatClient:
                 connect(self._url, proxy=None, open_timeout=PATIENCE, close_timeout=1, ping_interval=None) as socket,
             ):
                 self._socket = socket
+                if self._is_over.is_set():  # nobody closes this one any more
+                    break
                 self._send({"id": self._me, "name": self._name, "since": self._since})
                 for data in socket:
                     self._receive(json.loads(data))

@@ -3,6 +3,7 @@
 What GOAWAY says was not begun is asked for again on another connection, and is no loss (RFC 9113 section 6.8).
 """
 
+import contextlib
 import socket
 
 import ngh2
@@ -47,11 +48,13 @@ class Load:
             while not (is_ending or self.is_stopping) and len(open_streams) < IN_FLIGHT:
                 open_streams.add(connection.send_request(self._fields, end_stream=True))
             data = connection.data_to_send()
-            try:
-                if data:
+            if data:
+                # Where the server has closed after its GOAWAY that is read first, with what it has answered.
+                with contextlib.suppress(ConnectionError):
                     plain.sendall(data)
-                if not open_streams:
-                    return
+            if not open_streams:
+                return
+            try:
                 received = plain.recv(65536)
             except ConnectionError as error:
                 received = b""

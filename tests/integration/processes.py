@@ -35,6 +35,7 @@ LIMITLESS_OURS = {
         "WEBSOCKET_CLOSE",
     )
 }
+LIMITLESS_OURS["UVICORN_MIN_RATE_GRACE"] = str(NEVER)
 LIMITLESS_OURS["UVICORN_ACCESS_LOG"] = "false"  # the log is for what goes wrong
 # A config file: what is there at a stop is waited for a second. All the rest of `graceful_timeout`, and not a tenth of
 # it, is then for what the worker does at that deadline, before its master kills it.
@@ -181,7 +182,11 @@ class Server:
     # ---- clients ----
 
     def client(self, **arguments):
-        """Return an httpx client for an address without TLS."""
+        """Return an httpx client for an address without TLS, which keeps its connections.
+
+        By itself httpx closes one that was idle for 5 seconds, and the next request may come to another worker.
+        """
+        arguments.setdefault("limits", httpx.Limits(max_connections=100, keepalive_expiry=None))
         return httpx.Client(base_url=self.url, **PLAIN, **arguments)
 
     def get(self, path, **arguments):
@@ -227,8 +232,9 @@ class Server:
             self.process.kill()
             self.process.wait()
         for pid in self._seen:
-            if _is_alive(pid) and b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):  # a worker leaves by itself when its master has gone: perhaps just now
+                if _is_alive(pid) and b"uvicorn" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
 
     def wait_until_listening(self):
         def urls():
@@ -341,9 +347,20 @@ def address_of(url):
     return host.strip("[]"), int(port)
 
 
+def halt(pid):
+    """Stop a process, which SIGCONT has go on; return when it does nothing more, not when it is about to be told."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: _state_of(pid) == "T", f"process {pid} to stop")
+
+
 def _is_alive(pid):
+    return _state_of(pid) not in ("", "Z")
+
+
+def _state_of(pid):
+    """Return the letter that the system has for what a process does; "" if there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return False
-    return text.rpartition(")")[2].split()[0] != "Z"
+        return ""
+    return text.rpartition(")")[2].split()[0]

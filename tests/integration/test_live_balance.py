@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 
 import pytest
-from processes import NEVER, eventually
+from processes import NEVER, eventually, halt
 
 WORKERS = 4
 CONNECTIONS = 200
@@ -30,8 +30,9 @@ def server(serve_module, request):
 
 
 def all_accept(serve, command, config):
-    """Start a server; return it when all its workers have accepted a connection."""
-    started = serve("--workers", str(WORKERS), "--threads", "2", command=command, config=config)
+    """Start a server, whose master aborts no worker; return it when all of them have accepted a connection."""
+    args = ("--workers", str(WORKERS), "--threads", "2", "--timeout", str(NEVER))
+    started = serve(*args, command=command, config=config)
     eventually(lambda: len(started.workers()) == WORKERS, "all workers")
     seen = set()
 
@@ -126,7 +127,7 @@ def test_others_take_what_a_stopped_worker_cannot(serve, command):
             stack.enter_context(server.raw())
         with server.raw() as raw:
             stopped = pid_of(raw)
-        os.kill(stopped, signal.SIGSTOP)
+        halt(stopped)
         stack.callback(os.kill, stopped, signal.SIGCONT)
         counts = Counter(pid_of(stack.enter_context(server.raw())) for _ in range(CONNECTIONS))
     assert sum(counts.values()) == CONNECTIONS

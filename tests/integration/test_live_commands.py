@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from checking import check_config
-from processes import COMMANDS, PATIENCE, PYTHONPATH, eventually
+from processes import COMMANDS, NEVER, PATIENCE, PYTHONPATH, eventually
 
 import uvicorn
 
@@ -104,8 +104,17 @@ def test_no_warning_where_one_thread_is_no_problem(serve, command, app, args):
     assert "one at a time" not in server.log()
 
 
+# A worker that gets no processor for a while says so.
+NO_TIME_IS_NO_WARNING = f"""
+from uvicorn.command import process_end
+
+raw_env = ["UVICORN_LOOP_BLOCK_WARNING=0", "UVICORN_POOL_WAIT_WARNING=0", "UVICORN_SLOW_CONSUMER_WARNING=0"]
+process_end._LAST_SECONDS = {NEVER}  # for threads that are about to end
+"""
+
+
 def test_a_usual_start_and_stop_warn_of_nothing(serve):
-    server = serve()
+    server = serve(config=NO_TIME_IS_NO_WARNING)
     server.get("/sync/hello")
     server.stop()
 
@@ -248,7 +257,7 @@ def test_a_prefix_from_root_path_is_told_to_consumers(serve):
 
 # ---- what a start and a request say ----
 
-LOUD = {"UVICORN_ACCESS_LOG": "true"}
+LOUD = {"UVICORN_ACCESS_LOG": "true", "UVICORN_LOOP_BLOCK_WARNING": "0"}  # of requests nobody else speaks
 
 
 def test_the_uvicorn_command_says_what_is_served_and_writes_a_line_for_each_request(serve):

@@ -156,8 +156,9 @@ def connections(server):
     import psycopg
 
     name, _, host = server.database.removeprefix("postgresql://app@/").partition("?host=")
-    with psycopg.connect(dbname=name, user="app", host=host) as connection:
-        query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    # Not those of earlier looks, either: they end a little after their clients.
+    with psycopg.connect(dbname=name, user="app", host=host, application_name="look") as connection:
+        query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> 'look'"
         return {row[0] for row in connection.execute(query)}
 
 

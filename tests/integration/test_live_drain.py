@@ -76,13 +76,14 @@ def test_an_answer_that_waits_for_a_slow_reader_is_sent_to_its_end(server, leave
 
 
 def test_every_pipelined_request_that_was_received_is_answered(server, leave):
-    with server.raw() as raw, server.client() as kept:
-        raw.get("/sync/hold?name=first")
-        for number in range(40):
-            raw.get(f"/{'sync' if number % 2 else 'async'}/hello?{number}")
-        eventually(lambda: kept.get("/state").json()["holding"], "the first to run")
+    paths = ["sync/hold?name=first", *(f"{'sync' if number % 2 else 'async'}/hello?{number}" for number in range(40))]
+    with server.raw() as raw, server.raw() as releasing:
+        # At once: while 16 are in flight nothing is read, and what comes later may not have been received.
+        raw.send(*(f"GET /{path} HTTP/1.1\r\nHost: test\r\n\r\n".encode() for path in paths))
+        releasing.send(b"GET /release?name=first HTTP/1.1\r\n")  # it has begun: an idle connection may be closed
+        eventually(lambda: server.state()["holding"], "the first to run")
         leave(server)
-        kept.get("/release?name=first")
+        releasing.send(b"Host: test\r\n\r\n")
         answer = raw.receive()
 
     assert answer.count(b"HTTP/1.1 200 OK") == 41

@@ -43,7 +43,7 @@ class Notifier:
         self._watchdog = environ.get("WATCHDOG_USEC", "")
         self._log = log
         self._status = ""
-        self._pinged = 0.0
+        self._pinged = float("-inf")  # not 0.0: the clock may begin with the machine
         self.watchdog_seconds: Final = _watchdog_seconds(environ) if self._address else 0.0
 
     @property

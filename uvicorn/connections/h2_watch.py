@@ -18,6 +18,7 @@ from uvicorn.connections.pace import acknowledged_bytes, is_slow_on_purpose, res
 from uvicorn.connections.quiet import LINGER_SECONDS, QuietTimes
 from uvicorn.connections.rates import RateMeter
 from uvicorn.connections.service import Service
+from uvicorn.connections.unread import has_sent
 from uvicorn.connections.watch import is_short_over
 from uvicorn.errors import ClientError
 from uvicorn.wire.h2_engine import ENHANCE_YOUR_CALM, NO_ERROR
@@ -141,10 +142,10 @@ class Http2Watch(QuietTimes):
             timeout = min(timeout or LINGER_SECONDS, LINGER_SECONDS)
         elapsed = now - self._idle_since
         was_idle, self._was_idle = self._was_idle, 0 < timeout < elapsed
-        is_over = (was_idle and self._was_idle) or is_short_over(connection, elapsed, timeout)
+        is_over = (was_idle and self._was_idle) or is_short_over(elapsed, timeout)
         # Above, for a while: it is in the midst of a head or frame.
         is_watched = connection.silent_bytes and elapsed < timeout + limits.header_timeout
-        if is_over and not is_watched:
+        if is_over and not is_watched and not has_sent(connection):
             connection.end_finally()
 
     # ---- one stream ----

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from uvicorn.connections.body import RequestBody
 from uvicorn.connections.exchange import Exchange
@@ -138,8 +138,8 @@ class ConnectionWatch(QuietTimes):
         if service.is_stopping:
             timeout = min(timeout or LINGER_SECONDS, LINGER_SECONDS)
         elapsed = now - self._idle_since
-        is_over = self._is_overdue(elapsed, timeout) or is_short_over(connection, elapsed, timeout)
-        if is_over and not connection.transport.is_closing():
+        is_over = self._is_overdue(elapsed, timeout) or is_short_over(elapsed, timeout)
+        if is_over and not connection.transport.is_closing() and not has_sent(connection):
             connection.transport.close()
 
     def _is_overdue(self, elapsed: float, timeout: float) -> bool:
@@ -262,13 +262,13 @@ class ConnectionWatch(QuietTimes):
         return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
-def is_short_over(connection: Any, elapsed: float, timeout: float) -> bool:
+def is_short_over(elapsed: float, timeout: float) -> bool:
     """Whether an idle connection is to be closed at the first look, since its time is over and was less than two ticks.
 
-    To be late twice would make three seconds of one. Instead the socket is asked: if the worker was held up, the next
-    request waits there.
+    To be late twice would make three seconds of one. Whoever closes it asks the socket (`has_sent`): if the worker was
+    held up, the next request waits there.
     """
-    return 0 < timeout < 2 * _TICK_SECONDS and timeout <= elapsed + _CLOCK_SECONDS and not has_sent(connection)
+    return 0 < timeout < 2 * _TICK_SECONDS and timeout <= elapsed + _CLOCK_SECONDS
 
 
 def _is_queued(exchange: Exchange) -> bool:
