@@ -58,7 +58,7 @@ class Load:
                 received = plain.recv(65536)
             except ConnectionError as error:
                 received = b""
-                self.lost += [repr(error)] if open_streams else []  # else all was answered, and nothing is lost
+                self.lost.append(repr(error))
             if not received:
                 self.lost += [f"stream {stream}: the connection was closed" for stream in open_streams]
                 return
