@@ -103,7 +103,7 @@ def main() -> int:
         after = _rested(port, pid, before)
         logged = log.read_text(errors="replace")
     wrong = _left(before, after) + crowd.failures
-    if "Traceback" in logged or "Booting" in logged.partition("Booting")[2]:
+    if "Traceback" in logged or "was sent SIG" in logged:  # a traceback, or a worker that was killed
         wrong.append(f"the log:\n{logged[-4000:]}")
     print(f"{options.clients} clients for {seconds:.0f} s, seed {options.seed}: {crowd.visits.total():,} visits")
     print(", ".join(f"{name} {count:,}" for name, count in crowd.visits.most_common()))
