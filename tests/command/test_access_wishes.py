@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from kept_logging import logging_as_before
 
 from uvicorn.command.console import DefaultAccessLog
 from uvicorn.command.formatters import AccessFormatter
@@ -20,12 +21,8 @@ from uvicorn.command.settings import Settings
 @pytest.fixture(autouse=True)
 def theirs():
     """The logger of the released package; nothing of what a test does to it, or to Gunicorn's, is left."""
-    loggers = [logging.getLogger(name) for name in ("uvicorn.access", "uvicorn", "gunicorn.access", "gunicorn.error")]
-    before = [(list(one.handlers), list(one.filters), one.level, one.propagate) for one in loggers]
-    yield loggers[0]
-    for logger, (handlers, filters, level, propagate) in zip(loggers, before, strict=True):
-        logger.handlers, logger.filters, logger.propagate, logger.disabled = handlers, filters, propagate, False
-        logger.setLevel(level)
+    with logging_as_before():
+        yield logging.getLogger("uvicorn.access")
 
 
 class Log:

@@ -14,6 +14,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
+from kept_logging import logging_as_before
 
 from uvicorn.command import log_records
 from uvicorn.command.console import ACCESS_FORMAT
@@ -29,18 +30,12 @@ from uvicorn.watching.request_ids import current_request_id
 @pytest.fixture(autouse=True)
 def _logging_as_before(monkeypatch):
     """Leave nothing of what a test does to `logging`."""
-    factory = logging.getLogRecordFactory()
-    names = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access")
-    loggers = [logging.getLogger(name) for name in names]
-    before = [(each, list(each.handlers), each.level, each.propagate) for each in loggers]
-    last = logging.lastResort.formatter
+    factory, last = logging.getLogRecordFactory(), logging.lastResort.formatter
     monkeypatch.setattr(log_records, "_sources", {})
-    yield
+    with logging_as_before():
+        yield
     logging.setLogRecordFactory(factory)
     logging.lastResort.setFormatter(last)
-    for logger, handlers, level, propagate in before:
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
 
 
 @pytest.fixture
@@ -320,7 +315,6 @@ def test_what_applications_log_follows_an_error_log_that_is_set_up_anew(tmp_path
     log.setup(cfg)  # HUP
     prepare_log(log, cfg, Settings.from_config(cfg))
     logging.getLogger("uvicorn.error").warning("here")
-    log.error_log.handlers[0].close()
     assert "here" in (tmp_path / "other").read_text()
 
 

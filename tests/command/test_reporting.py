@@ -8,6 +8,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
+from kept_logging import logging_as_before
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.command.reporting import GunicornHooks, Reporter, RequestView, ResponseView, environ_of
@@ -73,10 +74,8 @@ def make(
 
 
 @pytest.fixture
-def gunicorn_log(monkeypatch):
+def gunicorn_log():
     """Return a maker of Gunicorn's own logger; what it set up is taken down."""
-    loggers = [logging.getLogger(name) for name in ("gunicorn.access", "gunicorn.error")]
-    before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
 
     def make_log(**values):
         cfg = Config()
@@ -84,13 +83,8 @@ def gunicorn_log(monkeypatch):
             cfg.set(name, value)
         return Logger(cfg)
 
-    yield make_log
-    for logger, handlers, level, propagate in before:
-        for handler in [handler for handler in logger.handlers if handler not in handlers]:
-            logger.removeHandler(handler)
-            handler.close()
-        logger.setLevel(level)
-        logger.propagate = propagate
+    with logging_as_before():
+        yield make_log
 
 
 # ---- the views ----

@@ -6,6 +6,7 @@ import signal
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from kept_logging import logging_as_before
 
 from uvicorn.command.worker import ASGIWorker
 
@@ -24,10 +25,11 @@ class Application:
 @pytest.fixture
 def worker():
     cfg = Config()
-    made = ASGIWorker(1, os.getpid(), [], Application(), 30, cfg, Logger(cfg))
-    made.pid = os.getpid()
-    yield made
-    made.tmp.close()
+    with logging_as_before():
+        made = ASGIWorker(1, os.getpid(), [], Application(), 30, cfg, Logger(cfg))
+        made.pid = os.getpid()
+        yield made
+        made.tmp.close()
 
 
 def test_a_worker_that_was_told_to_leave_before_the_import_does_not_begin_it(worker):

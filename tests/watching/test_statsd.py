@@ -7,6 +7,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 from gunicorn.instrument.statsd import Statsd
+from kept_logging import logging_as_before
 from patience import PATIENCE_SECONDS
 
 from uvicorn.bridge.garbage import GarbagePauses
@@ -63,6 +64,7 @@ def test_counters_are_sent_by_what_they_have_grown_and_states_by_one_worker():
     ]
 
 
+@logging_as_before()
 def test_gunicorns_logger_sends_them():
     from gunicorn.config import Config
 
