@@ -204,6 +204,24 @@ def test_one_that_is_told_alone_leaves_if_the_new_one_was_ready_before(scene, ow
     assert scene.events == [f"{own} leaves"]
 
 
+@pytest.mark.parametrize("is_told_twice", [False, True])
+def test_a_sibling_that_is_as_old_is_none_that_was_made_in_its_place(scene, monkeypatch, is_told_twice):
+    """Under plain Gunicorn: a HUP right after the start, and new workers that fail."""
+    old = scene.make(1, is_ready=True)
+    scene.make(2, is_ready=True)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 1)
+    departure = scene.departure(old)
+    news = [scene.make(number) for number in (3, 4)]
+    if is_told_twice:  # the second time when it is counted again, before the master has seen the ends of all new ones
+        departure.begin()
+    for new in news:
+        new.entry.tell(FAILED, "no such module: x")
+    scene.loop.turn()
+    departure.begin()
+    assert scene.events == ["1 stays"] * (1 + is_told_twice)
+
+
 def test_a_failure_of_long_ago_keeps_nobody(scene, monkeypatch):
     old, failed = scene.make(1, is_ready=True), scene.make(2)
     failed.entry.tell(FAILED, "no such module: x")

@@ -74,6 +74,7 @@ class Departure:
         self._expected: set[int] = set()  # numbers of those that were starting at a look
         self._leaving: set[int] = set()  # of those that wait, as this one does
         self._end = 0.0
+        self._since = time.monotonic()  # who was made before is none that was made in place of this one
 
     def begin(self) -> None:
         """The worker was told to leave; perhaps not for the first time."""
@@ -108,9 +109,9 @@ class Departure:
         return expected
 
     def _just_made(self, entry: Entry) -> list[Standing]:
-        """Return the workers that were made a moment ago, after this one; none of them is starting still."""
-        own, since = entry.standing.number, time.monotonic() - _RECENT_SECONDS
-        return [each for each in entry.roll.read_all() if each.number > own and each.made_at > since]
+        """Return the workers that were made a moment ago, while this one served; none of them is starting still."""
+        own, since = entry.standing.number, max(self._since, time.monotonic() - _RECENT_SECONDS)
+        return [each for each in entry.roll.read_all() if each.number > own and each.made_at >= since]
 
     def _before(self, entry: Entry, just_made: Iterable[Standing]) -> int:
         """Return how many others leave first, for whom new workers are ready. None of them waits, so nobody can see it.
