@@ -6,7 +6,8 @@ Channels 1, and logged. They are counted while they are under way: past a mark, 
 *In order.* While one message for a group or channel is tried again, those for the same one stand in a line behind it,
 in the order in which they came. A layer that may take the second of two and not the first one
 (`Layer.takes_in_order`) is given the messages of a channel one by one. But those that are tried no more go out at
-once: a layer that is silent holds up the first one only.
+once: a layer that is silent holds up the first one only. And those of the next consumer that were on their way before
+anybody knew of the refusal may be taken: to wait for each answer would cost a way to the broker and back.
 """
 
 from __future__ import annotations
