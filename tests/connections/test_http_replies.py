@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from clients import Kept
 
-from uvicorn import ReplyError
+from uvicorn import ReplyError, route
 
 HEAD_END = b"server: uvicorn\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
 
@@ -285,6 +285,22 @@ def test_a_stopping_server_says_close_with_the_last_response(make_site):
     kept.reply(1, status=200)
     client.site.settle()
     assert [response.headers.get("connection") for response in client.responses()] == [None, "close"]
+    assert client.is_closed
+
+
+@pytest.mark.parametrize("before", [0, 10])  # bytes that were sent before it stops
+@pytest.mark.parametrize("requests", [1, 2])
+def test_an_answer_that_is_given_while_its_head_is_taken_says_close_when_the_server_stops(make_site, before, requests):
+    """As that of a consumer which begins at once, from Python 3.12 on; here nobody has the path."""
+    client = make_site([route("http.request", Kept(), path="^/there$")]).connect()
+    data = request() * requests
+    if before:
+        client.send(data[:before])
+    client.site.service.begin_stopping()
+    client.send(data[before:])
+    client.site.settle()
+    assert [response.status for response in client.responses()] == [404] * requests
+    assert [response.headers.get("connection") for response in client.responses()] == [None, "close"][-requests:]
     assert client.is_closed
 
 

@@ -188,6 +188,7 @@ class HTTPConnection(BeginningConnection):
             at += size
             self.intake.more_steps += 1
         exchange.is_request_complete = True
+        self.intake.note_taken(at)
         if not exchange.persists:
             self.life.on("ends_here")
         if consumer is None:

@@ -19,6 +19,7 @@ cdef class Intake:
     @cython.locals(data=bytes, at=Py_ssize_t, end=Py_ssize_t, steps=Py_ssize_t, share=Py_ssize_t, turns=Turns)
     cpdef work(self)
     cpdef drop(self)
+    cpdef note_taken(self, Py_ssize_t at)
     cpdef go_on(self)
     cpdef hold(self, int reason)
     cpdef release(self, int reason)

@@ -119,6 +119,10 @@ class Intake:
         if on_paused is not None:
             self._on_paused = on_paused
 
+    def note_taken(self, at: int) -> None:
+        """What comes before `at` is taken, though whoever takes it has not returned: an answer may be given there."""
+        self._at = at
+
     def go_on(self) -> None:
         """Have what waits taken in a turn to come: it is wanted now."""
         if self._data:
