@@ -175,13 +175,14 @@ def test_what_runs_and_what_waits_is_answered_before_the_worker_leaves(serve, nu
     [old] = server.workers()
     paths = [*["/sync/hold?name=drain"] * 6, *["/async/hold?name=drain"] * 3]
 
-    with ThreadPoolExecutor(len(paths)) as clients, server.client() as kept:
+    with ThreadPoolExecutor(len(paths)) as clients, server.client() as kept, server.raw() as releasing:
         answers = [clients.submit(server.get, path) for path in paths]
         eventually(lambda: kept.get("/state").json()["holding"].get("drain") == 5, "two threads and three tasks")
         eventually(lambda: kept.get("/state").json()["objects"]["Exchange"] == 10, "four queued")
+        releasing.begin("/release?name=drain")
         server.signal(number)
         server.wait_for_log("Worker stopping")
-        assert kept.get("/release?name=drain").headers["connection"] == "close"
+        assert b"connection: close" in releasing.end().receive()
         responses = [answer.result() for answer in answers]
 
     assert [response.status_code for response in responses] == [200] * 9
