@@ -181,6 +181,33 @@ def test_an_earlier_request_of_the_connection_is_answered_first(make_site):
     assert client.transport.received.endswith(b"first" + SWITCHED + b"second")
 
 
+def test_its_end_is_read_where_a_request_came_alone_before_the_handshake(make_site):
+    read = []
+
+    def application(environ, start_response):
+        if end := environ.get("werkzeug.socket"):
+            end.setblocking(False)
+            begin(site, end)
+            client.transport.feed_eof()
+            settle(site)
+            with contextlib.suppress(BlockingIOError):
+                read.append(end.recv(100))
+            return []
+        start_response("200 OK", [])
+        return [b"first"]
+
+    site = make_site(wsgi(application))
+    client = site.connect()
+    client.send(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n")
+    client.send(handshake())
+    site.run_job()
+    site.settle()
+    site.run_job()
+    settle(site)
+    assert read == [b""]
+    assert client.is_closed
+
+
 def test_a_client_that_is_behind_is_not_written_to(speaking):
     def speak(site, client, end):
         begin(site, end)

@@ -120,8 +120,12 @@ class Intake:
             self._on_paused = on_paused
 
     def note_taken(self, at: int) -> None:
-        """What comes before `at` is taken, though whoever takes it has not returned: an answer may be given there."""
-        self._at = at
+        """What comes before `at` is taken, though whoever takes it has not returned: an answer may be given there.
+
+        A head that came alone was never here, and nothing is to be noted.
+        """
+        if self._data:
+            self._at = at
 
     def go_on(self) -> None:
         """Have what waits taken in a turn to come: it is wanted now."""
