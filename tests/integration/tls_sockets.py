@@ -46,6 +46,7 @@ class TLSSocket:
 
     def close(self):
         self._run(self._socket.close())
+        self._socket.transport.close()  # Python 3.10 does not know that it is, if the server was the one to close
 
     def __enter__(self):
         return self
