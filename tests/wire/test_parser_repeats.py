@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from http_grammar import head
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,10 +27,10 @@ def parser(is_trusted, header_map, client):
     return requests
 
 
-def reading(requests, data):
+def reading(requests, data, method="head"):
     """Return all that a head says; and have a consumer spoil its message."""
     try:
-        message = requests.head(data)
+        message = getattr(requests, method)(data)
     except ClientError as error:
         return error.status, error.reason
     seen = {**message, "headers": [list(field) for field in message["headers"]], "client": [*message["client"]]}
@@ -63,3 +64,44 @@ def test_a_warm_parser_reads_like_a_fresh_one(seed, is_trusted, header_map, clie
             assert reading(parser(is_trusted, header_map, client), data) == expected
             continue  # a connection ends with a refusal
         assert reading(warm, data) == expected
+
+
+BEHIND = [
+    b"",
+    b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /second HTTP/1.1\r\nHost a\r\n\r\n",  # no head
+    b"abc\r\n\r\n",
+    b"0\r\n\r\n",
+    b"3\r\nabc\r\n0\r\nHost: b\r\n\r\n",
+    b"\r\n\r\n",
+]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), is_trusted=st.booleans())
+def test_what_is_sent_at_once_is_taken_as_a_head_if_it_is_one_alone_and_else_not_at_all(seed, is_trusted):
+    chance = random.Random(seed)
+    warm, fresh = parser(is_trusted, "refuse", None), parser(is_trusted, "refuse", None)
+    for _ in range(8):
+        first, behind = head(chance), chance.choice(BEHIND)
+        if first.find(b"\r\n\r\n") + 4 != len(first):
+            continue  # it is broken, and more than a head
+        if behind:
+            assert warm.lone_head(first + behind) is None
+        expected = reading(fresh, first)
+        found = reading(warm, first, "lone_head")
+        assert found == expected
+        if len(expected) == 2:
+            warm, fresh = parser(is_trusted, "refuse", None), parser(is_trusted, "refuse", None)
+
+
+@pytest.mark.parametrize("behind", BEHIND[1:])
+@pytest.mark.parametrize(
+    "fields", [b"", b"Content-Length: 7\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n"]
+)
+def test_more_heads_than_a_head_may_be_long_are_no_head_that_is_too_long(fields, behind):
+    requests = RequestParser(BASE, HeaderPolicy({}, frozenset(), "drop", False), Limits(request_fields=2))
+    first = b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"
+    assert requests.lone_head((first + behind) * 400) is None
+    assert requests.lone_head(first + behind) is None
+    assert requests.lone_head(first)["headers"][0] == [b"host", b"a"]

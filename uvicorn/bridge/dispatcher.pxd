@@ -35,7 +35,7 @@ cdef class Dispatcher:
     cdef readonly bint has_task_factory
     cdef bint _is_eager
 
-    @cython.locals(job=ConsumerJob, channel=ReplyChannel)
+    @cython.locals(job=ConsumerJob, channel=ReplyChannel, is_async=bint)
     cpdef dispatch(self, object consumer, object message, object exchange)
     cpdef cancel(self, object exchange, double grace)
     cpdef context_for(self, object served)

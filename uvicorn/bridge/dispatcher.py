@@ -107,11 +107,12 @@ class Dispatcher:
 
     def dispatch(self, consumer: Consumer, message: Message, exchange: ServedRequest) -> None:
         """Start a consumer, or answer 503 if the pool and its queue are full."""
+        is_async = consumer.is_async
         channel = ReplyChannel.__new__(ReplyChannel)
-        channel.begin(exchange, self.outbox, None if consumer.is_async else threading.Lock())
+        channel.begin(exchange, self.outbox, None if is_async else threading.Lock())
         message["reply_channel"] = channel
         del channel  # the lifetime rule
-        if consumer.is_async:
+        if is_async:
             call = serve(consumer, message, exchange, self.hooks, self._tasks)
             if self._is_eager:
                 context = self.context_for(exchange) if self.is_attended else self.context.copy()

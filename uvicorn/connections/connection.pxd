@@ -12,6 +12,7 @@ from uvicorn.wire.request_line cimport RequestLine
 
 
 cdef class HTTPConnection(BeginningConnection):
+    cdef bint _sends_ahead
     cdef Turns _turns
     cdef object _body_reader
     cdef Py_ssize_t _most_whole
@@ -23,4 +24,4 @@ cdef class HTTPConnection(BeginningConnection):
         exchanges=list, exchange=Exchange, pipeline=Pipeline, parser=RequestParser, request_line=RequestLine, service=Service, special=Special,
         size=cython.longlong, is_whole=bint,
     )
-    cdef Py_ssize_t _take_head(self, bytes head, bytes data, Py_ssize_t at) except -1
+    cdef Py_ssize_t _begin(self, object message, bytes data, Py_ssize_t at) except -1

@@ -5,7 +5,7 @@ The way of a request:
     data_received                  one complete head; or into the intake, which gives it back step by step:
     _take                          a head, a piece of a body, what comes before the first head (`beginning.py`):
                                    `life.py` says which
-    _take_head                     wire/parser.py: httptools, limits, policies; the message and its exchange
+    _begin                         its exchange; wire/parser.py made the message: httptools, limits, policies
     _begin_body, _take_body        body.py: take the body in, if it did not come with the head
     dispatcher.dispatch            hand the message over
     ... Exchange.reply             the answer, if it is this exchange's turn
@@ -45,13 +45,14 @@ _LETTER_A: Final = 0x41
 class HTTPConnection(BeginningConnection):
     """One connection of a client: bytes in, exchanges out. Arguments as those of its base."""
 
-    __slots__ = ("_body_reader", "_most_whole", "_turns")
+    __slots__ = ("_body_reader", "_most_whole", "_sends_ahead", "_turns")
 
     def __init__(
         self, service: Service, client: list[Any] | None, server: list[Any] | None, place: str = NO_PLACE
     ) -> None:
         super().__init__(service, client, server, place)
         self._turns = service.turns
+        self._sends_ahead = False  # more than one head at once, so that the ends of heads are looked for
         self._body_reader: ChunkedReader | LengthReader | None = None
         limits = service.limits
         # Bytes of a body that is taken at once if it has come with its head.
@@ -68,15 +69,20 @@ class HTTPConnection(BeginningConnection):
             or self.intake.reasons
             or turns.left <= 0
             or self._buffer.data
+            or self._sends_ahead
             or not data.endswith(_HEAD_END)
-            or data.find(_HEAD_END) + len(_HEAD_END) != len(data)
             or data[0] < _LETTER_A
         ):
             self.intake.receive(data)
             return
         turns.spend(1)  # one complete head and nothing behind it: most often
         try:
-            self._take_head(data, data, len(data))
+            message = self._parser.lone_head(data)
+            if message is None:
+                self._sends_ahead = True
+                self.intake.receive(data)
+            else:
+                self._begin(message, data, len(data))
         except ClientError as error:
             self.refuse(error)
         except Exception:
@@ -135,13 +141,13 @@ class HTTPConnection(BeginningConnection):
         head = buffer.take(data, at)
         if head is not None:
             self.watch.head_since = 0.0
-            return self._take_head(head, data, buffer.end)
+            return self._begin(self._parser.head(head), data, buffer.end)
         if buffer.data:
             self.watch.on_head_began()
         return buffer.end
 
-    def _take_head(self, head: bytes, data: bytes, at: int) -> int:
-        """Parse one complete head and start its exchange.
+    def _begin(self, message: Message, data: bytes, at: int) -> int:
+        """Begin the exchange of a head that was parsed.
 
         Args:
             data: what was received; the bytes behind the head begin `at` there.
@@ -152,7 +158,6 @@ class HTTPConnection(BeginningConnection):
         service = self.service
         pipeline = self.pipeline
         parser = self._parser
-        message = parser.head(head)
         request_line = parser.request_line
         special = parser.special
         headers = message["headers"]

@@ -6,13 +6,14 @@ from uvicorn.wire.request_line cimport RequestLine, take_origin
 
 
 # Copies in C.
-cdef int _SLASH, _SPACE, _HASH, _PERCENT, _UNDERSCORE
+cdef int _LF, _CR, _SLASH, _SPACE, _HASH, _PERCENT, _UNDERSCORE
 cdef dict METHODS
 
 
 cdef class RequestParser:
     cdef list _client
     cdef bint _has_ended
+    cdef bint _has_more
     cdef bint _has_underscores
     cdef list _headers
     cdef bint _is_reusable
@@ -41,9 +42,11 @@ cdef class RequestParser:
         origin=bytes, raw_path=bytes, query=bytes, decoded=bytes, path=str, version=str,
     )
     cpdef object head(self, bytes head)
+    cpdef object lone_head(self, bytes data)
     cdef bytes _feed(self, bytes head)
 
     cpdef on_url(self, bytes url)
     @cython.locals(lowered=bytes, field=list)
     cpdef on_header(self, bytes name, bytes value)
+    cpdef on_body(self, bytes body)
     cpdef on_message_complete(self)

@@ -32,11 +32,14 @@ __all__ = ["RequestParser"]
 
 _TRAILING: Final = re.compile(rb"(?<=[^\r\n\t ])[\t ]+(?=\r\n)")
 # Numbers: `in` takes one in a twentieth of the time that it takes bytes (uncompiled).
+_LF: Final = 0x0A
+_CR: Final = 0x0D
 _SLASH: Final = 0x2F
 _SPACE: Final = 0x20
 _HASH: Final = 0x23
 _PERCENT: Final = 0x25
 _UNDERSCORE: Final = 0x5F
+_END: Final = b"\r\n\r\n"
 _END_11: Final = b" HTTP/1.1\r\n"
 _END_10: Final = b" HTTP/1.0\r\n"
 
@@ -55,7 +58,7 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_client", "_has_ended", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
+        "_client", "_has_ended", "_has_more", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
         "_longest_unchecked", "_most_fields", "_names", "_parser", "_policy", "_server", "_special_names",
         "_special_spellings", "_specials", "_target", "base", "is_believed", "request_line", "special",
     )  # fmt: skip
@@ -72,7 +75,7 @@ class RequestParser:
         self._target = b""
         self._headers: Headers = []
         self._specials: Headers = []
-        self._has_underscores = self._has_ended = self._is_reusable = self._is_upgrade = False
+        self._has_underscores = self._has_ended = self._is_reusable = self._is_upgrade = self._has_more = False
         self._parser: Any = None  # an httptools.HttpRequestParser
 
     def set_policy(self, policy: HeaderPolicy) -> None:
@@ -89,6 +92,30 @@ class RequestParser:
         has_addresses = base.get("client") and base.get("server")
         self._client: list[Any] = base["client"] if has_addresses else []
         self._server: list[Any] = base["server"] if has_addresses else []
+
+    def lone_head(self, data: bytes) -> Message | None:
+        """Parse what begins and ends as a head does, with a letter and an empty line: all that has come, most often.
+
+        The end of the head is not looked for, which would be 3% of a small page: httptools tells if there is more.
+
+        Returns: as `head`; None if it is not one head and nothing else, and nothing has come of it then.
+        Raises: as `head`.
+        """
+        if _LF <= data[-len(_END) - 1] <= _CR or (len(data) > self._longest_unchecked and not _is_lone(data)):
+            return None  # httptools passes over empty lines, and says nothing
+        self._has_more = False
+        try:
+            message = self.head(data)
+        except ClientError:
+            if _is_lone(data):
+                raise
+            self._has_more = True
+        if not self._has_more:
+            return message
+        self._parser = None
+        self._headers = []
+        self._specials.clear()
+        return None
 
     def head(self, head: bytes) -> Message:
         """Parse one complete head; set `request_line` and `special`.
@@ -138,8 +165,8 @@ class RequestParser:
         message["headers"] = headers
         message["channel_session"] = {}
         if self._client:  # copies: what one consumer does to its message must not show in the next
-            message["client"] = self._client.copy()
-            message["server"] = self._server.copy()
+            message["client"] = self._client[:]  # compiled without a call, which `copy` is
+            message["server"] = self._server[:]
         if special.is_proxied:
             take_origin(self.request_line, message, self._policy, self._specials, special.scheme)
         self._specials.clear()
@@ -160,7 +187,9 @@ class RequestParser:
             parser = self._parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(head)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as upgrade:
+            if upgrade.args[0] < len(head):
+                self._has_more = True
             self._is_upgrade = True
             self._is_reusable = False
         except httptools.HttpParserError as error:
@@ -181,6 +210,8 @@ class RequestParser:
 
     def on_url(self, url: bytes) -> None:
         """Take the request target."""
+        if self._has_ended:
+            self._has_more = True
         self._target = url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -203,10 +234,19 @@ class RequestParser:
         self._headers.append(field)
         self._specials.append(field)
 
+    def on_body(self, body: bytes) -> None:
+        """What was given is more than a head."""
+        self._has_more = True
+
     def on_message_complete(self) -> None:
         """There is no body, as httptools sees it; it says whether it would take another message."""
         self._has_ended = True
         self._is_reusable = self._parser.should_keep_alive()
+
+
+def _is_lone(data: bytes) -> bool:
+    """Whether the first head's end is the end."""
+    return data.find(_END) + len(_END) == len(data)
 
 
 def _strip_values(head: bytes) -> bytes:
