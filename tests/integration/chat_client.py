@@ -20,12 +20,14 @@ class ChatClient:
         repeated: how many lines came again that it had seen, by their offset.
         gaps: how many lines were missing, each time that this was told.
         worker: the process id of the worker that it is in the room by; 0 while it is not.
+        course: what came, for who reads of a failure: the offset of each line, and what it was told beside.
     """
 
     def __init__(self, url, name):
         self.lines = []
         self.repeated = 0
         self.gaps = []
+        self.course = []
         self.worker = 0
         self.came_back = 0
         self._url = url
@@ -50,8 +52,9 @@ class ChatClient:
 
     def __repr__(self):
         return (
-            f"<{self._name} heard {len(self.texts)}, at {self._since}, by worker {self.worker}, for the "
-            f"{self.came_back}th time, not heard yet {[*self._said.values()]}, {self._socket}>"
+            f"<{self._name} heard {len(self.texts)}: {self.course}, gaps {self.gaps}, at {self._since}, "
+            f"by worker {self.worker}, for the {self.came_back}th time, "
+            f"not heard yet {[*self._said.values()]}, {self._socket}>"
         )
 
     @property
@@ -85,6 +88,7 @@ class ChatClient:
                     self._receive(json.loads(data))
             with self._lock:
                 self.worker = 0
+            self.course.append("left")
             self._is_over.wait(0.05)
 
     def _send(self, said):
@@ -92,6 +96,7 @@ class ChatClient:
             self._socket.send(json.dumps(said))
 
     def _receive(self, data):
+        self.course.append(data["offset"] if "text" in data else data)
         if "missed" in data:
             with self._lock:
                 self.worker = data["worker"]
