@@ -97,6 +97,30 @@ def test_one_worker_is_served_in_this_process_and_what_is_after_it_runs(tmp_path
         assert '192.0.2.1:0 - "GET / HTTP/1.1" 200 OK' in program.log()
 
 
+@pytest.mark.parametrize(("own", "meanwhile"), [("", 10000), ("gc.set_threshold(900, 5, 5)", 900)])
+def test_the_collector_runs_seldom_meanwhile_unless_it_was_set_and_as_before_afterwards(tmp_path, own, meanwhile):
+    code = f"""if True:
+        import gc, os, signal, uvicorn
+        async def app(scope, receive, send):
+            print("meanwhile", gc.get_threshold()[0], flush=True)
+            await receive()
+            await send({{"type": "lifespan.startup.complete"}})
+            os.kill(os.getpid(), signal.SIGINT)
+            await receive()
+            await send({{"type": "lifespan.shutdown.complete"}})
+        {own}
+        print("before", gc.get_threshold(), flush=True)
+        uvicorn.run(app, port=0)
+        print("before", gc.get_threshold(), flush=True)
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    before, during, after = done.stdout.splitlines()
+    assert during == f"meanwhile {meanwhile}"
+    assert after == before
+
+
 def test_term_stops_it_and_is_what_it_ends_with(tmp_path):
     with Program(tmp_path, "uvicorn.run('program:app', port=0)") as program:
         assert program.get().status_code == 200

@@ -9,6 +9,7 @@ import sys
 from typing import Any, Final
 
 from uvicorn.command.config import Config
+from uvicorn.command.interpreter import seldom_collecting
 from uvicorn.command.log_setup import WrongValue
 from uvicorn.command.server import Server
 
@@ -50,7 +51,8 @@ def run(app: Any, *, app_dir: str | None = None, **options: Any) -> None:
             return
         server = Server(config)
         try:
-            server.run()
+            with seldom_collecting():
+                server.run()
         except KeyboardInterrupt:
             pass  # the INT that has stopped it
         except Exception as error:
