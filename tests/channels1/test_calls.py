@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import until
 from sockets import SocketClient, frame
 
 from uvicorn.channels1 import (
@@ -247,8 +248,12 @@ def test_a_request_whose_consumer_wants_it_later_is_answered_in_the_end(make_sit
     run(site)
     assert len(seen) == 11
     seen.clear()
-    site.settle()
-    assert client.statuses() == [500]
+
+    def answered():  # on Python 3.10, a thread that looks at this one may hold the call's frame, and so its message
+        site.settle()
+        return client.statuses()
+
+    assert until(answered) == [500]
     assert "let go of its reply channel without a reply" in site.log.take("error")[0]
 
 
