@@ -37,6 +37,19 @@ def test_a_slow_proxy_header_gets_408(make_site):
     assert client.statuses() == [408]
 
 
+@pytest.mark.parametrize("begun", [[b"PROXY TCP4 ", b"192.0.2.9 192.0.2.1 5 6\r\n"], [b"\r", b"\n"]])
+def test_heads_that_come_whole_are_not_late_whatever_came_in_pieces_before(make_site, begun):
+    site = make_site(Echo(), peers=FakePeers(proxy_mode="auto"), header_timeout=10)
+    client = site.connect()
+    for piece in begun:
+        client.send(piece)
+    for number in range(12):
+        client.send(GET)
+        assert client.statuses() == [200] * (number + 1)
+        site.pass_time(1)
+    assert not client.is_closed
+
+
 def test_a_slow_head_behind_a_request_that_is_served_gets_its_408_in_turn(make_site):
     kept = Kept()
     site = make_site(kept, header_timeout=10)

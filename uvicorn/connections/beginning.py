@@ -55,6 +55,7 @@ class BeginningConnection(ClientConnection):
                 self._buffer.take(held, 0)
             return self._find_head(data, at)
         gathered.clear()
+        self.watch.head_since = 0.0
         if not self.service.peers.may_send_proxy_header(self.address):
             raise ClientError(403, "PROXY header from a peer that is not in proxy_allow_ips")
         if header.client is not None:

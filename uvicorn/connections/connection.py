@@ -52,7 +52,7 @@ class HTTPConnection(BeginningConnection):
     ) -> None:
         super().__init__(service, client, server, place)
         self._turns = service.turns
-        self._sends_ahead = False  # more than one head at once, so that the ends of heads are looked for
+        self._sends_ahead = False  # it has sent more than a head at once: from then on the ends of heads are looked for
         self._body_reader: ChunkedReader | LengthReader | None = None
         limits = service.limits
         # Bytes of a body that is taken at once if it has come with its head.
@@ -144,6 +144,8 @@ class HTTPConnection(BeginningConnection):
             return self._begin(self._parser.head(head), data, buffer.end)
         if buffer.data:
             self.watch.on_head_began()
+        else:
+            self.watch.head_since = 0.0
         return buffer.end
 
     def _begin(self, message: Message, data: bytes, at: int) -> int:

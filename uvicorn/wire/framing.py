@@ -1,8 +1,8 @@
 """Cut what a client sends into heads, and into the frames of a socket, at exact boundaries. Sans-IO.
 
 httptools can neither stop between two requests nor say where one ended, and it has no limits. So we find the
-boundaries ourselves, and it sees nothing but heads, one complete one at a time. Requests behind it wait as bytes, not
-as objects. Bodies are read in `bodies.py`.
+boundaries ourselves, and it sees nothing but heads, one complete one at a time (but for `RequestParser.lone_head`).
+Requests behind it wait as bytes, not as objects. Bodies are read in `bodies.py`.
 
 **One verdict.** The same bytes get the same answer, however the network has cut them. So whatever is refused before it
 is complete is refused for its first byte too many, and a head that came whole is looked at in the same order

@@ -20,6 +20,7 @@ cdef class RequestParser:
     cdef bint _is_upgrade
     cdef object _limits
     cdef Py_ssize_t _longest_unchecked
+    cdef Py_ssize_t _longest_unsearched
     cdef Py_ssize_t _most_fields
     cdef dict _names
     cdef object _parser

@@ -5,7 +5,8 @@ httptools does the parsing; this is the only file that knows it. What it lets pa
 
 **Its state does not outlive a message.** httptools is given heads and nothing else, and used again only if it says
 itself that the message is over and that another one may follow. What it has understood and we have not (a body of
-another length, an upgrade, `Proxy-Connection: close`) is forgotten with it.
+another length, an upgrade, `Proxy-Connection: close`) is forgotten with it. `lone_head` gives it what is most likely a
+head alone; if it was more, that is forgotten, too, and the heads are found and given one by one.
 
 **No two heads are the same.** Nothing is kept from one head for the next one, but that its Host was valid: real clients
 send another path, cookie or id each time. The way of a new head is short instead: one call for each field, which looks
@@ -30,6 +31,7 @@ from uvicorn.wire.request_line import METHODS, NO_REQUEST_LINE, RequestLine, lin
 
 __all__ = ["RequestParser"]
 
+_MOST_AT_ONCE: Final = 8192  # bytes that are parsed before it is known that they are one head; arbitrary
 _TRAILING: Final = re.compile(rb"(?<=[^\r\n\t ])[\t ]+(?=\r\n)")
 # Numbers: `in` takes one in a twentieth of the time that it takes bytes (uncompiled).
 _LF: Final = 0x0A
@@ -59,7 +61,8 @@ class RequestParser:
 
     __slots__ = (
         "_client", "_has_ended", "_has_more", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
-        "_longest_unchecked", "_most_fields", "_names", "_parser", "_policy", "_server", "_special_names",
+        "_longest_unchecked", "_longest_unsearched", "_most_fields", "_names", "_parser", "_policy", "_server",
+        "_special_names",
         "_special_spellings", "_specials", "_target", "base", "is_believed", "request_line", "special",
     )  # fmt: skip
 
@@ -68,6 +71,7 @@ class RequestParser:
         self.set_policy(policy)
         self._limits = limits
         self._longest_unchecked = limits.shortest_refused
+        self._longest_unsearched = min(limits.shortest_refused, _MOST_AT_ONCE)
         self._most_fields = limits.request_fields
         self.request_line = NO_REQUEST_LINE
         self.special = Special()
@@ -94,15 +98,18 @@ class RequestParser:
         self._server: list[Any] = base["server"] if has_addresses else []
 
     def lone_head(self, data: bytes) -> Message | None:
-        """Parse what begins and ends as a head does, with a letter and an empty line: all that has come, most often.
+        """Parse what ends with an empty line, and does not begin with one: a head alone, most often.
 
-        The end of the head is not looked for, which would be 3% of a small page: httptools tells if there is more.
+        The end of the head is not looked for, which would be 3% of a small page. httptools tells of what is behind it:
+        a target, a body, bytes behind an upgrade, or something that it does not know; or it has seen the end of a
+        body, which `head` notices. What it says nothing about are empty lines.
 
-        Returns: as `head`; None if it is not one head and nothing else, and nothing has come of it then.
+        Returns: as `head`; None if it is not one head and nothing else: then there is no message, and what
+            `request_line` and `special` say is of no head.
         Raises: as `head`.
         """
-        if _LF <= data[-len(_END) - 1] <= _CR or (len(data) > self._longest_unchecked and not _is_lone(data)):
-            return None  # httptools passes over empty lines, and says nothing
+        if _LF <= data[-len(_END) - 1] <= _CR or (len(data) > self._longest_unsearched and not _is_lone(data)):
+            return None
         self._has_more = False
         try:
             message = self.head(data)
@@ -146,8 +153,8 @@ class RequestParser:
             special.asks_for_socket = False
         has_body = special.is_chunked or special.content_length > 0
         if has_body == self._has_ended and not self._is_upgrade:  # httptools looks for no body behind an upgrade
-            # A guard: no head is known that comes here.
-            raise ClientError(400, "httptools and we do not agree whether there is a body")  # pragma: no cover
+            # No head is known that comes here; but a head and an empty body in chunks do, by `lone_head`.
+            raise ClientError(400, "httptools and we do not agree whether there is a body")
         origin = target if target[0] == _SLASH else origin_of(target, method, headers)
         raw_path, _, query = origin.partition(b"?")
         decoded = unquote_to_bytes(raw_path) if _PERCENT in raw_path else raw_path
