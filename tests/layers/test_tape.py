@@ -203,3 +203,14 @@ def test_whatever_way_messages_come_each_is_passed_on_once_and_in_order(seed):
     tape.close()
     ask()
     assert passed == [*itertools.islice(itertools.count(1), sent)]
+
+
+def test_who_comes_back_to_what_lies_before_a_gap_is_told_of_the_gap():
+    tape = Tape(HISTORY)
+    tape.recalled(recalled(0), 0.0)
+    take(tape, 1, now=3.0)  # sent at 0, but this process stood still: for the tape it is 3 seconds younger
+    take(tape, 2, now=3.0)
+    tape.close()  # 3 was kept by a process that was killed before it told anybody
+    assert tape.recalled(recalled(4, 4), 101.0).missed == 1  # it is too old now
+    found = tape.since(Position("a", 1), 101.0)
+    assert (offsets(found), found.missed) == ([4], 2)

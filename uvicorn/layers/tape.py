@@ -94,6 +94,8 @@ class Tape:
             self._entries.empty()
         kept = [each for each in recalled.kept if each.offset > self._last]
         missed = (kept[0].offset - 1 if kept else max(recalled.last, self._last)) - self._last
+        if missed:
+            self._entries.empty()  # who comes back to what lies before the gap is told of it, too
         found = [
             self._append(Entry(self._epoch, each.offset, now - each.age, each.content, each.size)) for each in kept
         ]
