@@ -7,7 +7,7 @@ from bridge_doubles import on_loop
 from carriers import LocalCarrier
 from layer_doubles import Worked, WorkedOnLoop, make, until_async
 
-from uvicorn import ChannelFull, ChannelLayerUnavailable, route
+from uvicorn import ChannelFull, ChannelLayerUnavailable, Group, route
 from uvicorn.errors import ConsumeLater
 from uvicorn.layers import local_peer, local_peers, local_place, queues
 from uvicorn.layers.delay import Delays
@@ -300,6 +300,26 @@ async def test_members_are_told_of_a_gap_if_a_worker_hears_late_that_they_have_j
         await one.group("room").send({"text": "1"})
         await until_async(lambda: far.texts)
         assert (far.texts, far.gaps) == (["1"], [None])
+
+
+@on_loop
+@pytest.mark.parametrize("has_history", [True, False])
+async def test_who_joins_before_there_is_a_connection_hears_what_is_sent_or_of_a_gap(carrier, monkeypatch, has_history):
+    monkeypatch.setattr(local_peers, "_GREET_SECONDS", 0.05)  # one that comes waits no longer for one that is busy
+    monkeypatch.setattr(local_peer, "_TOLD_SECONDS", 0.05)
+    monkeypatch.setattr(local_peers, "_LOOK_EVERY", 10**9)
+    options = {"history": 10} if has_history else {}
+    async with make(carrier) as here:
+        finder = here.layer._peers._finder
+        monkeypatch.setattr(finder, "look", lambda *_: None)  # the connection to the new one comes late
+        async with make(carrier) as new:
+            client = here.client()
+            await Group("room", here.office, **options).add(client)
+            await Group("room", new.office, **options).send({"text": "hello"})
+            monkeypatch.undo()
+            finder.look()
+            await until_async(lambda: client.texts or client.gaps)
+            assert (client.texts, client.gaps) == ((["hello"], []) if has_history else ([], [None]))
 
 
 @on_loop

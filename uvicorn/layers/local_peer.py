@@ -48,6 +48,7 @@ class Peer:
         self._early: list[Callable[[Link], object]] = []
         self._early_bytes = 0
         self._early_asked: list[asyncio.Future[Asked]] = []
+        self._untold: list[asyncio.Future[Any]] = []  # of who waits until it knows what we want
 
     @property
     def takes(self) -> bool:
@@ -68,6 +69,20 @@ class Peer:
         for asked in self._early_asked:
             if not asked.done():
                 asked.set_result(None)
+        self.on_told()
+
+    def on_told(self) -> None:
+        """It knows what we want: our greeting says that."""
+        untold, self._untold = self._untold, []
+        for future in untold:
+            if not future.done():
+                future.set_result(None)
+
+    def when_told(self) -> asyncio.Future[Any]:
+        """Return what is done when it knows what we want, though there is no connection yet; or when it has left."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._untold.append(future)
+        return future
 
     def tell_missed(self) -> None:
         """Tell it how many messages of groups were dropped."""

@@ -134,9 +134,11 @@ class Peers:
     def subscribe(self, group: str) -> Awaitable[Any]:
         """Tell all that we have members of a group; done when they know.
 
-        One that does not answer is not waited for without end. What it has sent before it knew, is a gap.
+        One that does not answer, or has no connection yet, is not waited for without end. What it has sent before it
+        knew, is a gap.
         """
         asked = [peer.ask("subscribe", group) for peer in self._ready()]
+        asked += [peer.when_told() for peer in self._peers.values() if peer.link is None]
         if not asked:
             return DONE
         return Handover(asyncio.get_running_loop().create_task(self._told(group, asked)), lambda error: None)
@@ -185,9 +187,20 @@ class Peers:
     def on_connected(self, node: str, link: Link) -> None:
         """There is a connection to a process."""
         peer = self._peers.setdefault(node, Peer(node))
-        peer.on_connected(link, frame("hello", self._node, *self._layer.greeting()))
+        groups, channels = self._layer.greeting()
+        peer.on_connected(link, frame("hello", self._node, groups, channels))
+        if groups:
+            link.ask("subscribe", groups[0]).add_done_callback(partial(self._on_told, peer))
+        else:
+            peer.on_told()
         for channel in peer.channels:
             self._layer.on_consumers(channel)
+
+    def _on_told(self, peer: Peer, answer: asyncio.Future[Any]) -> None:
+        """A process knows of which groups we have members: what it has kept before, it has not told us."""
+        if answer.exception() is None and not self._is_stopping:
+            peer.on_told()
+            self._layer.on_peers_changed()
 
     # ---- what links tell ----
 
