@@ -248,13 +248,13 @@ def test_a_consumer_answers_and_closes_at_once(server):
 
 def test_changes_of_a_model_come_to_sockets(server):
     with opened(server, "/binding/") as socket:
-        server.get("/value/one/1")
+        assert server.get("/value/one/1").text == "changed"
         created = heard(socket)
         pk = created["payload"]["pk"]
         data = {"name": "one", "value": 1}
         payload = {"action": "create", "pk": pk, "data": data, "model": "binding.integervalue"}
         assert created == {"stream": "intval", "payload": payload}
-        server.get("/value/one/2")
+        assert server.get("/value/one/2").text == "changed"
         assert heard(socket)["payload"] == {**payload, "action": "update", "data": {"name": "one", "value": 2}}
         said(socket, stream="intval", payload={"action": "update", "pk": pk, "data": {"value": 3}})
         assert heard(socket)["payload"]["data"] == {"name": "one", "value": 3}
