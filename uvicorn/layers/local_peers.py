@@ -190,15 +190,16 @@ class Peers:
         groups, channels = self._layer.greeting()
         peer.on_connected(link, frame("hello", self._node, groups, channels))
         if groups:
-            link.ask("subscribe", groups[0]).add_done_callback(partial(self._on_told, peer))
+            link.ask("subscribe", groups[0]).add_done_callback(partial(self._on_told, peer, link))
         else:
             peer.on_told()
         for channel in peer.channels:
             self._layer.on_consumers(channel)
 
-    def _on_told(self, peer: Peer, answer: asyncio.Future[Any]) -> None:
-        """A process knows of which groups we have members: what it has kept before, it has not told us."""
-        if answer.exception() is None and not self._is_stopping:
+    def _on_told(self, peer: Peer, link: Link, answer: asyncio.Future[Any]) -> None:
+        """A process knows of which groups we have members, or does not answer: it has told us of nothing before."""
+        is_lost = answer.exception() is not None and link.is_lost  # there will be another connection, or it has left
+        if not is_lost and not self._is_stopping:
             peer.on_told()
             self._layer.on_peers_changed()
 
