@@ -48,7 +48,7 @@ class Peer:
         self._early: list[Callable[[Link], object]] = []
         self._early_bytes = 0
         self._early_asked: list[asyncio.Future[Asked]] = []
-        self._untold: list[asyncio.Future[Any]] = []  # of who waits until it knows what we want
+        self._told: tuple[float, asyncio.Future[Any]] | None = None  # since when who waits for that: `when_told`
 
     @property
     def takes(self) -> bool:
@@ -72,17 +72,25 @@ class Peer:
         self.on_told()
 
     def on_told(self) -> None:
-        """It knows what we want: our greeting says that."""
-        untold, self._untold = self._untold, []
-        for future in untold:
-            if not future.done():
-                future.set_result(None)
+        """It knows what we want: our greeting says that. Or nobody shall wait for it any more."""
+        told, self._told = self._told, None
+        if told is not None and not told[1].done():
+            told[1].set_result(None)
 
     def when_told(self) -> asyncio.Future[Any]:
-        """Return what is done when it knows what we want, though there is no connection yet; or when it has left."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._untold.append(future)
-        return future
+        """Return what is done when it knows what we want, though there is no connection yet; or when it has left.
+
+        It is one for all who wait, and must not be cancelled.
+        """
+        if self._told is None:
+            loop = asyncio.get_running_loop()
+            self._told = loop.time(), loop.create_future()
+        return self._told[1]
+
+    def expire(self, before: float) -> None:
+        """Have nobody wait for what was to be told before this loop time, as `Link.expire`."""
+        if self._told is not None and self._told[0] < before:
+            self.on_told()
 
     def tell_missed(self) -> None:
         """Tell it how many messages of groups were dropped."""

@@ -105,6 +105,8 @@ class Peers:
         for peer in self.all():
             if peer.link is not None:
                 peer.link.expire(before)
+        for peer in self._peers.values():
+            peer.expire(before)
         self._ticks += 1
         if self._ticks % _LOOK_EVERY == 0:
             self._finder.look()
