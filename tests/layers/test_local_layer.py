@@ -323,6 +323,25 @@ async def test_who_joins_before_there_is_a_connection_hears_what_is_sent_or_of_a
 
 
 @on_loop
+async def test_nobody_waits_without_end_for_a_connection_and_who_has_waited_hears_of_a_gap(carrier, monkeypatch):
+    monkeypatch.setattr(local_peers, "_GREET_SECONDS", 0.05)
+    monkeypatch.setattr(local_peer, "_TOLD_SECONDS", 0.05)
+    monkeypatch.setattr(local_peers, "_ANSWER_SECONDS", 0.05)
+    async with make(carrier) as here:
+        monkeypatch.setattr(here.layer._peers._finder, "look", lambda *_: None)  # the connection never comes
+        async with make(carrier):
+            client = here.client()
+            await Group("room", here.office).add(client)
+
+            def is_told():
+                here.layer.tick()
+                return client.gaps
+
+            await until_async(is_told, "the gap")
+            assert client.gaps == [None]
+
+
+@on_loop
 async def test_messages_wait_in_a_bounded_number_of_channels(carrier, monkeypatch):
     monkeypatch.setattr(queues, "_MOST_CHANNELS", 3)
     async with make(carrier) as node:

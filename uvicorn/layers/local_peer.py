@@ -48,7 +48,7 @@ class Peer:
         self._early: list[Callable[[Link], object]] = []
         self._early_bytes = 0
         self._early_asked: list[asyncio.Future[Asked]] = []
-        self._told: tuple[float, asyncio.Future[Any]] | None = None  # since when who waits for that: `when_told`
+        self._told: tuple[float, asyncio.Future[bool]] | None = None  # since when who waits for that: `when_told`
 
     @property
     def takes(self) -> bool:
@@ -71,16 +71,16 @@ class Peer:
                 asked.set_result(None)
         self.on_told()
 
-    def on_told(self) -> None:
-        """It knows what we want: our greeting says that. Or nobody shall wait for it any more."""
+    def on_told(self, knows: bool = True) -> None:
+        """It knows what we want: our greeting says that; or nobody shall wait for that any more."""
         told, self._told = self._told, None
         if told is not None and not told[1].done():
-            told[1].set_result(None)
+            told[1].set_result(knows)
 
-    def when_told(self) -> asyncio.Future[Any]:
+    def when_told(self) -> asyncio.Future[bool]:
         """Return what is done when it knows what we want, though there is no connection yet; or when it has left.
 
-        It is one for all who wait, and must not be cancelled.
+        It is one for all who wait, and must not be cancelled. It says False if there was no connection for too long.
         """
         if self._told is None:
             loop = asyncio.get_running_loop()
@@ -88,9 +88,9 @@ class Peer:
         return self._told[1]
 
     def expire(self, before: float) -> None:
-        """Have nobody wait for what was to be told before this loop time, as `Link.expire`."""
+        """Have nobody wait any more for what was to be told before this loop time."""
         if self._told is not None and self._told[0] < before:
-            self.on_told()
+            self.on_told(knows=False)
 
     def tell_missed(self) -> None:
         """Tell it how many messages of groups were dropped."""

@@ -170,8 +170,11 @@ class Peers:
         self._log.warning("Another worker has not done what it was asked for: %s", error)
 
     async def _told(self, group: str, asked: list[asyncio.Future[Any]]) -> None:
-        for late in await wait_for_answers(asked):
-            late.add_done_callback(lambda _: self._layer.on_gap({group: None}))
+        late = await wait_for_answers(asked)
+        for future in late:
+            future.add_done_callback(lambda _: self._layer.on_gap({group: None}))
+        if any(future.exception() is None and future.result() is False for future in asked if future not in late):
+            self._layer.on_gap({group: None})
 
     def _ready(self) -> list[Peer]:
         """Return those that take what is sent, and note that the others do not know of it."""
