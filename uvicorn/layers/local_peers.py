@@ -6,14 +6,15 @@ See `local_finding.py` for how they find each other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from uvicorn.layers.asking import carry_out
 from uvicorn.layers.ending import within
 from uvicorn.layers.handover import DONE, Handover
+from uvicorn.layers.local_asked import Asked
 from uvicorn.layers.local_finding import Finder
 from uvicorn.layers.local_links import Link, answer, frame
 from uvicorn.layers.local_peer import Peer, wait_for_answers
@@ -27,40 +28,6 @@ _LOOK_EVERY: Final = 5  # ticks
 _ANSWER_SECONDS: Final = 5.0  # that a process may take
 
 
-class Layer(Protocol):
-    """What peers ask for."""
-
-    def greeting(self) -> tuple[list[str], list[str]]:
-        """Return the groups of which we have members, and the channels that we consume."""
-
-    def on_message(self, group: str, content: dict[str, Any]) -> None:
-        """A message of a group has come."""
-
-    def on_kept(self, group: str, epoch: str, offset: int, packed: bytes) -> None:
-        """A message of a group with a history has come."""
-
-    def on_peers_changed(self) -> None:
-        """A process has come, or gone: it may have kept messages of which it has told nobody."""
-
-    def on_request(self, kind: str, channel: str, content: Any) -> Awaitable[Any]:
-        """Another process asks something of one of our reply channels; done when it holds."""
-
-    def on_gap(self, missed: Mapping[str, int | None]) -> None:
-        """Messages to us were dropped: group -> how many; None if nobody knows."""
-
-    def names_in(self, group: str) -> list[str]:
-        """Return the names of the members of a group that this process has."""
-
-    def on_offer(self, channel: str, id: str, content: bytes, delay: float) -> bool:
-        """Another process has a message of a channel; return whether we take it."""
-
-    def on_consumers(self, channel: str) -> None:
-        """A process consumes a channel from now on."""
-
-    def on_program(self, kind: str, name: str, content: Any, delay: float) -> Awaitable[Any]:
-        """A program that is no server asks for something: PUBLISH, KEEP, SEND, ADD or DISCARD."""
-
-
 class Peers:
     """All other processes.
 
@@ -68,7 +35,7 @@ class Peers:
         place: where they are; None if there are no others.
     """
 
-    def __init__(self, layer: Layer, node: str, place: Place | None, log: Log) -> None:
+    def __init__(self, layer: Asked, node: str, place: Place | None, log: Log) -> None:
         self._layer = layer
         self._node = node
         self._log = log

@@ -62,8 +62,8 @@ class RequestParser:
     __slots__ = (
         "_client", "_has_ended", "_has_more", "_has_underscores", "_headers", "_is_reusable", "_is_upgrade", "_limits",
         "_longest_unchecked", "_longest_unsearched", "_most_fields", "_names", "_parser", "_policy", "_server",
-        "_special_names",
-        "_special_spellings", "_specials", "_target", "base", "is_believed", "request_line", "special",
+        "_special_names", "_special_spellings", "_specials", "_target", "base", "is_believed", "request_line",
+        "special",
     )  # fmt: skip
 
     def __init__(self, base: dict[str, Any], policy: HeaderPolicy, limits: Limits) -> None:
