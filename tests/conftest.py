@@ -16,7 +16,7 @@ import uvicorn
 import uvicorn.command.known_settings  # tests make Gunicorn's configurations themselves
 
 sys.path.append(str(Path(__file__).parent.parent))  # for `benchmarks`; last, so that what is installed is tested
-pytest.register_assert_rewrite("clients", "doubles", "h2_clients", "sockets")
+pytest.register_assert_rewrite("clients", "doubles", "h2_clients", "interleaving_calls", "interleavings", "sockets")
 
 import patience  # noqa: E402
 from clients import Site  # noqa: E402

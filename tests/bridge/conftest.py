@@ -1,7 +1,7 @@
 """Pools of real threads, which end with their test, and threads that are not lent."""
 
 import pytest
-from bridge_doubles import Pools
+from pool_doubles import Pools
 
 from uvicorn.bridge import lending
 

@@ -5,8 +5,8 @@ import socket
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, RecordingLog, until
-from patience import NEVER_SECONDS
+from patience import NEVER_SECONDS, PATIENCE_SECONDS, until
+from pool_doubles import RecordingLog
 
 from uvicorn.bridge import aside as aside_module
 from uvicorn.bridge.aside import Aside

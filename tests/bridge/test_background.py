@@ -6,7 +6,8 @@ import threading
 import types
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, Bridge, on_loop, until_async
+from bridge_doubles import Bridge, on_loop, until_async
+from patience import PATIENCE_SECONDS
 
 from uvicorn.bridge.background import BackgroundCalls
 from uvicorn.bridge.consumer import Consumer

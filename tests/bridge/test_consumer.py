@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from uvicorn.bridge.consumer import Consumer, advice_on, is_async_callable, name_of, streams_body
+from uvicorn.bridge.consumer import Consumer, is_async_callable, name_of
 from uvicorn.errors import ConsumerError
 
 
@@ -249,79 +249,6 @@ def test_repr_tells_name_and_side():
     assert repr(Consumer(coroutine)) == f"<Consumer {__name__}.coroutine on the loop>"
 
 
-# ---- streams_body ----
-
-
-@streams_body
-def streaming(message):
-    pass
-
-
-@streams_body
-def streaming_with_more(extra, message):
-    pass
-
-
-class Streaming:
-    @streams_body
-    def __call__(self, message):
-        pass
-
-    @streams_body
-    def method(self, message):
-        pass
-
-
-MARKED = {
-    "function": streaming,
-    "partial of what is marked": functools.partial(streaming_with_more, 1),
-    "partial of a partial of what is marked": functools.partial(functools.partial(streaming_with_more), 1),
-    "partial that is marked": streams_body(functools.partial(with_more_plain, 1)),
-    "partial of a partial that is marked": functools.partial(streams_body(functools.partial(with_more_plain)), 1),
-    "bound method": Streaming().method,
-    "instance that is marked": streams_body(Plain()),
-    "instance whose __call__ is marked": Streaming(),
-    "wrapper around what is marked": decorated_plainly(streaming),
-}
-
-
-@pytest.mark.parametrize("call", MARKED.values(), ids=MARKED)
-def test_a_mark_makes_a_synchronous_consumer_stream(call):
-    consumer = Consumer(call)
-    assert (consumer.is_async, consumer.streams_body) == (False, True)
-
-
-@pytest.mark.parametrize("call", [plain, Plain(), Plain().method, functools.partial(with_more_plain, 1)])
-def test_a_synchronous_consumer_without_a_mark_does_not_stream(call):
-    assert Consumer(call).streams_body is False
-
-
-@pytest.mark.parametrize("body", [None, "stream", "collect"])
-def test_an_asynchronous_consumer_always_streams(body):
-    assert Consumer(coroutine, body).streams_body is True
-
-
-@pytest.mark.parametrize(
-    ("call", "body", "streams"),
-    [(plain, "stream", True), (plain, "collect", False), (streaming, "collect", False), (streaming, "stream", True)],
-)
-def test_what_the_route_says_goes_before_the_mark(call, body, streams):
-    assert Consumer(call, body).streams_body is streams
-
-
-def test_streams_body_gives_back_what_it_marks():
-    def consumer(message):
-        pass
-
-    assert streams_body(consumer) is consumer
-
-
-@pytest.mark.parametrize("body", ["", "streams", True, 0])
-def test_another_word_for_body_is_refused(body):
-    with pytest.raises(ConsumerError, match="'stream' or 'collect'"):
-        Consumer(plain, body)
-
-
 def test_a_wrapper_is_asked_for_its_own_arguments_not_for_those_of_what_it_wraps():
     def with_connection(function):
         @functools.wraps(function)
@@ -337,43 +264,3 @@ def test_a_wrapper_is_asked_for_its_own_arguments_not_for_those_of_what_it_wraps
     assert Consumer(consumer).is_async is False
     with pytest.raises(ConsumerError, match="one argument"):
         Consumer(functools.wraps(plain)(lambda message, extra: None))
-
-
-# ---- what it returns ----
-
-
-class Response:
-    status_code = 200
-
-
-@pytest.mark.parametrize(
-    ("result", "is_socket", "words"),
-    [
-        (
-            "hello",
-            False,
-            "returned a str, which goes nowhere; send it with message['reply_channel'].send({'status': 200, ",
-        ),
-        (b"hello", False, "returned a bytes"),
-        ({"status": 200}, False, "returned a dict"),
-        (("hello", 200), False, "returned a tuple"),
-        (Response(), False, "returned a Response"),
-        (
-            "hello",
-            True,
-            "returned a str, which goes nowhere; send it with message['reply_channel'].send({'text': ...})",
-        ),
-    ],
-)
-def test_a_value_that_was_meant_for_the_client_gets_advice(result, is_socket, words):
-    assert advice_on(result, is_socket).startswith(words)
-
-
-def test_text_gets_the_advice_to_be_encoded_where_bytes_are_sent():
-    assert advice_on("hello").endswith("(content is bytes: encode it)")
-    assert "encode" not in advice_on(b"hello")
-
-
-@pytest.mark.parametrize("result", [0, True, object(), Consumer(plain)], ids=lambda result: type(result).__name__)
-def test_any_other_value_gets_none(result):
-    assert advice_on(result) == ""

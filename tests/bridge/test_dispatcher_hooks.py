@@ -5,8 +5,8 @@ import contextvars
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, Bridge, FakeExchange, on_loop, replying, until_async
-from patience import NEVER_SECONDS
+from bridge_doubles import Bridge, FakeExchange, on_loop, replying, until_async
+from patience import NEVER_SECONDS, PATIENCE_SECONDS
 
 from uvicorn.bridge import jobs
 from uvicorn.bridge.dispatcher import Dispatcher

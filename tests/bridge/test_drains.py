@@ -5,7 +5,9 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from bridge_doubles import PoolJob, on_loop, parked, threads_of, until, until_async
+from bridge_doubles import on_loop, until_async
+from patience import until
+from pool_doubles import PoolJob, parked, threads_of
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.pool import ConsumerPool, Slot

@@ -6,7 +6,8 @@ Compiled, no other thread comes between two lines, but where one of them waits f
 import threading
 
 import pytest
-from bridge_doubles import PoolJob, RecordingLog, until
+from patience import until
+from pool_doubles import PoolJob, RecordingLog
 
 from uvicorn.bridge.backlog import Backlog
 from uvicorn.bridge.drains import Drains

@@ -4,7 +4,8 @@ import re
 import time
 import types
 
-from bridge_doubles import PoolJob, RecordingLog, parked, until
+from patience import until
+from pool_doubles import PoolJob, RecordingLog, parked
 
 from uvicorn.bridge.dry import DryWatch, held_threads
 from uvicorn.bridge.governor import Load
@@ -49,7 +50,7 @@ def test_a_dry_pool_is_told_once_with_who_holds_the_threads_for_how_long_and_at_
         rf"{pool.name} ran dry: 1 jobs wait, the first for 2\.0 seconds, and 2 of 2 threads are busy\. "
         r"Threads are held by app\.slow \(2\)\. More threads, a pool of their own for slow consumers, or deadlines in "
         rf"what they wait for\n  {pool.name}-1 for 12\.0 seconds in app\.slow: GET /slow\n"
-        rf"    at \S+bridge_doubles\.py:\d+, in run, which is in \S+threading\.py:\d+, in wait\n  {pool.name}-2 for",
+        rf"    at \S+pool_doubles\.py:\d+, in run, which is in \S+threading\.py:\d+, in wait\n  {pool.name}-2 for",
         text,
     )
     assert watched.watch.is_dry(pool)

@@ -4,7 +4,9 @@ import asyncio
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, RecordingLog, on_loop, until_async
+from bridge_doubles import on_loop, until_async
+from patience import PATIENCE_SECONDS
+from pool_doubles import RecordingLog
 
 from uvicorn.bridge import file_reader
 from uvicorn.bridge.file_reader import FileReader

@@ -4,7 +4,9 @@ import asyncio
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, on_loop, parked, until_async
+from bridge_doubles import on_loop, until_async
+from patience import PATIENCE_SECONDS
+from pool_doubles import parked
 
 from uvicorn.bridge import lease as lease_module
 from uvicorn.bridge import run_on_loop

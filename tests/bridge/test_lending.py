@@ -7,7 +7,8 @@ import random
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
+from bridge_doubles import on_loop, until_async
+from patience import PATIENCE_SECONDS
 from test_lease import Held, know, lease_on, pool_of, run, sync_send
 
 from uvicorn.bridge import lending

@@ -5,8 +5,8 @@ import threading
 import time
 
 import pytest
-from bridge_doubles import until
 from descriptors import opened
+from patience import until
 from watched_machine import LOOP, OTHER, OWN, Machine
 
 from uvicorn.bridge.garbage import GarbagePauses

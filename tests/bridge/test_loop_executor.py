@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
-from bridge_doubles import PATIENCE_SECONDS, has_taken, until_async
+from bridge_doubles import until_async
+from patience import PATIENCE_SECONDS
+from pool_doubles import has_taken
 
 from uvicorn.bridge.framework_calls import FrameworkPools, FrameworkThreads
 from uvicorn.bridge.loop_executor import LoopExecutor

@@ -3,7 +3,8 @@
 import contextlib
 
 import pytest
-from bridge_doubles import RecordingLog, until
+from patience import until
+from pool_doubles import RecordingLog
 from watched_machine import LOOP, OTHERS, SLOW, Machine
 
 from uvicorn.bridge.garbage import GarbagePauses

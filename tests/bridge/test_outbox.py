@@ -8,7 +8,9 @@ import threading
 import weakref
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, RecordingLog, in_thread, on_loop, until_async
+from bridge_doubles import in_thread, on_loop, until_async
+from patience import PATIENCE_SECONDS
+from pool_doubles import RecordingLog
 
 from uvicorn.bridge.outbox import Outbox
 

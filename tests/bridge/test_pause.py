@@ -5,7 +5,8 @@ import queue
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, on_loop, until_async
+from bridge_doubles import on_loop, until_async
+from patience import PATIENCE_SECONDS
 
 from uvicorn.bridge import lending
 from uvicorn.bridge import pause as pause_module

@@ -3,7 +3,8 @@
 import gc
 import weakref
 
-from bridge_doubles import PoolJob, parked, threads_of, until
+from patience import until
+from pool_doubles import PoolJob, parked, threads_of
 
 
 def test_repr_tells_running_waiting_and_queued(pools):

@@ -7,8 +7,10 @@ import threading
 import traceback
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, has_taken, until_async
+from bridge_doubles import until_async
 from crossing_doubles import crossing, thread_name
+from patience import PATIENCE_SECONDS
+from pool_doubles import has_taken
 
 from uvicorn import bridge
 from uvicorn.bridge.outbox import Outbox

@@ -5,7 +5,8 @@ import threading
 import time
 
 import pytest
-from bridge_doubles import PoolJob, parked, threads_of, until
+from patience import until
+from pool_doubles import PoolJob, parked, threads_of
 
 from uvicorn.bridge.governor import Load
 

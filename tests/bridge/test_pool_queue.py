@@ -5,8 +5,8 @@ from collections import deque
 from functools import partial
 
 import pytest
-from bridge_doubles import PoolJob, parked, threads_of, until
-from patience import NEVER_SECONDS
+from patience import NEVER_SECONDS, until
+from pool_doubles import PoolJob, parked, threads_of
 
 from uvicorn.bridge import backlog
 from uvicorn.bridge.governor import Load

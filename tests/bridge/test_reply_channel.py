@@ -6,7 +6,8 @@ import sys
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, in_thread, make_channel, on_loop
+from bridge_doubles import in_thread, make_channel, on_loop
+from patience import PATIENCE_SECONDS
 
 from uvicorn.errors import ChannelClosed, ChannelFull, ReplyError, ReplyTypeError, ServerStopping
 

@@ -4,7 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, FakeExchange, in_thread, make_channel, on_loop, until, until_async
+from bridge_doubles import FakeExchange, in_thread, make_channel, on_loop, until_async
+from patience import PATIENCE_SECONDS, until
 
 from uvicorn.errors import ChannelClosed, ServerStopping
 

@@ -4,8 +4,9 @@ import sys
 import time
 
 import pytest
-from bridge_doubles import PoolJob, Pools, RecordingLog, until
 from doubles import FakeLoop
+from patience import until
+from pool_doubles import PoolJob, Pools, RecordingLog
 
 from uvicorn.bridge import sampler as sampler_module
 from uvicorn.bridge.outbox import Outbox

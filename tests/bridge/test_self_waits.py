@@ -7,7 +7,7 @@ import threading
 
 import pytest
 import uvloop
-from bridge_doubles import PATIENCE_SECONDS, until
+from patience import PATIENCE_SECONDS, until
 
 from uvicorn.bridge.self_waits import SelfWaits
 

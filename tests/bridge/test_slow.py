@@ -6,7 +6,9 @@ import time
 import types
 
 import pytest
-from bridge_doubles import RecordingLog, on_loop, until
+from bridge_doubles import on_loop
+from patience import until
+from pool_doubles import RecordingLog
 
 from uvicorn.bridge.slow import SlowWatch
 
@@ -43,7 +45,7 @@ def test_a_slow_consumer_is_told_once_with_its_stack_and_again_when_it_has_ended
     assert watched.after(9) == []
     [text] = watched.after(2)
     assert re.match(
-        rf"app\.slow is slow: GET /slow, for 11 seconds in thread {pool.name}-1, at \S+bridge_doubles\.py:\d+, in run, "
+        rf"app\.slow is slow: GET /slow, for 11 seconds in thread {pool.name}-1, at \S+pool_doubles\.py:\d+, in run, "
         r"which is in \S+threading\.py:\d+, in wait\n  File ",
         text,
     )

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import pytest
+from interleaving_calls import Call, chosen
+from interleavings import STEPS, Bench, in_any_order, take_steps
 from sockets import CLOSE, KEY, TEXT, close_frame, frame, read_frames
-from test_interleavings import STEPS, Bench, Call, chosen, in_any_order, take_steps
 
 from uvicorn.applications.routing import route
 

@@ -6,7 +6,9 @@ import os
 import threading
 
 import pytest
-from bridge_doubles import PATIENCE_SECONDS, FakeSource, RecordingLog, on_loop, until_async
+from bridge_doubles import FakeSource, on_loop, until_async
+from patience import PATIENCE_SECONDS
+from pool_doubles import RecordingLog
 
 from uvicorn.bridge.outbox import Outbox
 from uvicorn.bridge.spool import Spool, SpoolWriter

@@ -3,7 +3,8 @@
 import asyncio
 import threading
 
-from bridge_doubles import PATIENCE_SECONDS, on_loop, until
+from bridge_doubles import on_loop
+from patience import PATIENCE_SECONDS, until
 
 from uvicorn.bridge.stacks import describe, describe_all_threads
 

@@ -4,7 +4,8 @@ import re
 import types
 
 import pytest
-from bridge_doubles import PoolJob, RecordingLog, until
+from patience import until
+from pool_doubles import PoolJob, RecordingLog
 
 from uvicorn.bridge.stuck import StuckWatch
 
@@ -45,7 +46,7 @@ def test_a_stuck_thread_is_named_once_with_the_line_where_it_stands_and_since_wh
     assert text.startswith(f"1 of 2 threads of {pool.name} are stuck, 1 of them since the last look:\n")
     assert f"  {pool.name}-1 since 2" in text
     assert "(11 seconds) in app.burn: GET /burn" in text
-    assert re.search(r"at \S+bridge_doubles.py:\d+, in run, which is in \S+threading.py:\d+, in wait", text)
+    assert re.search(r"at \S+pool_doubles.py:\d+, in run, which is in \S+threading.py:\d+, in wait", text)
     assert "1 stuck, " in repr(pool)
     assert pool.is_stuck(job)
     assert "assert self.release.wait(PATIENCE_SECONDS)" in watched.watch.stacks(pool)

@@ -4,7 +4,8 @@ import asyncio
 import re
 import threading
 
-from bridge_doubles import PATIENCE_SECONDS, FakeExchange, on_loop, until
+from bridge_doubles import FakeExchange, on_loop
+from patience import PATIENCE_SECONDS, until
 
 from uvicorn.bridge.consumer import Consumer
 from uvicorn.bridge.serve import serve
@@ -144,7 +145,7 @@ def test_threads_are_known_by_their_jobs_or_by_their_names(pools):
     other.name = "a lease"
     suspect = suspect_in_thread(request.thread_id, [pool])
     assert (suspect.name, suspect.request) == ("app.slow", "GET /slow")
-    assert (suspect_in_thread(other.thread_id, [pool]).name, suspect.place[0][-17:]) == ("a lease", "bridge_doubles.py")
+    assert (suspect_in_thread(other.thread_id, [pool]).name, suspect.place[0][-15:]) == ("a lease", "pool_doubles.py")
     assert suspect_in_thread(other.thread_id, []).name == f"thread {pool.name}-2"
     assert suspect_in_thread(threading.get_ident(), [pool]) is None
 
@@ -165,6 +166,6 @@ def test_what_computes_in_threads_is_named_and_what_is_more_is_counted(pools):
         job.name = f"call {number}"
     first, where, more = running_in_pools([pool], most=1).splitlines()
     assert first == f"  {pool.name}-2 in call 1"
-    assert re.match(r"    at \S+bridge_doubles\.py:\d+, in run, ", where)
+    assert re.match(r"    at \S+pool_doubles\.py:\d+, in run, ", where)
     assert more == "  and 2 more"
     assert "more" not in running_in_pools([pool])

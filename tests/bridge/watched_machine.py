@@ -2,7 +2,7 @@
 
 import types
 
-from bridge_doubles import RecordingLog
+from pool_doubles import RecordingLog
 
 from uvicorn.bridge.garbage import GarbagePauses
 from uvicorn.bridge.loop_watch import LoopWatch

@@ -3,8 +3,9 @@
 import asyncio
 import threading
 
-from bridge_doubles import Bridge, RecordingLog, until_async
+from bridge_doubles import Bridge, until_async
 from patience import PATIENCE_SECONDS
+from pool_doubles import RecordingLog
 
 from uvicorn.applications.router import Router
 from uvicorn.bridge.background import BackgroundCalls
